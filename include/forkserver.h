@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FORKSERVER_H
+#define FORKSERVER_H
+
+/*
+ * libforkserver: processes from a process that was prepared once.
+ *
+ * The order of use: a *server* (a handle on a fork server: private to this program, or an existing one at a socket),
+ * a *request* (what to run and how), `fsrv_spawn()`, which yields a *process* (pid, pidfd, exit status).
+ *
+ * Conventions, for every call unless its comment says otherwise:
+ *  - Returns 0 or a positive result on success, a negative errno value on failure. `errno` itself means nothing.
+ *  - Outputs come last, are named `ret_…`, and are left alone on failure.
+ *  - `struct fsrv_error *error` may be NULL. On failure it says at which stage, which errno, and a sentence for people;
+ *    on success it is left alone. It is the caller's own memory: one per thread.
+ *  - Times are milliseconds of CLOCK_MONOTONIC; a time-out of -1 means none, 0 means "look, don't wait".
+ *  - Every file descriptor that the library makes is close-on-exec; one that a call returns belongs to the caller unless
+ *    the comment says *borrowed*.
+ *  - Threads: a server may be used from any number of threads at once, and in a child after fork(). A request must not be
+ *    changed while another thread uses it; spawning from one request in several threads is fine. A process may be waited
+ *    for and killed from several threads at once, each of which holds a reference.
+ *  - The library starts no thread, installs no signal handler, prints nothing, never exits, and waits for no child that
+ *    isn't its own.
+ *  - Options structs begin with `size`, which the caller sets to sizeof the struct; what is zero has its default.
+ */
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FSRV_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define FSRV_PUBLIC __attribute__((visibility("default")))
+#else
+#define FSRV_PUBLIC
+#endif
+
+/* ---- Errors ------------------------------------------------------------------------------------------------------ */
+
+/* Where a spawn (or another call) failed. Numbers are part of the protocol: they are never reused. */
+enum fsrv_stage {
+        FSRV_STAGE_NONE = 0,
+        FSRV_STAGE_ARGUMENT = 1,    /* the caller's own arguments; nothing was sent */
+        FSRV_STAGE_START = 2,       /* starting the server program */
+        FSRV_STAGE_CONNECT = 3,     /* reaching a server at a socket path */
+        FSRV_STAGE_CREDENTIALS = 4, /* the other side is not who it has to be */
+        FSRV_STAGE_VERSION = 5,     /* the other side speaks another version of the protocol */
+        FSRV_STAGE_QUEUE = 6,       /* the request could not be put on the doorbell, or nobody took it in time */
+        FSRV_STAGE_PRELOAD = 7,     /* a module could not be preloaded */
+        FSRV_STAGE_FORK = 8,        /* the zygote could not fork */
+        FSRV_STAGE_LIMIT = 9,       /* the server has as many workers as it can take */
+        FSRV_STAGE_REQUEST = 10,    /* the request was malformed, or its fds did not arrive */
+        FSRV_STAGE_SETUP = 11,      /* the new process died before it ran anything of the caller's, three times */
+        FSRV_STAGE_SIGNALS = 12,    /* signal mask or dispositions */
+        FSRV_STAGE_GROUP = 13,      /* setpgid or setsid */
+        FSRV_STAGE_DIRECTORY = 14,  /* chdir */
+        FSRV_STAGE_FDS = 15,        /* an fd action: dup2 or close */
+        FSRV_STAGE_OPEN = 16,       /* an fd action: open */
+        FSRV_STAGE_ENTRY = 17,      /* the module or the function of an entry point */
+        FSRV_STAGE_EXEC = 18,       /* execve */
+        FSRV_STAGE_STATUS = 19,     /* waiting: the status was lost together with the server */
+        FSRV_STAGE_ADMIN = 20,      /* asking a server about itself */
+        FSRV_STAGE_COUNT = 21
+};
+
+#define FSRV_ERROR_TEXT_SIZE 256
+
+struct fsrv_error {
+        int err;            /* a positive errno value */
+        uint32_t stage;     /* enum fsrv_stage */
+        pid_t pid;          /* the process that failed, where there was one, else 0 */
+        uint32_t reserved[5];
+        char text[FSRV_ERROR_TEXT_SIZE]; /* one line without a newline, NUL-terminated: names the thing and the cause */
+};
+
+/* The name of a stage ("exec", "preload", …), "unknown" for a number that isn't one. Static. */
+FSRV_PUBLIC const char *fsrv_stage_name(uint32_t stage);
+
+/* The version of the library that is linked at run time, as FSRV_VERSION. Static. */
+FSRV_PUBLIC const char *fsrv_version(void);
+
+/* ---- Servers ----------------------------------------------------------------------------------------------------- */
+
+struct fsrv_server;
+
+/* What happens when a module of the preload list cannot be loaded. A module that *crashes* or hangs while it loads takes
+ * the zygote with it and fails every spawn under any policy. */
+enum fsrv_preload_policy {
+        FSRV_PRELOAD_WARN = 0,   /* the zygote says so on the standard error that the server was started with; default */
+        FSRV_PRELOAD_FAIL = 1,   /* every spawn fails with stage FSRV_STAGE_PRELOAD */
+        FSRV_PRELOAD_IGNORE = 2, /* nothing is said */
+};
+
+struct fsrv_server_options {
+        size_t size;
+        const char *const *preload; /* NULL-terminated list of modules (shared objects: a path with a slash, or a name that
+                                     * the dynamic loader finds), loaded in this order; NULL for none. Copied */
+        uint32_t preload_policy;    /* enum fsrv_preload_policy */
+        uint32_t standbys;          /* processes kept ready, 1…64; 0 for the default */
+        int preload_timeout_ms;     /* limit for loading all modules; 0 for the default of 60,000 */
+        uint32_t flags;             /* none yet: 0 */
+        const char *helper_directory; /* where forkserver-server and forkserver-zygote lie; NULL: beside the library
+                                       * (relative to it, as installed), else $FORKSERVER_HELPERS if the program isn't
+                                       * setuid, else where they were configured to be */
+        uint64_t reserved[4];
+};
+
+/*
+ * A handle on a private server, which is started by the first call that needs it and again after it died. Nobody else
+ * can find it: it has no name. It ends when the handle, all its copies in forked children, and all workers that could
+ * spawn from it are gone. It is no child of the caller's: wait(-1) and SIGCHLD handlers do not see it. (A caller that is
+ * the reaper of orphans, as pid 1 of a container is, inherits it like every orphan when it ends.)
+ *
+ * options: NULL for the defaults.
+ * Errors: -EINVAL (an option out of range), -E2BIG (a preload list over 60 KiB), -ENOMEM, -EMFILE, -ENFILE.
+ */
+FSRV_PUBLIC int fsrv_server_new(const struct fsrv_server_options *options, struct fsrv_server **ret_server,
+                                struct fsrv_error *error);
+
+#define FSRV_UID_OWN ((uid_t)-1)
+
+/*
+ * A handle on the server that listens at `path`. The server must run as `server_uid`; FSRV_UID_OWN means the caller's own
+ * effective uid or root. Connects at once; connects again when that server was replaced by a new one at the same path.
+ *
+ * Errors: -ENAMETOOLONG (over 107 bytes, unix(7)), -ENOENT, -ECONNREFUSED (nobody listens any more), -EACCES (the
+ * socket's mode, or the server refuses the caller's uid), -EPERM (the server runs as another uid), -EPROTO (something
+ * else listens there), -EPROTONOSUPPORT (a server of another version), -ETIMEDOUT (no answer within 10 s).
+ */
+FSRV_PUBLIC int fsrv_server_connect(const char *path, uid_t server_uid, struct fsrv_server **ret_server,
+                                    struct fsrv_error *error);
+
+/*
+ * In a worker: a handle on the server that it came from, so that children use their parent's server. Not for programs
+ * that were exec'd; they get nothing of the server's.
+ *
+ * Errors: -ENOENT when this process is no worker.
+ */
+FSRV_PUBLIC int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv_error *error);
+
+/*
+ * Makes sure that the server runs: starts a private one, connects to a named one. fsrv_spawn() does this by itself; call
+ * it early to have the preloading over with. Does not wait for the preloading.
+ *
+ * Errors: as fsrv_server_connect(); stage START: -ENOENT (no server program), any errno of clone(2) or execve(2).
+ */
+FSRV_PUBLIC int fsrv_server_ensure_running(struct fsrv_server *server, struct fsrv_error *error);
+
+/*
+ * Changes a private server's preload list. The next spawn uses a new server with a new zygote; workers of the old one
+ * finish undisturbed, and it ends after the last of them.
+ *
+ * Errors: -EINVAL (a NULL or empty name), -E2BIG, -ENOMEM, -EPERM (not a private server's own handle).
+ */
+FSRV_PUBLIC int fsrv_server_set_preload(struct fsrv_server *server, const char *const *modules, uint32_t policy,
+                                        struct fsrv_error *error);
+
+struct fsrv_stats {
+        size_t size;
+        pid_t server_pid;
+        pid_t zygote_pid;      /* 0 while there is none */
+        uint64_t uptime_ms;
+        uint64_t spawns;       /* requests that the server answered for: claimed by a standby, or refused */
+        uint64_t claims;       /* requests that a standby took */
+        uint64_t exits;        /* workers that ended */
+        uint64_t zygote_starts;
+        uint64_t zygote_restarts; /* starts after one died or failed to start */
+        uint32_t workers;      /* alive now */
+        uint32_t standbys;     /* idle now */
+        uint64_t failures[32]; /* by enum fsrv_stage: what the server and its workers reported as failed */
+};
+
+/* What the server counted since it started. Set ret_stats->size. A private server that doesn't run yields zeros.
+ * Errors: -EINVAL (size), -EOPNOTSUPP (a handle from fsrv_server_inherit()), -ETIMEDOUT (10 s), as connect. */
+FSRV_PUBLIC int fsrv_server_get_stats(struct fsrv_server *server, struct fsrv_stats *ret_stats, struct fsrv_error *error);
+
+/*
+ * Stops the server: it takes no new request, and ends when its last worker has. Waits for that. A later spawn on a private
+ * handle starts a new one. A server that isn't running is stopped already.
+ *
+ * Errors: -ETIMEDOUT (it still has workers; it goes on draining), -EACCES (a named server of another uid: only its own
+ * uid and root may stop it), -EOPNOTSUPP (a handle from fsrv_server_inherit()).
+ */
+FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
+
+/* Gives the handle up; takes NULL; returns NULL. Processes that were spawned stay valid and keep their status. */
+FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);
+
+struct fsrv_listen_options {
+        size_t size;
+        const char *path;        /* where to listen: at most 107 bytes, in a directory that only its owner can write to */
+        mode_t mode;             /* the socket's; 0 for 0600 */
+        const uid_t *allow_uids; /* who may spawn besides the server's own uid and root */
+        size_t n_allow_uids;     /* at most 64 */
+        uint64_t reserved[4];
+};
+
+/*
+ * Replaces the calling program by a named server in the foreground (as execve(2) does: same pid, so that a supervisor
+ * sees it). It logs on its standard error; SIGTERM and SIGINT drain it (no new spawns, workers finish), a second one
+ * kills the workers. It removes its socket at the end. Returns only on failure.
+ */
+FSRV_PUBLIC int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_server_options *options,
+                           struct fsrv_error *error);
+
+/* ---- Requests ---------------------------------------------------------------------------------------------------- */
+
+struct fsrv_request;
+
+/*
+ * What to run. Everything that isn't set is as posix_spawn(3) has it, and taken at the moment of the *spawn*: the
+ * caller's environment, working directory, umask, signal mask, ignored signals, process group, and its standard input,
+ * output and error. No other fd reaches the child (that is the one difference).
+ */
+FSRV_PUBLIC int fsrv_request_new(struct fsrv_request **ret_request);
+FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request); /* takes NULL, returns NULL */
+
+/*
+ * Runs the function of a shared object, given as "module:function"; it has main's signature, int (int, char **), and
+ * what it returns is the exit code, by way of exit(3). The module is found as in the preload list; one that isn't
+ * preloaded is loaded in the new process. argv[0] is "module:function" if no argv is set.
+ * Errors: -EINVAL (no colon, an empty part), -ENOMEM.
+ */
+FSRV_PUBLIC int fsrv_request_set_entry(struct fsrv_request *request, const char *entry);
+
+/*
+ * Runs a program. A name without a slash is looked up in the caller's PATH (as execvp(3): if unset, "/bin:/usr/bin").
+ * argv is { program } if none is set. Errors: -EINVAL (empty), -ENOMEM.
+ */
+FSRV_PUBLIC int fsrv_request_set_program(struct fsrv_request *request, const char *program);
+
+/* All copy. A NULL-terminated list each; argv must not be empty (-EINVAL); environment NULL: the caller's at the spawn. */
+FSRV_PUBLIC int fsrv_request_set_argv(struct fsrv_request *request, const char *const *argv);
+FSRV_PUBLIC int fsrv_request_set_environment(struct fsrv_request *request, const char *const *environment);
+
+/* Relative to the caller's working directory at the spawn; NULL: that directory itself. Applied before fd actions. */
+FSRV_PUBLIC int fsrv_request_set_directory(struct fsrv_request *request, const char *path);
+FSRV_PUBLIC int fsrv_request_set_umask(struct fsrv_request *request, mode_t mask);
+
+/* `mask`: the child's signal mask; `ignored`: the signals that it ignores, all others are at their default.
+ * NULL: the spawning thread's mask; what the caller's process ignores. */
+FSRV_PUBLIC int fsrv_request_set_signal_mask(struct fsrv_request *request, const sigset_t *mask);
+FSRV_PUBLIC int fsrv_request_set_signals_ignored(struct fsrv_request *request, const sigset_t *ignored);
+
+/*
+ * pgid 0: a new group of its own; else a group of the server's session (-EPERM of setpgid(2), stage GROUP, else). If not
+ * called the child joins the caller's group where it can, and leads a group of its own where the caller is in another
+ * session than the server.
+ */
+FSRV_PUBLIC int fsrv_request_set_process_group(struct fsrv_request *request, pid_t pgid);
+/* A new session. -EINVAL at the spawn if a process group was set as well. */
+FSRV_PUBLIC int fsrv_request_set_session(struct fsrv_request *request);
+
+/*
+ * File actions, carried out in the order of the calls, as posix_spawn_file_actions_*(3). For dup2 `fd` is the child's if
+ * an earlier action (or the default standard streams) made it, else the caller's, which has to be open at the spawn.
+ * An fd number that is mapped twice without a close between is -EINVAL (0, 1 and 2 can be mapped once over the default).
+ * Errors: -EBADF (a negative number), -EINVAL (mapped twice), -ENOMEM, -E2BIG (over 65,536 actions).
+ */
+FSRV_PUBLIC int fsrv_request_add_dup2(struct fsrv_request *request, int fd, int child_fd);
+FSRV_PUBLIC int fsrv_request_add_open(struct fsrv_request *request, int child_fd, const char *path, int flags, mode_t mode);
+FSRV_PUBLIC int fsrv_request_add_close(struct fsrv_request *request, int child_fd);
+
+/* Hands the caller's fd to an entry point without choosing its number there: fsrv_worker_get_fds() lists them in order.
+ * A program gets none of them. */
+FSRV_PUBLIC int fsrv_request_add_fd(struct fsrv_request *request, int fd);
+
+/* How long a spawn may take in all, preloading included; -1 for ever, default 120,000. */
+FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms);
+/* A limit to the process's life (wall clock): SIGKILL after it, and FSRV_STATUS_TIMED_OUT in the status. 0: none. The
+ * server keeps it, so it holds while the client is stopped or gone. */
+FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms);
+
+#define FSRV_SPAWN_KILL_ON_CLOSE 1u /* SIGKILL when the last reference to the fsrv_process is gone, or its client is */
+FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
+
+/* ---- Processes --------------------------------------------------------------------------------------------------- */
+
+struct fsrv_process;
+
+/*
+ * Creates the process. When it returns 0 the process exists and, for a program, execve(2) succeeded. After a failure
+ * nothing of the request has run, nor ever will; every failure has a stage.
+ *
+ * Errors, besides those of fsrv_server_ensure_running(): -ETIMEDOUT (stage QUEUE: nobody took it within the spawn
+ * time-out), -EAGAIN (stages FORK, LIMIT), -EBADF (an fd that isn't open), -ETOOMANYREFS (too many fds in flight, for all
+ * of the time-out), -EMFILE, -ENOMEM; stage EXEC, DIRECTORY, OPEN: the errno of that call in the child; stage ENTRY:
+ * -ENOENT (no such module or function), -ELIBBAD, -EIO (cannot be loaded, text says why).
+ */
+FSRV_PUBLIC int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request,
+                           struct fsrv_process **ret_process, struct fsrv_error *error);
+
+#define FSRV_PIPE_STDIN 1u
+#define FSRV_PIPE_STDOUT 2u
+#define FSRV_PIPE_STDERR 4u
+/*
+ * The same with new pipes for the chosen standard streams (over what the request maps there): ret_fds[0] is the end that
+ * writes the child's standard input, ret_fds[1] and [2] those that read its output and error; -1 where not chosen.
+ */
+FSRV_PUBLIC int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_request *request, uint32_t which,
+                                 int ret_fds[3], struct fsrv_process **ret_process, struct fsrv_error *error);
+
+FSRV_PUBLIC pid_t fsrv_process_get_pid(const struct fsrv_process *process);
+/* Borrowed; valid as long as the process object. -ENOSYS where the kernel has none (or a sandbox hides it). */
+FSRV_PUBLIC int fsrv_process_get_pidfd(const struct fsrv_process *process);
+/*
+ * One fd for any event loop, readable (POLLIN) when fsrv_process_wait(…, 0, …) has something to do: the status, or a
+ * step towards it, after which it returns -ETIMEDOUT and the loop goes on. Borrowed. -EMFILE, -ENOMEM: it is made when
+ * first asked for.
+ */
+FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
+
+#define FSRV_STATUS_CORE_DUMPED 1u
+#define FSRV_STATUS_TIMED_OUT 2u /* killed for its time limit */
+#define FSRV_STATUS_NO_RUSAGE 4u /* read from the pidfd after the server died: rusage is zero */
+
+struct fsrv_status {
+        size_t size;
+        pid_t pid;
+        int exit_code;       /* 0…255 if it exited, else -1 */
+        int signal;          /* the signal that ended it, else 0 */
+        uint32_t flags;      /* FSRV_STATUS_… */
+        struct rusage rusage; /* of the process and the children that it waited for, as wait4(2) */
+};
+
+/*
+ * Waits for the process to end. May be called again, and by several threads; the status stays. Set ret_status->size.
+ * ret_status may be NULL.
+ * Errors: -ETIMEDOUT (still alive), -EOWNERDEAD, stage STATUS: the process has ended, but the server died before it could
+ * tell and this kernel (before 6.15) keeps no exit status for who isn't the parent: *status lost*, never an invented one.
+ */
+FSRV_PUBLIC int fsrv_process_wait(struct fsrv_process *process, int timeout_ms, struct fsrv_status *ret_status,
+                                  struct fsrv_error *error);
+
+/* Sends a signal, by pidfd: never to another process that got the same pid. -ESRCH when it has ended, -EINVAL, -EPERM. */
+FSRV_PUBLIC int fsrv_process_kill(struct fsrv_process *process, int signal);
+
+/* References: a new process has one. unref takes NULL and returns NULL; the last one closes the handle: the process lives
+ * on, unless it was spawned with FSRV_SPAWN_KILL_ON_CLOSE. */
+FSRV_PUBLIC struct fsrv_process *fsrv_process_ref(struct fsrv_process *process);
+FSRV_PUBLIC struct fsrv_process *fsrv_process_unref(struct fsrv_process *process);
+
+/* ---- In a worker (an entry point, or code that it calls) ---------------------------------------------------------- */
+
+/* The fds of fsrv_request_add_fd(), in order; borrowed, close-on-exec. *ret_fds is NULL if there were none.
+ * -ENOENT: this process is no worker. */
+FSRV_PUBLIC int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds);
+/* An fd that reads end-of-file (POLLIN|POLLHUP) when the process that asked for this one has ended or freed its server
+ * handle. Borrowed. -ENOENT: this process is no worker. */
+FSRV_PUBLIC int fsrv_worker_get_lifeline(void);
+/* Who asked for this process, as the kernel stamped it on the request. -ENOENT: this process is no worker. */
+FSRV_PUBLIC int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_BASE_CLOCK_H
+#define FSRV_BASE_CLOCK_H
+
+#include <limits.h>
+#include <stdint.h>
+#include <time.h>
+
+/* Points in time: milliseconds of CLOCK_MONOTONIC. */
+#define FSRV_NEVER INT64_MAX
+
+static inline int64_t fsrv_now(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* A negative time-out never ends. */
+static inline int64_t fsrv_deadline(int64_t timeout_ms) {
+        return timeout_ms < 0 ? FSRV_NEVER : fsrv_now() + timeout_ms;
+}
+
+/* For poll(2): what is left, rounded up so that nobody spins through the last millisecond; -1 for never. */
+static inline int fsrv_left(int64_t deadline) {
+        if (deadline == FSRV_NEVER)
+                return -1;
+        int64_t left = deadline - fsrv_now();
+        return left <= 0 ? 0 : left >= INT_MAX ? INT_MAX : (int)left + 1;
+}
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_BASE_ERROR_H
+#define FSRV_BASE_ERROR_H
+
+#include "forkserver.h"
+
+/* Fills *error (may be NULL) and returns -err, so that a failure is one line: `return fsrv_fail(error, stage, err, "…")`.
+ * `err` is positive. The text gets ": <strerror>" appended. No allocation, no locks besides vsnprintf's. */
+int fsrv_fail(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
+/* The same without the errno's own words: for a text that says the cause already. */
+int fsrv_fail_text(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
+#endif

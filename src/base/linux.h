@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_BASE_LINUX_H
+#define FSRV_BASE_LINUX_H
+
+/* Linux calls that glibc 2.31 lacks, or whose absence has a fallback. All return -errno. Oldest kernel: 5.10. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+int fsrv_pidfd_open(pid_t pid);
+int fsrv_pidfd_send_signal(int pidfd, int signal);
+
+/* How a process ended, in waitid(2)'s terms: code is CLD_EXITED, CLD_KILLED or CLD_DUMPED. */
+struct fsrv_exit {
+        pid_t pid;
+        int code;
+        int status;
+};
+
+/* Reaps the child behind a pidfd, if it has ended: 1; 0 while it lives; -ECHILD if it isn't ours. */
+int fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_rusage);
+/* Looks for any dead child without reaping it: 1 and its pid; 0 if there is none now; -ECHILD without children. */
+int fsrv_peek_dead(pid_t *ret_pid);
+
+/* The exit status of a process that somebody else has reaped, by pidfd (Linux >= 6.15, PIDFD_GET_INFO with
+ * PIDFD_INFO_EXIT). -EAGAIN while it has not been reaped, another errno if the kernel cannot tell. */
+int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit);
+
+/* Closes, or marks close-on-exec, all fds in [first, last]. Without close_range(2) (5.9; CLOSE_RANGE_CLOEXEC 5.11, or a
+ * sandbox hides it) goes through /proc/self/fd, and without that through all numbers below the limit. Safe in a child
+ * between clone and exec: no allocation, no locks. */
+void fsrv_close_range(unsigned first, unsigned last);
+void fsrv_cloexec_range(unsigned first, unsigned last);
+
+/* A sealed memfd with these bytes: no writer can change it any more. */
+int fsrv_sealed_memfd(const char *name, const void *bytes, size_t n);
+/* 0 if the fd is a memfd that is sealed against writing, growing and shrinking and has exactly n bytes; -EPROTO. */
+int fsrv_check_sealed(int fd, size_t n);
+
+#endif

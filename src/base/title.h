@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_BASE_TITLE_H
+#define FSRV_BASE_TITLE_H
+
+/* What ps(1) shows of a process. Works in place, on the memory that the kernel reads /proc/PID/cmdline from: no
+ * allocation, and a forked child changes only its own. */
+
+#include <stddef.h>
+
+#define FSRV_TITLE_SIZE 240
+
+/* Takes over main's argv[0], which the parent filled up with room for a title. */
+void fsrv_title_init(char **argv);
+void fsrv_title_set(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* For who starts a helper program: the argv[0] that leaves room for later titles. */
+void fsrv_title_argument(char ret_argument[FSRV_TITLE_SIZE], const char *title);
+
+#endif

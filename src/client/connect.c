@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "client/server.h"
+#include "wire/channel.h"
+
+/* A full backlog gives EAGAIN on a non-blocking socket (unix(7)), and nothing to poll for. */
+static int connect_by(int sock, const struct sockaddr_un *address, int64_t deadline) {
+        while (connect(sock, (const struct sockaddr *)address, sizeof *address) < 0) {
+                if (errno == EINTR)
+                        continue;
+                if (errno != EAGAIN)
+                        return -errno;
+                if (fsrv_now() >= deadline)
+                        return -ETIMEDOUT;
+                poll(NULL, 0, 5);
+        }
+        return 0;
+}
+
+static int check_uid(int sock, const char *path, uid_t wanted, struct fsrv_error *error) {
+        struct ucred cred;
+        socklen_t size = sizeof cred;
+
+        if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+                return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, errno, "who serves '%s'", path);
+        if (wanted == FSRV_UID_OWN ? cred.uid == geteuid() || cred.uid == 0 : cred.uid == wanted)
+                return 0;
+        return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "'%s' is served by uid %u", path, (unsigned)cred.uid);
+}
+
+int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        if (strlen(path) >= sizeof address.sun_path)
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ENAMETOOLONG, "socket path of %zu bytes, at most %zu: '%s'",
+                                      strlen(path), sizeof address.sun_path - 1, path);
+        strcpy(address.sun_path, path);
+        FSRV_CLEANUP_FD int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (sock < 0)
+                return fsrv_fail(error, FSRV_STAGE_CONNECT, errno, "a socket");
+        int r = connect_by(sock, &address, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
+        if (r == -EPROTOTYPE) /* a socket of another type lies there */
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "'%s' is not the socket of a fork server", path);
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "connecting to '%s'", path);
+        r = check_uid(sock, path, server_uid, error);
+        return r < 0 ? r : fsrv_fd_steal(&sock);
+}
+
+static int check_reply(const struct fsrv_message *message, struct fsrv_wire_reply *reply, size_t size,
+                       struct fsrv_error *error) {
+        if (message->size >= sizeof reply->version && reply->version != FSRV_WIRE_VERSION && reply->version >> 16 == FSRV_WIRE_VERSION >> 16)
+                return fsrv_fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT, "the fork server speaks protocol %#x, this library %#x",
+                                      reply->version, FSRV_WIRE_VERSION);
+        if (message->size < sizeof *reply || reply->version != FSRV_WIRE_VERSION)
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "what answers there is not a fork server");
+        if (reply->err)
+                return fsrv_fail_text(error, reply->stage, reply->err, "%.*s", (int)sizeof reply->text - 1, reply->text);
+        if (message->size != size)
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes", message->size);
+        return 0;
+}
+
+int fsrv_ask(int admin, uint32_t type, struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error) {
+        struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
+        int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
+        struct fsrv_message message;
+        int r;
+
+        /* A server that turns us away has answered and closed before it reads: the answer is there all the same. */
+        r = fsrv_channel_send(admin, &question, sizeof question, NULL, 0, MSG_DONTWAIT);
+        if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "asking the fork server");
+        r = fsrv_channel_receive_by(admin, reply, size, deadline, &message);
+        if (r == 0)
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "the fork server closed the connection");
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "waiting for the fork server's answer");
+        r = check_reply(&message, reply, size, error);
+        if (r == 0 && ret_fd && message.n_fds != 1)
+                r = fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the fork server's answer came without its doorbell");
+        if (r == 0 && ret_fd)
+                *ret_fd = fsrv_fd_steal(&message.fds[0]);
+        fsrv_message_close(&message);
+        return r;
+}
+
+int fsrv_attach(const char *path, uid_t server_uid, int *ret_doorbell, struct fsrv_error *error) {
+        struct fsrv_wire_reply reply;
+        FSRV_CLEANUP_FD int admin = fsrv_connect(path, server_uid, error);
+
+        if (admin < 0)
+                return fsrv_fd_steal(&admin);
+        return fsrv_ask(admin, FSRV_WIRE_ADMIN_ATTACH, &reply, sizeof reply, ret_doorbell, error);
+}

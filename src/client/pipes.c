@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "client/spawn.h"
+
+int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_request *request, uint32_t which, int ret_fds[3],
+                     struct fsrv_process **ret_process, struct fsrv_error *error) {
+        int ours[3] = { -1, -1, -1 }, theirs[3] = { -1, -1, -1 }, r = 0;
+
+        if (which & ~(FSRV_PIPE_STDIN | FSRV_PIPE_STDOUT | FSRV_PIPE_STDERR))
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "unknown pipes %#x", which);
+        for (int i = 0; r == 0 && i < 3; i++) {
+                int ends[2];
+
+                if (!(which & 1u << i))
+                        continue;
+                if (pipe2(ends, O_CLOEXEC) < 0) {
+                        r = fsrv_fail(error, FSRV_STAGE_ARGUMENT, errno, "a pipe");
+                        break;
+                }
+                theirs[i] = ends[i == 0 ? 0 : 1];
+                ours[i] = ends[i == 0 ? 1 : 0];
+        }
+        if (r == 0)
+                r = fsrv_spawn_with(server, request, theirs, ret_process, error);
+        fsrv_fds_close(theirs, 3);
+        if (r < 0) {
+                fsrv_fds_close(ours, 3);
+                return r;
+        }
+        for (int i = 0; i < 3; i++)
+                ret_fds[i] = ours[i];
+        return 0;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "client/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/linux.h"
+#include "wire/channel.h"
+
+enum { REAP_LIMIT_MS = 2000 }; /* after a death, for whoever inherited the process to reap it */
+
+enum state {
+        LISTENING, /* to the server, on the answer socket */
+        WATCHING,  /* the server is gone: the pidfd tells the end, and may know the status */
+        ENDED,     /* status is true */
+        LOST,
+};
+
+struct fsrv_process {
+        atomic_int references;
+        pid_t pid;
+        uint32_t flags;
+        int answer;
+        int pidfd;
+        pthread_mutex_t lock; /* for all below; never held while waiting */
+        enum state state;
+        int poll_fd;          /* an epoll that holds the fd which the state waits for; -1 until asked for */
+        int64_t death_seen;
+        struct fsrv_status status;
+};
+
+struct fsrv_process *fsrv_process_new(pid_t pid, int answer, int pidfd, uint32_t flags) {
+        struct fsrv_process *p = calloc(1, sizeof *p);
+
+        if (!p) {
+                fsrv_fd_close(answer);
+                fsrv_fd_close(pidfd);
+                return NULL;
+        }
+        atomic_init(&p->references, 1);
+        pthread_mutex_init(&p->lock, NULL);
+        p->pid = pid;
+        p->flags = flags;
+        p->answer = answer;
+        p->pidfd = pidfd;
+        p->poll_fd = -1;
+        return p;
+}
+
+struct fsrv_process *fsrv_process_ref(struct fsrv_process *p) {
+        atomic_fetch_add(&p->references, 1);
+        return p;
+}
+
+struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
+        if (!p || atomic_fetch_sub(&p->references, 1) != 1)
+                return NULL;
+        /* The server does the same when it sees the socket close; it may be gone. */
+        if (p->flags & FSRV_SPAWN_KILL_ON_CLOSE && p->state < ENDED && p->pidfd >= 0)
+                fsrv_pidfd_send_signal(p->pidfd, SIGKILL);
+        fsrv_fd_close(p->poll_fd);
+        fsrv_fd_close(p->answer);
+        fsrv_fd_close(p->pidfd);
+        pthread_mutex_destroy(&p->lock);
+        free(p);
+        return NULL;
+}
+
+pid_t fsrv_process_get_pid(const struct fsrv_process *p) {
+        return p->pid;
+}
+
+int fsrv_process_get_pidfd(const struct fsrv_process *p) {
+        return p->pidfd < 0 ? -ENOSYS : p->pidfd;
+}
+
+/* By pidfd, so never to a process that came later. (A zombie that nobody reaped takes a signal in silence.) */
+int fsrv_process_kill(struct fsrv_process *p, int signal) {
+        pthread_mutex_lock(&p->lock);
+        bool over = p->state >= ENDED;
+        pthread_mutex_unlock(&p->lock);
+        if (over)
+                return -ESRCH;
+        return p->pidfd < 0 ? -ENOSYS : fsrv_pidfd_send_signal(p->pidfd, signal);
+}
+
+/* ---- one fd for event loops ---- */
+
+static int awaited_fd(const struct fsrv_process *p) {
+        return p->state == WATCHING ? p->pidfd : p->answer; /* ended: the answer's end of file, readable for ever */
+}
+
+static int put_into_poll_fd(const struct fsrv_process *p) {
+        struct epoll_event event = { .events = EPOLLIN };
+
+        return epoll_ctl(p->poll_fd, EPOLL_CTL_ADD, awaited_fd(p), &event) < 0 ? -errno : 0;
+}
+
+int fsrv_process_get_poll_fd(struct fsrv_process *p) {
+        int r = 0;
+
+        pthread_mutex_lock(&p->lock);
+        if (p->poll_fd < 0) {
+                p->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+                r = p->poll_fd < 0 ? -errno : put_into_poll_fd(p);
+                if (r < 0)
+                        p->poll_fd = fsrv_fd_close(p->poll_fd);
+        }
+        if (r == 0)
+                r = p->poll_fd;
+        pthread_mutex_unlock(&p->lock);
+        return r;
+}
+
+/* ---- the end ---- */
+
+static void end(struct fsrv_process *p, const struct fsrv_exit *exit, const struct rusage *rusage, uint32_t flags) {
+        p->status = (struct fsrv_status){
+                .size = sizeof p->status, .pid = p->pid, .exit_code = -1, .flags = flags
+        };
+        if (exit->code == CLD_EXITED)
+                p->status.exit_code = exit->status;
+        else
+                p->status.signal = exit->status;
+        if (exit->code == CLD_DUMPED)
+                p->status.flags |= FSRV_STATUS_CORE_DUMPED;
+        if (rusage)
+                p->status.rusage = *rusage;
+        p->state = ENDED;
+}
+
+static void listen_once(struct fsrv_process *p) {
+        struct fsrv_wire_exited exited;
+        struct fsrv_message message;
+        int r = fsrv_channel_receive(p->answer, &exited, sizeof exited, MSG_DONTWAIT, &message);
+
+        if (r == -EAGAIN)
+                return;
+        if (r == 1 || r == -EMFILE)
+                fsrv_message_close(&message);
+        if (r == 1 && message.size == sizeof exited && exited.type == FSRV_WIRE_EXITED) {
+                struct fsrv_exit exit = { .pid = exited.pid, .code = exited.code, .status = exited.status };
+                end(p, &exit, &exited.rusage, exited.timed_out ? FSRV_STATUS_TIMED_OUT : 0);
+                return;
+        }
+        /* The server died. The process may go on. */
+        if (p->poll_fd >= 0)
+                epoll_ctl(p->poll_fd, EPOLL_CTL_DEL, p->answer, NULL);
+        p->state = p->pidfd < 0 ? LOST : WATCHING;
+        if (p->poll_fd >= 0)
+                put_into_poll_fd(p);
+}
+
+/* Where we are the one that inherits orphans, the zombie is ours to look at; the caller reaps it. */
+static int look_at_own_zombie(int pidfd, struct fsrv_exit *ret_exit) {
+        siginfo_t info = { 0 };
+
+        if (waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+                return -errno;
+        if (info.si_pid == 0)
+                return -EAGAIN;
+        *ret_exit = (struct fsrv_exit){ .pid = info.si_pid, .code = info.si_code, .status = info.si_status };
+        return 0;
+}
+
+/* After the pidfd said that it has ended. */
+static void watch_once(struct fsrv_process *p) {
+        struct pollfd entry = { .fd = p->pidfd, .events = POLLIN };
+        struct fsrv_exit exit;
+
+        if (poll(&entry, 1, 0) <= 0)
+                return;
+        int r = look_at_own_zombie(p->pidfd, &exit);
+        if (r < 0)
+                r = fsrv_pidfd_exit_status(p->pidfd, &exit);
+        if (r == 0) {
+                end(p, &exit, NULL, FSRV_STATUS_NO_RUSAGE);
+                return;
+        }
+        if (p->death_seen == 0)
+                p->death_seen = fsrv_now();
+        if (r != -EAGAIN || fsrv_now() - p->death_seen > REAP_LIMIT_MS)
+                p->state = LOST;
+}
+
+static void step(struct fsrv_process *p) {
+        if (p->state == LISTENING)
+                listen_once(p);
+        if (p->state == WATCHING)
+                watch_once(p);
+}
+
+/* Until something may have changed, or the deadline. A zombie that isn't reaped yet is readable already: no spinning. */
+static void wait_for_change(int fd, bool dead, int64_t deadline) {
+        struct pollfd entry = { .fd = fd, .events = POLLIN };
+
+        if (dead)
+                poll(NULL, 0, 1);
+        else
+                poll(&entry, 1, fsrv_left(deadline));
+}
+
+int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status *ret_status, struct fsrv_error *error) {
+        int64_t deadline = fsrv_deadline(timeout_ms);
+
+        if (ret_status && ret_status->size != sizeof *ret_status)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_status");
+        for (;;) {
+                pthread_mutex_lock(&p->lock);
+                step(p);
+                enum state state = p->state;
+                int fd = awaited_fd(p);
+                bool dead = p->death_seen != 0;
+                if (state == ENDED && ret_status)
+                        *ret_status = p->status;
+                pthread_mutex_unlock(&p->lock);
+                if (state == ENDED)
+                        return 0;
+                if (state == LOST)
+                        return fsrv_fail_text(error, FSRV_STAGE_STATUS, EOWNERDEAD,
+                                              "status lost: the fork server died before process %d ended", (int)p->pid);
+                if (timeout_ms == 0 || fsrv_now() >= deadline)
+                        return fsrv_fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT, "process %d is still alive", (int)p->pid);
+                wait_for_change(fd, dead, deadline);
+        }
+}

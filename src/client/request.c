@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "client/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/strings.h"
+
+enum { SPAWN_TIMEOUT_MS = 120000 };
+
+uint64_t fsrv_signals_to_bits(const sigset_t *set) {
+        uint64_t bits = 0;
+
+        for (int s = 1; s <= 64; s++)
+                if (sigismember(set, s) == 1)
+                        bits |= UINT64_C(1) << (s - 1);
+        return bits;
+}
+
+int fsrv_request_new(struct fsrv_request **ret_request) {
+        struct fsrv_request *request = calloc(1, sizeof *request);
+
+        if (!request)
+                return -ENOMEM;
+        request->umask = -1;
+        request->spawn_timeout_ms = SPAWN_TIMEOUT_MS;
+        for (int i = 0; i < 3; i++)
+                request->inherits[i] = true;
+        *ret_request = request;
+        return 0;
+}
+
+struct fsrv_request *fsrv_request_free(struct fsrv_request *request) {
+        if (!request)
+                return NULL;
+        for (size_t i = 0; i < request->n_paths; i++)
+                free(request->paths[i]);
+        free(request->paths);
+        free(request->actions);
+        free(request->directory);
+        free(request->environment);
+        free(request->argv);
+        free(request->name);
+        free(request);
+        return NULL;
+}
+
+/* ---- what to run ---- */
+
+static int set_string(char **target, const char *value) {
+        char *copy = value ? strdup(value) : NULL;
+
+        if (value && !copy)
+                return -ENOMEM;
+        free(*target);
+        *target = copy;
+        return 0;
+}
+
+static int set_name(struct fsrv_request *request, uint32_t kind, const char *name) {
+        int r = set_string(&request->name, name);
+
+        if (r == 0)
+                request->kind = kind;
+        return r;
+}
+
+int fsrv_request_set_entry(struct fsrv_request *request, const char *entry) {
+        const char *colon = entry ? strrchr(entry, ':') : NULL;
+
+        if (!colon || colon == entry || !colon[1])
+                return -EINVAL;
+        return set_name(request, FSRV_WIRE_ENTRY, entry);
+}
+
+int fsrv_request_set_program(struct fsrv_request *request, const char *program) {
+        if (!program || !program[0])
+                return -EINVAL;
+        return set_name(request, FSRV_WIRE_PROGRAM, program);
+}
+
+/* A list and its strings in one block. */
+static int set_list(char ***target, const char *const *list) {
+        size_t n, size = fsrv_strings_size(list, &n);
+        char **copy = malloc((n + 1) * sizeof *copy + size);
+
+        if (!copy)
+                return -ENOMEM;
+        const char *at = (char *)(copy + n + 1);
+        fsrv_strings_put((char *)at, list);
+        fsrv_strings_get(&at, at + size, n, copy);
+        copy[n] = NULL;
+        free(*target);
+        *target = copy;
+        return 0;
+}
+
+int fsrv_request_set_argv(struct fsrv_request *request, const char *const *argv) {
+        return !argv || !argv[0] ? -EINVAL : set_list(&request->argv, argv);
+}
+
+int fsrv_request_set_environment(struct fsrv_request *request, const char *const *environment) {
+        if (environment)
+                return set_list(&request->environment, environment);
+        free(request->environment);
+        request->environment = NULL;
+        return 0;
+}
+
+/* ---- attributes ---- */
+
+int fsrv_request_set_directory(struct fsrv_request *request, const char *path) {
+        return path && !path[0] ? -EINVAL : set_string(&request->directory, path);
+}
+
+int fsrv_request_set_umask(struct fsrv_request *request, mode_t mask) {
+        request->umask = (int)(mask & 0777);
+        return 0;
+}
+
+int fsrv_request_set_signal_mask(struct fsrv_request *request, const sigset_t *mask) {
+        request->has_mask = mask != NULL;
+        if (mask)
+                request->mask = fsrv_signals_to_bits(mask);
+        return 0;
+}
+
+int fsrv_request_set_signals_ignored(struct fsrv_request *request, const sigset_t *ignored) {
+        request->has_ignored = ignored != NULL;
+        if (ignored)
+                request->ignored = fsrv_signals_to_bits(ignored);
+        return 0;
+}
+
+int fsrv_request_set_process_group(struct fsrv_request *request, pid_t pgid) {
+        if (pgid < 0)
+                return -EINVAL;
+        request->has_group = true;
+        request->group = pgid;
+        return 0;
+}
+
+int fsrv_request_set_session(struct fsrv_request *request) {
+        request->new_session = true;
+        return 0;
+}
+
+int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms) {
+        request->spawn_timeout_ms = timeout_ms;
+        return 0;
+}
+
+int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms) {
+        request->time_limit_ms = limit_ms;
+        return 0;
+}
+
+int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags) {
+        if (flags & ~FSRV_SPAWN_KILL_ON_CLOSE)
+                return -EINVAL;
+        request->flags = flags;
+        return 0;
+}
+
+/* ---- fd actions ---- */
+
+/* Whether the child has this fd after the actions so far: by its last one, or by default. */
+static bool is_made(const struct fsrv_request *request, int fd) {
+        for (size_t i = request->n_actions; i-- > 0;) {
+                const struct fsrv_wire_action *action = &request->actions[i];
+                if (action->type != FSRV_WIRE_HAND && action->target == fd)
+                        return action->type != FSRV_WIRE_CLOSE;
+        }
+        return fd <= 2;
+}
+
+static bool is_mapped(const struct fsrv_request *request, int fd) {
+        return is_made(request, fd) && !(fd <= 2 && request->inherits[fd]);
+}
+
+static int add(struct fsrv_request *request, struct fsrv_wire_action action) {
+        if (request->n_actions >= FSRV_WIRE_ACTIONS_MAX - 8) /* room for what a spawn adds */
+                return -E2BIG;
+        if ((request->n_actions & (request->n_actions - 1)) == 0) { /* full at the powers of two */
+                size_t room = request->n_actions ? request->n_actions * 2 : 1;
+                void *actions = realloc(request->actions, room * sizeof action);
+                if (!actions)
+                        return -ENOMEM;
+                request->actions = actions;
+        }
+        request->actions[request->n_actions++] = action;
+        if (action.type != FSRV_WIRE_HAND && action.target <= 2)
+                request->inherits[action.target] = false;
+        return 0;
+}
+
+int fsrv_request_add_dup2(struct fsrv_request *request, int fd, int child_fd) {
+        if (fd < 0 || child_fd < 0)
+                return -EBADF;
+        bool ours = is_made(request, fd);
+        if (is_mapped(request, child_fd))
+                return -EINVAL;
+        if (ours && fd == child_fd)
+                return 0;
+        int r = add(request, (struct fsrv_wire_action){ .type = ours ? FSRV_WIRE_DUP : FSRV_WIRE_INSTALL,
+                                                        .target = child_fd, .source = (uint32_t)fd });
+        if (r == 0 && ours && fd <= 2 && request->inherits[fd])
+                request->pinned[fd] = true;
+        return r;
+}
+
+int fsrv_request_add_open(struct fsrv_request *request, int child_fd, const char *path, int flags, mode_t mode) {
+        if (child_fd < 0)
+                return -EBADF;
+        if (!path || is_mapped(request, child_fd))
+                return -EINVAL;
+        char **paths = realloc(request->paths, (request->n_paths + 2) * sizeof *paths);
+        if (!paths)
+                return -ENOMEM;
+        request->paths = paths;
+        char *copy = strdup(path);
+        int r = copy ? add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_OPEN, .target = child_fd,
+                                                               .source = (uint32_t)flags, .mode = mode })
+                     : -ENOMEM;
+        if (r < 0) {
+                free(copy);
+                paths[request->n_paths] = NULL;
+                return r;
+        }
+        paths[request->n_paths++] = copy;
+        paths[request->n_paths] = NULL;
+        return 0;
+}
+
+int fsrv_request_add_close(struct fsrv_request *request, int child_fd) {
+        if (child_fd < 0)
+                return -EBADF;
+        if (!is_made(request, child_fd))
+                return 0; /* the child doesn't have it: as closing a closed fd is no error there */
+        return add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_CLOSE, .target = child_fd });
+}
+
+int fsrv_request_add_fd(struct fsrv_request *request, int fd) {
+        if (fd < 0)
+                return -EBADF;
+        return add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_HAND, .source = (uint32_t)fd });
+}

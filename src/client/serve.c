@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/title.h"
+#include "client/server.h"
+#include "wire/channel.h"
+
+enum { ADMIN_FD = 3 };
+
+static int fill_config(struct fsrv_config *config, const struct fsrv_listen_options *options, struct fsrv_error *error) {
+        if (options->size != sizeof *options || !options->path || !options->path[0] || options->mode > 0777 ||
+            options->n_allow_uids > FSRV_WIRE_UIDS_MAX)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the listener is out of range");
+        if (strlen(options->path) >= sizeof ((struct sockaddr_un *)0)->sun_path)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, ENAMETOOLONG, "socket path of %zu bytes, at most %zu: '%s'",
+                                      strlen(options->path), sizeof ((struct sockaddr_un *)0)->sun_path - 1, options->path);
+        config->path = options->path;
+        config->head.mode = options->mode;
+        config->head.n_uids = (uint32_t)options->n_allow_uids;
+        for (size_t i = 0; i < options->n_allow_uids; i++)
+                config->head.uids[i] = options->allow_uids[i];
+        return 0;
+}
+
+/* The new program finds its configuration waiting in a socket at its fd 3. */
+static int leave_config(struct fsrv_config *config, struct fsrv_error *error) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        int pair[2], n = fsrv_config_encode(config, bytes);
+
+        if (n < 0)
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, -n, "the preload list");
+        int r = fsrv_socketpair(pair);
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_START, -r, "a socket pair");
+        r = fsrv_channel_send(pair[1], bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+        if (r == 0 && pair[0] == ADMIN_FD)
+                r = fsrv_fd_set_cloexec(ADMIN_FD, 0);
+        else if (r == 0)
+                r = dup2(pair[0], ADMIN_FD) < 0 ? -errno : 0;
+        /* Not closed here: the message must outlive its sender, and both are close-on-exec. */
+        return r < 0 ? fsrv_fail(error, FSRV_STAGE_START, -r, "the server's configuration") : 0;
+}
+
+int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_server_options *options, struct fsrv_error *error) {
+        char program[4096], title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
+        struct fsrv_server *s; /* for its checked copy of the options */
+        struct fsrv_config config;
+
+        int r = fsrv_server_new(options, &s, error);
+        if (r < 0)
+                return r;
+        config = s->config;
+        r = fill_config(&config, listen, error);
+        if (r == 0 && fsrv_helper_path(s->helper_directory, "forkserver-server", program) < 0)
+                r = fsrv_fail(error, FSRV_STAGE_START, ENAMETOOLONG, "the path of the server program");
+        if (r == 0)
+                r = leave_config(&config, error);
+        if (r == 0) {
+                fsrv_title_argument(title, "forkserver: server");
+                execve(program, argv, environ);
+                r = fsrv_fail(error, FSRV_STAGE_START, errno, "executing the server program '%s'", program);
+        }
+        fsrv_server_free(s);
+        return r;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "client/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "wire/inherited.h"
+#include "wire/strings.h"
+
+enum { STANDBYS_DEFAULT = 2, STANDBYS_MAX = 64, PRELOAD_TIMEOUT_MS = 60000 };
+
+/* ---- all handles, for fork(): a child must not find a lock that a thread holds which it doesn't have ---- */
+
+static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct fsrv_server *handles;
+static pthread_once_t atfork_once = PTHREAD_ONCE_INIT;
+
+static void before_fork(void) {
+        pthread_mutex_lock(&handles_lock);
+        for (struct fsrv_server *s = handles; s; s = s->next)
+                pthread_mutex_lock(&s->lock);
+}
+
+static void after_fork(void) {
+        for (struct fsrv_server *s = handles; s; s = s->next)
+                pthread_mutex_unlock(&s->lock);
+        pthread_mutex_unlock(&handles_lock);
+}
+
+static void register_atfork(void) {
+        pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+static void enlist(struct fsrv_server *s) {
+        pthread_once(&atfork_once, register_atfork);
+        pthread_mutex_lock(&handles_lock);
+        s->next = handles;
+        if (handles)
+                handles->previous = s;
+        handles = s;
+        pthread_mutex_unlock(&handles_lock);
+}
+
+static void delist(struct fsrv_server *s) {
+        pthread_mutex_lock(&handles_lock);
+        if (s->next)
+                s->next->previous = s->previous;
+        *(s->previous ? &s->previous->next : &handles) = s->next;
+        pthread_mutex_unlock(&handles_lock);
+}
+
+/* ---- links ---- */
+
+struct fsrv_link *fsrv_link_new(int doorbell) {
+        struct fsrv_link *link = malloc(sizeof *link);
+
+        if (!link) {
+                fsrv_fd_close(doorbell);
+                return NULL;
+        }
+        atomic_init(&link->references, 1);
+        link->doorbell = doorbell;
+        return link;
+}
+
+struct fsrv_link *fsrv_link_unref(struct fsrv_link *link) {
+        if (link && atomic_fetch_sub(&link->references, 1) == 1) {
+                fsrv_fd_close(link->doorbell);
+                free(link);
+        }
+        return NULL;
+}
+
+/* ---- making and freeing ---- */
+
+static struct fsrv_server *new_handle(enum fsrv_server_kind kind) {
+        struct fsrv_server *s = calloc(1, sizeof *s);
+
+        if (!s)
+                return NULL;
+        s->kind = kind;
+        pthread_mutex_init(&s->lock, NULL);
+        s->admin = s->lifeline_read = s->lifeline_write = s->proc_status = -1;
+        enlist(s);
+        return s;
+}
+
+static void free_modules(char **modules) {
+        for (char **module = modules; module && *module; module++)
+                free(*module);
+        free(modules);
+}
+
+struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
+        if (!s)
+                return NULL;
+        delist(s);
+        fsrv_link_unref(s->link);
+        fsrv_fd_close(s->admin);
+        fsrv_fd_close(s->lifeline_read);
+        fsrv_fd_close(s->lifeline_write);
+        fsrv_fd_close(s->proc_status);
+        free_modules(s->config.modules);
+        free(s->helper_directory);
+        free(s->path);
+        pthread_mutex_destroy(&s->lock);
+        free(s);
+        return NULL;
+}
+
+/* A relative path means the caller's working directory of now; the zygote may be started from another. */
+static char *absolute(const char *module) {
+        char directory[PATH_MAX], *path;
+
+        if (module[0] == '/' || !strchr(module, '/') || !getcwd(directory, sizeof directory))
+                return strdup(module);
+        return asprintf(&path, "%s/%s", directory, module) < 0 ? NULL : path;
+}
+
+static int copy_modules(const char *const *modules, char ***ret_copy, struct fsrv_error *error) {
+        size_t n = 0;
+
+        while (modules && modules[n]) {
+                if (!modules[n][0])
+                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the preload list has an empty name");
+                n++;
+        }
+        char **copy = calloc(n + 1, sizeof *copy);
+        for (size_t i = 0; copy && i < n; i++)
+                if (!(copy[i] = absolute(modules[i]))) {
+                        free_modules(copy);
+                        copy = NULL;
+                }
+        if (!copy)
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "the preload list");
+        if (fsrv_strings_size((const char *const *)copy, &n) > FSRV_WIRE_PRELOAD_MAX) {
+                free_modules(copy);
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG, "the preload list has more than %d bytes",
+                                      FSRV_WIRE_PRELOAD_MAX);
+        }
+        *ret_copy = copy;
+        return 0;
+}
+
+static int configure(struct fsrv_server *s, const struct fsrv_server_options *given, struct fsrv_error *error) {
+        static const struct fsrv_server_options none = { .size = sizeof none };
+        const struct fsrv_server_options *options = given ? given : &none;
+
+        if (options->size != sizeof *options || options->flags || options->preload_policy > FSRV_PRELOAD_IGNORE ||
+            options->standbys > STANDBYS_MAX || options->preload_timeout_ms < 0)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the server is out of range");
+        s->config.head.policy = options->preload_policy;
+        s->config.head.standbys = options->standbys ? options->standbys : STANDBYS_DEFAULT;
+        s->config.head.preload_timeout_ms =
+                options->preload_timeout_ms ? (uint32_t)options->preload_timeout_ms : PRELOAD_TIMEOUT_MS;
+        if (options->helper_directory && !(s->helper_directory = strdup(options->helper_directory)))
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "options");
+        return copy_modules(options->preload, &s->config.modules, error);
+}
+
+int fsrv_server_new(const struct fsrv_server_options *options, struct fsrv_server **ret_server, struct fsrv_error *error) {
+        struct fsrv_server *s = new_handle(FSRV_SERVER_PRIVATE);
+
+        if (!s)
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "a server handle");
+        int r = configure(s, options, error);
+        if (r < 0) {
+                fsrv_server_free(s);
+                return r;
+        }
+        *ret_server = s;
+        return 0;
+}
+
+int fsrv_server_connect(const char *path, uid_t server_uid, struct fsrv_server **ret_server, struct fsrv_error *error) {
+        struct fsrv_server *s = new_handle(FSRV_SERVER_NAMED);
+        int r = 0;
+
+        if (!s || !(s->path = strdup(path)))
+                r = fsrv_fail(error, FSRV_STAGE_CONNECT, ENOMEM, "a server handle");
+        if (r == 0) {
+                s->server_uid = server_uid;
+                r = fsrv_server_ensure_running(s, error);
+        }
+        if (r < 0) {
+                fsrv_server_free(s);
+                return r;
+        }
+        *ret_server = s;
+        return 0;
+}
+
+int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv_error *error) {
+        if (!fsrv_inherited.is_worker)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, ENOENT, "this process was not made by a fork server");
+        struct fsrv_server *s = new_handle(FSRV_SERVER_INHERITED);
+        int doorbell = s ? fsrv_fd_dup_above(fsrv_inherited.doorbell, 3) : -ENOMEM;
+        if (doorbell >= 0)
+                s->link = fsrv_link_new(doorbell);
+        if (!s || !s->link) {
+                fsrv_server_free(s);
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, doorbell < 0 ? -doorbell : ENOMEM, "a server handle");
+        }
+        *ret_server = s;
+        return 0;
+}
+
+/* ---- keeping it running ---- */
+
+static int launch_or_connect(struct fsrv_server *s, struct fsrv_error *error) {
+        int doorbell, r;
+
+        s->admin = fsrv_fd_close(s->admin);
+        if (s->kind == FSRV_SERVER_INHERITED)
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNREFUSED, "the fork server that this worker came from is gone");
+        if (s->kind == FSRV_SERVER_NAMED)
+                r = fsrv_attach(s->path, s->server_uid, &doorbell, error);
+        else
+                r = fsrv_launch(s, &doorbell, &s->admin, error);
+        if (r < 0)
+                return r;
+        s->link = fsrv_link_new(doorbell);
+        return s->link ? 0 : fsrv_fail(error, FSRV_STAGE_START, ENOMEM, "a server handle");
+}
+
+/* In a forked child: its parent's lifeline says nothing of us, and /proc/self was the parent. */
+static int own(struct fsrv_server *s, struct fsrv_error *error) {
+        pid_t self = getpid();
+        int ends[2];
+
+        if (s->owner == self)
+                return 0;
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return fsrv_fail(error, FSRV_STAGE_START, errno, "the lifeline");
+        fsrv_fd_close(s->lifeline_read);
+        fsrv_fd_close(s->lifeline_write);
+        fsrv_fd_close(s->proc_status);
+        s->lifeline_read = ends[0];
+        s->lifeline_write = ends[1];
+        s->proc_status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+        s->owner = self;
+        return 0;
+}
+
+int fsrv_server_acquire(struct fsrv_server *s, struct fsrv_grip *ret_grip, struct fsrv_error *error) {
+        int r;
+
+        pthread_mutex_lock(&s->lock);
+        r = own(s, error);
+        if (r == 0 && !s->link)
+                r = launch_or_connect(s, error);
+        if (r == 0) {
+                atomic_fetch_add(&s->link->references, 1);
+                *ret_grip = (struct fsrv_grip){ s->link, s->lifeline_read, s->proc_status };
+        }
+        pthread_mutex_unlock(&s->lock);
+        return r;
+}
+
+void fsrv_server_release(struct fsrv_grip *grip) {
+        grip->link = fsrv_link_unref(grip->link);
+}
+
+void fsrv_server_forget(struct fsrv_server *s, const struct fsrv_link *link) {
+        pthread_mutex_lock(&s->lock);
+        if (s->link == link) { /* else another thread was faster */
+                s->link = fsrv_link_unref(s->link);
+                s->admin = fsrv_fd_close(s->admin);
+        }
+        pthread_mutex_unlock(&s->lock);
+}
+
+int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, uint32_t policy, struct fsrv_error *error) {
+        char **copy;
+
+        if (s->kind != FSRV_SERVER_PRIVATE)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EPERM, "only who started a fork server may change its preload list");
+        if (policy > FSRV_PRELOAD_IGNORE)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "preload policy %u", policy);
+        int r = copy_modules(modules, &copy, error);
+        if (r < 0)
+                return r;
+        pthread_mutex_lock(&s->lock);
+        free_modules(s->config.modules);
+        s->config.modules = copy;
+        s->config.head.policy = policy;
+        /* The old server ends when its last worker has: it holds the old doorbell. */
+        s->link = fsrv_link_unref(s->link);
+        s->admin = fsrv_fd_close(s->admin);
+        pthread_mutex_unlock(&s->lock);
+        return 0;
+}

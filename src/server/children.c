@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "forkserver.h"
+#include "server/server.h"
+
+struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid) {
+        struct fsrv_child *child;
+
+        HASH_FIND_INT(s->children, &pid, child);
+        return child;
+}
+
+/* By pid, which is safe until we reap: nobody else can. A dead child has a pidfd too. */
+struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role) {
+        struct fsrv_child *child = calloc(1, sizeof *child);
+
+        if (!child)
+                return NULL;
+        child->pid = pid;
+        child->role = role;
+        child->answer = -1;
+        child->deadline = FSRV_NEVER;
+        child->pidfd = fsrv_pidfd_open(pid);
+        if (child->pidfd < 0 || fsrv_watch(s, child->pidfd, EPOLLIN, FSRV_SOURCE_CHILD, (uint32_t)pid) < 0) {
+                fsrv_fd_close(child->pidfd);
+                free(child);
+                return NULL;
+        }
+        HASH_ADD_INT(s->children, pid, child);
+        if (role == FSRV_ROLE_STANDBY)
+                s->idle++;
+        return child;
+}
+
+/* ---- time limits: a list by deadline. Equal limits, the usual case, go in at its end ---- */
+
+static void limit_time(struct fsrv_supervisor *s, struct fsrv_child *child, uint64_t limit_ms) {
+        struct fsrv_child *before = s->last_deadline;
+
+        child->deadline = fsrv_now() + (int64_t)(limit_ms > INT64_MAX / 2 ? INT64_MAX / 2 : limit_ms);
+        while (before && before->deadline > child->deadline)
+                before = before->previous_deadline;
+        child->previous_deadline = before;
+        child->next_deadline = before ? before->next_deadline : s->first_deadline;
+        *(before ? &before->next_deadline : &s->first_deadline) = child;
+        *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) = child;
+}
+
+static void unlimit_time(struct fsrv_supervisor *s, struct fsrv_child *child) {
+        if (child->deadline == FSRV_NEVER)
+                return;
+        *(child->previous_deadline ? &child->previous_deadline->next_deadline : &s->first_deadline) = child->next_deadline;
+        *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) = child->previous_deadline;
+        child->deadline = FSRV_NEVER;
+}
+
+/* ---- answers ---- */
+
+/* The worker shares the socket's open file, so closing our fd would not end the watch. */
+static void unwatch_answer(struct fsrv_supervisor *s, const struct fsrv_child *child) {
+        if (s->draining || child->flags & FSRV_WIRE_KILL_ON_CLOSE)
+                fsrv_unwatch(s, child->answer);
+}
+
+static void hang_up(struct fsrv_supervisor *s, struct fsrv_child *child) {
+        if (child->answer < 0)
+                return;
+        unwatch_answer(s, child);
+        child->answer = fsrv_fd_close(child->answer);
+        s->answers--;
+}
+
+static void forget(struct fsrv_supervisor *s, struct fsrv_child *child) {
+        hang_up(s, child);
+        unlimit_time(s, child);
+        HASH_DEL(s->children, child);
+        free(child);
+}
+
+/* True when the client has it, or cannot be told any more. */
+static bool send_exited(const struct fsrv_child *child, const struct fsrv_wire_exited *exited) {
+        int r = fsrv_channel_send(child->answer, exited, sizeof *exited, NULL, 0, MSG_DONTWAIT);
+
+        return r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM;
+}
+
+static void deliver(struct fsrv_supervisor *s, struct fsrv_child *child, const struct fsrv_wire_exited *exited) {
+        if (child->answer < 0 || send_exited(child, exited)) {
+                forget(s, child);
+                return;
+        }
+        child->owed = malloc(sizeof *child->owed);
+        if (!child->owed) { /* the client finds end-of-file instead, and asks the kernel */
+                forget(s, child);
+                return;
+        }
+        *child->owed = *exited;
+        s->owed++;
+}
+
+static void retry_owed(struct fsrv_supervisor *s) {
+        struct fsrv_child *child, *next;
+
+        if (s->owed == 0)
+                return;
+        HASH_ITER(hh, s->children, child, next) {
+                if (!child->owed || !send_exited(child, child->owed))
+                        continue;
+                free(child->owed);
+                s->owed--;
+                forget(s, child);
+        }
+}
+
+/* ---- events ---- */
+
+void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
+        struct fsrv_child *child = fsrv_child_find(s, (pid_t)pid);
+        struct fsrv_wire_exited exited = { .type = FSRV_WIRE_EXITED };
+        struct fsrv_exit exit;
+
+        if (!child || child->owed)
+                return;
+        fsrv_children_on_claims(s); /* its claim may still be in the socket: it was sent before the death */
+        int r = fsrv_reap_pidfd(child->pidfd, &exit, &exited.rusage);
+        if (r == 0)
+                return;
+        child->pidfd = fsrv_fd_close(child->pidfd);
+        if (child->role == FSRV_ROLE_STANDBY)
+                s->idle--;
+        if (child->role != FSRV_ROLE_WORKER || r < 0) {
+                forget(s, child);
+                return;
+        }
+        s->stats.exits++;
+        exited.pid = child->pid;
+        exited.code = exit.code;
+        exited.status = exit.status;
+        exited.timed_out = child->timed_out;
+        deliver(s, child, &exited);
+}
+
+static void kill_child(struct fsrv_child *child) {
+        if (child->pidfd >= 0)
+                fsrv_pidfd_send_signal(child->pidfd, SIGKILL);
+}
+
+/* Its client has gone, or closed the handle. */
+void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid) {
+        struct fsrv_child *child = fsrv_child_find(s, (pid_t)pid);
+
+        if (!child || child->answer < 0)
+                return;
+        unwatch_answer(s, child);
+        if (child->flags & FSRV_WIRE_KILL_ON_CLOSE)
+                kill_child(child); /* the answer stays open, so that a draining server waits for this death */
+        else
+                hang_up(s, child);
+}
+
+static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wire_claim *claim, int answer) {
+        struct fsrv_child *child = fsrv_child_find(s, pid);
+
+        s->stats.claims++;
+        if (!child)
+                child = fsrv_child_add(s, pid, FSRV_ROLE_STRAY); /* faster than its FORKED */
+        if (!child || child->role == FSRV_ROLE_WORKER) {
+                fsrv_fd_close(answer); /* its client asks the kernel for the status */
+                return;
+        }
+        if (child->role == FSRV_ROLE_STANDBY)
+                s->idle--;
+        child->role = FSRV_ROLE_WORKER;
+        child->answer = answer;
+        child->flags = claim->flags;
+        s->answers++;
+        if (claim->time_limit_ms)
+                limit_time(s, child, claim->time_limit_ms);
+        if (s->draining || child->flags & FSRV_WIRE_KILL_ON_CLOSE)
+                fsrv_watch(s, answer, 0, FSRV_SOURCE_ANSWER, (uint32_t)pid); /* hang-up is always reported */
+        if (s->killing)
+                kill_child(child);
+}
+
+void fsrv_children_on_claims(struct fsrv_supervisor *s) {
+        struct fsrv_wire_claim claim;
+        struct fsrv_message message;
+
+        for (;;) {
+                int r = fsrv_channel_receive(s->claims[0], &claim, sizeof claim, MSG_DONTWAIT, &message);
+                if (r == -EMFILE) {
+                        fsrv_message_close(&message);
+                        continue;
+                }
+                if (r != 1)
+                        return;
+                if (message.size == sizeof claim && claim.type == FSRV_WIRE_CLAIM && message.n_fds == 1) {
+                        on_claim(s, message.sender.pid, &claim, message.fds[0]);
+                        continue;
+                }
+                if (message.size == sizeof claim && claim.type == FSRV_WIRE_SETUP_FAILED &&
+                    claim.stage < FSRV_STAGE_COUNT)
+                        s->stats.failures[claim.stage]++;
+                fsrv_message_close(&message);
+        }
+}
+
+void fsrv_children_on_time(struct fsrv_supervisor *s, int64_t now) {
+        struct fsrv_child *child;
+
+        while ((child = s->first_deadline) && child->deadline <= now) {
+                unlimit_time(s, child);
+                child->timed_out = true;
+                kill_child(child);
+        }
+        retry_owed(s);
+}
+
+void fsrv_children_watch_clients(struct fsrv_supervisor *s) {
+        struct fsrv_child *child, *next;
+
+        HASH_ITER(hh, s->children, child, next)
+                if (child->answer >= 0)
+                        fsrv_watch(s, child->answer, 0, FSRV_SOURCE_ANSWER, (uint32_t)child->pid);
+}
+
+void fsrv_children_kill(struct fsrv_supervisor *s) {
+        struct fsrv_child *child, *next;
+
+        s->killing = true;
+        HASH_ITER(hh, s->children, child, next)
+                kill_child(child);
+}
+
+void fsrv_children_find_strays(struct fsrv_supervisor *s) {
+        char path[64];
+        int pid;
+
+        fsrv_children_on_claims(s);
+        snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+        FILE *list = fopen(path, "re");
+        if (!list)
+                return; /* without CONFIG_PROC_CHILDREN such a child is met when it claims */
+        while (fscanf(list, "%d", &pid) == 1)
+                if (pid != s->zygote.pid && !fsrv_child_find(s, pid))
+                        fsrv_child_add(s, pid, FSRV_ROLE_STRAY);
+        fclose(list);
+}
+
+void fsrv_children_reap_all(struct fsrv_supervisor *s) {
+        pid_t pid;
+
+        while (fsrv_peek_dead(&pid) == 1) {
+                fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid); /* a child's FORKED was sent before it became ours */
+                fsrv_children_on_claims(s);
+                if (pid == s->zygote.pid)
+                        fsrv_zygote_on_exit(s, (uint32_t)pid);
+                else if (fsrv_child_find(s, pid))
+                        fsrv_child_on_exit(s, (uint32_t)pid);
+                else
+                        waitpid(pid, NULL, 0); /* what a worker left behind when it turned itself into a daemon */
+        }
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/title.h"
+#include "forkserver-host.h"
+#include "server/server.h"
+
+static _Noreturn void become_zygote(const struct fsrv_supervisor *s, int boot) {
+        char title[FSRV_TITLE_SIZE];
+        char *argv[] = { title, NULL };
+        sigset_t none;
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* checked by the zygote, against the server's pid in its configuration */
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        fsrv_title_argument(title, "forkserver: zygote");
+        if (boot == FSRV_ZYGOTE_BOOT_FD)
+                fsrv_fd_set_cloexec(boot, 0);
+        else
+                dup2(boot, FSRV_ZYGOTE_BOOT_FD);
+        fsrv_cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
+        execv(s->zygote_program, argv);
+
+        struct fsrv_wire_order order = { .type = FSRV_WIRE_LOAD_FAILED, .err = errno };
+        snprintf(order.text, sizeof order.text, "cannot execute the zygote program '%.180s': %.40s", s->zygote_program,
+                 strerrordesc_np(order.err));
+        fsrv_channel_send(FSRV_ZYGOTE_BOOT_FD, &order, sizeof order, NULL, 0, 0);
+        _exit(127);
+}
+
+static int send_config(struct fsrv_supervisor *s, int boot) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        struct fsrv_config config = s->config;
+
+        config.path = NULL;
+        config.head.server = getpid();
+        int n = fsrv_config_encode(&config, bytes);
+        return n < 0 ? n : fsrv_channel_send(boot, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+}
+
+static int fail(struct fsrv_supervisor *s, int err, const char *what) {
+        s->zygote.failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = err };
+        snprintf(s->zygote.failure.text, sizeof s->zygote.failure.text, "starting the zygote: %s: %s", what,
+                 strerrordesc_np(err));
+        return -err;
+}
+
+int fsrv_zygote_launch(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+        int sockets[2], r;
+
+        r = fsrv_socketpair(sockets);
+        if (r < 0)
+                return fail(s, -r, "a socket pair");
+        r = send_config(s, sockets[0]);
+        pid_t pid = r < 0 ? -1 : fork();
+        if (pid < 0) {
+                int err = r < 0 ? -r : errno;
+                fsrv_fds_close(sockets, 2);
+                return fail(s, err, r < 0 ? "its configuration" : "fork");
+        }
+        if (pid == 0)
+                become_zygote(s, sockets[1]);
+        fsrv_fd_close(sockets[1]);
+        z->pid = pid;
+        z->orders = sockets[0];
+        z->pidfd = fsrv_pidfd_open(pid);
+        z->due = 0;
+        z->has_forked = false;
+        z->loading[0] = 0;
+        z->failure.stage = 0;
+        z->deadline = fsrv_deadline(s->config.head.preload_timeout_ms);
+        z->state = FSRV_ZYGOTE_LOADING;
+        fsrv_watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, (uint32_t)pid);
+        if (z->pidfd >= 0)
+                fsrv_watch(s, z->pidfd, EPOLLIN, FSRV_SOURCE_ZYGOTE, (uint32_t)pid);
+        return 0;
+}

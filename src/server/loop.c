@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "server/server.h"
+
+int fsrv_watch(struct fsrv_supervisor *s, int fd, uint32_t events, enum fsrv_source source, uint32_t id) {
+        struct epoll_event event = { .events = events, .data.u64 = (uint64_t)source << 32 | id };
+
+        return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+void fsrv_unwatch(struct fsrv_supervisor *s, int fd) {
+        epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) {
+        char text[512];
+        va_list args;
+
+        if (!s->config.path)
+                return;
+        va_start(args, format);
+        vsnprintf(text, sizeof text, format, args);
+        va_end(args);
+        dprintf(STDERR_FILENO, "forkserver: %s\n", text);
+}
+
+void fsrv_drain(struct fsrv_supervisor *s) {
+        if (s->draining)
+                return;
+        fsrv_children_on_claims(s);
+        s->draining = true;
+        /* What is queued is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle standbys
+         * instead could hit one that has just begun to work. */
+        shutdown(s->doorbell, SHUT_RDWR);
+        fsrv_unwatch(s, s->doorbell);
+        fsrv_zygote_kill(s);
+        fsrv_unlisten(s);
+        fsrv_children_watch_clients(s);
+        fsrv_log(s, "draining: %u workers", HASH_COUNT(s->children) - s->idle);
+}
+
+static void on_signal(struct fsrv_supervisor *s) {
+        struct signalfd_siginfo info;
+
+        while (read(s->signals, &info, sizeof info) == sizeof info) {
+                if (info.ssi_signo == SIGCHLD)
+                        fsrv_children_reap_all(s);
+                else if (!s->draining)
+                        fsrv_drain(s);
+                else
+                        fsrv_children_kill(s);
+        }
+}
+
+static void on_doorbell(struct fsrv_supervisor *s, uint32_t events) {
+        if (events & (EPOLLHUP | EPOLLERR))
+                fsrv_drain(s); /* the last client has gone */
+        else
+                fsrv_refusal_on_request(s);
+}
+
+static void on_event(struct fsrv_supervisor *s, const struct epoll_event *event) {
+        uint32_t id = (uint32_t)event->data.u64;
+
+        switch ((enum fsrv_source)(event->data.u64 >> 32)) {
+        case FSRV_SOURCE_CLAIMS:
+                fsrv_children_on_claims(s);
+                break;
+        case FSRV_SOURCE_DOORBELL:
+                on_doorbell(s, event->events);
+                break;
+        case FSRV_SOURCE_ORDERS:
+                fsrv_zygote_on_orders(s, id);
+                break;
+        case FSRV_SOURCE_ZYGOTE:
+                fsrv_zygote_on_exit(s, id);
+                break;
+        case FSRV_SOURCE_CHILD:
+                fsrv_child_on_exit(s, id);
+                break;
+        case FSRV_SOURCE_ANSWER:
+                fsrv_child_on_hangup(s, id);
+                break;
+        case FSRV_SOURCE_LISTENER:
+                fsrv_peers_on_listener(s);
+                break;
+        case FSRV_SOURCE_PEER:
+                fsrv_peer_on_message(s, id);
+                break;
+        case FSRV_SOURCE_SIGNAL:
+                on_signal(s);
+                break;
+        }
+}
+
+static void earlier(int64_t *deadline, int64_t other) {
+        if (other < *deadline)
+                *deadline = other;
+}
+
+static int64_t next_deadline(const struct fsrv_supervisor *s) {
+        int64_t deadline = FSRV_NEVER;
+
+        if (s->zygote.state == FSRV_ZYGOTE_LOADING && s->zygote.failure.stage == 0)
+                earlier(&deadline, s->zygote.deadline);
+        if (s->refusal.until > 0)
+                earlier(&deadline, s->refusal.until);
+        if (s->first_deadline)
+                earlier(&deadline, s->first_deadline->deadline);
+        for (const struct fsrv_peer *peer = s->peers; peer; peer = peer->next)
+                earlier(&deadline, peer->deadline);
+        if (s->owed > 0)
+                earlier(&deadline, fsrv_now() + 10);
+        return deadline;
+}
+
+static void on_time(struct fsrv_supervisor *s) {
+        int64_t now = fsrv_now();
+
+        if (s->refusal.until > 0 && s->refusal.until <= now)
+                s->refusal.until = 0;
+        fsrv_zygote_on_time(s, now);
+        fsrv_children_on_time(s, now);
+        fsrv_peers_on_time(s, now);
+}
+
+/* A private server stays for the clients that wait for a status; a named one, whose supervisor may end what it leaves
+ * behind, for all its workers. */
+static bool is_over(const struct fsrv_supervisor *s) {
+        if (!s->draining || s->zygote.pid != 0)
+                return false;
+        return s->config.path ? HASH_COUNT(s->children) == 0 : s->answers == 0 && s->idle == 0;
+}
+
+int fsrv_supervise(struct fsrv_supervisor *s) {
+        while (!is_over(s)) {
+                struct epoll_event events[64];
+
+                fsrv_zygote_replenish(s);
+                fsrv_refusal_watch(s);
+                int n = epoll_wait(s->epoll, events, 64, fsrv_left(next_deadline(s)));
+                if (n < 0 && errno != EINTR)
+                        return 125;
+                for (int i = 0; i < n; i++)
+                        on_event(s, &events[i]);
+                on_time(s);
+        }
+        fsrv_log(s, "done");
+        return 0;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/title.h"
+#include "server/server.h"
+
+/* Started by the library with the admin socket, on which its configuration waits, at fd 3, and for a private server the
+ * doorbell's receiving end at fd 4. */
+enum { ADMIN_FD = 3, DOORBELL_FD = 4 };
+
+enum {
+        RESERVED_FDS = 64, /* for everything that isn't a child: peers, zygote, epoll… */
+        FDS_PER_CHILD = 2, /* its pidfd, and the socket to its client */
+};
+
+static int complain(const char *what, int err) {
+        dprintf(STDERR_FILENO, "forkserver-server: %s: %s\n", what, strerrordesc_np(err));
+        return 125;
+}
+
+/* An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's session: what the terminal
+ * sends is for the client and its workers. */
+static int take_signals(struct fsrv_supervisor *s) {
+        static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP };
+        sigset_t set;
+
+        for (int n = 1; n <= SIGRTMAX; n++)
+                signal(n, SIG_DFL);
+        signal(SIGPIPE, SIG_IGN);
+        sigemptyset(&set);
+        if (!s->config.path)
+                for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+                        signal(ignored[i], SIG_IGN);
+        else {
+                sigaddset(&set, SIGTERM);
+                sigaddset(&set, SIGINT);
+        }
+        sigprocmask(SIG_SETMASK, &set, NULL);
+        s->signals = -1;
+        if (!s->config.path)
+                return 0;
+        s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        return s->signals < 0 ? -errno : fsrv_watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0);
+}
+
+static void raise_limit(struct fsrv_supervisor *s) {
+        struct rlimit limit = { 1024, 1024 };
+
+        getrlimit(RLIMIT_NOFILE, &limit);
+        s->config.head.nofile = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                limit.rlim_cur = s->config.head.nofile;
+        rlim_t most = limit.rlim_cur > 1u << 20 ? 1u << 20 : limit.rlim_cur;
+        s->max_children = most > RESERVED_FDS + FDS_PER_CHILD ? (unsigned)(most - RESERVED_FDS) / FDS_PER_CHILD : 1;
+}
+
+/* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't. */
+static int find_zygote(struct fsrv_supervisor *s) {
+        ssize_t n = readlink("/proc/self/exe", s->zygote_program, sizeof s->zygote_program - 32);
+
+        if (n < 0)
+                return -errno;
+        s->zygote_program[n] = 0;
+        strcpy(strrchr(s->zygote_program, '/'), "/forkserver-zygote");
+        return 0;
+}
+
+/* The config's sockets. A private server's doorbell is given, a named one's made here. */
+static int take_doorbell(struct fsrv_supervisor *s) {
+        int on = 1, pair[2];
+
+        s->doorbell = DOORBELL_FD;
+        s->doorbell_send = -1;
+        if (!s->config.path)
+                return fsrv_fd_set_cloexec(s->doorbell, 1);
+        int r = fsrv_socketpair(pair);
+        if (r < 0)
+                return r;
+        s->doorbell = pair[0];
+        s->doorbell_send = pair[1];
+        return setsockopt(s->doorbell, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ? -errno : 0;
+}
+
+/* Modules print to standard error, and read nothing; nobody waits for an output that we would hold open. */
+static int take_streams(void) {
+        FSRV_CLEANUP_FD int null = -1;
+
+        do /* above the three, which may be closed */
+                null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        while (null >= 0 && null <= STDERR_FILENO && fsrv_fd_set_cloexec(null, 0) == 0);
+        if (null < 0)
+                return -errno;
+        return dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ? -errno : 0;
+}
+
+static int set_up(struct fsrv_supervisor *s) {
+        int on = 1, r;
+
+        raise_limit(s);
+        s->started = fsrv_now();
+        s->listener = -1;
+        s->zygote.pidfd = s->zygote.orders = -1;
+        s->epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (s->epoll < 0)
+                return -errno;
+        if ((r = take_streams()) < 0 || (r = fsrv_socketpair(s->claims)) < 0 || (r = find_zygote(s)) < 0 || (r = take_doorbell(s)) < 0 ||
+            (r = take_signals(s)) < 0)
+                return r;
+        if (setsockopt(s->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
+                return -errno;
+        if ((r = fsrv_watch(s, s->claims[0], EPOLLIN, FSRV_SOURCE_CLAIMS, 0)) < 0)
+                return r;
+        return fsrv_watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0); /* its hang-up is always reported */
+}
+
+static int receive_config(struct fsrv_config *ret_config) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        struct fsrv_message message;
+        int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
+        int r = fsrv_channel_receive_by(ADMIN_FD, bytes, sizeof bytes, deadline, &message);
+
+        if (r != 1)
+                return r < 0 ? r : -EPIPE;
+        fsrv_message_close(&message);
+        return fsrv_config_decode(bytes, message.size, ret_config);
+}
+
+/* To the client that waits for it; a named server has none, and says it on standard error. */
+static void say_ready(const struct fsrv_supervisor *s, int err, const char *what) {
+        struct fsrv_wire_reply reply = { .version = FSRV_WIRE_VERSION, .err = err, .server_pid = getpid() };
+
+        if (err) {
+                reply.stage = err == EPROTONOSUPPORT ? FSRV_STAGE_VERSION : FSRV_STAGE_START;
+                snprintf(reply.text, sizeof reply.text, "the fork server: %s: %s", what, strerrordesc_np(err));
+        }
+        if (!s->config.path)
+                fsrv_channel_send(ADMIN_FD, &reply, sizeof reply, NULL, 0, MSG_DONTWAIT);
+}
+
+int main(int argc, char **argv) {
+        static struct fsrv_supervisor s;
+        int r;
+
+        (void)argc;
+        fsrv_title_init(argv);
+        fsrv_title_set("forkserver: server");
+        if (fsrv_fd_set_cloexec(ADMIN_FD, 1) < 0) {
+                dprintf(STDERR_FILENO, "forkserver-server: started by libforkserver; by hand use 'forkserver serve'\n");
+                return 125;
+        }
+        r = receive_config(&s.config);
+        if (r < 0) {
+                say_ready(&s, -r, "its configuration");
+                return complain("configuration", -r);
+        }
+        r = set_up(&s);
+        if (r < 0) {
+                say_ready(&s, -r, "setting up");
+                return complain("setting up", -r);
+        }
+        if (s.config.path) {
+                close(ADMIN_FD);
+                if ((r = fsrv_listen(&s)) < 0)
+                        return complain(s.config.path, -r);
+                fsrv_log(&s, "listening on %s, pid %d", s.config.path, (int)getpid());
+        } else {
+                say_ready(&s, 0, "");
+                fsrv_peer_add(&s, ADMIN_FD, geteuid(), FSRV_NEVER);
+        }
+        return fsrv_supervise(&s);
+}

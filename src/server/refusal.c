@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "forkserver.h"
+#include "server/server.h"
+
+/* When no standby can be had, the server takes the requests itself, and says why. */
+
+void fsrv_refuse_for(struct fsrv_supervisor *s, int64_t ms, uint32_t stage, int err, const char *text) {
+        s->refusal.message = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = stage, .err = err };
+        snprintf(s->refusal.message.text, sizeof s->refusal.message.text, "%s", text);
+        s->refusal.until = fsrv_now() + ms;
+}
+
+static const struct fsrv_wire_failed *at_limit(struct fsrv_supervisor *s) {
+        static struct fsrv_wire_failed full = {
+                .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_LIMIT, .err = EAGAIN
+        };
+
+        if (HASH_COUNT(s->children) < s->max_children)
+                return NULL;
+        snprintf(full.text, sizeof full.text,
+                 "the fork server has %u processes, all that fit below its limit of open files (RLIMIT_NOFILE)",
+                 HASH_COUNT(s->children));
+        return &full;
+}
+
+const struct fsrv_wire_failed *fsrv_refusal_now(struct fsrv_supervisor *s) {
+        if (s->idle > 0 || s->draining)
+                return NULL;
+        if (s->refusal.until > fsrv_now())
+                return &s->refusal.message;
+        return at_limit(s);
+}
+
+void fsrv_refusal_watch(struct fsrv_supervisor *s) {
+        bool wanted = !s->draining && s->idle == 0 &&
+                      (s->zygote.state == FSRV_ZYGOTE_FAILED || fsrv_refusal_now(s) != NULL);
+
+        if (wanted == s->doorbell_watched)
+                return;
+        struct epoll_event event = { .events = wanted ? EPOLLIN : 0, .data.u64 = (uint64_t)FSRV_SOURCE_DOORBELL << 32 };
+        epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->doorbell, &event);
+        s->doorbell_watched = wanted;
+}
+
+/* There is a request, and nobody to take it. */
+void fsrv_refusal_on_request(struct fsrv_supervisor *s) {
+        static char buffer[FSRV_WIRE_MESSAGE_MAX];
+        struct fsrv_message message;
+
+        for (;;) {
+                const struct fsrv_wire_failed *failed = fsrv_refusal_now(s);
+                if (!failed)
+                        break;
+                int r = fsrv_channel_receive(s->doorbell, buffer, sizeof buffer, MSG_DONTWAIT, &message);
+                if (r == 0 || r == -EAGAIN)
+                        return;
+                if (r != 1 && r != -EMFILE)
+                        continue;
+                if (message.n_fds > 0)
+                        fsrv_channel_send(message.fds[0], failed, sizeof *failed, NULL, 0, MSG_DONTWAIT);
+                fsrv_message_close(&message);
+                s->stats.failures[failed->stage]++;
+        }
+        /* The back-off is over: this request gets a new zygote. */
+        if (s->zygote.state == FSRV_ZYGOTE_FAILED)
+                s->zygote.state = FSRV_ZYGOTE_NONE;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_SERVER_SERVER_H
+#define FSRV_SERVER_SERVER_H
+
+/*
+ * The supervisor: parent of zygote, standbys and workers, and the only one with state. One thread, one epoll loop; never
+ * blocks on a send. What is owed (standbys, a refusal, an exit status) is state that it tries again.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "base/linux.h"
+#include "wire/channel.h"
+#include "wire/config.h"
+
+/* Who an epoll event is for: the kind in the upper half, a pid or an fd in the lower. Events are looked up, not pointed
+ * to: one handler may end what a later event of the same round was for. */
+enum fsrv_source {
+        FSRV_SOURCE_CLAIMS,
+        FSRV_SOURCE_DOORBELL,
+        FSRV_SOURCE_ORDERS,   /* pid of the zygote */
+        FSRV_SOURCE_ZYGOTE,   /* pid */
+        FSRV_SOURCE_CHILD,    /* pid */
+        FSRV_SOURCE_ANSWER,   /* pid */
+        FSRV_SOURCE_LISTENER,
+        FSRV_SOURCE_PEER,     /* fd */
+        FSRV_SOURCE_SIGNAL,
+};
+
+enum fsrv_role {
+        FSRV_ROLE_STANDBY,
+        FSRV_ROLE_WORKER,
+        FSRV_ROLE_STRAY, /* forked by a zygote that died before it could tell: becomes a worker when it claims */
+};
+
+struct fsrv_child {
+        pid_t pid;
+        enum fsrv_role role;
+        int pidfd;
+        int answer;     /* to the client; -1 for a standby, and when nobody listens any more */
+        uint32_t flags; /* of the request */
+        bool timed_out;
+        int64_t deadline; /* FSRV_NEVER: none */
+        struct fsrv_child *next_deadline, *previous_deadline;
+        struct fsrv_wire_exited *owed; /* it has ended, and its answer socket was full */
+        UT_hash_handle hh;
+};
+
+enum fsrv_zygote_state {
+        FSRV_ZYGOTE_NONE,
+        FSRV_ZYGOTE_LOADING,
+        FSRV_ZYGOTE_READY,
+        FSRV_ZYGOTE_FAILED, /* to be started again when somebody asks, after the back-off */
+};
+
+struct fsrv_zygote {
+        enum fsrv_zygote_state state;
+        pid_t pid;
+        int pidfd;
+        int orders; /* while it loads: the boot socket */
+        bool has_forked;
+        unsigned due;         /* FORK orders without an answer yet */
+        int64_t deadline;     /* of the loading */
+        char loading[FSRV_WIRE_TEXT_MAX];
+        struct fsrv_wire_failed failure; /* what it said before it ended, or what we found */
+        /* failed starts in a row */
+        unsigned failures;
+        int64_t first_failure;
+};
+
+struct fsrv_peer {
+        int fd;
+        uid_t uid;
+        int64_t deadline;
+        struct fsrv_peer *next;
+};
+
+struct fsrv_refusal {
+        struct fsrv_wire_failed message;
+        int64_t until; /* 0: none */
+};
+
+struct fsrv_supervisor {
+        struct fsrv_config config;
+        char zygote_program[4096];
+        int epoll;
+        int doorbell;      /* receiving end */
+        int doorbell_send; /* a named server's, to hand out; else -1 */
+        int claims[2];     /* [0] ours; [1] for zygotes to come */
+        int listener;
+        int signals;       /* signalfd; -1 */
+        bool is_reaper;    /* of orphans: the zygotes fork twice */
+        bool doorbell_watched;
+        bool draining;
+        bool killing;
+        unsigned max_children;
+        unsigned idle;
+        unsigned answers;  /* workers whose client is still there */
+        struct fsrv_child *children; /* hash by pid */
+        struct fsrv_child *first_deadline, *last_deadline;
+        unsigned owed;
+        struct fsrv_zygote zygote;
+        struct fsrv_refusal refusal;
+        struct fsrv_peer *peers;
+        unsigned n_peers;
+        int64_t started;
+        struct fsrv_wire_stats stats;
+};
+
+/* loop.c */
+int fsrv_watch(struct fsrv_supervisor *s, int fd, uint32_t events, enum fsrv_source source, uint32_t id);
+void fsrv_unwatch(struct fsrv_supervisor *s, int fd);
+/* Serves until it is over; the exit code. */
+int fsrv_supervise(struct fsrv_supervisor *s);
+/* Takes no new request: those on the doorbell are served, idle standbys then read its end. */
+void fsrv_drain(struct fsrv_supervisor *s);
+/* A line on standard error, from a named server; a private one is quiet. */
+void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* zygotes.c */
+void fsrv_zygote_replenish(struct fsrv_supervisor *s);
+void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid);
+void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid);
+void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now);
+void fsrv_zygote_kill(struct fsrv_supervisor *s);
+
+/* launch.c: 0, or -errno and the failure in s->zygote. */
+int fsrv_zygote_launch(struct fsrv_supervisor *s);
+
+/* children.c */
+struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid);
+/* A new child of ours in the table; NULL when out of memory or fds. */
+struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role);
+void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid);
+void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid);
+void fsrv_children_on_claims(struct fsrv_supervisor *s);
+void fsrv_children_on_time(struct fsrv_supervisor *s, int64_t now);
+void fsrv_children_watch_clients(struct fsrv_supervisor *s);
+void fsrv_children_kill(struct fsrv_supervisor *s);
+/* After a zygote died: those that it forked and did not tell of. */
+void fsrv_children_find_strays(struct fsrv_supervisor *s);
+/* As the reaper of orphans: everything dead, known or not. */
+void fsrv_children_reap_all(struct fsrv_supervisor *s);
+
+/* refusal.c */
+void fsrv_refuse_for(struct fsrv_supervisor *s, int64_t ms, uint32_t stage, int err, const char *text);
+/* Whether requests on the doorbell are to be answered by us now; the answer. NULL: standbys will. */
+const struct fsrv_wire_failed *fsrv_refusal_now(struct fsrv_supervisor *s);
+/* Watches the doorbell while nobody else would, and only then. */
+void fsrv_refusal_watch(struct fsrv_supervisor *s);
+void fsrv_refusal_on_request(struct fsrv_supervisor *s);
+
+/* peers.c */
+int fsrv_listen(struct fsrv_supervisor *s);
+void fsrv_unlisten(struct fsrv_supervisor *s);
+void fsrv_peers_on_listener(struct fsrv_supervisor *s);
+int fsrv_peer_add(struct fsrv_supervisor *s, int fd, uid_t uid, int64_t deadline);
+void fsrv_peer_on_message(struct fsrv_supervisor *s, uint32_t fd);
+void fsrv_peers_on_time(struct fsrv_supervisor *s, int64_t now);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "forkserver.h"
+#include "server/server.h"
+
+enum {
+        BACK_OFF_MS = 100, /* after a failed start; doubled each time */
+        BACK_OFF_MAX_MS = 5000,
+        FORK_BACK_OFF_MS = 100,
+        KILLED_STARTS_MAX = 10, /* by SIGKILL from outside, in a row, before it counts as failed */
+        KILLED_STARTS_MS = 10000,
+};
+
+/* ---- starting and ending ---- */
+
+static void start_failed(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+        unsigned shift = z->failures < 6 ? z->failures : 6;
+        int64_t wait = (int64_t)BACK_OFF_MS << shift;
+
+        z->failures++;
+        z->state = FSRV_ZYGOTE_FAILED;
+        fsrv_log(s, "%s", z->failure.text);
+        fsrv_refuse_for(s, wait < BACK_OFF_MAX_MS ? wait : BACK_OFF_MAX_MS, z->failure.stage, z->failure.err,
+                        z->failure.text);
+}
+
+static void start(struct fsrv_supervisor *s) {
+        s->stats.zygote_starts++;
+        if (s->stats.zygote_starts > 1)
+                s->stats.zygote_restarts++;
+        if (fsrv_zygote_launch(s) < 0)
+                start_failed(s);
+}
+
+void fsrv_zygote_kill(struct fsrv_supervisor *s) {
+        if (s->zygote.pid > 0)
+                kill(s->zygote.pid, SIGKILL); /* our own child, not reaped yet */
+}
+
+static void describe_death(struct fsrv_zygote *z, const siginfo_t *info) {
+        char how[64];
+
+        if (info->si_code == CLD_EXITED)
+                snprintf(how, sizeof how, "exited with %d", info->si_status);
+        else
+                snprintf(how, sizeof how, "was killed by SIG%s", sigabbrev_np(info->si_status));
+        z->failure = (struct fsrv_wire_failed){
+                .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = EIO
+        };
+        if (z->loading[0])
+                snprintf(z->failure.text, sizeof z->failure.text, "the zygote %s while it loaded module '%.120s'", how,
+                         z->loading);
+        else
+                snprintf(z->failure.text, sizeof z->failure.text, "the zygote %s before it was ready", how);
+}
+
+/* SIGKILL comes from outside (a person, the OOM killer): the module is not to blame, so try again for a while. */
+static bool try_again(struct fsrv_zygote *z, const siginfo_t *info) {
+        if (info->si_code != CLD_KILLED || info->si_status != SIGKILL)
+                return false;
+        if (z->failures++ == 0)
+                z->first_failure = fsrv_now();
+        return z->failures < KILLED_STARTS_MAX && fsrv_now() - z->first_failure < KILLED_STARTS_MS;
+}
+
+void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
+        struct fsrv_zygote *z = &s->zygote;
+        siginfo_t info = { 0 };
+
+        if ((pid_t)pid != z->pid || waitid(P_PID, (id_t)z->pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+                return;
+        fsrv_zygote_on_orders(s, pid); /* what it said before it died */
+        bool was_useful = z->state == FSRV_ZYGOTE_READY && z->has_forked;
+        fsrv_children_find_strays(s);
+        z->pid = 0;
+        z->pidfd = fsrv_fd_close(z->pidfd);
+        z->orders = fsrv_fd_close(z->orders);
+        z->due = 0;
+        z->state = FSRV_ZYGOTE_NONE;
+        if (s->draining || was_useful)
+                return; /* the next one starts at once */
+        if (z->failure.stage == 0) {
+                if (try_again(z, &info))
+                        return;
+                describe_death(z, &info);
+        }
+        start_failed(s);
+}
+
+/* ---- what it says ---- */
+
+static void become_reaper(struct fsrv_supervisor *s) {
+        sigset_t set;
+
+        if (s->is_reaper || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+                return;
+        s->is_reaper = true;
+        sigemptyset(&set);
+        sigaddset(&set, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        s->signals = signalfd(s->signals, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        fsrv_watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0);
+}
+
+static int give_sockets(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+        struct fsrv_wire_order order = { .type = FSRV_WIRE_SOCKETS };
+        int orders[2];
+        int r = fsrv_socketpair(orders);
+
+        if (r < 0)
+                return r;
+        int fds[] = { s->doorbell, s->claims[1], orders[1] };
+        r = fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), fds, 3, MSG_DONTWAIT);
+        fsrv_fd_close(orders[1]);
+        fsrv_unwatch(s, z->orders);
+        fsrv_fd_close(z->orders);
+        z->orders = orders[0];
+        fsrv_watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, (uint32_t)z->pid);
+        return r;
+}
+
+static void on_preloaded(struct fsrv_supervisor *s, bool forks_twice) {
+        if (forks_twice)
+                become_reaper(s);
+        s->zygote.state = FSRV_ZYGOTE_READY;
+        s->refusal.until = 0;
+        if (give_sockets(s) < 0)
+                fsrv_zygote_kill(s);
+}
+
+static void on_cannot_fork(struct fsrv_supervisor *s, int err) {
+        char text[FSRV_WIRE_TEXT_MAX];
+
+        snprintf(text, sizeof text, "the zygote cannot fork: %s", strerrordesc_np(err));
+        fsrv_log(s, "%s", text);
+        fsrv_refuse_for(s, FORK_BACK_OFF_MS, FSRV_STAGE_FORK, err, text);
+}
+
+static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *order) {
+        struct fsrv_zygote *z = &s->zygote;
+
+        switch (order->type) {
+        case FSRV_WIRE_LOADING:
+                memcpy(z->loading, order->text, sizeof z->loading);
+                z->loading[sizeof z->loading - 1] = 0;
+                break;
+        case FSRV_WIRE_LOAD_FAILED:
+                z->failure = (struct fsrv_wire_failed){
+                        .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_PRELOAD, .err = order->err
+                };
+                memcpy(z->failure.text, order->text, sizeof z->failure.text);
+                z->failure.text[sizeof z->failure.text - 1] = 0;
+                break;
+        case FSRV_WIRE_PRELOADED:
+                on_preloaded(s, order->value);
+                break;
+        case FSRV_WIRE_FORKED:
+                z->due -= z->due > 0;
+                z->has_forked = true;
+                z->failures = 0;
+                s->refusal.until = 0;
+                if (!fsrv_child_find(s, order->value)) /* else its claim was faster */
+                        fsrv_child_add(s, order->value, FSRV_ROLE_STANDBY);
+                break;
+        case FSRV_WIRE_CANNOT_FORK:
+                z->due -= z->due > 0;
+                on_cannot_fork(s, order->err);
+                break;
+        }
+}
+
+void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid) {
+        struct fsrv_zygote *z = &s->zygote;
+        struct fsrv_wire_order order;
+        struct fsrv_message message;
+
+        while ((pid_t)pid == z->pid && z->orders >= 0) {
+                int r = fsrv_channel_receive(z->orders, &order, sizeof order, MSG_DONTWAIT, &message);
+                if (r == 0 || (r < 0 && r != -EAGAIN)) { /* its end; the pidfd tells when it has died */
+                        fsrv_unwatch(s, z->orders);
+                        return;
+                }
+                if (r < 0)
+                        return;
+                fsrv_message_close(&message);
+                if (message.size < sizeof order)
+                        memset((char *)&order + message.size, 0, sizeof order - message.size);
+                on_order(s, &order);
+        }
+}
+
+/* ---- orders to it ---- */
+
+static void order_standbys(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+        uint32_t type = FSRV_WIRE_FORK;
+
+        if (s->refusal.until > fsrv_now())
+                return; /* a fork has just failed */
+        while (s->idle + z->due < s->config.head.standbys && HASH_COUNT(s->children) + z->due < s->max_children) {
+                struct fsrv_wire_order order = { .type = type };
+                if (fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0, MSG_DONTWAIT) < 0)
+                        return;
+                z->due++;
+        }
+}
+
+void fsrv_zygote_replenish(struct fsrv_supervisor *s) {
+        if (s->draining)
+                return;
+        if (s->zygote.state == FSRV_ZYGOTE_NONE && s->refusal.until <= fsrv_now())
+                start(s);
+        if (s->zygote.state == FSRV_ZYGOTE_READY)
+                order_standbys(s);
+}
+
+void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now) {
+        struct fsrv_zygote *z = &s->zygote;
+
+        if (z->state != FSRV_ZYGOTE_LOADING || now < z->deadline || z->failure.stage)
+                return;
+        z->failure = (struct fsrv_wire_failed){
+                .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = ETIMEDOUT
+        };
+        snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms", z->loading,
+                 s->config.head.preload_timeout_ms);
+        fsrv_zygote_kill(s);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "wire/channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags) {
+        union {
+                struct cmsghdr align;
+                char bytes[CMSG_SPACE(sizeof(int) * FSRV_WIRE_FDS_MAX)];
+        } control;
+        struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = n_parts };
+        ssize_t sent;
+
+        if (n_fds > FSRV_WIRE_FDS_MAX)
+                return -EINVAL;
+        if (n_fds > 0) {
+                message.msg_control = control.bytes;
+                message.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+                struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+                header->cmsg_level = SOL_SOCKET;
+                header->cmsg_type = SCM_RIGHTS;
+                header->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+                memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
+        }
+        do
+                sent = sendmsg(sock, &message, MSG_NOSIGNAL | flags);
+        while (sent < 0 && errno == EINTR);
+        return sent < 0 ? -errno : 0; /* SEQPACKET: whole or not at all */
+}
+
+int fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags) {
+        struct iovec part = { (void *)bytes, n };
+
+        return fsrv_channel_sendv(sock, &part, 1, fds, n_fds, flags);
+}
+
+static void take_control(struct msghdr *header, struct fsrv_message *message) {
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+                if (c->cmsg_level != SOL_SOCKET)
+                        continue;
+                if (c->cmsg_type == SCM_CREDENTIALS)
+                        memcpy(&message->sender, CMSG_DATA(c), sizeof message->sender);
+                if (c->cmsg_type == SCM_RIGHTS) {
+                        size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                        memcpy(message->fds + message->n_fds, CMSG_DATA(c), n * sizeof(int));
+                        message->n_fds += n;
+                }
+        }
+}
+
+int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv_message *ret_message) {
+        union {
+                struct cmsghdr align; /* room for one full set of fds: the kernel puts all of a message's in one */
+                char bytes[CMSG_SPACE(sizeof(int) * FSRV_WIRE_FDS_MAX) + CMSG_SPACE(sizeof(struct ucred))];
+        } control;
+        struct iovec part = { buffer, size };
+        struct msghdr header = {
+                .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+        };
+        ssize_t n;
+
+        do
+                n = recvmsg(sock, &header, MSG_CMSG_CLOEXEC | flags);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+
+        ret_message->size = (size_t)n;
+        ret_message->n_fds = 0;
+        ret_message->sender = (struct ucred){ .pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+        take_control(&header, ret_message);
+        /* A process at its fd limit gets the message with some of its fds or none, and nothing but this flag tells
+         * (unix(7)): going on would put the wrong file in the wrong place. */
+        if (header.msg_flags & MSG_CTRUNC)
+                return -EMFILE;
+        if (header.msg_flags & MSG_TRUNC) {
+                fsrv_message_close(ret_message);
+                return -EMSGSIZE;
+        }
+        /* An empty message looks like the end of file, but for the credentials on it (where they are on). */
+        return n > 0 || ret_message->n_fds > 0 || ret_message->sender.pid > 0;
+}
+
+void fsrv_message_close(struct fsrv_message *message) {
+        fsrv_fds_close(message->fds, message->n_fds);
+        message->n_fds = 0;
+}
+
+int fsrv_channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv_message *ret_message) {
+        for (;;) {
+                struct pollfd entry = { .fd = sock, .events = POLLIN };
+                int r = poll(&entry, 1, fsrv_left(deadline));
+
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+                if (r == 0 && fsrv_now() >= deadline)
+                        return -ETIMEDOUT;
+                if (r <= 0)
+                        continue;
+                r = fsrv_channel_receive(sock, buffer, size, MSG_DONTWAIT, ret_message);
+                if (r != -EAGAIN)
+                        return r;
+        }
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_WIRE_CHANNEL_H
+#define FSRV_WIRE_CHANNEL_H
+
+/* Messages that carry fds, on SEQPACKET sockets. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "wire/protocol.h"
+
+/* One sendmsg of up to FSRV_WIRE_FDS_MAX fds; never SIGPIPE. 0 or -errno; with `flags` MSG_DONTWAIT -EAGAIN. The fds stay
+ * the caller's. */
+int fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
+int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags);
+
+struct fsrv_message {
+        size_t size;
+        int fds[FSRV_WIRE_FDS_MAX]; /* close-on-exec; whoever received them closes them */
+        size_t n_fds;
+        struct ucred sender; /* if SO_PASSCRED is on, else pid 0, uid -1 */
+};
+
+/*
+ * One recvmsg into `buffer`. 1: a message; 0: end of file; -errno, of which:
+ *  -EMSGSIZE: the message was longer than the buffer; its fds are closed;
+ *  -EMFILE: its fds did not all fit into this process (MSG_CTRUNC). The first of them are in *ret_message, so that the
+ *  sender can be told; close them.
+ * Both have taken the message from the queue. On other failures there are no fds to close.
+ */
+int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv_message *ret_message);
+
+void fsrv_message_close(struct fsrv_message *message);
+
+/* As fsrv_channel_receive(), after waiting until there is something or the deadline has passed (-ETIMEDOUT). */
+int fsrv_channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv_message *ret_message);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_WIRE_CONFIG_H
+#define FSRV_WIRE_CONFIG_H
+
+/* What a server is told when it starts, and tells each zygote. */
+
+#include <stddef.h>
+
+#include "wire/protocol.h"
+
+struct fsrv_config {
+        struct fsrv_wire_config head;
+        const char *path; /* of a named server's socket, else NULL */
+        char **modules;   /* NULL-terminated, head.n_modules */
+        void *memory;     /* decode: the list and its strings */
+};
+
+/* One message into `bytes`; head.named and head.n_modules are filled in. The size; -E2BIG. */
+int fsrv_config_encode(struct fsrv_config *config, char bytes[FSRV_WIRE_MESSAGE_MAX]);
+/* Copies what it needs. -EPROTONOSUPPORT, -EPROTO, -ENOMEM. Free with fsrv_config_done(). */
+int fsrv_config_decode(const void *bytes, size_t size, struct fsrv_config *ret_config);
+void fsrv_config_done(struct fsrv_config *config);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_WIRE_INHERITED_H
+#define FSRV_WIRE_INHERITED_H
+
+/* What a worker keeps of the request that made it, for the calls that a module makes from inside: written once by the
+ * worker before user code runs, read by worker/ and client/ (fsrv_server_inherit). */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct fsrv_inherited {
+        bool is_worker;
+        int doorbell; /* sending end; -1 after it turned out dead */
+        int lifeline;
+        int *fds;
+        size_t n_fds;
+        pid_t client_pid;
+        uid_t client_uid;
+};
+
+extern struct fsrv_inherited fsrv_inherited;
+
+#endif

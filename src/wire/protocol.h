@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_WIRE_PROTOCOL_H
+#define FSRV_WIRE_PROTOCOL_H
+
+/*
+ * Every message of the fork server. Prose: doc/protocol.md. Both ends are on one machine, so numbers are native-endian.
+ * A change of any of this is a new FSRV_WIRE_VERSION; numbers that are given up are never used again.
+ *
+ *   doorbell   client -> standby (or the server, when it refuses)   struct fsrv_wire_request, fds
+ *   answer     worker, server -> client                              struct fsrv_wire_answer…
+ *              client -> worker                                      struct fsrv_wire_more, fds
+ *   claims     standby -> server                                     struct fsrv_wire_claim, the answer socket
+ *   orders     server <-> zygote                                     struct fsrv_wire_config, struct fsrv_wire_order
+ *   admin      client <-> server                                     struct fsrv_wire_config, struct fsrv_wire_admin…
+ */
+
+#include <stdint.h>
+#include <sys/resource.h>
+
+#define FSRV_WIRE_VERSION 0x46530001u /* "FS", 1 */
+
+#define FSRV_WIRE_MESSAGE_MAX 65536      /* bytes in one message; a larger request travels in a sealed memfd */
+#define FSRV_WIRE_BODY_MAX (1u << 30)    /* bytes of a request in all */
+#define FSRV_WIRE_FDS_MAX 253            /* fds in one message: SCM_MAX_FD of the kernel */
+#define FSRV_WIRE_ALL_FDS_MAX 65536      /* the caller's fds in one request */
+#define FSRV_WIRE_ACTIONS_MAX 65536
+#define FSRV_WIRE_TEXT_MAX 256
+#define FSRV_WIRE_MORE_TIMEOUT_MS 10000  /* for the rest of a request's fds */
+#define FSRV_WIRE_ADMIN_TIMEOUT_MS 10000 /* for any answer of a living server */
+
+/* ---- doorbell ---- */
+
+/* The fds of a request, in this order; then the body's memfd if there is one; then the caller's. */
+enum {
+        FSRV_WIRE_FD_ANSWER,
+        FSRV_WIRE_FD_DOORBELL,  /* the sending end: workers can spawn, and keep a private server alive */
+        FSRV_WIRE_FD_LIFELINE,  /* reads end-of-file when the client is gone */
+        FSRV_WIRE_FD_DIRECTORY, /* the client's working directory, O_PATH */
+        FSRV_WIRE_OWN_FDS
+};
+#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - FSRV_WIRE_OWN_FDS - 1) /* the caller's, in the first message */
+
+enum {
+        FSRV_WIRE_ENTRY = 1, /* name is module:function */
+        FSRV_WIRE_PROGRAM = 2,
+};
+
+enum {
+        FSRV_WIRE_BODY_IN_MEMFD = 1u << 0,
+        FSRV_WIRE_KILL_ON_CLOSE = 1u << 1,
+        FSRV_WIRE_NEW_SESSION = 1u << 2,
+        FSRV_WIRE_SET_GROUP = 1u << 3,  /* setpgid(0, group), an error if it fails */
+        FSRV_WIRE_JOIN_GROUP = 1u << 4, /* setpgid(0, group), else lead one */
+        FSRV_WIRE_FLAGS = (1u << 5) - 1,
+};
+
+struct fsrv_wire_request {
+        uint32_t version;
+        uint32_t flags;
+        uint32_t kind;
+        uint32_t body_size;     /* actions and strings that follow this head, or lie in the memfd */
+        uint32_t n_fds;         /* the caller's fds in all */
+        uint32_t n_fds_here;    /* of which come with this message; the rest follows on the answer socket */
+        uint32_t n_actions;
+        uint32_t n_argv;
+        uint32_t n_env;
+        uint32_t umask;
+        int32_t group;
+        uint32_t reserved;
+        uint64_t signal_mask;   /* bit n-1: signal n */
+        uint64_t signals_ignored;
+        uint64_t time_limit_ms; /* 0: none */
+};
+
+/* The body: n_actions of these, then NUL-terminated strings: name, search path (may be empty), directory (empty: the
+ * client's own), argv, environment, one path for each OPEN. */
+enum {
+        FSRV_WIRE_INSTALL = 1, /* the caller's fd number `source` of this message -> target */
+        FSRV_WIRE_DUP = 2,     /* the child's fd `source` -> target */
+        FSRV_WIRE_OPEN = 3,    /* open(path, source = flags, mode) -> target */
+        FSRV_WIRE_CLOSE = 4,   /* target */
+        FSRV_WIRE_HAND = 5,    /* the caller's fd number `source` of this message: for fsrv_worker_get_fds() */
+};
+
+struct fsrv_wire_action {
+        uint32_t type;
+        int32_t target;
+        uint32_t source;
+        uint32_t mode;
+};
+
+/* On the answer socket, client -> worker: the next fds of a request that has more than fit into one message. */
+struct fsrv_wire_more {
+        uint32_t n_fds;
+};
+
+/* ---- answer ---- */
+
+enum {
+        FSRV_WIRE_STARTED = 1, /* fds: pidfd (if the kernel has them), then for a program the exec pipe's read end, which
+                                * ends empty when execve succeeded, else holds a struct fsrv_wire_failed */
+        FSRV_WIRE_FAILED = 2,
+        FSRV_WIRE_EXITED = 3,
+};
+
+enum {
+        FSRV_WIRE_HAS_PIDFD = 1u << 0,
+        FSRV_WIRE_HAS_EXEC_PIPE = 1u << 1,
+};
+
+struct fsrv_wire_started {
+        uint32_t type;
+        int32_t pid;
+        uint32_t fds; /* FSRV_WIRE_HAS_… */
+};
+
+struct fsrv_wire_failed {
+        uint32_t type;
+        int32_t pid; /* the worker's; 0 from the server */
+        uint32_t stage;
+        int32_t err;
+        char text[FSRV_WIRE_TEXT_MAX];
+};
+
+struct fsrv_wire_exited {
+        uint32_t type;
+        int32_t pid;
+        int32_t code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
+        int32_t status;
+        uint32_t timed_out;
+        uint32_t reserved;
+        struct rusage rusage;
+};
+
+union fsrv_wire_answer {
+        uint32_t type;
+        struct fsrv_wire_started started;
+        struct fsrv_wire_failed failed;
+        struct fsrv_wire_exited exited;
+};
+
+/* ---- claims: the sender's pid is the kernel's stamp ---- */
+
+enum {
+        FSRV_WIRE_CLAIM = 1,       /* fd: the answer socket */
+        FSRV_WIRE_SETUP_FAILED = 2 /* for the statistics: the client has been told */
+};
+
+struct fsrv_wire_claim {
+        uint32_t type;
+        uint32_t flags; /* of the request */
+        uint32_t stage; /* SETUP_FAILED */
+        uint32_t reserved;
+        uint64_t time_limit_ms;
+};
+
+/* ---- orders ---- */
+
+enum {
+        /* 1: server -> zygote: a struct fsrv_wire_config and its strings */
+        FSRV_WIRE_LOADING = 2,     /* zygote: text names the module that it loads now */
+        FSRV_WIRE_LOAD_FAILED = 3, /* zygote: err, text; it ends */
+        FSRV_WIRE_PRELOADED = 4,   /* zygote: ready for its sockets; value: 1 if it forks twice */
+        FSRV_WIRE_SOCKETS = 5,     /* server -> zygote; fds: doorbell's receiving end, claims, orders */
+        FSRV_WIRE_FORK = 6,        /* server -> zygote: one standby */
+        FSRV_WIRE_FORKED = 7,      /* zygote: value is the pid */
+        FSRV_WIRE_CANNOT_FORK = 8, /* zygote: err */
+};
+
+struct fsrv_wire_order {
+        uint32_t type;
+        int32_t err;
+        int32_t value;
+        char text[FSRV_WIRE_TEXT_MAX]; /* LOADING, LOAD_FAILED; other messages end before it */
+};
+
+/* ---- admin ---- */
+
+enum {
+        FSRV_WIRE_ADMIN_CONFIG = 1, /* the first message to a new server: struct fsrv_wire_config, strings, fds */
+        FSRV_WIRE_ADMIN_ATTACH = 2, /* a named server's answer brings the doorbell's sending end */
+        FSRV_WIRE_ADMIN_STATS = 3,
+        FSRV_WIRE_ADMIN_STOP = 4,
+};
+
+#define FSRV_WIRE_UIDS_MAX 64
+#define FSRV_WIRE_PRELOAD_MAX 61440 /* bytes of all module names with their NULs */
+
+struct fsrv_wire_config {
+        uint32_t version;
+        uint32_t type;
+        uint32_t policy;
+        uint32_t standbys;
+        uint32_t preload_timeout_ms;
+        uint32_t mode;     /* of the listener's socket */
+        uint32_t named;    /* then one string before the modules is the path */
+        uint32_t n_modules;
+        uint32_t n_uids;   /* allowed besides the server's own and root */
+        int32_t server;    /* to the zygote: the server's pid */
+        uint64_t nofile;   /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
+        uint32_t uids[FSRV_WIRE_UIDS_MAX];
+};
+
+struct fsrv_wire_admin {
+        uint32_t version;
+        uint32_t type;
+};
+
+struct fsrv_wire_reply {
+        uint32_t version;
+        int32_t err; /* 0, or a positive errno value; then stage and text */
+        uint32_t stage;
+        int32_t server_pid;
+        char text[FSRV_WIRE_TEXT_MAX];
+};
+
+struct fsrv_wire_stats {
+        struct fsrv_wire_reply reply;
+        int32_t zygote_pid;
+        uint32_t workers;
+        uint32_t standbys;
+        uint32_t reserved;
+        uint64_t uptime_ms;
+        uint64_t spawns;
+        uint64_t claims;
+        uint64_t exits;
+        uint64_t zygote_starts;
+        uint64_t zygote_restarts;
+        uint64_t failures[32];
+};
+
+#endif

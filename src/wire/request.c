@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "wire/request.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/strings.h"
+
+enum { FIXED_STRINGS = 3 }; /* name, search, directory */
+
+int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size_t *ret_size) {
+        struct fsrv_wire_request *head = &parts->head;
+        size_t n_argv, n_env, n_paths, size = 0, actions = head->n_actions * sizeof *parts->actions;
+
+        size += actions;
+        size += strlen(parts->name) + strlen(parts->search) + strlen(parts->directory) + FIXED_STRINGS;
+        size += fsrv_strings_size((const char *const *)parts->argv, &n_argv);
+        size += fsrv_strings_size((const char *const *)parts->environment, &n_env);
+        size += fsrv_strings_size((const char *const *)parts->paths, &n_paths);
+        if (size > FSRV_WIRE_BODY_MAX)
+                return -E2BIG;
+
+        char *bytes = malloc(sizeof *head + size);
+        if (!bytes)
+                return -ENOMEM;
+        head->version = FSRV_WIRE_VERSION;
+        head->body_size = (uint32_t)size;
+        head->n_argv = (uint32_t)n_argv;
+        head->n_env = (uint32_t)n_env;
+        memcpy(bytes, head, sizeof *head);
+
+        char *at = bytes + sizeof *head;
+        if (actions)
+                memcpy(at, parts->actions, actions);
+        at = fsrv_string_put(at + actions, parts->name);
+        at = fsrv_string_put(at, parts->search);
+        at = fsrv_string_put(at, parts->directory);
+        at = fsrv_strings_put(at, (const char *const *)parts->argv);
+        at = fsrv_strings_put(at, (const char *const *)parts->environment);
+        fsrv_strings_put(at, (const char *const *)parts->paths);
+        *ret_bytes = bytes;
+        *ret_size = sizeof *head + size;
+        return 0;
+}
+
+int fsrv_request_check_head(const struct fsrv_wire_request *head) {
+        if (head->version != FSRV_WIRE_VERSION)
+                return -EPROTONOSUPPORT;
+        if (head->flags & ~(uint32_t)FSRV_WIRE_FLAGS || head->reserved)
+                return -EPROTO;
+        if (head->kind != FSRV_WIRE_ENTRY && head->kind != FSRV_WIRE_PROGRAM)
+                return -EPROTO;
+        if (head->body_size > FSRV_WIRE_BODY_MAX || head->n_actions > FSRV_WIRE_ACTIONS_MAX)
+                return -EPROTO;
+        if (head->n_fds > FSRV_WIRE_ALL_FDS_MAX || head->n_fds_here > head->n_fds ||
+            head->n_fds_here > FSRV_WIRE_FIRST_FDS_MAX)
+                return -EPROTO;
+        /* Each string has at least its NUL: a count that cannot fit asks for memory in vain. */
+        uint64_t least = (uint64_t)head->n_actions * sizeof(struct fsrv_wire_action) + FIXED_STRINGS +
+                         (uint64_t)head->n_argv + head->n_env;
+        if (head->n_argv == 0 || head->n_argv > INT_MAX || least > head->body_size || head->umask > 0777)
+                return -EPROTO;
+        return 0;
+}
+
+/* 0 and the number of OPEN actions, or -EPROTO. */
+static int check_actions(const struct fsrv_wire_request *head, const struct fsrv_wire_action *actions,
+                         size_t *ret_n_paths) {
+        size_t n_paths = 0;
+
+        for (uint32_t i = 0; i < head->n_actions; i++) {
+                const struct fsrv_wire_action *action = &actions[i];
+
+                switch (action->type) {
+                case FSRV_WIRE_INSTALL:
+                case FSRV_WIRE_HAND:
+                        if (action->source >= head->n_fds)
+                                return -EPROTO;
+                        break;
+                case FSRV_WIRE_DUP:
+                        if (action->source > INT_MAX)
+                                return -EPROTO;
+                        break;
+                case FSRV_WIRE_OPEN:
+                        n_paths++;
+                        break;
+                case FSRV_WIRE_CLOSE:
+                        break;
+                default:
+                        return -EPROTO;
+                }
+                if (action->target < 0)
+                        return -EPROTO;
+        }
+        *ret_n_paths = n_paths;
+        return 0;
+}
+
+int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, struct fsrv_request_parts *ret_parts) {
+        struct fsrv_request_parts parts = { .head = *head, .actions = body };
+        const char *at = (const char *)body + head->n_actions * sizeof(struct fsrv_wire_action);
+        const char *end = (const char *)body + head->body_size;
+        char *fixed[FIXED_STRINGS];
+        size_t n_paths;
+        int r;
+
+        r = check_actions(head, parts.actions, &n_paths);
+        if (r < 0)
+                return r;
+        char **lists = malloc((head->n_argv + (size_t)head->n_env + n_paths + 3) * sizeof *lists);
+        if (!lists)
+                return -ENOMEM;
+        char **argv = lists, **environment = argv + head->n_argv + 1, **paths = environment + head->n_env + 1;
+        if (fsrv_strings_get(&at, end, FIXED_STRINGS, fixed) < 0 ||
+            fsrv_strings_get(&at, end, head->n_argv, argv) < 0 ||
+            fsrv_strings_get(&at, end, head->n_env, environment) < 0 ||
+            fsrv_strings_get(&at, end, n_paths, paths) < 0 || at != end) {
+                free(lists);
+                return -EPROTO;
+        }
+        argv[head->n_argv] = environment[head->n_env] = paths[n_paths] = NULL;
+        parts.name = fixed[0];
+        parts.search = fixed[1];
+        parts.directory = fixed[2];
+        parts.argv = argv;
+        parts.environment = environment;
+        parts.paths = paths;
+        parts.memory = lists;
+        *ret_parts = parts;
+        return 0;
+}
+
+void fsrv_request_parts_done(struct fsrv_request_parts *parts) {
+        free(parts->memory);
+        parts->memory = NULL;
+}

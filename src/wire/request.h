@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_WIRE_REQUEST_H
+#define FSRV_WIRE_REQUEST_H
+
+/* The request as bytes and as a struct; no I/O. */
+
+#include <stddef.h>
+
+#include "wire/protocol.h"
+
+struct fsrv_request_parts {
+        struct fsrv_wire_request head;
+        const struct fsrv_wire_action *actions; /* head.n_actions */
+        const char *name;
+        const char *search;
+        const char *directory;
+        char *const *argv;        /* NULL-terminated, head.n_argv */
+        char *const *environment; /* NULL-terminated, head.n_env */
+        char *const *paths;       /* one for each OPEN, in order; NULL-terminated */
+        void *memory;             /* decode: what the lists lie in; the strings lie in the body */
+};
+
+/*
+ * Head and body, one after the other, in one new block: free(3) it. Fills in the counts of *parts' head. The caller sets
+ * the rest of the head (but FSRV_WIRE_BODY_IN_MEMFD and n_fds_here later, in the bytes).
+ * -E2BIG: over FSRV_WIRE_BODY_MAX; -ENOMEM.
+ */
+int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size_t *ret_size);
+
+/* Checks a head that came from outside. -EPROTONOSUPPORT: another version; -EPROTO: it breaks a limit or a rule. */
+int fsrv_request_check_head(const struct fsrv_wire_request *head);
+
+/* A checked head and its body, of exactly head->body_size bytes, which stays in use. Free with fsrv_request_parts_done().
+ * -EPROTO: malformed; -ENOMEM. */
+int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, struct fsrv_request_parts *ret_parts);
+void fsrv_request_parts_done(struct fsrv_request_parts *parts);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/linux.h"
+#include "worker/worker.h"
+
+/* Our own fds may lie on numbers that the request wants: all such go above them first. */
+static int move_above(int *fd, int highest) {
+        if (*fd < 0 || *fd > highest)
+                return 0;
+        int copy = fsrv_fd_dup_above(*fd, highest + 1);
+        if (copy < 0)
+                return copy;
+        close(*fd);
+        *fd = copy;
+        return 0;
+}
+
+static int make_way(struct fsrv_task *task, int highest, struct fsrv_error *error) {
+        int *own[] = { &task->claims, &task->pidfd, &task->answer, &task->doorbell, &task->lifeline, &task->directory };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sizeof own / sizeof *own; i++)
+                r = move_above(own[i], highest);
+        for (size_t i = 0; r == 0 && i < task->request.head.n_fds; i++)
+                r = move_above(&task->fds[i], highest);
+        return r < 0 ? fsrv_fail(error, FSRV_STAGE_FDS, -r, "making room below fd %d", highest + 1) : 0;
+}
+
+/* dup2 with one case more: onto itself it has to become inheritable all the same. */
+static int put(int fd, int target, struct fsrv_error *error) {
+        int r = fd == target ? fcntl(fd, F_SETFD, 0) : dup2(fd, target);
+
+        return r < 0 ? fsrv_fail(error, FSRV_STAGE_FDS, errno, "dup2(%d, %d)", fd, target) : 0;
+}
+
+static int open_at(const struct fsrv_wire_action *action, const char *path, struct fsrv_error *error) {
+        int fd = open(path, (int)action->source | O_CLOEXEC, (mode_t)action->mode);
+
+        if (fd < 0)
+                return fsrv_fail(error, FSRV_STAGE_OPEN, errno, "opening '%s' as fd %d", path, action->target);
+        int r = put(fd, action->target, error);
+        if (fd != action->target)
+                close(fd);
+        return r;
+}
+
+static int run_one(struct fsrv_task *task, const struct fsrv_wire_action *action, const char *path,
+                   struct fsrv_error *error) {
+        switch (action->type) {
+        case FSRV_WIRE_INSTALL:
+                return put(task->fds[action->source], action->target, error);
+        case FSRV_WIRE_DUP:
+                return put((int)action->source, action->target, error);
+        case FSRV_WIRE_OPEN:
+                return open_at(action, path, error);
+        case FSRV_WIRE_CLOSE:
+                close(action->target);
+                return 0;
+        default:
+                return 0; /* HAND: stays where it is */
+        }
+}
+
+static bool touches(const struct fsrv_wire_action *action) {
+        return action->type != FSRV_WIRE_HAND;
+}
+
+/* Preloaded code may hold a file at a number that the request maps: to overwrite it would break that code silently. */
+static int check_free(const struct fsrv_request_parts *request, struct fsrv_error *error) {
+        for (uint32_t i = 0; i < request->head.n_actions; i++) {
+                const struct fsrv_wire_action *action = &request->actions[i];
+
+                if (touches(action) && action->target > STDERR_FILENO && fsrv_fd_is_open(action->target) == 1)
+                        return fsrv_fail_text(error, FSRV_STAGE_FDS, EBUSY,
+                                              "fd %d is in use by a preloaded module of the zygote", action->target);
+        }
+        return 0;
+}
+
+int fsrv_actions_run(struct fsrv_task *task, struct fsrv_error *error) {
+        const struct fsrv_request_parts *request = &task->request;
+        int highest = STDERR_FILENO, r;
+        size_t path = 0;
+
+        for (uint32_t i = 0; i < request->head.n_actions; i++)
+                if (touches(&request->actions[i]) && request->actions[i].target > highest)
+                        highest = request->actions[i].target;
+        if (highest == INT_MAX)
+                return fsrv_fail(error, FSRV_STAGE_FDS, EBADF, "fd %d", highest);
+        r = make_way(task, highest, error);
+        if (r < 0)
+                return r;
+        /* A program gets what the actions put in place and nothing else, neither the zygote's nor its modules'. */
+        if (request->head.kind == FSRV_WIRE_PROGRAM)
+                fsrv_cloexec_range(STDERR_FILENO + 1, UINT_MAX);
+        else if ((r = check_free(request, error)) < 0)
+                return r;
+        for (uint32_t i = 0; i < request->head.n_actions; i++) {
+                const struct fsrv_wire_action *action = &request->actions[i];
+
+                r = run_one(task, action, request->paths[path], error);
+                if (r < 0)
+                        return r;
+                if (action->type == FSRV_WIRE_OPEN)
+                        path++;
+        }
+        return 0;
+}

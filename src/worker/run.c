@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "wire/inherited.h"
+#include "worker/worker.h"
+
+/* Only who could tell the client runs: a client that gave up has shut its end down before it looked (EPIPE here). */
+static void send_started(struct fsrv_task *task, int exec_pipe) {
+        struct fsrv_wire_started started = { .type = FSRV_WIRE_STARTED, .pid = getpid() };
+        int fds[2];
+        size_t n = 0;
+
+        if (task->pidfd >= 0) {
+                started.fds |= FSRV_WIRE_HAS_PIDFD;
+                fds[n++] = task->pidfd;
+        }
+        if (exec_pipe >= 0) {
+                started.fds |= FSRV_WIRE_HAS_EXEC_PIPE;
+                fds[n++] = exec_pipe;
+        }
+        for (int tries = 0;; tries++) {
+                int r = fsrv_channel_send(task->answer, &started, sizeof started, fds, n, 0);
+                if (r == 0)
+                        return;
+                if (tries == 1000 || (r != -ETOOMANYREFS && r != -ENOBUFS && r != -ENOMEM))
+                        _exit(1);
+                usleep(1000);
+        }
+}
+
+_Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct fsrv_error *error) {
+        struct fsrv_wire_failed failed = {
+                .type = FSRV_WIRE_FAILED, .pid = getpid(), .stage = error->stage, .err = error->err
+        };
+        struct fsrv_wire_claim count = { .type = FSRV_WIRE_SETUP_FAILED, .stage = error->stage };
+
+        memcpy(failed.text, error->text, sizeof failed.text);
+        if (fsrv_channel_send(sock, &failed, sizeof failed, NULL, 0, 0) == -ENOTSOCK)
+                (void)!write(sock, &failed, sizeof failed); /* the exec pipe; less than PIPE_BUF */
+        fsrv_channel_send(task->claims, &count, sizeof count, NULL, 0, MSG_DONTWAIT);
+        _exit(127);
+}
+
+/* As posix_spawnp(3): the first that can be executed; EACCES is told if nothing better was found. */
+static int exec_search(const char *name, const char *search, char *const *argv, char *const *environment) {
+        size_t name_size = strlen(name) + 1;
+        int found = ENOENT;
+
+        if (strchr(name, '/')) {
+                execve(name, argv, environment);
+                return errno;
+        }
+        for (const char *next = search; next;) {
+                char path[PATH_MAX];
+                const char *colon = strchrnul(next, ':');
+                size_t n = (size_t)(colon - next);
+
+                if (n + 1 + name_size <= sizeof path) {
+                        memcpy(path, next, n);
+                        memcpy(path + n + (n > 0), name, name_size); /* an empty element: the working directory */
+                        if (n > 0)
+                                path[n] = '/';
+                        execve(path, argv, environment);
+                        if (errno == EACCES)
+                                found = EACCES;
+                        else if (errno != ENOENT && errno != ENOTDIR && errno != ESTALE && errno != ENODEV &&
+                                 errno != ETIMEDOUT)
+                                return errno;
+                }
+                next = *colon ? colon + 1 : NULL;
+        }
+        return found;
+}
+
+_Noreturn void fsrv_run_program(struct fsrv_task *task) {
+        const struct fsrv_request_parts *request = &task->request;
+        struct fsrv_error error;
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) < 0) {
+                fsrv_fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
+                fsrv_worker_fail(task, task->answer, &error);
+        }
+        send_started(task, ends[0]);
+        fsrv_setup_unblock(&request->head);
+        int err = exec_search(request->name, request->search, request->argv, request->environment);
+        /* The reader may be gone. Blocked again, or SIGPIPE would end us with a status that looks like a program's. */
+        sigset_t all;
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, NULL);
+        fsrv_fail(&error, FSRV_STAGE_EXEC, err, "executing '%s'", request->name);
+        fsrv_worker_fail(task, ends[1], &error);
+}
+
+/* What the module may use later stays, close-on-exec; all else of ours goes. */
+static void keep_for_module(struct fsrv_task *task) {
+        const struct fsrv_request_parts *request = &task->request;
+        size_t n = 0;
+
+        for (uint32_t i = 0; i < request->head.n_actions; i++)
+                if (request->actions[i].type == FSRV_WIRE_HAND)
+                        n++;
+        fsrv_inherited = (struct fsrv_inherited){
+                .is_worker = true,
+                .doorbell = task->doorbell,
+                .lifeline = task->lifeline,
+                .fds = n ? malloc(n * sizeof(int)) : NULL,
+                .client_pid = task->client.pid,
+                .client_uid = task->client.uid,
+        };
+        for (uint32_t i = 0; fsrv_inherited.fds && i < request->head.n_actions; i++)
+                if (request->actions[i].type == FSRV_WIRE_HAND) {
+                        int *fd = &task->fds[request->actions[i].source];
+                        fsrv_inherited.fds[fsrv_inherited.n_fds++] = fsrv_fd_steal(fd);
+                }
+        fsrv_fds_close(task->fds, request->head.n_fds);
+}
+
+_Noreturn void fsrv_run_entry(struct fsrv_task *task) {
+        const struct fsrv_request_parts *request = &task->request;
+        const struct fsrv_host *host = task->birth->host;
+        struct fsrv_error error;
+
+        environ = (char **)request->environment;
+        program_invocation_name = request->argv[0];
+        const char *slash = strrchr(request->argv[0], '/');
+        program_invocation_short_name = slash ? (char *)slash + 1 : request->argv[0];
+        if (host->find(request->name, &error) < 0)
+                fsrv_worker_fail(task, task->answer, &error);
+        keep_for_module(task);
+        send_started(task, -1);
+        fsrv_fd_close(task->answer);
+        fsrv_fd_close(task->claims);
+        fsrv_fd_close(task->pidfd);
+        fsrv_fd_close(task->directory);
+        fsrv_setup_unblock(&request->head);
+        exit(host->run((int)request->head.n_argv, (char **)request->argv, environ));
+}

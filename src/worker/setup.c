@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "worker/worker.h"
+
+/* The zygote left every disposition at its default but SIGSYS, and every signal blocked but that one. */
+int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+        signal(SIGSYS, SIG_DFL);
+        for (int s = 1; s <= 64; s++) {
+                if (!(head->signals_ignored >> (s - 1) & 1) || s == SIGKILL || s == SIGSTOP)
+                        continue;
+                if (s >= 32 && s < SIGRTMIN)
+                        continue; /* glibc's own two */
+                if (signal(s, SIG_IGN) == SIG_ERR)
+                        return fsrv_fail(error, FSRV_STAGE_SIGNALS, errno, "ignoring signal %d", s);
+        }
+        return 0;
+}
+
+int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+        if (head->flags & FSRV_WIRE_NEW_SESSION)
+                return setsid() < 0 ? fsrv_fail(error, FSRV_STAGE_GROUP, errno, "setsid") : 0;
+        if (head->flags & FSRV_WIRE_SET_GROUP && setpgid(0, head->group) < 0)
+                return fsrv_fail(error, FSRV_STAGE_GROUP, errno, "setpgid to group %d", head->group);
+        /* EPERM: the client is in another session, or its group has gone. Not to stay in the server's: whoever
+         * signals that means the server. */
+        if (head->flags & FSRV_WIRE_JOIN_GROUP && setpgid(0, head->group) < 0 && setpgid(0, 0) < 0)
+                return fsrv_fail(error, FSRV_STAGE_GROUP, errno, "setpgid");
+        return 0;
+}
+
+int fsrv_setup_directory(const struct fsrv_task *task, struct fsrv_error *error) {
+        const char *directory = task->request.directory;
+
+        umask(task->request.head.umask);
+        if (directory[0] != '/' && fchdir(task->directory) < 0)
+                return fsrv_fail(error, FSRV_STAGE_DIRECTORY, errno, "the caller's working directory");
+        if (directory[0] && chdir(directory) < 0)
+                return fsrv_fail(error, FSRV_STAGE_DIRECTORY, errno, "directory '%s'", directory);
+        return 0;
+}
+
+void fsrv_setup_unblock(const struct fsrv_wire_request *head) {
+        sigset_t mask;
+
+        sigemptyset(&mask);
+        for (int s = 1; s <= 64; s++)
+                if (head->signal_mask >> (s - 1) & 1)
+                        sigaddset(&mask, s);
+        sigprocmask(SIG_SETMASK, &mask, NULL);
+}

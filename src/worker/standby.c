@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/linux.h"
+#include "base/title.h"
+#include "worker/worker.h"
+
+/* In .bss, touched by nobody before the fork: each request lies in the memory of the process that runs it alone. */
+static char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
+static struct fsrv_message message;
+
+/* Idle standbys end with the server. The signal fires for a parent that dies from now on, hence the look behind. */
+static void die_with_server(pid_t server) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != server)
+                _exit(0);
+}
+
+/* Says no to a request that nobody has claimed. What is left of it may be anything: never blocks, may not arrive. */
+static void refuse(const struct fsrv_error *error) {
+        struct fsrv_wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = error->stage, .err = error->err };
+
+        memcpy(failed.text, error->text, sizeof failed.text);
+        if (message.n_fds > 0)
+                fsrv_channel_send(message.fds[0], &failed, sizeof failed, NULL, 0, MSG_DONTWAIT);
+        fsrv_message_close(&message);
+}
+
+/* The doorbell alone doesn't do: a worker that gave up its privileges still holds it. */
+static int check_sender(const struct fsrv_wire_config *config, struct fsrv_error *error) {
+        uid_t uid = message.sender.uid;
+
+        if (uid == geteuid() || uid == 0)
+                return 0;
+        for (uint32_t i = 0; i < config->n_uids; i++)
+                if (uid == config->uids[i])
+                        return 0;
+        return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "uid %u may not spawn from a fork server of uid %u",
+                         (unsigned)uid, (unsigned)geteuid());
+}
+
+/* 0 if buffer and message hold a request that can be claimed. */
+static int check_request(int received, const struct fsrv_wire_config *config, struct fsrv_error *error) {
+        const struct fsrv_wire_request *head = (void *)buffer;
+        int r;
+
+        if (received == -EMFILE)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EMFILE, "the request's fds did not fit into the new process");
+        if (received < 0)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, -received, "receiving the request");
+        if (message.size < sizeof *head)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", message.size);
+        r = fsrv_request_check_head(head);
+        if (r == -EPROTONOSUPPORT)
+                return fsrv_fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT, "protocol %#x against the fork server's %#x",
+                                 head->version, FSRV_WIRE_VERSION);
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
+        size_t in_memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 1 : 0;
+        if (message.n_fds != FSRV_WIRE_OWN_FDS + in_memfd + head->n_fds_here)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
+                                 message.n_fds, FSRV_WIRE_OWN_FDS + in_memfd + head->n_fds_here);
+        if (message.size != sizeof *head + (in_memfd ? 0 : head->body_size))
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u", message.size,
+                                 head->body_size);
+        return check_sender(config, error);
+}
+
+/* The server hears of it, has the zygote fork the next standby, and owes the client an exit status from now on. */
+static void claim(const struct fsrv_birth *birth, int answer, const struct fsrv_wire_request *head) {
+        struct fsrv_wire_claim claim = {
+                .type = FSRV_WIRE_CLAIM, .flags = head->flags, .time_limit_ms = head->time_limit_ms
+        };
+
+        for (int tries = 0;; tries++) {
+                int r = fsrv_channel_send(birth->claims, &claim, sizeof claim, &answer, 1, 0);
+                if (r == 0)
+                        break;
+                /* Too many fds of this uid in flight, or no memory: it passes. Else the server is gone, and with it
+                 * the request: its client hears end-of-file and asks again. */
+                if (tries == 1000 || (r != -ETOOMANYREFS && r != -ENOBUFS && r != -ENOMEM))
+                        _exit(1);
+                nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        }
+        prctl(PR_SET_PDEATHSIG, 0); /* workers outlive the server */
+}
+
+static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
+        int at = FSRV_WIRE_OWN_FDS;
+
+        task->answer = message.fds[FSRV_WIRE_FD_ANSWER];
+        task->doorbell = message.fds[FSRV_WIRE_FD_DOORBELL];
+        task->lifeline = message.fds[FSRV_WIRE_FD_LIFELINE];
+        task->directory = message.fds[FSRV_WIRE_FD_DIRECTORY];
+        task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? message.fds[at++] : -1;
+        task->fds = message.fds + at; /* moved to memory of their number when more are to come */
+        task->client = message.sender;
+}
+
+_Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
+        static struct fsrv_task task;
+        const struct fsrv_wire_request *head = (void *)buffer;
+
+        die_with_server(birth->config->server);
+        fsrv_title_set("forkserver: standby");
+        task.birth = birth;
+        task.claims = birth->claims;
+        task.pidfd = fsrv_pidfd_open(getpid());
+        for (;;) {
+                struct fsrv_error error;
+                int r = fsrv_channel_receive(birth->doorbell, buffer, sizeof buffer, 0, &message);
+
+                if (r == 0)
+                        _exit(0); /* the last client has gone, or the server drains */
+                if (check_request(r, birth->config, &error) < 0) {
+                        refuse(&error);
+                        continue;
+                }
+                claim(birth, message.fds[FSRV_WIRE_FD_ANSWER], head);
+                close(birth->doorbell);
+                take(&task, head);
+                fsrv_worker_main(&task, head, buffer + sizeof *head);
+        }
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/linux.h"
+#include "base/title.h"
+#include "wire/inherited.h"
+
+/* The caller's fds that did not fit into the first message. */
+static int receive_more_fds(struct fsrv_task *task, const struct fsrv_wire_request *head, struct fsrv_error *error) {
+        int64_t deadline = fsrv_deadline(FSRV_WIRE_MORE_TIMEOUT_MS);
+        int *fds = malloc(head->n_fds * sizeof *fds);
+        uint32_t n = head->n_fds_here;
+
+        if (!fds)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, ENOMEM, "%u fds", head->n_fds);
+        memcpy(fds, task->fds, n * sizeof *fds);
+        while (n < head->n_fds) {
+                static struct fsrv_message message;
+                struct fsrv_wire_more more;
+                int r = fsrv_channel_receive_by(task->answer, &more, sizeof more, deadline, &message);
+
+                if (r == 0)
+                        _exit(1); /* the client has gone */
+                if (r < 0)
+                        return fsrv_fail(error, FSRV_STAGE_REQUEST, -r, "%u of the request's %u fds arrived", n,
+                                         head->n_fds);
+                if (message.size != sizeof more || more.n_fds != message.n_fds || message.n_fds == 0 ||
+                    message.n_fds > head->n_fds - n)
+                        return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "fds that the request did not announce");
+                memcpy(fds + n, message.fds, message.n_fds * sizeof *fds);
+                n += (uint32_t)message.n_fds;
+        }
+        task->fds = fds;
+        return 0;
+}
+
+static int read_body(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body,
+                     struct fsrv_error *error) {
+        if (head->flags & FSRV_WIRE_BODY_IN_MEMFD) {
+                if (fsrv_check_sealed(task->memfd, head->body_size) < 0)
+                        return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request's body is not sealed");
+                /* Private and writable: main may change its arguments. */
+                body = mmap(NULL, head->body_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, task->memfd, 0);
+                if (body == MAP_FAILED)
+                        return fsrv_fail(error, FSRV_STAGE_REQUEST, errno, "a request of %u bytes", head->body_size);
+                task->memfd = fsrv_fd_close(task->memfd);
+        }
+        int r = fsrv_request_decode(head, body, &task->request);
+        return r < 0 ? fsrv_fail(error, FSRV_STAGE_REQUEST, -r, "malformed request") : 0;
+}
+
+static void set_title(const struct fsrv_request_parts *request) {
+        char words[FSRV_TITLE_SIZE] = "";
+        size_t n = 0;
+
+        for (char *const *arg = request->argv; *arg && n < sizeof words - 2; arg++) {
+                size_t k = strnlen(*arg, sizeof words - 2 - n);
+                words[n++] = ' ';
+                memcpy(words + n, *arg, k);
+                n += k;
+        }
+        words[n] = 0;
+        fsrv_title_set("forkserver: worker%s", words);
+}
+
+/* The server's raised limit is no business of the worker's. */
+static void restore_nofile(rlim_t soft) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != soft) {
+                limit.rlim_cur = soft;
+                setrlimit(RLIMIT_NOFILE, &limit);
+        }
+}
+
+static int set_up(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body,
+                  struct fsrv_error *error) {
+        int r = 0;
+
+        if (head->n_fds > head->n_fds_here)
+                r = receive_more_fds(task, head, error);
+        if (r == 0)
+                r = read_body(task, head, body, error);
+        if (r < 0)
+                return r;
+        set_title(&task->request);
+        if ((r = fsrv_setup_signals(head, error)) < 0 || (r = fsrv_setup_group(head, error)) < 0 ||
+            (r = fsrv_setup_directory(task, error)) < 0 || (r = fsrv_actions_run(task, error)) < 0)
+                return r;
+        restore_nofile(task->birth->config->nofile);
+        return 0;
+}
+
+_Noreturn void fsrv_worker_main(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body) {
+        struct fsrv_error error;
+
+        if (set_up(task, head, body, &error) < 0)
+                fsrv_worker_fail(task, task->answer, &error);
+        if (head->kind == FSRV_WIRE_PROGRAM)
+                fsrv_run_program(task);
+        fsrv_run_entry(task);
+}
+
+/* ---- the public calls of a module ---- */
+
+int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds) {
+        if (!fsrv_inherited.is_worker)
+                return -ENOENT;
+        *ret_fds = fsrv_inherited.fds;
+        *ret_n_fds = fsrv_inherited.n_fds;
+        return 0;
+}
+
+int fsrv_worker_get_lifeline(void) {
+        return fsrv_inherited.is_worker ? fsrv_inherited.lifeline : -ENOENT;
+}
+
+int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid) {
+        if (!fsrv_inherited.is_worker)
+                return -ENOENT;
+        *ret_pid = fsrv_inherited.client_pid;
+        *ret_uid = fsrv_inherited.client_uid;
+        return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_WORKER_WORKER_H
+#define FSRV_WORKER_WORKER_H
+
+/* From standby to entry or exec. A process goes through these once, in this order, and returns from none of it:
+ * fsrv_standby() -> claim -> fsrv_worker_main(): receive the rest, set up, STARTED, run. */
+
+#include <sys/resource.h>
+
+#include "wire/channel.h"
+#include "wire/request.h"
+#include "worker/host.h"
+
+/* What a standby has from the zygote. */
+struct fsrv_birth {
+        int doorbell; /* receiving end */
+        int claims;
+        const struct fsrv_wire_config *config;
+        const struct fsrv_host *host;
+};
+
+/* A request as it was taken from the doorbell, and what it takes to answer it. Owns its fds. */
+struct fsrv_task {
+        const struct fsrv_birth *birth;
+        int claims;
+        int pidfd;     /* our own, opened ahead; -1 if the kernel has none */
+        int answer;
+        int doorbell;  /* sending end */
+        int lifeline;
+        int directory;
+        int memfd;     /* the body's; -1 */
+        int *fds;      /* the caller's, head.n_fds of them */
+        struct ucred client;
+        struct fsrv_request_parts request;
+};
+
+/* Waits on the doorbell for a request and becomes its worker. */
+_Noreturn void fsrv_standby(const struct fsrv_birth *birth);
+
+/* The claimed task's way to its end. `body` is what came with the head, when it isn't in the memfd. */
+_Noreturn void fsrv_worker_main(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body);
+
+/* setup.c: the attributes. 0, or -errno and *error. */
+int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error);
+int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *error);
+int fsrv_setup_directory(const struct fsrv_task *task, struct fsrv_error *error);
+/* Last of all before user code: signals that came meanwhile are delivered now. */
+void fsrv_setup_unblock(const struct fsrv_wire_request *head);
+
+/* actions.c: puts the fds in place. */
+int fsrv_actions_run(struct fsrv_task *task, struct fsrv_error *error);
+
+/* run.c */
+_Noreturn void fsrv_run_program(struct fsrv_task *task);
+_Noreturn void fsrv_run_entry(struct fsrv_task *task);
+
+/* Tells the client (on `sock`: the answer socket, or the exec pipe) and the server, and ends. */
+_Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct fsrv_error *error);
+
+#endif

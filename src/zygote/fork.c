@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "wire/channel.h"
+#include "zygote/zygote.h"
+
+/*
+ * It has to be the C library's fork(), so that the handlers of pthread_atfork(3) run, and the child's parent has to be
+ * the server. Two ways:
+ *
+ * 1. Syscall user dispatch (x86-64, Linux 5.11): from the end of fork()'s *prepare* phase until its clone(2), system
+ *    calls are turned into SIGSYS, whose handler adds CLONE_PARENT to the clone. The kernel switches the dispatch off in
+ *    the child by itself.
+ * 2. Forking twice, anywhere: the middle process exits, and the server, being the reaper of orphans, inherits the child.
+ */
+
+static bool twice = true;
+
+#if defined(__x86_64__) && defined(__linux__)
+
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_OFF 0
+#define PR_SYS_DISPATCH_ON 1
+#endif
+
+enum { ALLOW = 0, BLOCK = 1 };
+static volatile char selector = ALLOW; /* read by the kernel at every system call */
+static bool armed;                     /* this fork() is to be changed */
+static unsigned long clone_flags;      /* added to its clone */
+static bool caught;
+
+/* The way back from the handler is a system call too, and has to be let through while the selector says BLOCK: its
+ * address range is the one that the dispatch leaves alone. */
+void fsrv_dispatch_restorer(void) __attribute__((visibility("hidden")));
+extern const char fsrv_dispatch_restorer_end[] __attribute__((visibility("hidden")));
+__asm__(".text\n"
+        ".type fsrv_dispatch_restorer, @function\n"
+        "fsrv_dispatch_restorer:\n"
+        "        mov $15, %eax\n" /* rt_sigreturn */
+        "        syscall\n"
+        "fsrv_dispatch_restorer_end:\n"
+        "        nop\n"
+        ".hidden fsrv_dispatch_restorer\n"
+        ".hidden fsrv_dispatch_restorer_end\n"
+        ".global fsrv_dispatch_restorer\n"
+        ".global fsrv_dispatch_restorer_end\n"
+        ".previous\n");
+
+static long raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
+        register long r10 __asm__("r10") = d;
+        register long r8 __asm__("r8") = e;
+        register long r9 __asm__("r9") = f;
+        long result;
+
+        __asm__ volatile("syscall"
+                         : "=a"(result)
+                         : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                         : "rcx", "r11", "memory");
+        return result;
+}
+
+/* The mask to change is the one that the return from this handler sets. SIGSYS has to stay deliverable: blocked, the
+ * next caught call would kill us. */
+static long emulate_sigprocmask(ucontext_t *context, int how, const uint64_t *set, uint64_t *old) {
+        uint64_t mask, wanted;
+
+        memcpy(&mask, &context->uc_sigmask, sizeof mask);
+        if (old)
+                *old = mask;
+        if (!set)
+                return 0;
+        wanted = how == SIG_BLOCK ? mask | *set : how == SIG_UNBLOCK ? mask & ~*set : *set;
+        wanted &= ~(UINT64_C(1) << (SIGSYS - 1));
+        memcpy(&context->uc_sigmask, &wanted, sizeof wanted);
+        return 0;
+}
+
+static void on_syscall(int signal, siginfo_t *info, void *data) {
+        ucontext_t *context = data;
+        greg_t *regs = context->uc_mcontext.gregs;
+        long number = info->si_syscall, a = regs[REG_RDI], b = regs[REG_RSI];
+        bool is_clone = true;
+
+        (void)signal;
+        selector = ALLOW;
+        if (number == SYS_clone) {
+                a |= (long)clone_flags;
+        } else if (number == SYS_fork) {
+                number = SYS_clone;
+                a = (long)clone_flags | SIGCHLD;
+                b = 0;
+        } else if (number == SYS_clone3) {
+                *(uint64_t *)a |= clone_flags; /* struct clone_args begins with the flags */
+        } else {
+                is_clone = false;
+        }
+        if (number == SYS_rt_sigprocmask)
+                regs[REG_RAX] = emulate_sigprocmask(context, (int)a, (const uint64_t *)b, (uint64_t *)regs[REG_RDX]);
+        else
+                regs[REG_RAX] = raw_syscall(number, a, b, regs[REG_RDX], regs[REG_R10], regs[REG_R8], regs[REG_R9]);
+        if (is_clone)
+                caught = true;
+        else
+                selector = BLOCK; /* still before the clone */
+}
+
+/* glibc puts its own restorer into a sigaction; ours has to be set by the bare call. */
+struct kernel_sigaction {
+        void (*handler)(int, siginfo_t *, void *);
+        unsigned long flags;
+        void (*restorer)(void);
+        uint64_t mask;
+};
+#define KERNEL_SA_RESTORER 0x04000000UL
+
+static int install_handler(void) {
+        struct kernel_sigaction action = {
+                .handler = on_syscall, .flags = SA_SIGINFO | KERNEL_SA_RESTORER, .restorer = fsrv_dispatch_restorer
+        };
+
+        return (int)syscall(SYS_rt_sigaction, SIGSYS, &action, NULL, sizeof action.mask) < 0 ? -errno : 0;
+}
+
+static void before_fork(void) {
+        if (armed)
+                selector = BLOCK;
+}
+
+static void after_fork(void) {
+        selector = ALLOW;
+}
+
+static int dispatch(bool on) {
+        unsigned long start = (unsigned long)fsrv_dispatch_restorer;
+        unsigned long length = on ? (unsigned long)fsrv_dispatch_restorer_end - start : 0;
+
+        return prctl(PR_SET_SYSCALL_USER_DISPATCH, on ? PR_SYS_DISPATCH_ON : PR_SYS_DISPATCH_OFF, on ? start : 0, length,
+                     on ? &selector : NULL) < 0
+                       ? -errno
+                       : 0;
+}
+
+static pid_t caught_fork(unsigned long flags) {
+        clone_flags = flags;
+        caught = false;
+        armed = true;
+        pid_t pid = fork();
+        int err = errno;
+        armed = false;
+        selector = ALLOW;
+        return pid < 0 ? -err : pid;
+}
+
+/* A child of our own, to see whether the handler gets hold of fork()'s clone in this C library and kernel. */
+static bool dispatch_works(void) {
+        if (install_handler() < 0 || dispatch(true) < 0)
+                return false;
+        pid_t pid = caught_fork(0);
+        if (pid == 0)
+                _exit(0);
+        if (pid > 0)
+                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        return pid > 0 && caught;
+}
+
+int fsrv_fork_init(void) {
+        int r = pthread_atfork(before_fork, after_fork, after_fork);
+
+        if (r != 0)
+                return -r;
+        if (dispatch_works())
+                twice = false;
+        dispatch(false); /* modules may make threads and processes of their own while they load */
+        return 0;
+}
+
+static pid_t fork_once(void) {
+        static bool ready; /* from the first fork on nothing but the zygote's loop runs here */
+
+        if (!ready) {
+                int r = install_handler(); /* a module may have had its own */
+                if (r == 0)
+                        r = dispatch(true);
+                if (r < 0)
+                        return r;
+                ready = true;
+        }
+        return caught_fork(CLONE_PARENT);
+}
+
+#else
+
+int fsrv_fork_init(void) {
+        return 0;
+}
+
+static pid_t fork_once(void) {
+        return -ENOSYS;
+}
+
+#endif
+
+bool fsrv_fork_is_twice(void) {
+        return twice;
+}
+
+/* In the child of the middle process, whose end makes the server our parent. Waits for that end, not for the server to be
+ * the parent: the server may have died. */
+static void wait_for_orphanage(pid_t middle) {
+        while (getppid() == middle)
+                sched_yield();
+}
+
+static pid_t fork_twice(int orders) {
+        int status;
+        pid_t middle = fork();
+
+        if (middle < 0)
+                return -errno;
+        if (middle == 0) {
+                pid_t self = getpid(), child = fork();
+                if (child == 0) {
+                        wait_for_orphanage(self);
+                        return 0;
+                }
+                struct fsrv_wire_order told = { .type = child < 0 ? FSRV_WIRE_CANNOT_FORK : FSRV_WIRE_FORKED };
+                told.err = child < 0 ? errno : 0;
+                told.value = child;
+                fsrv_channel_send(orders, &told, offsetof(struct fsrv_wire_order, text), NULL, 0, 0);
+                _exit(0);
+        }
+        while (waitpid(middle, &status, 0) < 0 && errno == EINTR)
+                ;
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? FSRV_FORK_TOLD : -EIO;
+}
+
+pid_t fsrv_fork_sibling(int orders) {
+        return twice ? fork_twice(orders) : fork_once();
+}

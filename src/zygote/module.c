@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "zygote/zygote.h"
+
+/* The module host: modules are shared objects, an entry point is a function in one. */
+
+typedef int (*main_function)(int argc, char **argv, char **environment);
+static main_function entry_function;
+
+static int preload_hook(void *module, const char *name, struct fsrv_error *error) {
+        int (*hook)(void) = (int (*)(void))dlsym(module, "forkserver_preload");
+        int r = hook ? hook() : 0;
+
+        if (r == 0)
+                return 0;
+        if (r > 0 && strerrorname_np(r))
+                return fsrv_fail(error, FSRV_STAGE_PRELOAD, r, "module '%s': its forkserver_preload()", name);
+        return fsrv_fail_text(error, FSRV_STAGE_PRELOAD, EIO, "module '%s': its forkserver_preload() returned %d", name, r);
+}
+
+/* dlerror() has only words. What it says of a file that isn't there, or isn't one of ours, has an errno of its own. */
+static int errno_of_words(const char *words) {
+        if (strstr(words, "No such file"))
+                return ENOENT;
+        if (strstr(words, "invalid ELF header") || strstr(words, "file too short") || strstr(words, "wrong ELF class"))
+                return ELIBBAD;
+        return EIO;
+}
+
+static int module_preload(const char *name, struct fsrv_error *error) {
+        void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+
+        if (!module) {
+                const char *words = dlerror();
+                return fsrv_fail_text(error, FSRV_STAGE_PRELOAD, errno_of_words(words), "module '%s': %s", name, words);
+        }
+        return preload_hook(module, name, error); /* stays loaded, whatever the hook said: constructors have run */
+}
+
+static int module_find(const char *entry, struct fsrv_error *error) {
+        const char *colon = strrchr(entry, ':');
+        char *name = colon ? strndup(entry, (size_t)(colon - entry)) : NULL;
+
+        if (!name)
+                return fsrv_fail(error, FSRV_STAGE_ENTRY, colon ? ENOMEM : EINVAL, "entry point '%s'", entry);
+        void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL); /* finds the preloaded one again */
+        if (!module) {
+                const char *words = dlerror();
+                fsrv_fail_text(error, FSRV_STAGE_ENTRY, errno_of_words(words), "module '%s': %s", name, words);
+                free(name);
+                return -error->err;
+        }
+        entry_function = (main_function)dlsym(module, colon + 1);
+        if (!entry_function)
+                fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%s' has no function '%s'", name, colon + 1);
+        free(name);
+        return entry_function ? 0 : -ENOENT;
+}
+
+static int module_run(int argc, char **argv, char **environment) {
+        return entry_function(argc, argv, environment);
+}
+
+const struct fsrv_host fsrv_module_host = {
+        .preload = module_preload,
+        .find = module_find,
+        .run = module_run,
+};

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "zygote/zygote.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/title.h"
+#include "forkserver-host.h"
+#include "wire/config.h"
+
+static int tell(int sock, uint32_t type, int err, int value, const char *text) {
+        struct fsrv_wire_order order = { .type = type, .err = err, .value = value };
+        size_t size = offsetof(struct fsrv_wire_order, text);
+
+        if (text) {
+                snprintf(order.text, sizeof order.text, "%s", text);
+                size = sizeof order;
+        }
+        return fsrv_channel_send(sock, &order, size, NULL, 0, 0);
+}
+
+static int receive_config(int boot, struct fsrv_config *ret_config) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        struct fsrv_message message;
+        int r = fsrv_channel_receive(boot, bytes, sizeof bytes, 0, &message);
+
+        if (r != 1)
+                return r < 0 ? r : -EPROTO;
+        fsrv_message_close(&message);
+        return fsrv_config_decode(bytes, message.size, ret_config);
+}
+
+/* 0, or -1 after the server was told that this zygote is of no use. */
+static int preload(int boot, const struct fsrv_config *config, const struct fsrv_host *host) {
+        for (char **module = config->modules; *module; module++) {
+                struct fsrv_error error;
+
+                /* So that the server can name the module if it crashes us or never comes back. */
+                if (tell(boot, FSRV_WIRE_LOADING, 0, 0, *module) < 0)
+                        return -1;
+                if (host->preload(*module, &error) == 0 || config->head.policy == FSRV_PRELOAD_IGNORE)
+                        continue;
+                if (config->head.policy == FSRV_PRELOAD_FAIL) {
+                        tell(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
+                        return -1;
+                }
+                dprintf(STDERR_FILENO, "forkserver: preload: %s\n", error.text);
+        }
+        return 0;
+}
+
+/* Modules may have installed handlers and blocked or ignored signals; a worker starts from the defaults. All signals stay
+ * blocked in zygote and standbys, which only the server ends; SIGSYS is how we fork. */
+static void reset_signals(void) {
+        struct sigaction action = { .sa_handler = SIG_DFL };
+        sigset_t mask;
+
+        for (int s = 1; s <= SIGRTMAX; s++)
+                sigaction(s, &action, NULL);
+        sigfillset(&mask);
+        sigdelset(&mask, SIGSYS);
+        sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* Our working sockets come only now: helper processes that modules have started hold none of them. */
+static int receive_sockets(int boot, struct fsrv_birth *birth, int *ret_orders) {
+        struct fsrv_wire_order order;
+        struct fsrv_message message;
+        int r = fsrv_channel_receive(boot, &order, sizeof order, 0, &message);
+
+        if (r != 1)
+                return r < 0 ? r : -EPIPE;
+        if (order.type != FSRV_WIRE_SOCKETS || message.n_fds != 3) {
+                fsrv_message_close(&message);
+                return -EPROTO;
+        }
+        birth->doorbell = message.fds[0];
+        birth->claims = message.fds[1];
+        *ret_orders = message.fds[2];
+        return 0;
+}
+
+/* Until the server is gone. Returns in a child only: 1; else 0 or -errno. */
+static int obey(int orders) {
+        for (;;) {
+                struct fsrv_wire_order order;
+                struct fsrv_message message;
+                int r = fsrv_channel_receive(orders, &order, sizeof order, 0, &message);
+
+                if (r != 1)
+                        return r;
+                fsrv_message_close(&message);
+                if (order.type != FSRV_WIRE_FORK)
+                        return -EPROTO;
+                pid_t pid = fsrv_fork_sibling(orders);
+                if (pid == 0)
+                        return 1;
+                if (pid == FSRV_FORK_TOLD)
+                        continue;
+                r = pid < 0 ? tell(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL)
+                            : tell(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
+                if (r < 0)
+                        return r;
+        }
+}
+
+static void set_title(const struct fsrv_config *config) {
+        char names[FSRV_TITLE_SIZE] = "";
+        size_t n = 0;
+
+        for (char **module = config->modules; *module && n < sizeof names - 1; module++)
+                n += (size_t)snprintf(names + n, sizeof names - n, " %s", *module);
+        fsrv_title_set("forkserver: zygote%s", names);
+}
+
+int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
+        static struct fsrv_config config;
+        static struct fsrv_birth birth;
+        int orders, r;
+
+        r = receive_config(boot, &config);
+        if (r < 0) {
+                tell(boot, FSRV_WIRE_LOAD_FAILED, -r, 0,
+                     r == -EPROTONOSUPPORT ? "server and zygote are of different versions: was forkserver upgraded?"
+                                           : "the zygote's configuration did not arrive");
+                return 1;
+        }
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != config.head.server)
+                return 0; /* it died before that */
+        set_title(&config);
+        r = fsrv_fork_init();
+        if (r < 0 || preload(boot, &config, host) < 0)
+                return 1;
+        fflush(NULL); /* or every worker would write what a module left in a buffer */
+        reset_signals();
+        birth.config = &config.head;
+        birth.host = host;
+        if (tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 || receive_sockets(boot, &birth, &orders) < 0)
+                return 1;
+        fsrv_fd_close(boot);
+        if (obey(orders) != 1)
+                return 1;
+        fsrv_fd_close(orders);
+        fsrv_standby(&birth);
+}
+
+int fsrv_zygote_main(int argc, char **argv) {
+        (void)argc;
+        fsrv_title_init(argv);
+        if (fsrv_fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1) < 0) {
+                dprintf(STDERR_FILENO, "forkserver-zygote: started by forkserver-server, not by hand\n");
+                return 125;
+        }
+        return fsrv_zygote_run(FSRV_ZYGOTE_BOOT_FD, &fsrv_module_host);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_ZYGOTE_ZYGOTE_H
+#define FSRV_ZYGOTE_ZYGOTE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "worker/worker.h"
+
+/* fork.c */
+
+/* Before anything is preloaded: our pthread_atfork handlers have to be the first registered, so that our *prepare* runs
+ * last of all. Finds out which way of forking works here. 0 or -errno. */
+int fsrv_fork_init(void);
+/* True if children are made by forking twice: the server has to be the reaper of orphans then. */
+bool fsrv_fork_is_twice(void);
+
+/*
+ * A child whose parent is the server, by the C library's fork(), so that atfork handlers run. The pid in the zygote, 0 in
+ * the child, -errno. When forking twice the pid is told by the middle process itself, on `orders`, and 0x7fffffff returned.
+ */
+enum { FSRV_FORK_TOLD = 0x7fffffff };
+pid_t fsrv_fork_sibling(int orders);
+
+/* module.c */
+extern const struct fsrv_host fsrv_module_host;
+
+/* zygote.c: receives its orders on `boot` and obeys until the server is gone. Returns on failure only: an exit code. */
+int fsrv_zygote_run(int boot, const struct fsrv_host *host);
+
+#endif
