@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include "base/title.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 static char *room;
@@ -14,17 +12,16 @@ void fsrv_title_init(char **argv) {
         room_size = argv[0] ? strlen(argv[0]) + 1 : 0;
 }
 
-void fsrv_title_set(const char *format, ...) {
-        char text[FSRV_TITLE_SIZE];
-        va_list args;
+static size_t append(size_t at, const char *part) {
+        while (part && *part && at < FSRV_TITLE_SIZE - 1)
+                room[at++] = *part++;
+        return at;
+}
 
+void fsrv_title_set(const char *role, const char *detail) {
         if (room_size < FSRV_TITLE_SIZE)
                 return; /* started by hand: leave the command line as it is */
-        va_start(args, format);
-        vsnprintf(text, sizeof text, format, args);
-        va_end(args);
-        size_t n = strlen(text);
-        memcpy(room, text, n);
+        size_t n = append(append(0, role), detail);
         memset(room + n, 0, FSRV_TITLE_SIZE - n);
 }
 

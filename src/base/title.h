@@ -11,7 +11,9 @@
 
 /* Takes over main's argv[0], which the parent filled up with room for a title. */
 void fsrv_title_init(char **argv);
-void fsrv_title_set(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Two parts, one after the other; the second may be NULL. Copying, not formatting: it is on a worker's way to its start,
+ * and printf(3) alone would be five page faults. */
+void fsrv_title_set(const char *role, const char *detail);
 
 /* For who starts a helper program: the argv[0] that leaves room for later titles. */
 void fsrv_title_argument(char ret_argument[FSRV_TITLE_SIZE], const char *title);

@@ -33,7 +33,7 @@ static _Noreturn void become_zygote(const struct fsrv_supervisor *s, int boot) {
         execv(s->zygote_program, argv);
 
         struct fsrv_wire_order order = { .type = FSRV_WIRE_LOAD_FAILED, .err = errno };
-        snprintf(order.text, sizeof order.text, "cannot execute the zygote program '%.180s': %.40s", s->zygote_program,
+        snprintf(order.text, sizeof order.text, "cannot execute the zygote program '%.180s': %.30s", s->zygote_program,
                  strerrordesc_np(order.err));
         fsrv_channel_send(FSRV_ZYGOTE_BOOT_FD, &order, sizeof order, NULL, 0, 0);
         _exit(127);

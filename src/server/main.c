@@ -157,7 +157,7 @@ int main(int argc, char **argv) {
 
         (void)argc;
         fsrv_title_init(argv);
-        fsrv_title_set("forkserver: server");
+        fsrv_title_set("forkserver: server", NULL);
         if (fsrv_fd_set_cloexec(ADMIN_FD, 1) < 0) {
                 dprintf(STDERR_FILENO, "forkserver-server: started by libforkserver; by hand use 'forkserver serve'\n");
                 return 125;

@@ -203,7 +203,7 @@ void fsrv_peer_on_message(struct fsrv_supervisor *s, uint32_t fd) {
                 obey(s, *link, &admin);
                 return;
         }
-        if (r != 0 && message.size >= sizeof admin.version && admin.version != FSRV_WIRE_VERSION) {
+        if (r == 1 && message.size >= sizeof admin.version && admin.version != FSRV_WIRE_VERSION) {
                 char text[96];
                 snprintf(text, sizeof text, "protocol %#x against the fork server's %#x", admin.version, FSRV_WIRE_VERSION);
                 reply((int)fd, EPROTONOSUPPORT, FSRV_STAGE_VERSION, text, NULL, 0);

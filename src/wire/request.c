@@ -98,7 +98,8 @@ static int check_actions(const struct fsrv_wire_request *head, const struct fsrv
         return 0;
 }
 
-int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, struct fsrv_request_parts *ret_parts) {
+int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, char **room, size_t n,
+                        struct fsrv_request_parts *ret_parts) {
         struct fsrv_request_parts parts = { .head = *head, .actions = body };
         const char *at = (const char *)body + head->n_actions * sizeof(struct fsrv_wire_action);
         const char *end = (const char *)body + head->body_size;
@@ -109,15 +110,16 @@ int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, 
         r = check_actions(head, parts.actions, &n_paths);
         if (r < 0)
                 return r;
-        char **lists = malloc((head->n_argv + (size_t)head->n_env + n_paths + 3) * sizeof *lists);
-        if (!lists)
+        size_t needed = head->n_argv + (size_t)head->n_env + n_paths + 3;
+        char **memory = needed > n ? malloc(needed * sizeof *memory) : NULL, **lists = memory ? memory : room;
+        if (needed > n && !memory)
                 return -ENOMEM;
         char **argv = lists, **environment = argv + head->n_argv + 1, **paths = environment + head->n_env + 1;
         if (fsrv_strings_get(&at, end, FIXED_STRINGS, fixed) < 0 ||
             fsrv_strings_get(&at, end, head->n_argv, argv) < 0 ||
             fsrv_strings_get(&at, end, head->n_env, environment) < 0 ||
             fsrv_strings_get(&at, end, n_paths, paths) < 0 || at != end) {
-                free(lists);
+                free(memory);
                 return -EPROTO;
         }
         argv[head->n_argv] = environment[head->n_env] = paths[n_paths] = NULL;
@@ -127,7 +129,7 @@ int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, 
         parts.argv = argv;
         parts.environment = environment;
         parts.paths = paths;
-        parts.memory = lists;
+        parts.memory = memory;
         *ret_parts = parts;
         return 0;
 }

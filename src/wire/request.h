@@ -17,7 +17,7 @@ struct fsrv_request_parts {
         char *const *argv;        /* NULL-terminated, head.n_argv */
         char *const *environment; /* NULL-terminated, head.n_env */
         char *const *paths;       /* one for each OPEN, in order; NULL-terminated */
-        void *memory;             /* decode: what the lists lie in; the strings lie in the body */
+        char **memory;            /* decode: what the lists lie in, if it had to be allocated; the strings lie in the body */
 };
 
 /*
@@ -30,9 +30,10 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
 /* Checks a head that came from outside. -EPROTONOSUPPORT: another version; -EPROTO: it breaks a limit or a rule. */
 int fsrv_request_check_head(const struct fsrv_wire_request *head);
 
-/* A checked head and its body, of exactly head->body_size bytes, which stays in use. Free with fsrv_request_parts_done().
- * -EPROTO: malformed; -ENOMEM. */
-int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, struct fsrv_request_parts *ret_parts);
+/* A checked head and its body, of exactly head->body_size bytes, which stays in use. The lists go into `room` if its n
+ * pointers suffice, else into new memory. Free with fsrv_request_parts_done(). -EPROTO: malformed; -ENOMEM. */
+int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, char **room, size_t n,
+                        struct fsrv_request_parts *ret_parts);
 void fsrv_request_parts_done(struct fsrv_request_parts *parts);
 
 #endif

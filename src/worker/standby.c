@@ -14,9 +14,13 @@
 #include "base/title.h"
 #include "worker/worker.h"
 
-/* In .bss, touched by nobody before the fork: each request lies in the memory of the process that runs it alone. */
-static char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
-static struct fsrv_message message;
+/* In .bss, touched by nobody before the fork: each request lies in the memory of the process that runs it alone. Together,
+ * so that a small request takes two pages. */
+static struct {
+        struct fsrv_task task;
+        struct fsrv_message message;
+        char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
+} own __attribute__((aligned(4096)));
 
 /* Idle standbys end with the server. The signal fires for a parent that dies from now on, hence the look behind. */
 static void die_with_server(pid_t server) {
@@ -30,14 +34,14 @@ static void refuse(const struct fsrv_error *error) {
         struct fsrv_wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = error->stage, .err = error->err };
 
         memcpy(failed.text, error->text, sizeof failed.text);
-        if (message.n_fds > 0)
-                fsrv_channel_send(message.fds[0], &failed, sizeof failed, NULL, 0, MSG_DONTWAIT);
-        fsrv_message_close(&message);
+        if (own.message.n_fds > 0)
+                fsrv_channel_send(own.message.fds[0], &failed, sizeof failed, NULL, 0, MSG_DONTWAIT);
+        fsrv_message_close(&own.message);
 }
 
 /* The doorbell alone doesn't do: a worker that gave up its privileges still holds it. */
 static int check_sender(const struct fsrv_wire_config *config, struct fsrv_error *error) {
-        uid_t uid = message.sender.uid;
+        uid_t uid = own.message.sender.uid;
 
         if (uid == geteuid() || uid == 0)
                 return 0;
@@ -48,17 +52,17 @@ static int check_sender(const struct fsrv_wire_config *config, struct fsrv_error
                          (unsigned)uid, (unsigned)geteuid());
 }
 
-/* 0 if buffer and message hold a request that can be claimed. */
+/* 0 if own.buffer and own.message hold a request that can be claimed. */
 static int check_request(int received, const struct fsrv_wire_config *config, struct fsrv_error *error) {
-        const struct fsrv_wire_request *head = (void *)buffer;
+        const struct fsrv_wire_request *head = (void *)own.buffer;
         int r;
 
         if (received == -EMFILE)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EMFILE, "the request's fds did not fit into the new process");
         if (received < 0)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, -received, "receiving the request");
-        if (message.size < sizeof *head)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", message.size);
+        if (own.message.size < sizeof *head)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", own.message.size);
         r = fsrv_request_check_head(head);
         if (r == -EPROTONOSUPPORT)
                 return fsrv_fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT, "protocol %#x against the fork server's %#x",
@@ -66,11 +70,11 @@ static int check_request(int received, const struct fsrv_wire_config *config, st
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
         size_t in_memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 1 : 0;
-        if (message.n_fds != FSRV_WIRE_OWN_FDS + in_memfd + head->n_fds_here)
+        if (own.message.n_fds != FSRV_WIRE_OWN_FDS + in_memfd + head->n_fds_here)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
-                                 message.n_fds, FSRV_WIRE_OWN_FDS + in_memfd + head->n_fds_here);
-        if (message.size != sizeof *head + (in_memfd ? 0 : head->body_size))
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u", message.size,
+                                 own.message.n_fds, FSRV_WIRE_OWN_FDS + in_memfd + head->n_fds_here);
+        if (own.message.size != sizeof *head + (in_memfd ? 0 : head->body_size))
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u", own.message.size,
                                  head->body_size);
         return check_sender(config, error);
 }
@@ -97,27 +101,26 @@ static void claim(const struct fsrv_birth *birth, int answer, const struct fsrv_
 static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
         int at = FSRV_WIRE_OWN_FDS;
 
-        task->answer = message.fds[FSRV_WIRE_FD_ANSWER];
-        task->doorbell = message.fds[FSRV_WIRE_FD_DOORBELL];
-        task->lifeline = message.fds[FSRV_WIRE_FD_LIFELINE];
-        task->directory = message.fds[FSRV_WIRE_FD_DIRECTORY];
-        task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? message.fds[at++] : -1;
-        task->fds = message.fds + at; /* moved to memory of their number when more are to come */
-        task->client = message.sender;
+        task->answer = own.message.fds[FSRV_WIRE_FD_ANSWER];
+        task->doorbell = own.message.fds[FSRV_WIRE_FD_DOORBELL];
+        task->lifeline = own.message.fds[FSRV_WIRE_FD_LIFELINE];
+        task->directory = own.message.fds[FSRV_WIRE_FD_DIRECTORY];
+        task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? own.message.fds[at++] : -1;
+        task->fds = own.message.fds + at; /* moved to memory of their number when more are to come */
+        task->client = own.message.sender;
 }
 
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
-        static struct fsrv_task task;
-        const struct fsrv_wire_request *head = (void *)buffer;
+        const struct fsrv_wire_request *head = (void *)own.buffer;
 
         die_with_server(birth->config->server);
-        fsrv_title_set("forkserver: standby");
-        task.birth = birth;
-        task.claims = birth->claims;
-        task.pidfd = fsrv_pidfd_open(getpid());
+        fsrv_title_set("forkserver: standby", NULL);
+        own.task.birth = birth;
+        own.task.claims = birth->claims;
+        own.task.pidfd = fsrv_pidfd_open(getpid());
         for (;;) {
                 struct fsrv_error error;
-                int r = fsrv_channel_receive(birth->doorbell, buffer, sizeof buffer, 0, &message);
+                int r = fsrv_channel_receive(birth->doorbell, own.buffer, sizeof own.buffer, 0, &own.message);
 
                 if (r == 0)
                         _exit(0); /* the last client has gone, or the server drains */
@@ -125,9 +128,9 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
                         refuse(&error);
                         continue;
                 }
-                claim(birth, message.fds[FSRV_WIRE_FD_ANSWER], head);
+                claim(birth, own.message.fds[FSRV_WIRE_FD_ANSWER], head);
                 close(birth->doorbell);
-                take(&task, head);
-                fsrv_worker_main(&task, head, buffer + sizeof *head);
+                take(&own.task, head);
+                fsrv_worker_main(&own.task, head, own.buffer + sizeof *head);
         }
 }

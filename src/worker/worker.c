@@ -55,22 +55,22 @@ static int read_body(struct fsrv_task *task, const struct fsrv_wire_request *hea
                         return fsrv_fail(error, FSRV_STAGE_REQUEST, errno, "a request of %u bytes", head->body_size);
                 task->memfd = fsrv_fd_close(task->memfd);
         }
-        int r = fsrv_request_decode(head, body, &task->request);
+        int r = fsrv_request_decode(head, body, task->lists, sizeof task->lists / sizeof *task->lists,
+                                    &task->request);
         return r < 0 ? fsrv_fail(error, FSRV_STAGE_REQUEST, -r, "malformed request") : 0;
 }
 
 static void set_title(const struct fsrv_request_parts *request) {
-        char words[FSRV_TITLE_SIZE] = "";
+        char words[FSRV_TITLE_SIZE];
         size_t n = 0;
 
-        for (char *const *arg = request->argv; *arg && n < sizeof words - 2; arg++) {
-                size_t k = strnlen(*arg, sizeof words - 2 - n);
+        for (char *const *arg = request->argv; *arg && n < sizeof words - 1; arg++) {
                 words[n++] = ' ';
-                memcpy(words + n, *arg, k);
-                n += k;
+                for (const char *c = *arg; *c && n < sizeof words - 1; c++)
+                        words[n++] = *c;
         }
         words[n] = 0;
-        fsrv_title_set("forkserver: worker%s", words);
+        fsrv_title_set("forkserver: worker", words);
 }
 
 /* The server's raised limit is no business of the worker's. */

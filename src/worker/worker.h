@@ -32,6 +32,7 @@ struct fsrv_task {
         int *fds;      /* the caller's, head.n_fds of them */
         struct ucred client;
         struct fsrv_request_parts request;
+        char *lists[240]; /* what request points to, when it fits: no malloc on the usual way to the start */
 };
 
 /* Waits on the doorbell for a request and becomes its worker. */

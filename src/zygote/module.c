@@ -13,6 +13,33 @@
 typedef int (*main_function)(int argc, char **argv, char **environment);
 static main_function entry_function;
 
+/* What was preloaded, by the name that it was asked for with: dlopen(3) would find it again, after writing to a dozen pages
+ * of the loader's. */
+static struct {
+        const char *name;
+        void *handle;
+} *preloaded;
+static size_t n_preloaded;
+
+static void remember(const char *name, void *handle) {
+        void *grown = realloc(preloaded, (n_preloaded + 1) * sizeof *preloaded);
+
+        if (!grown)
+                return;
+        preloaded = grown;
+        preloaded[n_preloaded].name = name; /* of the configuration, which stays */
+        preloaded[n_preloaded++].handle = handle;
+}
+
+static void *find_preloaded(const char *name, size_t n) {
+        bool relative = name[0] != '/' && memchr(name, '/', n); /* to the caller, not to who started the server */
+
+        for (size_t i = 0; i < n_preloaded && !relative; i++)
+                if (strncmp(preloaded[i].name, name, n) == 0 && !preloaded[i].name[n])
+                        return preloaded[i].handle;
+        return NULL;
+}
+
 static int preload_hook(void *module, const char *name, struct fsrv_error *error) {
         int (*hook)(void) = (int (*)(void))dlsym(module, "forkserver_preload");
         int r = hook ? hook() : 0;
@@ -40,27 +67,38 @@ static int module_preload(const char *name, struct fsrv_error *error) {
                 const char *words = dlerror();
                 return fsrv_fail_text(error, FSRV_STAGE_PRELOAD, errno_of_words(words), "module '%s': %s", name, words);
         }
+        remember(name, module);
         return preload_hook(module, name, error); /* stays loaded, whatever the hook said: constructors have run */
+}
+
+static void *load(const char *entry, size_t n, struct fsrv_error *error) {
+        char *name = strndup(entry, n);
+        void *module = name ? dlopen(name, RTLD_NOW | RTLD_LOCAL) : NULL;
+
+        if (!name)
+                fsrv_fail(error, FSRV_STAGE_ENTRY, ENOMEM, "entry point '%s'", entry);
+        else if (!module) {
+                const char *words = dlerror();
+                fsrv_fail_text(error, FSRV_STAGE_ENTRY, errno_of_words(words), "module '%s': %s", name, words);
+        }
+        free(name);
+        return module;
 }
 
 static int module_find(const char *entry, struct fsrv_error *error) {
         const char *colon = strrchr(entry, ':');
-        char *name = colon ? strndup(entry, (size_t)(colon - entry)) : NULL;
 
-        if (!name)
-                return fsrv_fail(error, FSRV_STAGE_ENTRY, colon ? ENOMEM : EINVAL, "entry point '%s'", entry);
-        void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL); /* finds the preloaded one again */
-        if (!module) {
-                const char *words = dlerror();
-                fsrv_fail_text(error, FSRV_STAGE_ENTRY, errno_of_words(words), "module '%s': %s", name, words);
-                free(name);
+        if (!colon)
+                return fsrv_fail(error, FSRV_STAGE_ENTRY, EINVAL, "entry point '%s'", entry);
+        size_t n = (size_t)(colon - entry);
+        void *module = find_preloaded(entry, n);
+        if (!module && !(module = load(entry, n, error)))
                 return -error->err;
-        }
         entry_function = (main_function)dlsym(module, colon + 1);
         if (!entry_function)
-                fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%s' has no function '%s'", name, colon + 1);
-        free(name);
-        return entry_function ? 0 : -ENOENT;
+                return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%.*s' has no function '%s'", (int)n, entry,
+                                      colon + 1);
+        return 0;
 }
 
 static int module_run(int argc, char **argv, char **environment) {

@@ -117,7 +117,7 @@ static void set_title(const struct fsrv_config *config) {
 
         for (char **module = config->modules; *module && n < sizeof names - 1; module++)
                 n += (size_t)snprintf(names + n, sizeof names - n, " %s", *module);
-        fsrv_title_set("forkserver: zygote%s", names);
+        fsrv_title_set("forkserver: zygote", names);
 }
 
 int fsrv_zygote_run(int boot, const struct fsrv_host *host) {

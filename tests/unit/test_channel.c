@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "wire/channel.h"
+
+static int pair[2];
+static struct fsrv_message message;
+
+static int setup(void **state) {
+        (void)state;
+        return fsrv_socketpair(pair);
+}
+
+static int teardown(void **state) {
+        (void)state;
+        fsrv_fds_close(pair, 2);
+        return 0;
+}
+
+static void fds_arrive_close_on_exec(void **state) {
+        char byte = 'x';
+        int null = open("/dev/null", O_RDONLY); /* inheritable here */
+
+        (void)state;
+        assert_int_equal(fsrv_channel_send(pair[0], &byte, 1, &null, 1, 0), 0);
+        assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 1);
+        assert_int_equal(message.n_fds, 1);
+        assert_int_equal(fcntl(message.fds[0], F_GETFD), FD_CLOEXEC);
+        fsrv_message_close(&message);
+        close(null);
+}
+
+static void a_full_message_of_fds_fits(void **state) {
+        int fds[FSRV_WIRE_FDS_MAX + 1];
+        char byte = 'x';
+
+        (void)state;
+        for (size_t i = 0; i < FSRV_WIRE_FDS_MAX + 1; i++)
+                fds[i] = pair[0];
+        assert_int_equal(fsrv_channel_send(pair[0], &byte, 1, fds, FSRV_WIRE_FDS_MAX + 1, 0), -EINVAL);
+        assert_int_equal(fsrv_channel_send(pair[0], &byte, 1, fds, FSRV_WIRE_FDS_MAX, 0), 0);
+        assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 1);
+        assert_int_equal(message.n_fds, FSRV_WIRE_FDS_MAX);
+        fsrv_message_close(&message);
+}
+
+/* At the fd limit the kernel drops fds and says so in a flag alone. */
+static void lost_fds_are_an_error(void **state) {
+        struct rlimit limit, small;
+        int fds[2] = { pair[0], pair[0] }, filler[64], n = 0;
+        char byte = 'x';
+
+        (void)state;
+        assert_int_equal(fsrv_channel_send(pair[0], &byte, 1, fds, 2, 0), 0);
+        getrlimit(RLIMIT_NOFILE, &limit);
+        small = limit;
+        small.rlim_cur = 40;
+        setrlimit(RLIMIT_NOFILE, &small);
+        while (n < 64 && (filler[n] = dup(pair[0])) >= 0)
+                n++;
+        close(filler[--n]); /* room for one of the two */
+        int r = fsrv_channel_receive(pair[1], &byte, 1, 0, &message);
+        setrlimit(RLIMIT_NOFILE, &limit);
+        assert_int_equal(r, -EMFILE);
+        assert_int_equal(message.n_fds, 1);
+        fsrv_message_close(&message);
+        fsrv_fds_close(filler, (size_t)n);
+}
+
+static void a_message_that_is_too_long_is_an_error(void **state) {
+        char bytes[8] = "1234567";
+
+        (void)state;
+        assert_int_equal(fsrv_channel_send(pair[0], bytes, 8, &pair[0], 1, 0), 0);
+        assert_int_equal(fsrv_channel_receive(pair[1], bytes, 4, 0, &message), -EMSGSIZE);
+        assert_int_equal(message.n_fds, 0);
+}
+
+static void the_end_and_an_empty_message_differ_where_credentials_are_on(void **state) {
+        int on = 1;
+        char byte;
+
+        (void)state;
+        assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+        assert_int_equal(fsrv_channel_send(pair[0], "", 0, NULL, 0, 0), 0);
+        assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 1);
+        assert_int_equal(message.sender.pid, getpid());
+        assert_int_equal(message.sender.uid, getuid());
+        pair[0] = fsrv_fd_close(pair[0]);
+        assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 0);
+}
+
+static void waiting_ends_at_its_deadline(void **state) {
+        char byte;
+
+        (void)state;
+        assert_int_equal(fsrv_channel_receive_by(pair[1], &byte, 1, fsrv_deadline(0), &message), -ETIMEDOUT);
+        assert_int_equal(fsrv_channel_receive_by(pair[1], &byte, 1, fsrv_deadline(20), &message), -ETIMEDOUT);
+        assert_int_equal(fsrv_channel_send(pair[0], "y", 1, NULL, 0, 0), 0);
+        assert_int_equal(fsrv_channel_receive_by(pair[1], &byte, 1, FSRV_NEVER, &message), 1);
+}
+
+static void a_closed_reader_is_an_error_not_a_signal(void **state) {
+        (void)state;
+        pair[1] = fsrv_fd_close(pair[1]);
+        assert_int_equal(fsrv_channel_send(pair[0], "y", 1, NULL, 0, 0), -EPIPE);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(fds_arrive_close_on_exec, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_full_message_of_fds_fits, setup, teardown),
+                cmocka_unit_test_setup_teardown(lost_fds_are_an_error, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_message_that_is_too_long_is_an_error, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_end_and_an_empty_message_differ_where_credentials_are_on, setup, teardown),
+                cmocka_unit_test_setup_teardown(waiting_ends_at_its_deadline, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_closed_reader_is_an_error_not_a_signal, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/config.h"
+#include "wire/request.h"
+
+static char *argv_of_three[] = { "a", "", "c c", NULL };
+static char *environment_of_one[] = { "X=1", NULL };
+static char *path_of_one[] = { "/dev/null", NULL };
+
+static const struct fsrv_wire_action all_actions[] = {
+        { .type = FSRV_WIRE_INSTALL, .target = 0, .source = 0 },
+        { .type = FSRV_WIRE_DUP, .target = 1, .source = 0 },
+        { .type = FSRV_WIRE_OPEN, .target = 2, .source = 1, .mode = 0644 },
+        { .type = FSRV_WIRE_CLOSE, .target = 1 },
+        { .type = FSRV_WIRE_HAND, .source = 1 },
+};
+
+static struct fsrv_request_parts sample(void) {
+        return (struct fsrv_request_parts){
+                .head = { .kind = FSRV_WIRE_PROGRAM, .n_actions = 5, .n_fds = 2, .umask = 022 },
+                .actions = all_actions, .name = "prog", .search = "/bin", .directory = "",
+                .argv = argv_of_three, .environment = environment_of_one, .paths = path_of_one,
+        };
+}
+
+static void encode(char **ret_bytes, size_t *ret_size) {
+        struct fsrv_request_parts parts = sample();
+
+        assert_int_equal(fsrv_request_encode(&parts, ret_bytes, ret_size), 0);
+}
+
+static void a_request_comes_back_as_it_was(void **state) {
+        struct fsrv_request_parts parts;
+        char *bytes, *room[1];
+        size_t size;
+
+        (void)state;
+        encode(&bytes, &size);
+        struct fsrv_wire_request *head = (void *)bytes;
+        assert_int_equal(size, sizeof *head + head->body_size);
+        assert_int_equal(fsrv_request_check_head(head), 0);
+        assert_int_equal(fsrv_request_decode(head, head + 1, room, 1, &parts), 0);
+        assert_string_equal(parts.name, "prog");
+        assert_string_equal(parts.search, "/bin");
+        assert_string_equal(parts.directory, "");
+        assert_string_equal(parts.argv[2], "c c");
+        assert_null(parts.argv[3]);
+        assert_string_equal(parts.environment[0], "X=1");
+        assert_null(parts.environment[1]);
+        assert_string_equal(parts.paths[0], "/dev/null");
+        assert_memory_equal(parts.actions, all_actions, sizeof all_actions);
+        fsrv_request_parts_done(&parts);
+        free(bytes);
+}
+
+static void a_small_request_needs_no_memory(void **state) {
+        struct fsrv_request_parts parts;
+        char *bytes, *room[16];
+        size_t size;
+
+        (void)state;
+        encode(&bytes, &size);
+        struct fsrv_wire_request *head = (void *)bytes;
+        assert_int_equal(fsrv_request_decode(head, head + 1, room, 16, &parts), 0);
+        assert_null(parts.memory);
+        free(bytes);
+}
+
+static void bad_heads_are_refused(void **state) {
+        struct fsrv_wire_request good = { .version = FSRV_WIRE_VERSION, .kind = FSRV_WIRE_ENTRY, .n_argv = 1, .body_size = 100 };
+        struct fsrv_wire_request bad;
+
+        (void)state;
+        assert_int_equal(fsrv_request_check_head(&good), 0);
+#define REFUSED(field, value, error) \
+        (bad = good, bad.field = (value), assert_int_equal(fsrv_request_check_head(&bad), error))
+        REFUSED(version, FSRV_WIRE_VERSION + 1, -EPROTONOSUPPORT);
+        REFUSED(flags, 1u << 31, -EPROTO);
+        REFUSED(kind, 0, -EPROTO);
+        REFUSED(kind, 3, -EPROTO);
+        REFUSED(body_size, FSRV_WIRE_BODY_MAX + 1, -EPROTO);
+        REFUSED(n_actions, FSRV_WIRE_ACTIONS_MAX + 1, -EPROTO);
+        REFUSED(n_actions, 7, -EPROTO); /* 7 * 16 > 100 */
+        REFUSED(n_fds, FSRV_WIRE_ALL_FDS_MAX + 1, -EPROTO);
+        REFUSED(n_fds_here, 1, -EPROTO);
+        REFUSED(n_argv, 0, -EPROTO);
+        REFUSED(n_argv, 98, -EPROTO);
+        REFUSED(n_env, UINT32_MAX, -EPROTO);
+        REFUSED(umask, 01000, -EPROTO);
+        REFUSED(reserved, 1, -EPROTO);
+}
+
+static void bad_bodies_are_refused(void **state) {
+        struct fsrv_request_parts parts;
+        char *bytes, *room[64];
+        size_t size;
+
+        (void)state;
+        encode(&bytes, &size);
+        struct fsrv_wire_request *head = (void *)bytes;
+        struct fsrv_wire_action *action = (void *)(head + 1);
+        bytes[size - 1] = 'x'; /* the last string has no end */
+        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        bytes[size - 1] = 0;
+        head->n_env = 0; /* a string too many */
+        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        head->n_env = 1;
+        action[0].source = 2; /* an fd that doesn't come */
+        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        action[0].source = 0;
+        action[1].target = -1;
+        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        action[1].target = 1;
+        action[3].type = 99;
+        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        free(bytes);
+}
+
+/* What comes out of a mutated message is an error or stays within its bytes: run under ASan and UBSan. */
+static void mutated_requests_do_no_harm(void **state) {
+        char *bytes;
+        size_t size, accepted = 0;
+
+        (void)state;
+        srand(1);
+        encode(&bytes, &size);
+        for (int i = 0; i < 200000; i++) {
+                struct fsrv_request_parts parts;
+                char *copy = malloc(size), *room[4];
+
+                memcpy(copy, bytes, size);
+                for (int k = rand() % 4; k >= 0; k--)
+                        copy[(size_t)rand() % size] = (char)(rand() % 3 ? rand() : 0);
+                struct fsrv_wire_request *head = (void *)copy;
+                if (size == sizeof *head + head->body_size && fsrv_request_check_head(head) == 0 &&
+                    fsrv_request_decode(head, head + 1, room, 4, &parts) == 0) {
+                        size_t n = 0;
+                        for (char *const *arg = parts.argv; *arg; arg++)
+                                n += strlen(*arg);
+                        for (char *const *variable = parts.environment; *variable; variable++)
+                                n += strlen(*variable);
+                        assert_true(n <= size);
+                        fsrv_request_parts_done(&parts);
+                        accepted++;
+                }
+                free(copy);
+        }
+        assert_true(accepted > 0);
+        free(bytes);
+}
+
+static void a_config_comes_back_as_it_was(void **state) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        char *modules[] = { "a.so", "libb.so.1", NULL };
+        struct fsrv_config config = { .head = { .policy = 1, .standbys = 3 }, .path = "/run/x", .modules = modules }, back;
+
+        (void)state;
+        int size = fsrv_config_encode(&config, bytes);
+        assert_true(size > 0);
+        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), 0);
+        assert_string_equal(back.path, "/run/x");
+        assert_string_equal(back.modules[1], "libb.so.1");
+        assert_null(back.modules[2]);
+        fsrv_config_done(&back);
+        assert_int_equal(fsrv_config_decode(bytes, (size_t)size - 1, &back), -EPROTO);
+        assert_int_equal(fsrv_config_decode(bytes, 2, &back), -EPROTO);
+        bytes[0] ^= 1;
+        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), -EPROTONOSUPPORT);
+}
+
+static void a_preload_list_has_a_limit(void **state) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX], name[FSRV_WIRE_PRELOAD_MAX + 1];
+        char *modules[] = { name, NULL };
+        struct fsrv_config config = { .modules = modules };
+
+        (void)state;
+        memset(name, 'm', sizeof name - 1);
+        assert_int_equal(fsrv_config_encode(&config, bytes), -E2BIG);
+        name[sizeof name - 2] = 0;
+        assert_true(fsrv_config_encode(&config, bytes) > 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_request_comes_back_as_it_was),
+                cmocka_unit_test(a_small_request_needs_no_memory),
+                cmocka_unit_test(bad_heads_are_refused),
+                cmocka_unit_test(bad_bodies_are_refused),
+                cmocka_unit_test(mutated_requests_do_no_harm),
+                cmocka_unit_test(a_config_comes_back_as_it_was),
+                cmocka_unit_test(a_preload_list_has_a_limit),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
