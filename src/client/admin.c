@@ -12,35 +12,46 @@
 
 /* Questions to a server about itself. */
 
-/* An admin connection of the caller's own: a copy of a private handle's, or a new one to a named server. -ENOTCONN: a
- * private server that isn't running. */
-static int open_admin(struct fsrv_server *s, struct fsrv_error *error) {
-        int fd;
+/* To a private server by way of the handle's connection, which the caller may share with other threads and, after fork(),
+ * with other processes: they must not take each other's answers. -ENOTCONN: it isn't running. */
+static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
+        struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_CONNECT };
+        int pair[2], r = -ENOTCONN;
 
-        if (s->kind == FSRV_SERVER_INHERITED)
-                return fsrv_fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP, "only who started a fork server may ask that of it");
-        if (s->kind == FSRV_SERVER_NAMED)
-                return fsrv_connect(s->path, s->server_uid, error);
-        fd = s->admin < 0 ? -ENOTCONN : fsrv_fd_dup_above(s->admin, 3);
-        return fd == -ENOTCONN || fd >= 0 ? fd : fsrv_fail(error, FSRV_STAGE_ADMIN, -fd, "the admin connection");
+        if (fsrv_socketpair(pair) < 0)
+                return fsrv_fail(error, FSRV_STAGE_ADMIN, errno, "an admin connection");
+        pthread_mutex_lock(&s->lock);
+        if (s->admin >= 0)
+                r = fsrv_channel_send(s->admin, &question, sizeof question, &pair[1], 1, MSG_DONTWAIT);
+        pthread_mutex_unlock(&s->lock);
+        fsrv_fd_close(pair[1]);
+        if (r == 0)
+                return pair[0];
+        fsrv_fd_close(pair[0]);
+        if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
+                return -ENOTCONN;
+        return fsrv_fail(error, FSRV_STAGE_ADMIN, -r, "asking the fork server");
 }
 
-/* Under the lock for a private server: two threads must not take each other's answers. */
+/* An admin connection of the caller's own. */
+static int open_admin(struct fsrv_server *s, struct fsrv_error *error) {
+        if (s->kind == FSRV_SERVER_INHERITED)
+                return fsrv_fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP, "only who started a fork server may ask that of it");
+        return s->kind == FSRV_SERVER_NAMED ? fsrv_connect(s->path, s->server_uid, error) : connect_private(s, error);
+}
+
 static int ask(struct fsrv_server *s, uint32_t type, struct fsrv_wire_reply *reply, size_t size, int *ret_admin,
                struct fsrv_error *error) {
-        int r;
+        int admin = open_admin(s, error);
 
-        pthread_mutex_lock(&s->lock);
-        FSRV_CLEANUP_FD int admin = open_admin(s, error);
-        r = admin < 0 ? admin : fsrv_ask(admin, type, reply, size, NULL, error);
-        if (r == -ECONNRESET && s->kind == FSRV_SERVER_PRIVATE)
-                r = -ENOTCONN; /* it has died since */
-        pthread_mutex_unlock(&s->lock);
-        if (r == 0 && ret_admin)
-                *ret_admin = fsrv_fd_steal(&admin);
         if (admin < 0)
-                fsrv_fd_steal(&admin);
-        return r;
+                return admin;
+        int r = fsrv_ask(admin, type, reply, size, NULL, error);
+        if (r == 0 && ret_admin)
+                *ret_admin = admin;
+        else
+                fsrv_fd_close(admin);
+        return r == -ECONNRESET && s->kind == FSRV_SERVER_PRIVATE ? -ENOTCONN : r; /* it has died since */
 }
 
 int fsrv_server_ensure_running(struct fsrv_server *s, struct fsrv_error *error) {

@@ -37,10 +37,9 @@ struct spawning {
         char *bytes; /* head and body */
         size_t size;
         int memfd; /* the body, when it's too large for a message; else -1 */
-        int *fds;  /* FSRV_WIRE_OWN_FDS, the memfd if there is one, the caller's. Borrowed but for memfd and directory */
+        int *fds;  /* FSRV_WIRE_OWN_FDS, the memfd if there is one, the caller's. Borrowed but for the memfd */
         size_t n_fds;
         size_t n_user_fds;
-        int directory;
         struct fsrv_wire_exited death; /* of a process that ran nothing */
 };
 
@@ -164,9 +163,6 @@ static int prepare(struct spawning *s, const struct fsrv_grip *grip) {
 
         if (r < 0)
                 return r;
-        s->directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (s->directory < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, errno, "the working directory");
         if (s->size > FSRV_WIRE_MESSAGE_MAX) {
                 size_t head = sizeof(struct fsrv_wire_request);
                 s->memfd = fsrv_sealed_memfd("forkserver request", s->bytes + head, s->size - head);
@@ -180,7 +176,6 @@ static int prepare(struct spawning *s, const struct fsrv_grip *grip) {
         size_t own = FSRV_WIRE_OWN_FDS + (s->memfd >= 0);
         if (s->memfd >= 0)
                 all[FSRV_WIRE_OWN_FDS] = s->memfd;
-        all[FSRV_WIRE_FD_DIRECTORY] = s->directory;
         size_t here = s->n_user_fds < FSRV_WIRE_FIRST_FDS_MAX ? s->n_user_fds : FSRV_WIRE_FIRST_FDS_MAX;
         head_of(s)->n_fds_here = (uint32_t)here;
         s->n_fds = own + here;
@@ -188,7 +183,6 @@ static int prepare(struct spawning *s, const struct fsrv_grip *grip) {
 }
 
 static void done(struct spawning *s) {
-        fsrv_fd_close(s->directory);
         fsrv_fd_close(s->memfd);
         free(s->bytes);
         free(s->fds);
@@ -249,7 +243,11 @@ static int send_patiently(const struct spawning *s, int sock, const void *bytes,
 
 static int send_request(struct spawning *s, const struct fsrv_grip *grip, int worker_end) {
         int *all = s->memfd < 0 ? s->fds + 1 : s->fds;
+        FSRV_CLEANUP_FD int directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
+        if (directory < 0)
+                return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, errno, "the working directory");
+        all[FSRV_WIRE_FD_DIRECTORY] = directory;
         all[FSRV_WIRE_FD_ANSWER] = worker_end;
         all[FSRV_WIRE_FD_DOORBELL] = grip->link->doorbell;
         all[FSRV_WIRE_FD_LIFELINE] = grip->lifeline;
@@ -329,6 +327,19 @@ static int on_started(struct spawning *s, int answer, const struct fsrv_wire_sta
         return 0;
 }
 
+/* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other threads
+ * have taken them. Not to leave a process that nobody knows of. */
+static int on_lost_fds(const struct spawning *s, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
+        if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
+                if (message->n_fds > 0)
+                        fsrv_pidfd_send_signal(message->fds[0], SIGKILL);
+                else
+                        kill(reply->started.pid, SIGKILL); /* its parent has not told of its end: the pid is still its own */
+        }
+        fsrv_message_close(message);
+        return fsrv_fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
+}
+
 /* Takes `answer` over. 0: started; NOTHING_RAN; or it failed. */
 static int hear(struct spawning *s, int answer, struct fsrv_process **ret_process) {
         FSRV_CLEANUP_FD int own_answer = answer;
@@ -346,11 +357,10 @@ static int hear(struct spawning *s, int answer, struct fsrv_process **ret_proces
         }
         if (r == 0 || r == -ECONNRESET)
                 return NOTHING_RAN; /* a standby that was killed before it claimed, or the server and all with it */
-        if (r < 0) {
-                if (r == -EMFILE)
-                        fsrv_message_close(&message);
+        if (r == -EMFILE)
+                return on_lost_fds(s, &reply, &message);
+        if (r < 0)
                 return fsrv_fail(s->error, FSRV_STAGE_SETUP, -r, "the new process's answer");
-        }
         if (message.size == sizeof reply.started && reply.type == FSRV_WIRE_STARTED)
                 return on_started(s, fsrv_fd_steal(&own_answer), &reply.started, &message, ret_process);
         fsrv_message_close(&message);
@@ -417,7 +427,7 @@ int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *reque
                     struct fsrv_process **ret_process, struct fsrv_error *error) {
         struct spawning s = {
                 .request = request, .error = error, .deadline = fsrv_deadline(request->spawn_timeout_ms),
-                .streams = streams, .memfd = -1, .directory = -1
+                .streams = streams, .memfd = -1
         };
         int gone = 0, lost = 0;
 

@@ -160,8 +160,14 @@ static void send_stats(struct fsrv_supervisor *s, int fd) {
         fsrv_channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
 }
 
-static void obey(struct fsrv_supervisor *s, struct fsrv_peer *peer, const struct fsrv_wire_admin *admin) {
+static void obey(struct fsrv_supervisor *s, struct fsrv_peer *peer, const struct fsrv_wire_admin *admin,
+                 struct fsrv_message *message) {
         switch (admin->type) {
+        case FSRV_WIRE_ADMIN_CONNECT:
+                if (message->n_fds == 1)
+                        fsrv_peer_add(s, fsrv_fd_steal(&message->fds[0]), peer->uid,
+                                      fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
+                break;
         case FSRV_WIRE_ADMIN_ATTACH:
                 if (s->doorbell_send < 0 || s->draining)
                         reply(peer->fd, ECONNREFUSED, FSRV_STAGE_CONNECT, "the fork server is ending", NULL, 0);
@@ -197,12 +203,13 @@ void fsrv_peer_on_message(struct fsrv_supervisor *s, uint32_t fd) {
         int r = fsrv_channel_receive((int)fd, &admin, sizeof admin, MSG_DONTWAIT, &message);
         if (r == -EAGAIN)
                 return;
-        if (r == 1 || r == -EMFILE)
-                fsrv_message_close(&message);
         if (r == 1 && message.size == sizeof admin && admin.version == FSRV_WIRE_VERSION) {
-                obey(s, *link, &admin);
+                obey(s, *link, &admin, &message);
+                fsrv_message_close(&message);
                 return;
         }
+        if (r == 1 || r == -EMFILE)
+                fsrv_message_close(&message);
         if (r == 1 && message.size >= sizeof admin.version && admin.version != FSRV_WIRE_VERSION) {
                 char text[96];
                 snprintf(text, sizeof text, "protocol %#x against the fork server's %#x", admin.version, FSRV_WIRE_VERSION);

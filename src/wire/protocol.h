@@ -181,6 +181,7 @@ enum {
         FSRV_WIRE_ADMIN_ATTACH = 2, /* a named server's answer brings the doorbell's sending end */
         FSRV_WIRE_ADMIN_STATS = 3,
         FSRV_WIRE_ADMIN_STOP = 4,
+        FSRV_WIRE_ADMIN_CONNECT = 5, /* no answer; brings an fd: another admin connection, for one asker alone */
 };
 
 #define FSRV_WIRE_UIDS_MAX 64

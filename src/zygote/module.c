@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +41,18 @@ static void *find_preloaded(const char *name, size_t n) {
         return NULL;
 }
 
+/* dlsym(3) looks into what the module depends on as well; a hook found there is that module's own affair. */
+static bool is_in(void *symbol, void *module) {
+        struct link_map *where, *map;
+        Dl_info info;
+
+        return dladdr1(symbol, &info, (void **)&where, RTLD_DL_LINKMAP) && dlinfo(module, RTLD_DI_LINKMAP, &map) == 0 &&
+               where == map;
+}
+
 static int preload_hook(void *module, const char *name, struct fsrv_error *error) {
-        int (*hook)(void) = (int (*)(void))dlsym(module, "forkserver_preload");
+        void *symbol = dlsym(module, "forkserver_preload");
+        int (*hook)(void) = symbol && is_in(symbol, module) ? (int (*)(void))symbol : NULL;
         int r = hook ? hook() : 0;
 
         if (r == 0)
