@@ -20,7 +20,10 @@
 #include "client/spawn.h"
 #include "wire/channel.h"
 
-enum { TRIES = 3 };
+enum {
+        TRIES = 3,         /* of processes that die on their way: a fault in the setting-up shows */
+        SERVER_TRIES = 10, /* of servers that are killed under us */
+};
 
 /* Positive: the spawn did not happen for a reason that lies not in the request. */
 enum {
@@ -373,6 +376,12 @@ static int hear(struct spawning *s, int answer, struct fsrv_process **ret_proces
         return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message.size);
 }
 
+static bool is_dead(int doorbell) {
+        struct pollfd entry = { .fd = doorbell };
+
+        return poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR);
+}
+
 static int exchange(struct spawning *s, const struct fsrv_grip *grip, struct fsrv_process **ret_process) {
         int pair[2];
         int r = fsrv_socketpair(pair);
@@ -387,7 +396,10 @@ static int exchange(struct spawning *s, const struct fsrv_grip *grip, struct fsr
                 fsrv_fd_close(pair[0]);
                 return r;
         }
-        return hear(s, pair[0], ret_process);
+        r = hear(s, pair[0], ret_process);
+        if (r == NOTHING_RAN && s->death.type == 0 && is_dead(grip->link->doorbell))
+                return SERVER_GONE; /* and the request with it */
+        return r;
 }
 
 /* ---- until it runs ---- */
@@ -436,9 +448,10 @@ int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *reque
                 return r;
         do
                 r = try_once(server, &s, ret_process);
-        while ((r == SERVER_GONE && ++gone < TRIES) || (r == NOTHING_RAN && ++lost < TRIES));
+        while ((r == SERVER_GONE && ++gone < SERVER_TRIES) || (r == NOTHING_RAN && ++lost < TRIES));
         if (r == SERVER_GONE)
-                r = fsrv_fail_text(error, FSRV_STAGE_START, ECONNRESET, "the fork server died, %d times in a row", TRIES);
+                r = fsrv_fail_text(error, FSRV_STAGE_START, ECONNRESET, "the fork server died, %d times in a row",
+                                   SERVER_TRIES);
         if (r == NOTHING_RAN)
                 r = give_up(&s);
         done(&s);

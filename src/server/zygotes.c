@@ -19,8 +19,7 @@ enum {
         BACK_OFF_MS = 100, /* after a failed start; doubled each time */
         BACK_OFF_MAX_MS = 5000,
         FORK_BACK_OFF_MS = 100,
-        KILLED_STARTS_MAX = 10, /* by SIGKILL from outside, in a row, before it counts as failed */
-        KILLED_STARTS_MS = 10000,
+        KILLED_STARTS_MS = 10000, /* how long a zygote that SIGKILL hits while it loads is started again at once */
 };
 
 /* ---- starting and ending ---- */
@@ -73,7 +72,7 @@ static bool try_again(struct fsrv_zygote *z, const siginfo_t *info) {
                 return false;
         if (z->failures++ == 0)
                 z->first_failure = fsrv_now();
-        return z->failures < KILLED_STARTS_MAX && fsrv_now() - z->first_failure < KILLED_STARTS_MS;
+        return fsrv_now() - z->first_failure < KILLED_STARTS_MS;
 }
 
 void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {

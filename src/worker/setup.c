@@ -9,11 +9,8 @@
 #include "base/error.h"
 #include "worker/worker.h"
 
-/* The zygote left every disposition at its default but SIGSYS, and every signal blocked but that one. */
+/* Zygote and standby left every disposition at its default, and every signal blocked. */
 int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {
-        struct sigaction none = { .sa_handler = SIG_DFL };
-
-        sigaction(SIGSYS, &none, NULL);
         for (int s = 1; s <= 64; s++) {
                 if (!(head->signals_ignored >> (s - 1) & 1) || s == SIGKILL || s == SIGSTOP)
                         continue;

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
+#include "wire/inherited.h"
 #include "worker/worker.h"
 
 /* In .bss, touched by nobody before the fork: each request lies in the memory of the process that runs it alone. Together,
@@ -110,6 +111,17 @@ static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
         task->client = own.message.sender;
 }
 
+/* Off the client's way: what each worker does, or writes to, as far as it is known before the request. */
+static void warm_up(const struct fsrv_host *host) {
+        struct sigaction none = { .sa_handler = SIG_DFL };
+
+        sigaction(SIGSYS, &none, NULL); /* the zygote's, which forks by it */
+        host->warm_up();
+        *(volatile char *)own.buffer = 0;
+        *(volatile bool *)&fsrv_inherited.is_worker = false;
+        environ = *(char **volatile *)&environ;
+}
+
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         const struct fsrv_wire_request *head = (void *)own.buffer;
 
@@ -118,6 +130,7 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         own.task.birth = birth;
         own.task.claims = birth->claims;
         own.task.pidfd = fsrv_pidfd_open(getpid());
+        warm_up(birth->host);
         for (;;) {
                 struct fsrv_error error;
                 int r = fsrv_channel_receive(birth->doorbell, own.buffer, sizeof own.buffer, 0, &own.message);
