@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "cli.h"
+
+/* stop, ping, stats: what one asks a named server about itself. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
+static const char help_stop[] =
+        "Usage: forkserver stop --socket PATH [OPTION]...\n"
+        "Let the server at PATH finish: it takes no new requests and ends when its last\n"
+        "process has. Wait for that.\n"
+        "\n"
+        "      --socket PATH      where it listens\n"
+        "      --server-uid UID   the user who must run it (default: you, or root)\n"
+        "      --timeout SECONDS  wait no longer than this; it goes on finishing\n"
+        "      --json             print the answer as a JSON object\n"
+        "      --help             show this help\n"
+        "\n"
+        "Exit code: 0 when it has ended; 125 otherwise.\n";
+
+static const char help_ping[] =
+        "Usage: forkserver ping --socket PATH [OPTION]...\n"
+        "Ask whether the server at PATH answers.\n"
+        "\n"
+        "      --socket PATH     where it listens\n"
+        "      --server-uid UID  the user who must run it (default: you, or root)\n"
+        "      --json            print the answer as a JSON object\n"
+        "      --help            show this help\n"
+        "\n"
+        "Exit code: 0 if it answers; 125 otherwise.\n";
+
+static const char help_stats[] =
+        "Usage: forkserver stats --socket PATH [OPTION]...\n"
+        "Show what the server at PATH counted since it started, a name and a value a\n"
+        "line. 'failures.STAGE' is shown for the stages where there were any.\n"
+        "\n"
+        "      --socket PATH     where it listens\n"
+        "      --server-uid UID  the user who must run it (default: you, or root)\n"
+        "      --json            print one JSON object instead\n"
+        "      --help            show this help\n"
+        "\n"
+        "Exit code: 0; 125 if it doesn't answer.\n";
+
+struct question {
+        const char *command;
+        const char *help;
+        const char *path;
+        uid_t server_uid;
+        bool json;
+        int timeout_ms;
+};
+
+enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_JSON, OPT_HELP };
+
+static const struct option options[] = {
+        { "socket", required_argument, NULL, OPT_SOCKET },
+        { "server-uid", required_argument, NULL, OPT_SERVER_UID },
+        { "json", no_argument, NULL, OPT_JSON },
+        { "help", no_argument, NULL, OPT_HELP },
+        { "timeout", required_argument, NULL, OPT_TIMEOUT }, /* the last: for stop alone */
+        { 0 },
+};
+
+static const struct option options_without_timeout[] = {
+        { "socket", required_argument, NULL, OPT_SOCKET },
+        { "server-uid", required_argument, NULL, OPT_SERVER_UID },
+        { "json", no_argument, NULL, OPT_JSON },
+        { "help", no_argument, NULL, OPT_HELP },
+        { 0 },
+};
+
+static int parse_timeout(const char *text, int *ret_ms) {
+        double seconds;
+        int r = cli_parse_seconds(text, &seconds);
+
+        if (r >= 0)
+                *ret_ms = seconds < INT_MAX / 1000 ? (int)cli_milliseconds(seconds) : INT_MAX;
+        return r;
+}
+
+/* 0: ask; 1: the help was shown; negative: misuse, complained of. */
+static int parse(int argc, char **argv, const struct option *known, struct question *question) {
+        int c, r = 0;
+
+        opterr = 0;
+        while (r >= 0 && (c = getopt_long(argc, argv, "+:", known, NULL)) != -1)
+                switch (c) {
+                case OPT_SOCKET:
+                        question->path = optarg;
+                        break;
+                case OPT_SERVER_UID:
+                        r = cli_parse_uid("--server-uid", optarg, &question->server_uid);
+                        break;
+                case OPT_TIMEOUT:
+                        r = parse_timeout(optarg, &question->timeout_ms);
+                        break;
+                case OPT_JSON:
+                        question->json = true;
+                        break;
+                case OPT_HELP:
+                        fputs(question->help, stdout);
+                        return 1;
+                default:
+                        cli_bad_option(question->command, c, argv);
+                        return -EINVAL;
+                }
+        if (r >= 0 && optind < argc) {
+                cli_usage_error(question->command, "'%s' is one operand too many", argv[optind]);
+                return -EINVAL;
+        }
+        if (r >= 0 && !question->path) {
+                cli_usage_error(question->command, "--socket PATH is missing");
+                return -EINVAL;
+        }
+        return r;
+}
+
+typedef int ask_function(struct fsrv_server *server, const struct question *question, struct fsrv_error *error);
+
+static int ask(int argc, char **argv, const struct option *known, struct question *question, ask_function *function) {
+        struct fsrv_server *server;
+        struct fsrv_error error = { 0 };
+        int r = parse(argc, argv, known, question);
+
+        if (r != 0)
+                return r == 1 ? 0 : CLI_EXIT_OURS;
+        r = fsrv_server_connect(question->path, question->server_uid, &server, &error);
+        if (r >= 0) {
+                r = function(server, question, &error);
+                fsrv_server_free(server);
+        }
+        if (r < 0)
+                cli_complain_error(&error);
+        return r < 0 ? CLI_EXIT_OURS : 0;
+}
+
+static int ask_stop(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
+        int r = fsrv_server_stop(server, question->timeout_ms, error);
+
+        if (r >= 0 && question->json)
+                puts("{\"stopped\": true}");
+        return r;
+}
+
+static int ask_ping(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
+        struct fsrv_stats stats = { .size = sizeof stats };
+        int r = fsrv_server_get_stats(server, &stats, error);
+
+        if (r < 0)
+                return r;
+        if (question->json)
+                printf("{\"server_pid\": %d, \"uptime_ms\": %" PRIu64 "}\n", (int)stats.server_pid, stats.uptime_ms);
+        else
+                printf("pid %d, up %.1f s\n", (int)stats.server_pid, (double)stats.uptime_ms / 1000);
+        return 0;
+}
+
+static void print_counter(bool json, const char *name, uint64_t value) {
+        if (json)
+                printf("\"%s\": %" PRIu64 ", ", name, value);
+        else
+                printf("%s %" PRIu64 "\n", name, value);
+}
+
+static void print_failures(bool json, const struct fsrv_stats *stats) {
+        const char *separator = "";
+
+        if (json)
+                printf("\"failures\": {");
+        for (uint32_t i = 0; i < FSRV_STAGE_COUNT; i++) {
+                if (stats->failures[i] == 0)
+                        continue;
+                if (json)
+                        printf("%s\"%s\": %" PRIu64, separator, fsrv_stage_name(i), stats->failures[i]);
+                else
+                        printf("failures.%s %" PRIu64 "\n", fsrv_stage_name(i), stats->failures[i]);
+                separator = ", ";
+        }
+        if (json)
+                printf("}");
+}
+
+static int ask_stats(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
+        struct fsrv_stats stats = { .size = sizeof stats };
+        bool json = question->json;
+        int r = fsrv_server_get_stats(server, &stats, error);
+
+        if (r < 0)
+                return r;
+        if (json)
+                printf("{");
+        print_counter(json, "server_pid", (uint64_t)stats.server_pid);
+        print_counter(json, "zygote_pid", (uint64_t)stats.zygote_pid);
+        print_counter(json, "uptime_ms", stats.uptime_ms);
+        print_counter(json, "spawns", stats.spawns);
+        print_counter(json, "claims", stats.claims);
+        print_counter(json, "exits", stats.exits);
+        print_counter(json, "zygote_starts", stats.zygote_starts);
+        print_counter(json, "zygote_restarts", stats.zygote_restarts);
+        print_counter(json, "workers", stats.workers);
+        print_counter(json, "standbys", stats.standbys);
+        print_failures(json, &stats);
+        if (json)
+                printf("}\n");
+        return 0;
+}
+
+int cli_stop(int argc, char **argv) {
+        struct question question = {
+                .command = "stop", .help = help_stop, .server_uid = FSRV_UID_OWN, .timeout_ms = -1,
+        };
+
+        return ask(argc, argv, options, &question, ask_stop);
+}
+
+int cli_ping(int argc, char **argv) {
+        struct question question = { .command = "ping", .help = help_ping, .server_uid = FSRV_UID_OWN };
+
+        return ask(argc, argv, options_without_timeout, &question, ask_ping);
+}
+
+int cli_stats(int argc, char **argv) {
+        struct question question = { .command = "stats", .help = help_stats, .server_uid = FSRV_UID_OWN };
+
+        return ask(argc, argv, options_without_timeout, &question, ask_stats);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FORKSERVER_CLI_H
+#define FORKSERVER_CLI_H
+
+/* What the subcommands share. One file a subcommand: each is `int cli_<name>(int argc, char **argv)`, called with
+ * argv[0] being the subcommand's name; what it returns is the exit code. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "forkserver.h"
+
+enum {
+        CLI_EXIT_ITEMS_FAILED = 123, /* map: at least one item failed, as xargs(1) */
+        CLI_EXIT_OURS = 125,         /* our own failure, as timeout(1), env(1) */
+        CLI_EXIT_CANNOT_RUN = 126,
+        CLI_EXIT_NOT_FOUND = 127,
+};
+
+/* What run and map have in common: how to reach a server and what to run. */
+struct cli_target {
+        const char **preload; /* NULL-terminated, the strings are argv's */
+        size_t n_preload;
+        const char *socket_path; /* NULL: a private server */
+        uid_t server_uid;        /* FSRV_UID_OWN unless --server-uid */
+        const char *entry;       /* --call; NULL: a program */
+        double timeout;          /* seconds, 0: none */
+};
+
+#define CLI_TARGET_INIT { .server_uid = FSRV_UID_OWN }
+
+int cli_run(int argc, char **argv);
+int cli_map(int argc, char **argv);
+int cli_serve(int argc, char **argv);
+int cli_stop(int argc, char **argv);
+int cli_ping(int argc, char **argv);
+int cli_stats(int argc, char **argv);
+
+/* common.c */
+
+/* "forkserver: <text>\n" on standard error in one write. */
+void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same for an error of the library: "forkserver: <text> (stage <name>)"; the text has the cause in it. */
+void cli_complain_error(const struct fsrv_error *error);
+/* Fills *error as the library does, with ": <strerror>" after the text, and returns -err. */
+int cli_fail(struct fsrv_error *error, uint32_t stage, int err, const char *text);
+/* What an error of fsrv_spawn() is worth: 127: no such program; 126: a program that cannot be run; 125: all else. */
+int cli_exit_code_of_error(const struct fsrv_error *error);
+/* Parse "1.5", "0.2" (seconds) or fail with a complaint. 0 or -EINVAL. */
+int cli_parse_seconds(const char *text, double *ret_seconds);
+/* Parse a whole number within [min, max], or complain naming `what`. 0 or -EINVAL. */
+int cli_parse_number(const char *what, const char *text, unsigned long min, unsigned long max,
+                     unsigned long *ret_number);
+int cli_target_add_preload(struct cli_target *target, const char *module);
+void cli_target_done(struct cli_target *target);
+/* The handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */
+int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server);
+/* Misuse of a subcommand: one line that ends in "(try 'forkserver <command> --help')". Returns CLI_EXIT_OURS. */
+int cli_usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what getopt_long() returned '?' or ':' for. It needs an option string that begins with "+:". */
+int cli_bad_option(const char *command, int c, char **argv);
+/* --server-uid, --allow-uid. 0 or -EINVAL with a complaint. */
+int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
+/* Rounded up, so that no time but 0 becomes 0. */
+uint64_t cli_milliseconds(double seconds);
+
+/* Opens the null device on standard streams that are closed, lest the next fd takes their number. It is opened so that
+ * using it fails, as it would for a closed one. To be called first; cli_closed_streams has bit fd set for those. */
+void cli_open_streams(void);
+extern unsigned cli_closed_streams;
+
+/* signals.c */
+
+struct cli_signals {
+        int fd; /* a signalfd */
+        sigset_t before;
+};
+
+/* Blocks all signals that run passes on; to be called before the worker starts. */
+int cli_signals_block(struct cli_signals *signals, struct fsrv_error *error);
+/* Those that wait take effect, as if they had not been blocked. Returns if that doesn't end us. */
+void cli_signals_let_through(const struct cli_signals *signals);
+/* Waits for run's worker; signals that come meanwhile are passed on, and a worker that stops is followed into the stop.
+ * `shares_group`: the worker is in our process group, so the terminal's signals reach it without us. */
+int cli_wait_as_worker(struct fsrv_process *process, const struct cli_signals *signals, bool shares_group,
+                       struct fsrv_status *ret_status, struct fsrv_error *error);
+
+#endif

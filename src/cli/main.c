@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+        "Usage: forkserver COMMAND [OPTION]... [ARG]...\n"
+        "Create processes from a process that was prepared once.\n"
+        "\n"
+        "Commands:\n"
+        "  run     run one program, or one function of a module, in a new process\n"
+        "  map     the same once for each line of standard input\n"
+        "  serve   a server that others use by a socket\n"
+        "  stop    let such a server finish its work and end\n"
+        "  ping    ask whether such a server answers\n"
+        "  stats   show what such a server counted\n"
+        "\n"
+        "      --help     show this help; 'forkserver COMMAND --help' shows a command's\n"
+        "      --version  show the version\n"
+        "\n"
+        "Exit code: 125 when forkserver itself fails; each command's help has the others.\n";
+
+static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+} commands[] = {
+        { "run", cli_run },   { "map", cli_map },   { "serve", cli_serve },
+        { "stop", cli_stop }, { "ping", cli_ping }, { "stats", cli_stats },
+};
+
+static int run_command(int argc, char **argv) {
+        if (argc < 2)
+                return cli_usage_error("", "a command is missing");
+        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+                return fputs(help, stdout) < 0 ? CLI_EXIT_OURS : 0;
+        if (strcmp(argv[1], "--version") == 0)
+                return printf("forkserver %s\n", fsrv_version()) < 0 ? CLI_EXIT_OURS : 0;
+        if (argv[1][0] == '-')
+                return cli_usage_error("", "unknown option '%s'", argv[1]);
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+                if (strcmp(argv[1], commands[i].name) == 0)
+                        return commands[i].run(argc - 1, argv + 1);
+        return cli_usage_error("", "unknown command '%s'", argv[1]);
+}
+
+int main(int argc, char **argv) {
+        int code;
+
+        cli_open_streams();
+        code = run_command(argc, argv);
+
+        /* A full disk shows only here: what was printed is still in stdio's buffer. */
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+                cli_complain("cannot write to standard output: %s", strerror(errno));
+                return CLI_EXIT_OURS;
+        }
+        return code;
+}

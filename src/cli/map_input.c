@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int map_input_open(struct map_input *input, const char *file, char separator) {
+        *input = (struct map_input){ .separator = separator };
+        input->fd = file && strcmp(file, "-") != 0 ? open(file, O_RDONLY | O_CLOEXEC)
+                                                   : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (input->fd < 0) {
+                int err = errno;
+                cli_complain("map: cannot read %s: %s", file ? file : "standard input", strerror(err));
+                return -err;
+        }
+        return 0;
+}
+
+void map_input_done(struct map_input *input) {
+        close(input->fd);
+        free(input->buffer);
+        free(input->next);
+}
+
+static int no_memory(void) {
+        cli_complain("map: out of memory");
+        return -ENOMEM;
+}
+
+int map_input_take(struct map_input *input, char **ret_item) {
+        size_t n = input->end - input->start;
+
+        if (input->next) {
+                *ret_item = input->next;
+                input->next = NULL;
+                return 1;
+        }
+        char *from = input->buffer + input->start, *end = n ? memchr(from, input->separator, n) : NULL;
+        if (!end && !input->ended)
+                return 0;
+        if (!end && n == 0)
+                return -ENODATA;
+        size_t length = end ? (size_t)(end - from) : n; /* the last line needs no newline */
+        input->taken++;
+        if (memchr(from, 0, length)) {
+                cli_complain("map: line %lu of the input has a NUL byte in it (use -0?)", input->taken);
+                return -EINVAL;
+        }
+        char *item = strndup(from, length);
+        if (!item)
+                return no_memory();
+        input->start += length + (end != NULL);
+        *ret_item = item;
+        return 1;
+}
+
+void map_input_give_back(struct map_input *input, char *item) {
+        input->next = item;
+}
+
+int map_input_fill(struct map_input *input) {
+        size_t n = input->end - input->start;
+        ssize_t k;
+
+        if (n >= MAP_ITEM_MAX) {
+                cli_complain("map: item %lu of the input is longer than %d MiB", input->taken + 1, MAP_ITEM_MAX >> 20);
+                return -E2BIG;
+        }
+        memmove(input->buffer, input->buffer + input->start, n);
+        input->start = 0;
+        input->end = n;
+        if (n + 32768 > input->size) {
+                size_t size = input->size ? input->size * 2 : 65536;
+                char *buffer = realloc(input->buffer, size);
+                if (!buffer)
+                        return no_memory();
+                input->buffer = buffer;
+                input->size = size;
+        }
+        do
+                k = read(input->fd, input->buffer + n, input->size - n);
+        while (k < 0 && errno == EINTR);
+        if (k < 0) {
+                int err = errno;
+                cli_complain("map: cannot read the input: %s", strerror(err));
+                return -err;
+        }
+        input->end += (size_t)k;
+        input->ended = k == 0;
+        return 0;
+}
+
+long map_input_count(const struct map_input *input) {
+        char bytes[65536], last = input->separator;
+        struct stat st;
+        off_t at = lseek(input->fd, 0, SEEK_CUR);
+        long count = 0;
+        ssize_t n;
+
+        if (at < 0 || fstat(input->fd, &st) < 0 || !S_ISREG(st.st_mode))
+                return -1;
+        while ((n = pread(input->fd, bytes, sizeof bytes, at)) > 0) {
+                for (ssize_t i = 0; i < n; i++)
+                        count += bytes[i] == input->separator;
+                last = bytes[n - 1];
+                at += n;
+        }
+        return n < 0 ? -1 : count + (last != input->separator);
+}

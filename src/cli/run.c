@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "cli.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+        "Usage: forkserver run [OPTION]... [--] PROGRAM [ARG]...\n"
+        "       forkserver run [OPTION]... --call MODULE:FUNCTION [ARG]...\n"
+        "Run PROGRAM, or FUNCTION (which is like main) of the shared object MODULE, in a\n"
+        "new process of a fork server. Options end at the first operand or at '--'.\n"
+        "\n"
+        "      --call MODULE:FUNCTION  what to run instead of a program\n"
+        "      --preload MODULE        load MODULE into the server first; repeatable\n"
+        "      --socket PATH           use the server that listens at PATH instead of a\n"
+        "                              private one\n"
+        "      --server-uid UID        the user who must run that server (default: you\n"
+        "                              yourself, or root)\n"
+        "      --timeout SECONDS       kill the process after this time (0: never)\n"
+        "      --help                  show this help\n"
+        "\n"
+        "The process has this one's standard streams and other inherited file\n"
+        "descriptors, environment, working directory, umask and terminal, and gets the\n"
+        "signals that are sent to this one. It is killed when this one is.\n"
+        "\n"
+        "Exit code: the process's own; 128+N if signal N ended it; 127 if PROGRAM is not\n"
+        "found, 126 if it cannot be run; 125 if forkserver itself fails, as for a module\n"
+        "that cannot be loaded.\n";
+
+enum {
+        SIGNALS_WAIT_MS = 250, /* a worker that runs has been heard of by then, however busy the machine */
+};
+
+/* File descriptors besides the standard streams that whoever started us means PROGRAM to have, such as those of
+ * `run cat <(ls)`. They go along under their own numbers. */
+struct inherited {
+        int *fds;
+        size_t n;
+};
+
+static int collect_inherited(struct inherited *inherited) {
+        DIR *dir = opendir("/proc/self/fd");
+        struct dirent *entry;
+
+        if (!dir)
+                return 0; /* no /proc: the standard streams have to do */
+        while ((entry = readdir(dir))) {
+                int fd = atoi(entry->d_name), flags = fcntl(fd, F_GETFD);
+                int *grown;
+
+                if (fd <= STDERR_FILENO || flags < 0 || flags & FD_CLOEXEC)
+                        continue;
+                grown = realloc(inherited->fds, (inherited->n + 1) * sizeof *grown);
+                if (!grown) {
+                        closedir(dir);
+                        return -ENOMEM;
+                }
+                inherited->fds = grown;
+                inherited->fds[inherited->n++] = fd;
+        }
+        closedir(dir);
+        return 0;
+}
+
+/* Once the worker has its fds we hold on to none of them: the reader of a pipe must see its end when the worker closes
+ * it. Standard error stays, for what we may have to say. */
+static void let_go(const struct inherited *inherited) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        if (null >= 0) {
+                dup2(null, STDIN_FILENO);
+                dup2(null, STDOUT_FILENO);
+                close(null);
+        }
+        for (size_t i = 0; i < inherited->n; i++)
+                close(inherited->fds[i]);
+}
+
+static int describe(struct fsrv_request *request, const struct cli_target *target, const struct inherited *inherited,
+                    char **operands) {
+        int r;
+
+        if (target->entry) {
+                /* operands is a tail of argv: the word before it, an option that was read already, makes room */
+                operands--;
+                operands[0] = (char *)target->entry;
+                r = fsrv_request_set_entry(request, target->entry);
+        } else
+                r = fsrv_request_set_program(request, operands[0]);
+        if (r >= 0)
+                r = fsrv_request_set_argv(request, (const char *const *)operands);
+        if (r >= 0)
+                r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE);
+        if (r >= 0)
+                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout));
+        for (int fd = 0; r >= 0 && fd <= STDERR_FILENO; fd++)
+                if (cli_closed_streams & 1u << fd)
+                        r = fsrv_request_add_close(request, fd);
+        for (size_t i = 0; r >= 0 && i < inherited->n; i++)
+                r = fsrv_request_add_dup2(request, inherited->fds[i], inherited->fds[i]);
+        if (r < 0)
+                cli_complain("cannot describe what to run: %s", strerror(-r));
+        return r;
+}
+
+static int exit_code_of_status(const struct fsrv_status *status, const struct cli_target *target, const char *name) {
+        if (status->flags & FSRV_STATUS_TIMED_OUT)
+                cli_complain("%s was killed: it ran longer than %g s", name, target->timeout);
+        return status->signal ? 128 + status->signal : status->exit_code;
+}
+
+struct spawning {
+        struct fsrv_server *server;
+        const struct fsrv_request *request;
+        struct fsrv_process *process;
+        struct fsrv_error *error;
+        int result;
+        int done; /* its other end is closed when there is a result */
+};
+
+static void *spawn_in_thread(void *data) {
+        struct spawning *spawning = data;
+
+        spawning->result = fsrv_spawn(spawning->server, spawning->request, &spawning->process, spawning->error);
+        close(spawning->done);
+        return NULL;
+}
+
+/*
+ * A signal that comes while the modules are being loaded has to end us, and the attempt with us; one that comes when
+ * the worker runs is the worker's, even if we don't know yet that it does. So signals wait for the spawn, but not for
+ * long.
+ */
+static void await_spawn(int done, const struct cli_signals *signals) {
+        struct pollfd fds[] = {
+                { .fd = done, .events = POLLIN },
+                { .fd = signals->fd, .events = POLLIN },
+        };
+
+        for (;;) {
+                poll(fds, 2, -1);
+                if (fds[0].revents || poll(fds, 1, SIGNALS_WAIT_MS) > 0)
+                        return;
+                cli_signals_let_through(signals);
+        }
+}
+
+static int spawn_interruptibly(struct spawning *spawning, const struct cli_signals *signals) {
+        pthread_t thread;
+        int ends[2], r;
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return cli_fail(spawning->error, FSRV_STAGE_START, errno, "cannot make a pipe");
+        spawning->done = ends[1];
+        r = pthread_create(&thread, NULL, spawn_in_thread, spawning);
+        if (r != 0) {
+                close(ends[0]);
+                close(ends[1]);
+                return cli_fail(spawning->error, FSRV_STAGE_START, r, "cannot start a thread");
+        }
+        await_spawn(ends[0], signals);
+        pthread_join(thread, NULL);
+        close(ends[0]);
+        return spawning->result;
+}
+
+static int wait_for_end(struct fsrv_process *process, const struct cli_signals *signals, bool shares_group,
+                        const struct cli_target *target, const char *name) {
+        struct fsrv_status status = { .size = sizeof status };
+        struct fsrv_error error = { 0 };
+
+        if (cli_wait_as_worker(process, signals, shares_group, &status, &error) < 0) {
+                cli_complain_error(&error);
+                return CLI_EXIT_OURS;
+        }
+        return exit_code_of_status(&status, target, name);
+}
+
+static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *request, const struct inherited *inherited,
+                          const struct cli_target *target, const char *name) {
+        struct fsrv_error error = { 0 };
+        struct spawning spawning = { .server = server, .request = request, .error = &error };
+        struct cli_signals signals;
+        bool shares_group;
+        int r, code;
+
+        r = cli_signals_block(&signals, &error);
+        if (r >= 0) {
+                fsrv_request_set_signal_mask(request, &signals.before);
+                r = spawn_interruptibly(&spawning, &signals);
+        }
+        if (r < 0) {
+                cli_complain_error(&error);
+                return cli_exit_code_of_error(&error);
+        }
+        /* A private server's worker is always in our group; it may leave it at once, and then that is its own doing. */
+        shares_group = !target->socket_path || getpgid(fsrv_process_get_pid(spawning.process)) == getpgrp();
+        let_go(inherited);
+        code = wait_for_end(spawning.process, &signals, shares_group, target, name);
+        fsrv_process_unref(spawning.process);
+        return code;
+}
+
+static int run_target(const struct cli_target *target, char **operands) {
+        const char *name = target->entry ? target->entry : operands[0];
+        struct fsrv_request *request = NULL;
+        struct fsrv_server *server = NULL;
+        struct inherited inherited = { 0 };
+        int code = CLI_EXIT_OURS;
+
+        if (collect_inherited(&inherited) < 0 || fsrv_request_new(&request) < 0)
+                cli_complain("out of memory");
+        else if (describe(request, target, &inherited, operands) >= 0 && cli_target_open(target, &server) >= 0)
+                code = spawn_and_wait(server, request, &inherited, target, name);
+        fsrv_server_free(server);
+        fsrv_request_free(request);
+        free(inherited.fds);
+        return code;
+}
+
+enum { OPT_CALL = 256, OPT_PRELOAD, OPT_SOCKET, OPT_SERVER_UID, OPT_TIMEOUT, OPT_HELP };
+
+static const struct option options[] = {
+        { "call", required_argument, NULL, OPT_CALL },
+        { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "socket", required_argument, NULL, OPT_SOCKET },
+        { "server-uid", required_argument, NULL, OPT_SERVER_UID },
+        { "timeout", required_argument, NULL, OPT_TIMEOUT },
+        { "help", no_argument, NULL, OPT_HELP },
+        { 0 },
+};
+
+/* 0: run it; 1: the help was shown; negative: misuse, complained of. */
+static int parse(int argc, char **argv, struct cli_target *target) {
+        int c, r = 0;
+
+        opterr = 0;
+        while (r >= 0 && (c = getopt_long(argc, argv, "+:", options, NULL)) != -1)
+                switch (c) {
+                case OPT_CALL:
+                        target->entry = optarg;
+                        break;
+                case OPT_PRELOAD:
+                        r = cli_target_add_preload(target, optarg);
+                        break;
+                case OPT_SOCKET:
+                        target->socket_path = optarg;
+                        break;
+                case OPT_SERVER_UID:
+                        r = cli_parse_uid("--server-uid", optarg, &target->server_uid);
+                        break;
+                case OPT_TIMEOUT:
+                        r = cli_parse_seconds(optarg, &target->timeout);
+                        break;
+                case OPT_HELP:
+                        fputs(help, stdout);
+                        return 1;
+                default:
+                        cli_bad_option("run", c, argv);
+                        return -EINVAL;
+                }
+        return r;
+}
+
+static bool is_entry(const char *text) {
+        const char *colon = strrchr(text, ':');
+
+        return colon && colon > text && colon[1];
+}
+
+int cli_run(int argc, char **argv) {
+        struct cli_target target = CLI_TARGET_INIT;
+        int r = parse(argc, argv, &target), code = CLI_EXIT_OURS;
+
+        if (r == 1)
+                code = 0;
+        else if (r < 0)
+                ;
+        else if (target.entry && !is_entry(target.entry))
+                cli_usage_error("run", "--call: '%s' is not MODULE:FUNCTION", target.entry);
+        else if (!target.entry && optind == argc)
+                cli_usage_error("run", "what to run is missing: a PROGRAM or --call MODULE:FUNCTION");
+        else if (!target.entry && !*argv[optind]) {
+                cli_complain("no program has the empty name");
+                code = CLI_EXIT_NOT_FOUND;
+        } else
+                code = run_target(&target, argv + optind);
+        cli_target_done(&target);
+        return code;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+static const char help[] =
+        "Usage: forkserver serve --socket PATH [OPTION]...\n"
+        "Serve in the foreground, for 'forkserver run --socket PATH' and other users of\n"
+        "the library. The log goes to standard error.\n"
+        "\n"
+        "      --socket PATH              where to listen; at most 107 bytes, in a directory\n"
+        "                                 that only you can write to\n"
+        "      --mode OCTAL               the socket's mode (default: 600)\n"
+        "      --allow-uid UID            let this user spawn, besides you and root;\n"
+        "                                 repeatable (the mode has to let them in as well)\n"
+        "      --preload MODULE           load MODULE first; repeatable\n"
+        "      --preload-timeout SECONDS  limit for loading all modules (default: 60)\n"
+        "      --standbys N               processes kept ready, 1 to 64\n"
+        "      --help                     show this help\n"
+        "\n"
+        "SIGTERM or SIGINT drains it: it takes no new requests and ends when its last\n"
+        "process has. A second one kills the processes.\n"
+        "Exit code: 0 after such an end; 125 if it cannot serve.\n";
+
+enum { MAX_UIDS = 64, MAX_STANDBYS = 64 };
+
+struct serve {
+        struct cli_target target; /* for its preload list */
+        uid_t uids[MAX_UIDS];
+        struct fsrv_listen_options listen;
+        struct fsrv_server_options server;
+};
+
+enum { OPT_SOCKET = 256, OPT_MODE, OPT_ALLOW_UID, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_STANDBYS, OPT_HELP };
+
+static const struct option options[] = {
+        { "socket", required_argument, NULL, OPT_SOCKET },
+        { "mode", required_argument, NULL, OPT_MODE },
+        { "allow-uid", required_argument, NULL, OPT_ALLOW_UID },
+        { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
+        { "standbys", required_argument, NULL, OPT_STANDBYS },
+        { "help", no_argument, NULL, OPT_HELP },
+        { 0 },
+};
+
+static int parse_mode(const char *text, mode_t *ret_mode) {
+        char *end;
+        unsigned long mode = strtoul(text, &end, 8);
+
+        if (*text < '0' || *text > '7' || *end || mode == 0 || mode > 0777) {
+                cli_complain("--mode: '%s' is not an octal mode from 1 to 777", text);
+                return -EINVAL;
+        }
+        *ret_mode = (mode_t)mode;
+        return 0;
+}
+
+static int add_uid(struct serve *serve, const char *text) {
+        if (serve->listen.n_allow_uids == MAX_UIDS) {
+                cli_complain("--allow-uid: more than %d users", MAX_UIDS);
+                return -E2BIG;
+        }
+        return cli_parse_uid("--allow-uid", text, &serve->uids[serve->listen.n_allow_uids++]);
+}
+
+static int parse_preload_timeout(const char *text, int *ret_ms) {
+        double seconds;
+        int r = cli_parse_seconds(text, &seconds);
+
+        if (r < 0)
+                return r;
+        if (seconds <= 0 || seconds > INT_MAX / 1000) {
+                cli_complain("--preload-timeout: '%s' is not above 0 and at most %d seconds", text, INT_MAX / 1000);
+                return -EINVAL;
+        }
+        *ret_ms = (int)cli_milliseconds(seconds);
+        return 0;
+}
+
+static int parse_standbys(const char *text, uint32_t *ret_standbys) {
+        unsigned long number;
+        int r = cli_parse_number("--standbys", text, 1, MAX_STANDBYS, &number);
+
+        if (r >= 0)
+                *ret_standbys = (uint32_t)number;
+        return r;
+}
+
+/* 0: serve; 1: the help was shown; negative: misuse, complained of. */
+static int parse(int argc, char **argv, struct serve *serve) {
+        int c, r = 0;
+
+        opterr = 0;
+        while (r >= 0 && (c = getopt_long(argc, argv, "+:", options, NULL)) != -1)
+                switch (c) {
+                case OPT_SOCKET:
+                        serve->listen.path = optarg;
+                        break;
+                case OPT_MODE:
+                        r = parse_mode(optarg, &serve->listen.mode);
+                        break;
+                case OPT_ALLOW_UID:
+                        r = add_uid(serve, optarg);
+                        break;
+                case OPT_PRELOAD:
+                        r = cli_target_add_preload(&serve->target, optarg);
+                        break;
+                case OPT_PRELOAD_TIMEOUT:
+                        r = parse_preload_timeout(optarg, &serve->server.preload_timeout_ms);
+                        break;
+                case OPT_STANDBYS:
+                        r = parse_standbys(optarg, &serve->server.standbys);
+                        break;
+                case OPT_HELP:
+                        fputs(help, stdout);
+                        return 1;
+                default:
+                        cli_bad_option("serve", c, argv);
+                        return -EINVAL;
+                }
+        return r;
+}
+
+int cli_serve(int argc, char **argv) {
+        struct serve serve = {
+                .target = CLI_TARGET_INIT,
+                .listen.size = sizeof serve.listen,
+                .server.size = sizeof serve.server,
+                .server.preload_policy = FSRV_PRELOAD_FAIL,
+        };
+        struct fsrv_error error = { 0 };
+        int r = parse(argc, argv, &serve);
+
+        if (r == 0 && optind < argc)
+                cli_usage_error("serve", "'%s' is one operand too many", argv[optind]);
+        else if (r == 0 && !serve.listen.path)
+                cli_usage_error("serve", "--socket PATH is missing");
+        else if (r == 0) {
+                serve.listen.allow_uids = serve.uids;
+                serve.server.preload = serve.target.preload;
+                fsrv_serve(&serve.listen, &serve.server, &error); /* returns only if it failed */
+                cli_complain_error(&error);
+        }
+        cli_target_done(&serve.target);
+        return r == 1 ? 0 : CLI_EXIT_OURS;
+}

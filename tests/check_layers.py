@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Holds the code to the table of layers in doc/architecture.md: which folder may include which.
+
+An include counts by the file that it resolves to, not by its spelling: the including file's own folder first (for "…"), then
+include/ and src/, symbolic links followed. What resolves to nothing in the tree is the system's, and free.
+
+usage: check_layers.py [ROOT]
+"""
+import os
+import re
+import sys
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+LAYERS = ("base", "wire", "client", "server", "tracker", "zygote", "worker", "cli")
+OUTSIDE = ("python", "examples", "bench", "tests")
+
+
+def read_table(path):
+    """{folder: set of folders it may include}, from the rows of the table whose first column is 'code in'."""
+    table, inside = {}, False
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if not line.startswith("|"):
+                inside = False
+            elif cells[0] == "code in":
+                inside = True
+            elif inside and len(cells) == 2 and not cells[0].startswith("-"):
+                add_row(table, *cells)
+    if not table:
+        sys.exit(f"{path}: there is no table of layers in it")
+    return table
+
+
+def add_row(table, where, may):
+    known = set(LAYERS)
+    for name in re.split(r",\s*", where):
+        name = "tests" if name == "integration tests" else name
+        if name not in known and name not in OUTSIDE:
+            continue  # "any of src/", "unit tests": said below
+        allowed = {word for word in re.split(r",\s*", may) if word in known}
+        table[name] = allowed | {name}
+
+
+def layer_of(root, path):
+    """The row that a file falls under; None: nothing of ours to check."""
+    parts = os.path.relpath(path, root).split(os.sep)
+    if parts[0] == "src" and len(parts) > 2:
+        return parts[1]
+    if parts[0] == "include":
+        return "public"
+    if parts[0] == "tests" and parts[1] == "unit" or parts[0] == "fuzz":
+        return None
+    return parts[0] if parts[0] in OUTSIDE else None
+
+
+def resolve(root, path, quote, name):
+    folders = [os.path.join(root, "include"), os.path.join(root, "src")]
+    if quote == '"':
+        folders.insert(0, os.path.dirname(path))
+    for folder in folders:
+        candidate = os.path.realpath(os.path.join(folder, name))
+        if os.path.isfile(candidate):
+            return candidate
+    return None
+
+
+def violations(root, table):
+    root = os.path.realpath(root)
+    for top in ("src", "include", *OUTSIDE):
+        for folder, _, names in os.walk(os.path.join(root, top)):
+            for name in sorted(names):
+                if name.endswith((".c", ".h")):
+                    yield from check_file(root, table, os.path.join(folder, name))
+
+
+def check_file(root, table, path):
+    layer = layer_of(root, path)
+    if layer is None:
+        return
+    allowed = {"public"} if layer == "public" else table.get(layer, set()) | {"public"}
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            match = INCLUDE.match(line)
+            target = match and resolve(root, path, *match.groups())
+            if not target or not target.startswith(root + os.sep):
+                continue
+            into = layer_of(root, target)
+            if into not in allowed:
+                yield f"{os.path.relpath(path, root)}:{number}: {layer} may not include {os.path.relpath(target, root)}"
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+    found = list(violations(root, read_table(os.path.join(root, "doc", "architecture.md"))))
+    print("\n".join(found) or "layers: every include is within the table")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

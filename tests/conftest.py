@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""
+Fixtures of the integration tests.
+
+FORKSERVER_BUILD       the build directory (default: build, in the repository)
+FORKSERVER_DENY        names of kernel features that the command and the test programs shall not find, as of tests/programs/deny.c:
+                       "sud close_range" has the whole list run with the other way of forking
+FORKSERVER_TEST_SCALE  how many spawns the load tests make (default 20000; 4000 with a sanitizer)
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from leftovers import Watch, become_reaper
+from spawner import Spawner
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+BUILD = REPOSITORY / os.environ.get("FORKSERVER_BUILD", "build")
+DENY = os.environ.get("FORKSERVER_DENY", "").split()
+
+os.environ["FORKSERVER_HELPERS"] = str(BUILD / "src")
+os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "leaves: the test leaves something behind on purpose; nothing is checked after it")
+
+
+def pytest_report_header():
+    return [f"forkserver build: {BUILD}", f"denied: {' '.join(DENY) or 'nothing'}"]
+
+
+@pytest.fixture(scope="session")
+def build():
+    if not (BUILD / "src").is_dir():
+        pytest.exit(f"no build in {BUILD}: run ./dev build, or set FORKSERVER_BUILD", returncode=4)
+    return BUILD
+
+
+@pytest.fixture(scope="session")
+def sanitized(build):
+    """Whether this build has a sanitizer, which makes all slower and larger."""
+    options = json.loads((build / "meson-info" / "intro-buildoptions.json").read_text())
+    return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in options)
+
+
+@pytest.fixture(scope="session")
+def scale(sanitized):
+    return int(os.environ.get("FORKSERVER_TEST_SCALE", 4000 if sanitized else 20000))
+
+
+@pytest.fixture(scope="session")
+def wrap(build):
+    """Program path -> the path to start: the program itself, or where features are denied a link before it."""
+    if not DENY:
+        yield str
+        return
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="forkserver-deny-"))
+    (directory / ".real").mkdir()
+    (directory / ".deny").write_text(" ".join(DENY))
+    for path in (directory, directory / ".real"):
+        path.chmod(0o755)  # tests start programs as other users too
+
+    def link(path):
+        if not (directory / path.name).is_symlink():
+            (directory / path.name).symlink_to(build / "tests" / "deny")
+            (directory / ".real" / path.name).symlink_to(path)
+        return str(directory / path.name)
+
+    yield link
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def forkserver(build, wrap):
+    return wrap(build / "src" / "forkserver")
+
+
+@pytest.fixture(scope="session")
+def program(build, wrap):
+    """The path of a program of tests/programs/."""
+
+    def find(name):
+        path = build / "tests" / name
+        return str(path) if name in ("deny", "init") else wrap(path)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def module(build):
+    """The path of a module of tests/modules/."""
+    return lambda name: str(build / "tests" / f"{name}.so")
+
+
+@pytest.fixture(scope="session")
+def testmod(module):
+    return module("testmod")
+
+
+@pytest.fixture
+def start(program):
+    """Starts spawners; ends them, and looks at how they ended."""
+    spawners = []
+
+    def start_one(before=(), **options):
+        spawners.append(Spawner([*before, program("spawner")], **options))
+        return spawners[-1]
+
+    yield start_one
+    for spawner in spawners:
+        spawner.end()
+
+
+@pytest.fixture
+def spawner(start, testmod):
+    """A spawner with a private server that has preloaded testmod."""
+    spawner = start()
+    spawner.new(preload=[testmod])
+    return spawner
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reaper():
+    become_reaper()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request, tmp_path_factory, monkeypatch):
+    """After each test no process, fd, temporary file or shared-memory name is left of it."""
+    tmp_path_factory.getbasetemp()  # pytest's own directory, which stays
+    directory = tempfile.mkdtemp(prefix="forkserver-test-")
+    os.chmod(directory, 0o755)
+    monkeypatch.setenv("TMPDIR", directory)
+    monkeypatch.setattr(tempfile, "tempdir", directory)
+    watch = Watch(directory)
+    yield
+    left = watch.find()
+    shutil.rmtree(directory, ignore_errors=True)
+    if left and not request.node.get_closest_marker("leaves"):
+        pytest.fail("left behind: " + "; ".join(left), pytrace=False)

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include <unistd.h>
+
+__attribute__((constructor)) static void hang(void) {
+        for (;;)
+                pause();
+}

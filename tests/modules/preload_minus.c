@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+
+int forkserver_preload(void) {
+        return -1;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands that change or ask this process itself: what it has *now* is what its next child sees. */
+#define _GNU_SOURCE
+#include "spawner.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "words.h"
+
+static atomic_int sigchlds;
+
+static void do_chdir(int argc, char **argv) {
+        (void)argc;
+        say_own(chdir(argv[1]));
+}
+
+static void do_umask(int argc, char **argv) {
+        (void)argc;
+        say_own(umask((mode_t)atoi(argv[1])));
+}
+
+static void do_setenv(int argc, char **argv) {
+        say_own(argc > 2 ? setenv(argv[1], argv[2], 1) : unsetenv(argv[1]));
+}
+
+static void do_clearenv(int argc, char **argv) {
+        (void)argc;
+        (void)argv;
+        say_own(clearenv());
+}
+
+/* mask SIGNAL…: blocked are these and no others */
+static void do_mask(int argc, char **argv) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        for (int i = 1; i < argc; i++)
+                sigaddset(&set, atoi(argv[i]));
+        say_own(sigprocmask(SIG_SETMASK, &set, NULL));
+}
+
+/* ignore SIGNAL 0|1 */
+static void do_ignore(int argc, char **argv) {
+        (void)argc;
+        say_own(signal(atoi(argv[1]), atoi(argv[2]) ? SIG_IGN : SIG_DFL) == SIG_ERR ? -1 : 0);
+}
+
+static void count_sigchld(int number) {
+        (void)number;
+        atomic_fetch_add(&sigchlds, 1);
+}
+
+/* From now on counts SIGCHLD; the answer is the number so far. */
+static void do_sigchld(int argc, char **argv) {
+        struct sigaction action = { .sa_handler = count_sigchld, .sa_flags = SA_RESTART };
+
+        (void)argc;
+        (void)argv;
+        sigaction(SIGCHLD, &action, NULL);
+        say(atomic_load(&sigchlds));
+}
+
+static void do_wait_any(int argc, char **argv) {
+        (void)argc;
+        (void)argv;
+        say_own(waitpid(-1, NULL, WNOHANG | __WALL));
+}
+
+static int resource(const char *name) {
+        return strcmp(name, "nofile") == 0 ? RLIMIT_NOFILE : strcmp(name, "nproc") == 0 ? RLIMIT_NPROC : RLIMIT_CORE;
+}
+
+/* limit NAME SOFT [HARD] */
+static void do_limit(int argc, char **argv) {
+        struct rlimit limit;
+
+        getrlimit((__rlimit_resource_t)resource(argv[1]), &limit);
+        limit.rlim_cur = (rlim_t)atoll(argv[2]);
+        if (argc > 3)
+                limit.rlim_max = (rlim_t)atoll(argv[3]);
+        say_own(setrlimit((__rlimit_resource_t)resource(argv[1]), &limit));
+}
+
+static void do_setuid(int argc, char **argv) {
+        (void)argc;
+        say_own(setresuid((uid_t)atoi(argv[1]), (uid_t)atoi(argv[1]), (uid_t)atoi(argv[1])));
+}
+
+static void do_ids(int argc, char **argv) {
+        (void)argc;
+        (void)argv;
+        say(0);
+        fprintf(answer, ",\"pid\":%d,\"pgid\":%d,\"sid\":%d,\"uid\":%d", (int)getpid(), (int)getpgrp(), (int)getsid(0),
+                (int)geteuid());
+}
+
+static void do_setpgid(int argc, char **argv) {
+        (void)argc;
+        (void)argv;
+        say_own(setpgid(0, 0));
+}
+
+static void do_setsid(int argc, char **argv) {
+        (void)argc;
+        (void)argv;
+        say_own(setsid());
+}
+
+/* ---- fds ---- */
+
+static void do_open(int argc, char **argv) {
+        (void)argc;
+        say_own(open(argv[1], atoi(argv[2]) | O_CLOEXEC, 0666));
+}
+
+static void do_pipe(int argc, char **argv) {
+        int ends[2] = { -1, -1 };
+
+        (void)argc;
+        (void)argv;
+        say_own(pipe2(ends, O_CLOEXEC));
+        fprintf(answer, ",\"fds\":[%d,%d]", ends[0], ends[1]);
+}
+
+static void do_dup2(int argc, char **argv) {
+        (void)argc;
+        say_own(dup2(atoi(argv[1]), atoi(argv[2])));
+}
+
+static void do_close(int argc, char **argv) {
+        for (int i = 1; i < argc; i++)
+                close(atoi(argv[i]));
+        say(0);
+}
+
+static void do_write(int argc, char **argv) {
+        (void)argc;
+        say_own(write(atoi(argv[1]), argv[2], strlen(argv[2])));
+}
+
+/* read FD: to its end, for 60 s at most */
+static void do_read(int argc, char **argv) {
+        struct pollfd entry = { .fd = atoi(argv[1]), .events = POLLIN };
+        char *bytes = NULL;
+        size_t n = 0;
+        ssize_t k = -1;
+
+        (void)argc;
+        do {
+                bytes = realloc(bytes, n + 65536);
+                if (poll(&entry, 1, 60000) != 1)
+                        break;
+                k = read(entry.fd, bytes + n, 65536);
+                n += k > 0 ? (size_t)k : 0;
+        } while (k > 0);
+        say(k == 0 ? 0 : -EIO);
+        fputs(",\"bytes\":", answer);
+        json_string(answer, bytes, n);
+        free(bytes);
+}
+
+static void do_count_fds(int argc, char **argv) {
+        DIR *directory = opendir("/proc/self/fd");
+        int n = 0;
+
+        (void)argc;
+        (void)argv;
+        while (directory && readdir(directory))
+                n++;
+        closedir(directory);
+        say(n - 3); /* ".", "..", its own */
+}
+
+/* ---- raw messages on what the library holds ---- */
+
+static void send_raw(int fd, const void *bytes, size_t n, const int *fds, size_t n_fds) {
+        char control[CMSG_SPACE(16 * sizeof(int))] = { 0 };
+        struct iovec part = { .iov_base = (void *)bytes, .iov_len = n };
+        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+        if (n_fds > 0) {
+                message.msg_control = control;
+                message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+                struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+                header->cmsg_level = SOL_SOCKET;
+                header->cmsg_type = SCM_RIGHTS;
+                header->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+                memcpy(CMSG_DATA(header), fds, n_fds * sizeof(int));
+        }
+        sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Random bytes; a byte without fds; bytes with fds that nobody announced; random with a true beginning. */
+static void send_garbage(int sock, unsigned round) {
+        static char bytes[65536];
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        int fds[16];
+        size_t size = round % 5 == 0 ? 1 : round % 5 == 1 ? 72 : (size_t)rand() % sizeof bytes;
+
+        for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = (char)rand();
+        for (size_t i = 0; i < 16; i++)
+                fds[i] = null;
+        if (round % 2)
+                memcpy(bytes, (const uint32_t[]){ 0x46530001u, 0, 1 + round % 3 }, 12);
+        send_raw(sock, bytes, size, fds, round % 17);
+        close(null);
+}
+
+/* garbage ROUNDS: on each SEQPACKET socket of ours; the answer is how many there are */
+static void do_garbage(int argc, char **argv) {
+        unsigned rounds = (unsigned)atoi(argv[1]);
+        int found = 0;
+
+        (void)argc;
+        for (int fd = 3; fd < 256; fd++) {
+                int type = 0;
+                socklen_t size = sizeof type;
+                if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
+                        continue;
+                found++;
+                for (unsigned round = 0; round < rounds; round++)
+                        send_garbage(fd, round);
+        }
+        say(found);
+}
+
+const struct command own_commands[] = {
+        { "chdir", 1, do_chdir },
+        { "umask", 1, do_umask },
+        { "setenv", 1, do_setenv },
+        { "clearenv", 0, do_clearenv },
+        { "mask", 0, do_mask },
+        { "ignore", 2, do_ignore },
+        { "sigchld", 0, do_sigchld },
+        { "wait_any", 0, do_wait_any },
+        { "limit", 2, do_limit },
+        { "setuid", 1, do_setuid },
+        { "ids", 0, do_ids },
+        { "setpgid", 0, do_setpgid },
+        { "setsid", 0, do_setsid },
+        { "open", 2, do_open },
+        { "pipe", 0, do_pipe },
+        { "dup2", 2, do_dup2 },
+        { "close", 1, do_close },
+        { "write", 2, do_write },
+        { "read", 1, do_read },
+        { "count_fds", 0, do_count_fds },
+        { "garbage", 1, do_garbage },
+        { NULL, 0, NULL },
+};
