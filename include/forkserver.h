@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/select.h> /* sigset_t, which strict C11 has not in signal.h */
 #include <sys/types.h>
 
 #ifdef __cplusplus

@@ -449,13 +449,13 @@ def test_stats(forkserver, server, testmod):
     assert server.run("/no/such/program").returncode == 127
     assert server.run("--call", f"{testmod}:nothing").returncode == 125
     assert eventually(lambda: server.stats()["exits"] == 7)
+    assert eventually(lambda: server.stats()["failures"] == {"exec": 1, "entry": 1})
     stats = server.stats()
     assert stats["server_pid"] == server.process.pid
     assert stats["zygote_pid"] > 0
     assert stats["spawns"] == stats["claims"] == 8
     assert stats["workers"] == 1
     assert stats["zygote_starts"] == 1 and stats["zygote_restarts"] == 0
-    assert stats["failures"] == {"exec": 1, "entry": 1}
     os.kill(stats["zygote_pid"], signal.SIGKILL)
     assert server.run("true").returncode == 0
     assert eventually(lambda: server.stats()["zygote_restarts"] == 1)

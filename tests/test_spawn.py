@@ -542,6 +542,7 @@ def test_private_server_is_out_of_reach_of_the_terminal(spawner, testmod):
 
 def test_private_server_has_no_name(spawner, testmod):
     """Nothing secret in argv, the environment or the file system: no socket of it is bound."""
+    spawner("ensure")
     spawner.zygote()
     bound = [line.split()[6] for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:] if len(line.split()) > 7]
     for pid in (spawner.server(), spawner.zygote(), *spawner.standbys()):

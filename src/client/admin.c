@@ -46,7 +46,7 @@ static int ask(struct fsrv_server *s, uint32_t type, struct fsrv_wire_reply *rep
 
         if (admin < 0)
                 return admin;
-        int r = fsrv_ask(admin, type, reply, size, NULL, error);
+        int r = fsrv_ask(admin, type, s->path ? s->path : "the fork server", reply, size, NULL, error);
         if (r == 0 && ret_admin)
                 *ret_admin = admin;
         else

@@ -57,21 +57,22 @@ int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error) {
         return r < 0 ? r : fsrv_fd_steal(&sock);
 }
 
-static int check_reply(const struct fsrv_message *message, struct fsrv_wire_reply *reply, size_t size,
+static int check_reply(const struct fsrv_message *message, struct fsrv_wire_reply *reply, size_t size, const char *whom,
                        struct fsrv_error *error) {
         if (message->size >= sizeof reply->version && reply->version != FSRV_WIRE_VERSION && reply->version >> 16 == FSRV_WIRE_VERSION >> 16)
-                return fsrv_fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT, "the fork server speaks protocol %#x, this library %#x",
+                return fsrv_fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT, "%s speaks protocol %#x, this library %#x", whom,
                                       reply->version, FSRV_WIRE_VERSION);
         if (message->size < sizeof *reply || reply->version != FSRV_WIRE_VERSION)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "what answers there is not a fork server");
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "%s is not a fork server", whom);
         if (reply->err)
                 return fsrv_fail_text(error, reply->stage, reply->err, "%.*s", (int)sizeof reply->text - 1, reply->text);
         if (message->size != size)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes", message->size);
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s", message->size, whom);
         return 0;
 }
 
-int fsrv_ask(int admin, uint32_t type, struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error) {
+int fsrv_ask(int admin, uint32_t type, const char *whom, struct fsrv_wire_reply *reply, size_t size, int *ret_fd,
+             struct fsrv_error *error) {
         struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
         int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
         struct fsrv_message message;
@@ -80,15 +81,15 @@ int fsrv_ask(int admin, uint32_t type, struct fsrv_wire_reply *reply, size_t siz
         /* A server that turns us away has answered and closed before it reads: the answer is there all the same. */
         r = fsrv_channel_send(admin, &question, sizeof question, NULL, 0, MSG_DONTWAIT);
         if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "asking the fork server");
+                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", whom);
         r = fsrv_channel_receive_by(admin, reply, size, deadline, &message);
         if (r == 0)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "the fork server closed the connection");
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "%s closed the connection", whom);
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "waiting for the fork server's answer");
-        r = check_reply(&message, reply, size, error);
+                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "the answer of %s", whom);
+        r = check_reply(&message, reply, size, whom, error);
         if (r == 0 && ret_fd && message.n_fds != 1)
-                r = fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the fork server's answer came without its doorbell");
+                r = fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell", whom);
         if (r == 0 && ret_fd)
                 *ret_fd = fsrv_fd_steal(&message.fds[0]);
         fsrv_message_close(&message);
@@ -101,5 +102,5 @@ int fsrv_attach(const char *path, uid_t server_uid, int *ret_doorbell, struct fs
 
         if (admin < 0)
                 return fsrv_fd_steal(&admin);
-        return fsrv_ask(admin, FSRV_WIRE_ADMIN_ATTACH, &reply, sizeof reply, ret_doorbell, error);
+        return fsrv_ask(admin, FSRV_WIRE_ADMIN_ATTACH, path, &reply, sizeof reply, ret_doorbell, error);
 }

@@ -61,7 +61,9 @@ int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096
 /* connect.c: a named server's admin connection, with the server's uid checked; its doorbell. */
 int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error);
 int fsrv_attach(const char *path, uid_t server_uid, int *ret_doorbell, struct fsrv_error *error);
-/* Sends one question and receives the answer into reply (size: its own). Fills *error from an answer that says no. */
-int fsrv_ask(int admin, uint32_t type, struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error);
+/* Sends one question and receives the answer into reply (size: its own). Fills *error from an answer that says no; `whom`
+ * is for its text. */
+int fsrv_ask(int admin, uint32_t type, const char *whom, struct fsrv_wire_reply *reply, size_t size, int *ret_fd,
+             struct fsrv_error *error);
 
 #endif

@@ -22,6 +22,7 @@
 
 enum {
         TRIES = 3,         /* of processes that die on their way: a fault in the setting-up shows */
+        EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone: as on a network file system that hangs */
         SERVER_TRIES = 10, /* of servers that are killed under us */
 };
 
@@ -289,11 +290,15 @@ static int on_failed(const struct spawning *s, const struct fsrv_wire_failed *fa
 /* The pipe ends empty when execve(2) has succeeded, as it is close-on-exec. */
 static int await_exec(struct spawning *s, int exec_pipe, int pidfd) {
         struct pollfd entry = { .fd = exec_pipe, .events = POLLIN };
+        /* It has started: the caller's time-out must not hit a program that has just been executed. */
+        int64_t deadline = fsrv_deadline(EXEC_TIMEOUT_MS);
         struct fsrv_wire_failed failed;
         ssize_t n;
 
-        while (poll(&entry, 1, fsrv_left(s->deadline)) <= 0)
-                if (fsrv_now() >= s->deadline) {
+        if (deadline < s->deadline)
+                deadline = s->deadline;
+        while (poll(&entry, 1, fsrv_left(deadline)) <= 0)
+                if (fsrv_now() >= deadline) {
                         if (pidfd >= 0)
                                 fsrv_pidfd_send_signal(pidfd, SIGKILL);
                         return fsrv_fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT, "executing '%s' took too long; killed it",

@@ -172,6 +172,7 @@ static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wir
         struct fsrv_child *child = fsrv_child_find(s, pid);
 
         s->stats.claims++;
+        s->stats.spawns++;
         if (!child)
                 child = fsrv_child_add(s, pid, FSRV_ROLE_STRAY); /* faster than its FORKED */
         if (!child || child->role == FSRV_ROLE_WORKER) {

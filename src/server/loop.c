@@ -143,10 +143,18 @@ static bool is_over(const struct fsrv_supervisor *s) {
         return s->config.path ? HASH_COUNT(s->children) == 0 : s->answers == 0 && s->idle == 0;
 }
 
+/* A request in the queue carries the doorbell's sending end, so there is no hang-up while a zygote loads and its client has
+ * died. But then the client's admin connection has closed, and who else could spawn would be a child. */
+static bool is_abandoned(const struct fsrv_supervisor *s) {
+        return !s->config.path && !s->peers && s->zygote.state == FSRV_ZYGOTE_LOADING && !s->children;
+}
+
 int fsrv_supervise(struct fsrv_supervisor *s) {
         while (!is_over(s)) {
                 struct epoll_event events[64];
 
+                if (is_abandoned(s))
+                        fsrv_drain(s);
                 fsrv_zygote_replenish(s);
                 fsrv_refusal_watch(s);
                 int n = epoll_wait(s->epoll, events, 64, fsrv_left(next_deadline(s)));

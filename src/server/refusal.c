@@ -66,6 +66,7 @@ void fsrv_refusal_on_request(struct fsrv_supervisor *s) {
                         fsrv_channel_send(message.fds[0], failed, sizeof *failed, NULL, 0, MSG_DONTWAIT);
                 fsrv_message_close(&message);
                 s->stats.failures[failed->stage]++;
+                s->stats.spawns++;
         }
         /* The back-off is over: this request gets a new zygote. */
         if (s->zygote.state == FSRV_ZYGOTE_FAILED)

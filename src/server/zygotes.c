@@ -110,6 +110,10 @@ static void become_reaper(struct fsrv_supervisor *s) {
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);
         sigprocmask(SIG_BLOCK, &set, NULL);
+        if (s->config.path) {
+                sigaddset(&set, SIGTERM);
+                sigaddset(&set, SIGINT);
+        }
         s->signals = signalfd(s->signals, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         fsrv_watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0);
 }

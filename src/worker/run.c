@@ -43,9 +43,9 @@ _Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct f
         struct fsrv_wire_claim count = { .type = FSRV_WIRE_SETUP_FAILED, .stage = error->stage };
 
         memcpy(failed.text, error->text, sizeof failed.text);
+        fsrv_channel_send(task->claims, &count, sizeof count, NULL, 0, MSG_DONTWAIT);
         if (fsrv_channel_send(sock, &failed, sizeof failed, NULL, 0, 0) == -ENOTSOCK)
                 (void)!write(sock, &failed, sizeof failed); /* the exec pipe; less than PIPE_BUF */
-        fsrv_channel_send(task->claims, &count, sizeof count, NULL, 0, MSG_DONTWAIT);
         _exit(127);
 }
 

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "spawner.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -164,7 +163,7 @@ static void do_read(int argc, char **argv) {
                         break;
                 k = read(entry.fd, bytes + n, 65536);
                 n += k > 0 ? (size_t)k : 0;
-        } while (k > 0);
+        } while (k > 0 && n < 1 << 26);
         say(k == 0 ? 0 : -EIO);
         fputs(",\"bytes\":", answer);
         json_string(answer, bytes, n);
@@ -172,15 +171,13 @@ static void do_read(int argc, char **argv) {
 }
 
 static void do_count_fds(int argc, char **argv) {
-        DIR *directory = opendir("/proc/self/fd");
         int n = 0;
 
         (void)argc;
         (void)argv;
-        while (directory && readdir(directory))
-                n++;
-        closedir(directory);
-        say(n - 3); /* ".", "..", its own */
+        for (int fd = 0; fd < 65536; fd++) /* a listing would need one more */
+                n += fcntl(fd, F_GETFD) >= 0;
+        say(n);
 }
 
 /* ---- raw messages on what the library holds ---- */

@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Shows that the guards are needed: each patch here takes one remedy out, and the test that it names must fail.
+
+usage: run.py [NAME…]      (./dev mutants)
+
+A patch begins with lines "# why: …" and "# test: tests/test_x.py::test_y" or "# unit: codec" (several: one is enough).
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+LIMIT = 180
+
+
+def run(command, cwd, **more):
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, **more)
+
+
+def copy_tree(target):
+    names = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+
+
+def tests_of(patch):
+    lines = patch.read_text(encoding="utf-8").splitlines()
+    tests = [line.split(":", 1) for line in lines if line.startswith(("# test:", "# unit:"))]
+    return [(kind[2:], name.strip()) for kind, name in tests]
+
+
+def passes(tree, kind, name):
+    if kind == "unit":
+        command = ["meson", "test", "-C", "build", "--no-rebuild", name]
+    else:
+        command = ["/usr/bin/python3", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", name]
+    environment = {**os.environ, "FORKSERVER_BUILD": str(tree / "build")}
+    try:
+        result = run(command, tree, timeout=LIMIT, env=environment)
+    except subprocess.TimeoutExpired:
+        return False, "no end"
+    if kind == "test" and result.returncode not in (0, 1):
+        return None, result.stdout[-400:]  # pytest's own trouble: the test isn't there
+    return result.returncode == 0, ""
+
+
+def build(tree):
+    result = run(["ninja", "-C", "build"], tree)
+    return result.returncode == 0, result.stdout[-800:]
+
+
+def try_patch(tree, patch):
+    """What came of it; "killed" is what we want."""
+    before = run(["patch", "-p1", "--dry-run", "-i", patch], tree)
+    if before.returncode != 0:
+        return "does not apply"
+    run(["patch", "-p1", "-i", patch], tree)
+    try:
+        built, text = build(tree)
+        if not built:
+            return "does not build: " + text
+        for kind, name in tests_of(patch):
+            ok, text = passes(tree, kind, name)
+            if ok is None:
+                return f"{name}: no such test: {text}"
+            if not ok:
+                return "killed"
+        return "SURVIVED"
+    finally:
+        run(["patch", "-p1", "-R", "-i", patch], tree)
+
+
+def main():
+    patches = sorted(HERE.glob("*.patch"))
+    if sys.argv[1:]:
+        patches = [patch for patch in patches if patch.stem in sys.argv[1:]]
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="forkserver-mutants-") as folder:
+        tree = Path(folder)
+        copy_tree(tree)
+        setup = run(["meson", "setup", "build", "-Dexamples=disabled"], tree)
+        built, text = build(tree)
+        if setup.returncode != 0 or not built:
+            sys.exit("the tree itself does not build:\n" + setup.stdout[-800:] + text)
+        for kind, name in sorted({test for patch in patches for test in tests_of(patch)}):
+            if not passes(tree, kind, name)[0]:
+                sys.exit(f"{name} fails without any patch")
+        for patch in patches:
+            outcome = try_patch(tree, patch)
+            bad += outcome != "killed"
+            print(f"{patch.stem:32} {outcome}", flush=True)
+    print(f"{len(patches) - bad} passed, {bad} failed")
+    return 1 if bad or not patches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

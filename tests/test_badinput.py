@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: MIT
+"""Bad input: each a clear error that names stage and cause, at the caller, in bounded time; and the server serves on."""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+
+import pytest
+
+from spawner import Failure, eventually
+from test_spawn import refused
+
+
+def serves(spawner, testmod):
+    return spawner.call(f"{testmod}:exit_with", 42).code() == 42
+
+
+# ---- modules in the preload list ----
+
+
+BAD_MODULES = [
+    ("no_such_module", "ENOENT", "no_such_module.so"),
+    ("not_a_module", "ELIBBAD", "not_a_module.so"),
+    ("preload_fails", "EIO", "preload_fails.so"),
+    ("preload_minus", "EIO", "returned -1"),
+    ("crash_on_load", "EIO", "SIGSEGV"),
+    ("exit_on_load", "EIO", "exited with 7"),
+]
+FATAL = ("crash_on_load", "exit_on_load")
+
+
+@pytest.mark.parametrize("name, error, text", BAD_MODULES)
+def test_bad_module_fails_every_spawn(start, module, testmod, name, error, text):
+    spawner = start(stderr=subprocess.DEVNULL)
+    spawner.new(preload=[testmod, module(name)], policy="fail")
+    for target in ({"entry": f"{testmod}:exit_with"}, {"program": "true"}, {"entry": f"{testmod}:exit_with"}):
+        failure = refused(spawner.spawn, **target)
+        assert (failure.errno, failure.stage) == (error, "preload")
+        assert name in failure.text and text in failure.text
+    spawner("set_preload", 1, testmod)
+    assert serves(spawner, testmod)
+
+
+@pytest.mark.parametrize("policy", ["warn", "ignore"])
+@pytest.mark.parametrize("name, error, text", BAD_MODULES)
+def test_bad_module_is_passed_over(start, module, testmod, tmp_path, policy, name, error, text):
+    with open(tmp_path / "log", "w+") as log:
+        spawner = start(stderr=log)
+        spawner.new(preload=[module(name), testmod], policy=policy)
+        if name in FATAL:  # under any policy
+            assert refused(spawner.spawn, program="true").stage == "preload"
+        else:
+            assert serves(spawner, testmod)
+        log.seek(0)
+        lines = log.read().splitlines()
+        if policy == "warn" and name not in FATAL:
+            assert len(lines) == 1 and name in lines[0] and text in lines[0]
+        else:
+            assert lines == []
+
+
+def test_module_that_hangs(start, module, testmod):
+    spawner = start()
+    spawner.new(preload=[testmod, module("hang_on_load")], preload_timeout=200)
+    failure = refused(spawner.spawn, program="true")
+    assert (failure.errno, failure.stage) == ("ETIMEDOUT", "preload") and "hang_on_load" in failure.text
+    failure = refused(spawner.spawn, program="true")
+    assert (failure.errno, failure.stage) == ("ETIMEDOUT", "preload")
+    spawner("set_preload", 1)
+    assert serves(spawner, testmod)
+
+
+def test_spawn_timeout_while_a_module_loads(start, module):
+    spawner = start()
+    spawner.new(preload=[module("hang_on_load")])
+    failure = refused(spawner.spawn, program="true", spawn_timeout=50)
+    assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue")
+
+
+def test_module_that_gets_better(start, tmp_path, testmod):
+    """A failed start is tried again when somebody asks, after a pause."""
+    path = tmp_path / "module.so"
+    spawner = start()
+    spawner.new(preload=[path])
+    assert refused(spawner.spawn, program="true").errno == "ENOENT"
+    shutil.copy(testmod, path)
+
+    def works():
+        try:
+            return spawner.spawn(program="true").code() == 0
+        except Failure as failure:
+            assert failure.stage == "preload"
+
+    assert eventually(works)
+
+
+def test_module_that_starts_a_thread(start, module, testmod):
+    spawner = start()
+    spawner.new(preload=[module("thread_on_load"), testmod])
+    assert serves(spawner, testmod)
+
+
+def test_client_that_crashes_its_zygote_disturbs_no_other(start, module, testmod):
+    bad, good = start(stderr=subprocess.DEVNULL), start()
+    bad.new(preload=[module("crash_on_load")])
+    good.new(preload=[testmod])
+    for _ in range(3):
+        assert refused(bad.spawn, program="true").stage == "preload"
+        assert serves(good, testmod)
+
+
+# ---- entry points and programs ----
+
+
+@pytest.mark.parametrize("text", ["", ":", "module:", ":function", "nocolon"])
+def test_malformed_entry(spawner, text):
+    assert refused(spawner.request, entry=text).errno == "EINVAL"
+
+
+def test_bad_entry(spawner, module, testmod):
+    for entry, error, words in (
+        ("/no/such/module.so:main", "ENOENT", "/no/such/module.so"),
+        (f"{module('not_a_module')}:main", "ELIBBAD", "not_a_module.so"),
+        (f"{testmod}:no_such_function", "ENOENT", "no_such_function"),
+        ("/usr:main", "EIO", "/usr"),
+    ):
+        failure = refused(spawner.spawn, entry=entry)
+        assert (failure.errno, failure.stage) == (error, "entry") and words in failure.text
+        assert failure.pid and failure.pid > 0
+        assert serves(spawner, testmod)
+
+
+@pytest.mark.parametrize("name", FATAL)
+def test_module_that_kills_the_worker_while_it_loads(start, module, testmod, name):
+    """Not preloaded: so it takes but the new process with it."""
+    spawner = start(stderr=subprocess.DEVNULL)
+    spawner.new(preload=[testmod])
+    failure = refused(spawner.spawn, entry=f"{module(name)}:main")
+    assert failure.stage == "setup" and failure.errno == "ECONNABORTED"
+    assert serves(spawner, testmod)
+    assert spawner.stats()["zygote_starts"] == 1
+
+
+def test_module_that_hangs_the_worker_while_it_loads(spawner, module, testmod):
+    failure = refused(spawner.spawn, entry=f"{module('hang_on_load')}:main", spawn_timeout=100)
+    assert failure.errno == "ETIMEDOUT"
+    assert serves(spawner, testmod)
+    # Its client gave up: it must not stay for ever.
+    assert eventually(lambda: spawner.stats()["workers"] == 0, 10), "the worker hangs on"
+
+
+def test_request_without_a_target(spawner):
+    failure = refused(spawner.spawn, umask=0)
+    assert (failure.errno, failure.stage) == ("EINVAL", "argument")
+
+
+def test_bad_program(spawner, testmod, tmp_path):
+    (tmp_path / "text").write_text("#!/bin/sh\n")
+    (tmp_path / "empty").touch(mode=0o755)
+    (tmp_path / "lost").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "lost").chmod(0o755)
+    for path, error in (
+        ("/no/such/program", "ENOENT"),
+        ("no-such-program-anywhere", "ENOENT"),
+        (tmp_path / "text", "EACCES"),
+        (tmp_path, "EACCES"),
+        (tmp_path / "empty", "ENOEXEC"),
+        (tmp_path / "lost", "ENOENT"),
+        ("/dev/null/x", "ENOTDIR"),
+    ):
+        failure = refused(spawner.spawn, program=path)
+        assert (failure.errno, failure.stage) == (error, "exec") and str(path) in failure.text
+        assert serves(spawner, testmod)
+
+
+def test_argument_that_is_too_long(spawner, testmod):
+    failure = refused(spawner.spawn, program="true", argv=["true", "x" * (1 << 18)])
+    assert (failure.errno, failure.stage) == ("E2BIG", "exec")
+    assert serves(spawner, testmod)
+
+
+def test_empty_arguments(spawner):
+    assert refused(spawner.request, program="true", argv=[]).errno == "EINVAL"
+    assert refused(spawner.request, program="").errno == "EINVAL"
+
+
+def test_bad_directory(spawner, testmod, tmp_path):
+    (tmp_path / "file").touch()
+    for path, error in (("/no/such/directory", "ENOENT"), (tmp_path / "file", "ENOTDIR"), ("relative", "ENOENT")):
+        for target in ({"entry": f"{testmod}:exit_with"}, {"program": "true"}):
+            failure = refused(spawner.spawn, directory=path, **target)
+            assert (failure.errno, failure.stage) == (error, "directory") and str(path) in failure.text
+    assert serves(spawner, testmod)
+
+
+def test_bad_flags(spawner):
+    assert refused(spawner.request, program="true", flags=1 << 20).errno == "EINVAL"
+    assert refused(spawner.request, program="true", group=-5).errno == "EINVAL"
+
+
+# ---- servers ----
+
+
+def test_bad_options(start):
+    for name, value in (("policy", 3), ("standbys", 65), ("preload_timeout", -1), ("flags", 1), ("size", 8)):
+        failure = refused(start(), "new", name, value)
+        assert (failure.errno, failure.stage) == ("EINVAL", "argument"), name
+    assert refused(start(), "new", "preload", "").errno == "EINVAL"
+    assert refused(start(), "new", "preload", *["/x" * 1000] * 40).errno == "E2BIG"
+
+
+def test_no_server_program(start, tmp_path):
+    spawner = start()
+    spawner.new(helpers=tmp_path)
+    for call in (lambda: spawner("ensure"), lambda: spawner.spawn(program="true")):
+        failure = refused(call)
+        assert (failure.errno, failure.stage) == ("ENOENT", "start") and str(tmp_path) in failure.text
+
+
+def test_no_zygote_program(start, build, tmp_path):
+    shutil.copy(build / "src" / "forkserver-server", tmp_path)
+    spawner = start()
+    spawner.new(helpers=tmp_path)
+    for _ in range(2):
+        failure = refused(spawner.spawn, program="true")
+        assert (failure.errno, failure.stage) == ("ENOENT", "start") and "forkserver-zygote" in failure.text
+
+
+def test_server_program_that_is_none(start, tmp_path):
+    for script, words in (("exit 0", "ended"), ("exec 3>&- 4>&-; exit 3", "ended")):
+        program = tmp_path / "forkserver-server"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        spawner = start()
+        spawner.new(helpers=tmp_path)
+        failure = refused(spawner.spawn, program="true")
+        assert failure.stage == "start" and words in failure.text
+
+
+@pytest.mark.parametrize("length", [108, 200, 5000])
+def test_socket_path_that_is_too_long(start, length):
+    failure = refused(start(), "connect", "/tmp/" + "x" * (length - 5))
+    assert (failure.errno, failure.stage) == ("ENAMETOOLONG", "connect")
+
+
+def test_socket_path_where_nobody_listens(start, tmp_path):
+    failure = refused(start(), "connect", tmp_path / "nothing")
+    assert (failure.errno, failure.stage) == ("ENOENT", "connect") and str(tmp_path / "nothing") in failure.text
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(tmp_path / "dead"))
+    failure = refused(start(), "connect", tmp_path / "dead")
+    assert (failure.errno, failure.stage) == ("ECONNREFUSED", "connect")
+
+
+class Impostor:
+    """Listens, and answers the first message with given bytes; with none it closes."""
+
+    def __init__(self, path, reply):
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.reply = reply
+
+    def serve(self):
+        connection, _ = self.listener.accept()
+        with connection:
+            if self.reply is not None:
+                connection.recv(65536)
+                connection.send(self.reply)
+            self.listener.close()
+
+
+@pytest.mark.parametrize(
+    "reply, error, stage",
+    [
+        (struct.pack("=IiIi256s", 0x46530099, 0, 0, 0, b""), "EPROTONOSUPPORT", "version"),
+        (struct.pack("=IiIi256s", 0x46530001, 0, 0, 0, b""), "EPROTO", None),  # no doorbell comes with it
+        (b"HTTP/1.0 400", "EPROTO", None),
+        (b"x" * 272, None, None),
+        (None, "EPROTO", None),
+    ],
+)
+def test_something_else_listens(start, tmp_path, reply, error, stage):
+    impostor, spawner = Impostor(tmp_path / "socket", reply), start()
+    spawner.ask("connect", tmp_path / "socket")
+    impostor.serve()
+    failure = refused(spawner.answer, "connect")
+    assert failure.stage and failure.errno in (error, *(("EPROTONOSUPPORT", "EPROTO", "ECONNRESET") if not stage else ()))
+    assert stage in (None, failure.stage)
+
+
+def test_server_of_another_uid(start, tmp_path):
+    impostor, spawner = Impostor(tmp_path / "socket", b""), start()
+    failure = refused(spawner, "connect", tmp_path / "socket", 12345)
+    assert (failure.errno, failure.stage) == ("EPERM", "credentials")
+    impostor.listener.close()
+
+
+# ---- the doorbell ----
+
+
+def test_garbage(spawner, testmod):
+    assert serves(spawner, testmod)
+    process = spawner.call(f"{testmod}:hang")
+    server = spawner.server()
+    for _ in range(10):
+        assert spawner("garbage", 40)["result"] >= 1
+        assert serves(spawner, testmod)
+    assert eventually(lambda: spawner.stats()["standbys"] == 2)
+    assert spawner.server() == server and spawner.stats()["zygote_starts"] == 1
+    process.kill(signal.SIGTERM)
+    assert process.code() == -signal.SIGTERM
+
+
+def test_garbage_while_nobody_is_ready(start, module, testmod):
+    """Then the server itself takes what comes."""
+    spawner = start(stderr=subprocess.DEVNULL)
+    spawner.new(preload=[module("crash_on_load")])
+    for _ in range(5):
+        assert refused(spawner.spawn, program="true").stage == "preload"
+        spawner("garbage", 40)
+    assert refused(spawner.spawn, program="true").stage == "preload"
+
+
+# ---- forks that fail ----
+
+
+def test_fork_that_fails(start, testmod):
+    """RLIMIT_NPROC counts all of a uid that nobody else uses here."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become a uid without processes")
+    uid = 54321
+    spawner = start()
+    spawner("setuid", uid)
+    try:
+        spawner.new(preload=[testmod], standbys=1)
+        spawner("ensure")
+    except Failure as failure:
+        pytest.skip(f"uid {uid} can't reach the build: {failure.text}")
+    spawner("limit", "nproc", 8, 8)  # too late for this server: the limit is each process's own
+    spawner("set_preload", 1, testmod)  # a new one, with the limit
+    processes, failure = [], None
+    while not failure and len(processes) < 20:
+        try:
+            processes.append(spawner.call(f"{testmod}:hang", spawn_timeout=20000))
+        except Failure as error:
+            failure = error
+    assert failure and (failure.errno, failure.stage) == ("EAGAIN", "fork"), failure
+    assert 1 <= len(processes) < 8
+    again = refused(spawner.call, f"{testmod}:hang", spawn_timeout=20000)
+    assert (again.errno, again.stage) == ("EAGAIN", "fork")
+    for process in processes:
+        process.kill()
+        assert process.code() == -signal.SIGKILL
+
+    def recovers():
+        try:
+            return serves(spawner, testmod)
+        except Failure as failure:
+            assert (failure.errno, failure.stage) == ("EAGAIN", "fork")
+
+    assert eventually(recovers)
+
+
+def test_zygote_that_cannot_be_forked(start, testmod):
+    if os.geteuid() != 0:
+        pytest.skip("only root can become a uid without processes")
+    spawner = start()
+    spawner("setuid", 54322)
+    spawner("limit", "nproc", 2, 2)  # itself and the server
+    spawner.new(preload=[testmod])
+    for _ in range(2):
+        failure = refused(spawner.spawn, program="true", spawn_timeout=20000)
+        assert failure.errno == "EAGAIN" and failure.stage in ("start", "fork"), failure
+        assert "fork" in failure.text or "clone" in failure.text or "start" in failure.text
+
+
+def test_proc_that_is_not_there(start, testmod):
+    """Without /proc (a bare chroot) the caller's umask and ignored signals can't be read: named, unless they are given."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("needs root and unshare(1)")
+    script = 'mount -t tmpfs none /proc && exec "$@"'
+    if subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    spawner = start(before=["unshare", "-m", "sh", "-c", script, "sh"])
+    spawner.new(preload=[testmod])
+    try:
+        assert serves(spawner, testmod)
+    except Failure as failure:
+        assert failure.stage in ("argument", "start") and "/proc" in failure.text, failure
+    assert pathlib.Path("/proc/self").exists()

@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: MIT
+"""When parts die: no status is lost or invented, nothing of a failed spawn runs, nothing is left."""
+
+import os
+import signal
+
+import pytest
+
+from spawner import KILL_ON_CLOSE, NO_RUSAGE, Failure, eventually, state, title
+from test_spawn import refused
+
+
+@pytest.fixture
+def reaped(start, program, testmod):
+    """A spawner below a process that reaps orphans at once, as pid 1 does."""
+    spawner = start(before=[program("init")])
+    spawner.new(preload=[testmod])
+    return spawner
+
+
+def parts(spawner):
+    """Server, zygote, standbys."""
+    zygote = spawner.zygote()
+    return [spawner.server(), zygote, *spawner.standbys()]
+
+
+# ---- zygote and standbys ----
+
+
+def test_zygote_dies(spawner, testmod):
+    process = spawner.call(f"{testmod}:hang")
+    for i in range(10):
+        zygote = spawner.zygote()
+        os.kill(zygote, signal.SIGKILL)
+        assert spawner.call(f"{testmod}:exit_with", i).code() == i
+        assert eventually(lambda: spawner.stats()["zygote_pid"] not in (0, zygote))
+    process.kill(signal.SIGTERM)
+    assert process.code() == -signal.SIGTERM
+    assert spawner.stats()["zygote_restarts"] == 10
+
+
+def test_zygote_dies_and_nobody_is_ready(start, testmod):
+    """The request waits in the doorbell for the next zygote."""
+    spawner = start()
+    spawner.new(preload=[testmod], standbys=1)
+    assert spawner.call(f"{testmod}:exit_with", 0).code() == 0
+    for i in range(20):
+        pids = [spawner.zygote(), *spawner.standbys()]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        assert spawner.call(f"{testmod}:exit_with", i).code() == i
+
+
+def test_standbys_die(spawner, testmod):
+    spawner("ensure")
+    for i in range(20):
+        assert eventually(lambda: len(spawner.standbys()) == 2)
+        for pid in spawner.standbys():
+            os.kill(pid, signal.SIGKILL)
+        assert spawner.call(f"{testmod}:exit_with", i).code() == i
+    assert eventually(lambda: spawner.stats()["standbys"] == 2)
+
+
+def test_standby_dies_with_the_request_before_it(start, testmod):
+    """Stopped, so that the request is in its hands or nobody's when it is killed: the client asks again."""
+    spawner = start()
+    spawner.new(preload=[testmod], standbys=1)
+    spawner("ensure")
+    for i in range(10):
+        spawner.zygote()
+        assert eventually(lambda: len(spawner.standbys()) == 1)
+        (standby,) = spawner.standbys()
+        os.kill(standby, signal.SIGSTOP)
+        assert eventually(lambda: state(standby) == "T")
+        entry = f"{testmod}:exit_with"
+        spawner.request(entry=entry, argv=[entry, str(i)])
+        spawner.ask("spawn")
+        # It wakes up from recvmsg with the request when it goes on, or never
+        os.kill(standby, signal.SIGKILL)
+        answer = spawner.answer("spawn")
+        assert spawner("wait", answer["process"], 60000)["exit_code"] == i
+
+
+def test_zygote_that_is_stopped(spawner, testmod):
+    """Standbys serve on; then the time-out ends the waiting."""
+    zygote = (spawner("ensure"), spawner.zygote())[1]
+    assert eventually(lambda: len(spawner.standbys()) == 2)
+    os.kill(zygote, signal.SIGSTOP)
+    for i in range(2):
+        assert spawner.call(f"{testmod}:exit_with", i).code() == i
+    failure = refused(spawner.call, f"{testmod}:exit_with", 0, spawn_timeout=100)
+    assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue")
+    os.kill(zygote, signal.SIGCONT)
+    assert spawner.call(f"{testmod}:exit_with", 7).code() == 7
+
+
+# ---- the server ----
+
+
+def test_server_dies(reaped, testmod):
+    """Zygote and standbys go with it; workers live on, and their status is true."""
+    workers = [reaped.call(f"{testmod}:hang") for _ in range(3)]
+    pids = parts(reaped)
+    assert len(pids) >= 4
+    os.kill(pids[0], signal.SIGKILL)
+    assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
+    assert all(worker.is_alive() for worker in workers)
+    assert refused(workers[0].wait, 50).errno == "ETIMEDOUT"
+    workers[0].kill(signal.SIGTERM)
+    workers[1].kill(signal.SIGUSR1)
+    ends = {0: -signal.SIGTERM, 1: -signal.SIGUSR1}
+    for i, code in ends.items():
+        status = lost_or_status(workers[i])
+        assert status is None or (-status.signal, status.flags) == (code, NO_RUSAGE)
+    assert reaped.call(f"{testmod}:exit_with", 7).code() == 7
+    assert reaped.server() != pids[0]
+    workers[2].kill()
+    lost_or_status(workers[2])
+
+
+def lost_or_status(process):
+    """Kernels before 6.15 cannot tell: then it has to be said, never invented."""
+    try:
+        return process.wait()
+    except Failure as failure:
+        assert (failure.errno, failure.stage) == ("EOWNERDEAD", "status")
+        return None
+
+
+def test_exit_code_after_the_server_died(reaped, testmod, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    script = f"read x < {tmp_path}/fifo; exit 23"
+    process = reaped.spawn(program="sh", argv=["sh", "-c", script])
+    os.kill(reaped.server(), signal.SIGKILL)
+    with open(tmp_path / "fifo", "w") as fifo:
+        fifo.write("go\n")
+    status = lost_or_status(process)
+    assert status is None or (status.exit_code, status.flags) == (23, NO_RUSAGE)
+
+
+def test_poll_fd_after_the_server_died(reaped, testmod):
+    process = reaped.call(f"{testmod}:hang")
+    assert reaped("poll_fd", process.index, 0)["result"] == 0
+    os.kill(reaped.server(), signal.SIGKILL)
+    assert eventually(lambda: reaped("poll_fd", process.index, 0)["result"] == 1)  # something to do: a step
+    assert refused(process.wait, 0).errno == "ETIMEDOUT"
+    assert reaped("poll_fd", process.index, 20)["result"] == 0
+    process.kill(signal.SIGTERM)
+    try:
+        assert reaped("loop", process.index, 60000)["signal"] == signal.SIGTERM
+    except Failure as failure:
+        assert failure.errno == "EOWNERDEAD"
+
+
+def test_status_is_lost_where_the_kernel_cannot_tell(start, program, testmod):
+    spawner = start(before=[program("deny"), "pidfd_info", "--", program("init")])
+    spawner.new(preload=[testmod])
+    process, ended = spawner.call(f"{testmod}:hang"), spawner.call(f"{testmod}:exit_with", 3)
+    assert eventually(lambda: spawner.stats()["exits"] == 1)
+    os.kill(spawner.server(), signal.SIGKILL)
+    assert ended.code() == 3  # that was told before
+    process.kill(signal.SIGTERM)
+    failure = refused(process.wait)
+    assert (failure.errno, failure.stage) == ("EOWNERDEAD", "status") and "lost" in failure.text
+    assert refused(process.wait).errno == "EOWNERDEAD"
+    assert refused(process.kill, signal.SIGTERM).errno == "ESRCH"
+
+
+def test_status_that_nobody_reaps(spawner, testmod):
+    """An orphan whose new parent never reaps it: waiting ends all the same. (Here the parent is the test runner.)"""
+    process = spawner.call(f"{testmod}:hang")
+    os.kill(spawner.server(), signal.SIGKILL)
+    process.kill(signal.SIGTERM)
+    status = lost_or_status(process)
+    assert status is None or status.signal == signal.SIGTERM
+
+
+def test_server_dies_again_and_again(reaped, testmod):
+    for i in range(10):
+        process = reaped.call(f"{testmod}:hang")
+        os.kill(reaped.server(), signal.SIGKILL)
+        assert reaped.call(f"{testmod}:exit_with", i).code() == i
+        process.kill(signal.SIGTERM)
+        status = lost_or_status(process)
+        assert status is None or status.signal == signal.SIGTERM
+
+
+def test_server_dies_with_requests_in_the_doorbell(start, program, testmod):
+    spawner = start(before=[program("init")])
+    spawner.new(preload=[testmod])
+    spawner.call(f"{testmod}:exit_with", 0).wait()
+    pids = parts(spawner)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    assert eventually(lambda: all(state(pid) == "T" for pid in pids))
+    entry = f"{testmod}:exit_with"
+    spawner.request(entry=entry, argv=[entry, "5"])
+    spawner.ask("spawn")
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert spawner("wait", spawner.answer("spawn")["process"], 60000)["exit_code"] == 5
+
+
+def test_server_that_is_stopped(spawner, testmod):
+    """Idle standbys still serve; what needs the server ends with the time-out, not later."""
+    spawner("ensure")
+    spawner.zygote()
+    assert eventually(lambda: len(spawner.standbys()) == 2)
+    server = spawner.server()
+    os.kill(server, signal.SIGSTOP)
+    process = spawner.call(f"{testmod}:exit_with", 3, spawn_timeout=60000)
+    assert refused(process.wait, 50).errno == "ETIMEDOUT"
+    os.kill(server, signal.SIGCONT)
+    assert process.code() == 3
+
+
+# ---- the client ----
+
+
+def test_programs_outlive_their_client(spawner):
+    """And the server does not stay for them: they cannot spawn from it."""
+    process = spawner.spawn(program="sleep", argv=["sleep", "1000"])
+    pids = parts(spawner)
+    spawner.die()
+    assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
+    assert process.is_alive()
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def test_workers_outlive_their_client(spawner, testmod, tmp_path):
+    """They hold the doorbell, so the server stays as long."""
+    process = spawner.call(f"{testmod}:append_and_hang", tmp_path / "log", "here")
+    pids = parts(spawner)
+    spawner.die()
+    os.kill(pids[1], 0)
+    assert process.is_alive()
+    os.kill(process.pid, signal.SIGKILL)
+    assert eventually(lambda: all(state(pid) == "gone" for pid in [process.pid, *pids]))
+
+
+def test_kill_on_close_by_unref(spawner, testmod):
+    process = spawner.call(f"{testmod}:hang", flags=KILL_ON_CLOSE)
+    other = spawner.call(f"{testmod}:hang")
+    process.unref()
+    assert eventually(lambda: not process.is_alive())
+    assert other.is_alive()
+    other.unref()
+    assert other.is_alive()
+    os.kill(other.pid, signal.SIGKILL)
+
+
+def test_kill_on_close_by_the_clients_death(spawner, testmod):
+    processes = [spawner.call(f"{testmod}:hang", flags=KILL_ON_CLOSE) for _ in range(3)]
+    processes.append(spawner.spawn(program="sleep", argv=["sleep", "1000"], flags=KILL_ON_CLOSE))
+    server = spawner.server()
+    spawner.die()
+    assert eventually(lambda: not any(process.is_alive() for process in processes))
+    assert eventually(lambda: state(server) == "gone")
+
+
+def test_kill_on_close_when_the_server_is_gone(reaped, testmod):
+    process = reaped.call(f"{testmod}:hang", flags=KILL_ON_CLOSE)
+    os.kill(reaped.server(), signal.SIGKILL)
+    process.unref()
+    assert eventually(lambda: not process.is_alive())
+
+
+def test_kill_on_close_of_one_that_ended(spawner, testmod):
+    process = spawner.call(f"{testmod}:exit_with", 3, flags=KILL_ON_CLOSE)
+    assert process.code() == 3
+    process.unref()
+    assert spawner.call(f"{testmod}:exit_with", 4).code() == 4
+
+
+def test_private_server_ends_with_its_client(spawner, testmod):
+    spawner.call(f"{testmod}:exit_with", 0).wait()
+    pids = parts(spawner)
+    assert title(pids[0]) == "forkserver: server"
+    spawner.die()
+    assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
+
+
+def test_private_server_ends_while_it_loads(start, module):
+    spawner = start()
+    spawner.new(preload=[module("hang_on_load")])
+    spawner("ensure")
+    assert eventually(lambda: spawner.stats()["zygote_pid"])
+    stats = spawner.stats()
+    spawner.die()
+    assert eventually(lambda: state(stats["server_pid"]) == state(stats["zygote_pid"]) == "gone")
+
+
+def test_everything_dies(spawner, testmod):
+    process = spawner.call(f"{testmod}:hang")
+    pids = [*parts(spawner), process.pid]
+    spawner.may_die = True
+    for pid in (spawner.process.pid, *pids):
+        os.kill(pid, signal.SIGKILL)
+    spawner.process.wait()
+    assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
+
+
+def test_client_that_dies_with_requests_in_the_doorbell(spawner, testmod, tmp_path):
+    """Who asked is gone before anybody could say STARTED: it must not run."""
+    log = tmp_path / "log"
+    spawner.call(f"{testmod}:exit_with", 0).wait()
+    pids = parts(spawner)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    assert eventually(lambda: all(state(pid) == "T" for pid in pids))
+    entry = f"{testmod}:append"
+    spawner.request(entry=entry, argv=[entry, str(log), "ghost"])
+    spawner.ask("spawn")
+    assert eventually(lambda: state(spawner.process.pid) == "S")
+    spawner.die()
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
+    assert not log.exists()
+
+
+def test_helpers_of_modules_do_not_keep_the_server(start, module, tmp_path):
+    """A process that a module started holds none of our sockets: neither does the server stay because of it, nor does
+    the client wait for an end of file that never comes."""
+    log = tmp_path / "log"
+    spawner = start(env={**os.environ, "HELPER_LOG": str(log)})
+    spawner.new(preload=[module("forks_helper")])
+    assert spawner.spawn(program="true").code() == 0
+    assert eventually(lambda: log.exists() and log.read_text().endswith("\n"))
+    helper = int(log.read_text())
+    sockets = [name for fd in os.listdir(f"/proc/{helper}/fd") if "socket" in (name := os.readlink(f"/proc/{helper}/fd/{fd}"))]
+    assert len(sockets) <= 1, sockets  # the zygote's boot socket, which ends with the preloading
+    pids = parts(spawner)
+    spawner.die()
+    assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
+    assert state(helper) != "gone"
+    os.kill(helper, signal.SIGKILL)
+
+
+def test_daemon_of_a_worker(spawner, testmod, tmp_path):
+    """What a worker leaves behind belongs to nobody here, whichever way the zygote forks."""
+    log = tmp_path / "log"
+    assert spawner.call(f"{testmod}:become_daemon", log).code() == 0
+    daemon = int(log.read_text())
+    assert state(daemon) != "gone"
+    for i in range(5):
+        assert spawner.call(f"{testmod}:exit_with", i).code() == i
+    os.kill(daemon, signal.SIGKILL)
+    for i in range(5):
+        assert spawner.call(f"{testmod}:exit_with", i).code() == i
+    assert spawner.stats()["workers"] == 0
+
+
+# ---- time-outs and ghosts ----
+
+
+def test_spawn_timeout_leaves_no_ghost(spawner, testmod, tmp_path):
+    log = tmp_path / "log"
+    spawner.call(f"{testmod}:exit_with", 0).wait()
+    pids = parts(spawner)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    assert eventually(lambda: all(state(pid) == "T" for pid in pids))
+    for _ in range(3):
+        failure = refused(spawner.call, f"{testmod}:append", log, "ghost", spawn_timeout=50)
+        assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue")
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    for i in range(5):
+        assert spawner.call(f"{testmod}:append", log, "real").code() == 0
+    assert log.read_text() == "real\n" * 5
+
+
+@pytest.mark.parametrize("target", ["entry", "program"])
+def test_what_timed_out_never_ran(spawner, testmod, tmp_path, target):
+    """With a limit about as long as a spawn takes: some succeed, some don't, and just those that did have run."""
+    log = tmp_path / "log"
+    log.touch()
+    spawner.call(f"{testmod}:exit_with", 0).wait()
+    started, failed = [], 0
+    for i in range(300):
+        limit = i % 4
+        if target == "entry":
+            entry = f"{testmod}:append"
+            spawner.request(entry=entry, argv=[entry, log, str(i)], spawn_timeout=limit)
+        else:
+            spawner.request(program="sh", argv=["sh", "-c", f"echo {i} >> {log}"], spawn_timeout=limit)
+        try:
+            process = spawner.spawn()
+        except Failure as failure:
+            assert failure.errno == "ETIMEDOUT" and failure.stage in ("queue", "exec"), failure
+            failed += 1
+        else:
+            started.append(i)
+            assert process.code() == 0, i
+    spawner("stop", 60000)
+    assert failed
+    assert sorted(map(int, log.read_text().split())) == started
+
+
+def test_spawn_timeout_while_the_queue_is_full(spawner, testmod, tmp_path):
+    """Requests of a client that gives up fill the doorbell; nobody waits longer than asked."""
+    log = tmp_path / "log"
+    spawner.call(f"{testmod}:exit_with", 0).wait()
+    pids = parts(spawner)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    assert eventually(lambda: all(state(pid) == "T" for pid in pids))
+    big = "x" * 50000
+    for _ in range(40):
+        failure = refused(spawner.call, f"{testmod}:append", log, "ghost", environment=["A=" + big], spawn_timeout=5)
+        assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue")
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert spawner.call(f"{testmod}:append", log, "real").code() == 0
+    assert log.read_text() == "real\n"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""The fixture that finds what a test left behind finds it."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+
+CASES = {
+    "nothing": ("pass", None),
+    "child": ("subprocess.Popen(['sleep', '1000'])", "sleep 1000"),
+    "orphan": ("subprocess.run(['sh', '-c', 'sleep 1001 & exit 0'])", "sleep 1001"),
+    "daemon": ("subprocess.run(['sh', '-c', 'setsid sleep 1002 & exit 0'])", "sleep 1002"),
+    "server": ("start_one(program, testmod)", "forkserver: server"),
+    "fd": ("os.dup(0)", "fd "),
+    "shared memory": ("open('/dev/shm/forkserver-test-fixture', 'w').close()", "/dev/shm/forkserver-test-fixture"),
+    "file": ("tempfile.mkstemp(prefix='left-over'); os.closerange(10, 100)", "left-over"),
+    "socket": ("s = socket.socket(socket.AF_UNIX); s.bind(tempfile.mktemp(prefix='left-sock')); s.close()", "left-sock"),
+    "one that ends": ("subprocess.Popen(['sleep', '0.2'])", None),
+}
+
+TEST = """
+import os, socket, subprocess, tempfile
+
+def start_one(program, testmod):
+    # A worker holds its server's doorbell
+    from spawner import Spawner
+    spawner = Spawner([program("spawner")])
+    spawner.new(preload=[testmod])
+    spawner.call(f"{{testmod}}:hang")
+    spawner.die()
+    spawner.file.close()
+    spawner.socket.close()
+
+def test_case(program, testmod):
+    {code}
+
+def test_next():
+    pass
+"""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_leftovers(case, tmp_path):
+    code, found = CASES[case]
+    (tmp_path / "test_case.py").write_text(TEST.format(code=code))
+    (tmp_path / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom conftest_real import *\n")
+    (tmp_path / "conftest_real.py").symlink_to(HERE / "conftest.py")
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
+    try:
+        assert "2 passed" in result.stdout, result.stdout + result.stderr
+        if found:
+            assert result.returncode == 1 and "1 error" in result.stdout
+            assert "left behind: " in result.stdout and found in result.stdout.split("left behind: ", 1)[1]
+        else:
+            assert result.returncode == 0 and "error" not in result.stdout
+    finally:
+        pathlib.Path("/dev/shm/forkserver-test-fixture").unlink(missing_ok=True)
+
+
+def test_that_it_is_on(request):
+    assert "nothing_left" in request.fixturenames
+
+
+def test_environment(build):
+    assert os.environ["FORKSERVER_HELPERS"] == str(build / "src")

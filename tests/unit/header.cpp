@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+#include "forkserver.h"
+#include "forkserver-host.h"
+
+int main() {
+        struct fsrv_status status = {};
+        status.size = sizeof status;
+        return (int)status.flags;
+}
