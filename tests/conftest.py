@@ -3,7 +3,7 @@
 Fixtures of the integration tests.
 
 FORKSERVER_BUILD       the build directory (default: build, in the repository)
-FORKSERVER_DENY        names of kernel features that the command and the test programs shall not find, as of tests/programs/deny.c:
+FORKSERVER_DENY        kernel features that the command and the test programs shall not find (tests/programs/deny.c):
                        "sud close_range" has the whole list run with the other way of forking
 FORKSERVER_TEST_SCALE  how many spawns the load tests make (default 20000; 4000 with a sanitizer)
 """
@@ -28,7 +28,7 @@ os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "leaves: the test leaves something behind on purpose; nothing is checked after it")
+    config.addinivalue_line("markers", "leaves: leaves something behind on purpose; nothing is checked after it")
 
 
 def pytest_report_header():

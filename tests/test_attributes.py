@@ -69,8 +69,8 @@ def test_directory_that_was_removed(spawner, testmod, tmp_path):
 
 def test_directory_before_fd_actions(spawner, tmp_path):
     (tmp_path / "here").write_text("right")
-    code, text = spawner.code_and_output(program="cat", directory=tmp_path, actions=[("open", 0, "here", os.O_RDONLY, 0)])
-    assert text == "right"
+    actions = [("open", 0, "here", os.O_RDONLY, 0)]
+    assert spawner.code_and_output(program="cat", directory=tmp_path, actions=actions) == (0, "right")
 
 
 def test_umask(spawner, testmod):

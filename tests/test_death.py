@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """When parts die: no status is lost or invented, nothing of a failed spawn runs, nothing is left."""
 
+import contextlib
 import os
 import signal
 
@@ -16,6 +17,13 @@ def reaped(start, program, testmod):
     spawner = start(before=[program("init")])
     spawner.new(preload=[testmod])
     return spawner
+
+
+def kill_all(pids):
+    """Some may go with the first."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def parts(spawner):
@@ -45,9 +53,7 @@ def test_zygote_dies_and_nobody_is_ready(start, testmod):
     spawner.new(preload=[testmod], standbys=1)
     assert spawner.call(f"{testmod}:exit_with", 0).code() == 0
     for i in range(20):
-        pids = [spawner.zygote(), *spawner.standbys()]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        kill_all([spawner.zygote(), *spawner.standbys()])
         assert spawner.call(f"{testmod}:exit_with", i).code() == i
 
 
@@ -55,8 +61,7 @@ def test_standbys_die(spawner, testmod):
     spawner("ensure")
     for i in range(20):
         assert eventually(lambda: len(spawner.standbys()) == 2)
-        for pid in spawner.standbys():
-            os.kill(pid, signal.SIGKILL)
+        kill_all(spawner.standbys())
         assert spawner.call(f"{testmod}:exit_with", i).code() == i
     assert eventually(lambda: spawner.stats()["standbys"] == 2)
 
@@ -196,8 +201,7 @@ def test_server_dies_with_requests_in_the_doorbell(start, program, testmod):
     entry = f"{testmod}:exit_with"
     spawner.request(entry=entry, argv=[entry, "5"])
     spawner.ask("spawn")
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    kill_all(pids)
     assert spawner("wait", spawner.answer("spawn")["process"], 60000)["exit_code"] == 5
 
 
@@ -294,8 +298,7 @@ def test_everything_dies(spawner, testmod):
     process = spawner.call(f"{testmod}:hang")
     pids = [*parts(spawner), process.pid]
     spawner.may_die = True
-    for pid in (spawner.process.pid, *pids):
-        os.kill(pid, signal.SIGKILL)
+    kill_all([spawner.process.pid, *pids])
     spawner.process.wait()
     assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
 
@@ -328,8 +331,8 @@ def test_helpers_of_modules_do_not_keep_the_server(start, module, tmp_path):
     assert spawner.spawn(program="true").code() == 0
     assert eventually(lambda: log.exists() and log.read_text().endswith("\n"))
     helper = int(log.read_text())
-    sockets = [name for fd in os.listdir(f"/proc/{helper}/fd") if "socket" in (name := os.readlink(f"/proc/{helper}/fd/{fd}"))]
-    assert len(sockets) <= 1, sockets  # the zygote's boot socket, which ends with the preloading
+    files = [os.readlink(f"/proc/{helper}/fd/{fd}") for fd in os.listdir(f"/proc/{helper}/fd")]
+    assert sum(file.startswith("socket:") for file in files) <= 1, files  # the zygote's boot socket, which ends with the preloading
     pids = parts(spawner)
     spawner.die()
     assert eventually(lambda: all(state(pid) == "gone" for pid in pids))

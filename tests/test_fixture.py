@@ -19,7 +19,7 @@ CASES = {
     "fd": ("os.dup(0)", "fd "),
     "shared memory": ("open('/dev/shm/forkserver-test-fixture', 'w').close()", "/dev/shm/forkserver-test-fixture"),
     "file": ("tempfile.mkstemp(prefix='left-over'); os.closerange(10, 100)", "left-over"),
-    "socket": ("s = socket.socket(socket.AF_UNIX); s.bind(tempfile.mktemp(prefix='left-sock')); s.close()", "left-sock"),
+    "socket": ("with socket.socket(socket.AF_UNIX) as s: s.bind(tempfile.mktemp(prefix='left-sock'))", "left-sock"),
     "one that ends": ("subprocess.Popen(['sleep', '0.2'])", None),
 }
 
@@ -48,9 +48,11 @@ def test_next():
 def test_leftovers(case, tmp_path):
     code, found = CASES[case]
     (tmp_path / "test_case.py").write_text(TEST.format(code=code))
-    (tmp_path / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom conftest_real import *\n")
+    paths = f"import sys\nsys.path.insert(0, {str(HERE)!r})\n"
+    (tmp_path / "conftest.py").write_text(paths + "from conftest_real import *\n")
     (tmp_path / "conftest_real.py").symlink_to(HERE / "conftest.py")
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    options = ["-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path}/base", f"--rootdir={tmp_path}"]
+    command = [sys.executable, "-B", "-m", "pytest", *options, tmp_path]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
     try:
         assert "2 passed" in result.stdout, result.stdout + result.stderr

@@ -41,7 +41,7 @@ def test_killing(program, testmod, scale, kind):
 
 
 def test_killing_the_server(program, testmod, scale):
-    """Never a false status. A status may be lost (where the kernel can't tell), or a spawn fail that met three deaths."""
+    """Never a false status. One may be lost (where the kernel can't tell), or a spawn fail that met three deaths."""
     spawns = scale // 4
     command = [program("init"), program("load"), "--spawns", spawns, "--kills", 40, "--kill", "server", testmod]
     outcome = run(*command)
@@ -53,8 +53,8 @@ def test_killing_the_server(program, testmod, scale):
 
 def test_killing_everything(program, testmod, scale):
     spawns = scale // 4
-    command = [program("init"), program("load"), "--spawns", spawns, "--kills", 100, "--kill", "zygote,standby,server", testmod]
-    outcome = run(*command)
+    command = [program("init"), program("load"), "--spawns", spawns, "--kills", 100, "--kill", "zygote,standby,server"]
+    outcome = run(*command, testmod)
     assert outcome["wrong"] == 0, outcome
     assert outcome["failed"] <= 5, outcome
 

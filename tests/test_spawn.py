@@ -246,7 +246,8 @@ def test_pipes_that_were_not_asked_for(spawner):
 
 
 def test_pipes_over_mapped_streams(spawner, tmp_path):
-    spawner.request(program="echo", argv=["echo", "x"], actions=[("open", 1, tmp_path / "file", os.O_WRONLY | os.O_CREAT, 0o600)])
+    actions = [("open", 1, tmp_path / "file", os.O_WRONLY | os.O_CREAT, 0o600)]
+    spawner.request(program="echo", argv=["echo", "x"], actions=actions)
     answer = spawner("spawn_pipes", 2)
     assert spawner("read", answer["fds"][1])["bytes"] == "x\n"
     spawner("close", answer["fds"][1])
@@ -544,7 +545,8 @@ def test_private_server_has_no_name(spawner, testmod):
     """Nothing secret in argv, the environment or the file system: no socket of it is bound."""
     spawner("ensure")
     spawner.zygote()
-    bound = [line.split()[6] for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:] if len(line.split()) > 7]
+    sockets = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()]
+    bound = [words[6] for words in sockets if len(words) > 7]
     for pid in (spawner.server(), spawner.zygote(), *spawner.standbys()):
         for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
             try:

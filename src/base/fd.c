@@ -36,6 +36,41 @@ int fsrv_fd_dup_above(int fd, int min) {
         return copy < 0 ? -errno : copy;
 }
 
+int fsrv_fd_raise(int fd) {
+        if (fd < 0 || fd > STDERR_FILENO)
+                return fd;
+        int raised = fsrv_fd_dup_above(fd, STDERR_FILENO + 1);
+        close(fd);
+        return raised;
+}
+
+static int raise_both(const int made[2], int ret_fds[2]) {
+        int a = fsrv_fd_raise(made[0]), b = fsrv_fd_raise(made[1]);
+
+        if (a < 0 || b < 0) {
+                fsrv_fd_close(a);
+                fsrv_fd_close(b);
+                return a < 0 ? a : b;
+        }
+        ret_fds[0] = a;
+        ret_fds[1] = b;
+        return 0;
+}
+
 int fsrv_socketpair(int ret_fds[2]) {
-        return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds) < 0 ? -errno : 0;
+        int made[2];
+
+        return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, made) < 0 ? -errno : raise_both(made, ret_fds);
+}
+
+int fsrv_pipe(int ret_fds[2]) {
+        int made[2];
+
+        return pipe2(made, O_CLOEXEC) < 0 ? -errno : raise_both(made, ret_fds);
+}
+
+int fsrv_open(const char *path, int flags) {
+        int fd = open(path, flags | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fsrv_fd_raise(fd);
 }

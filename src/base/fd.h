@@ -27,7 +27,14 @@ int fsrv_fd_set_cloexec(int fd, int on);
 /* A close-on-exec copy at `min` or above. -errno. */
 int fsrv_fd_dup_above(int fd, int min);
 
-/* A SEQPACKET pair, close-on-exec. 0 or -errno. */
+/* The same file at a number above the standard streams': in a program that closed some of those, an fd of ours must not be
+ * taken for one. Takes fd over; -errno, also for an fd that is -errno already. */
+int fsrv_fd_raise(int fd);
+
+/* A SEQPACKET pair, and a pipe: close-on-exec, above the standard streams. 0 or -errno. */
 int fsrv_socketpair(int ret_fds[2]);
+int fsrv_pipe(int ret_fds[2]);
+/* open(2), likewise. The fd or -errno. */
+int fsrv_open(const char *path, int flags);
 
 #endif

@@ -153,7 +153,7 @@ void fsrv_cloexec_range(unsigned first, unsigned last) {
 #define FSRV_SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
 
 int fsrv_sealed_memfd(const char *name, const void *bytes, size_t n) {
-        FSRV_CLEANUP_FD int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        FSRV_CLEANUP_FD int fd = fsrv_fd_raise(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
         size_t done = 0;
 
         if (fd < 0)

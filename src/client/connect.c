@@ -45,7 +45,7 @@ int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error) {
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ENAMETOOLONG, "socket path of %zu bytes, at most %zu: '%s'",
                                       strlen(path), sizeof address.sun_path - 1, path);
         strcpy(address.sun_path, path);
-        FSRV_CLEANUP_FD int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        FSRV_CLEANUP_FD int sock = fsrv_fd_raise(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (sock < 0)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, errno, "a socket");
         int r = connect_by(sock, &address, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -19,8 +17,9 @@ int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_request *requ
 
                 if (!(which & 1u << i))
                         continue;
-                if (pipe2(ends, O_CLOEXEC) < 0) {
-                        r = fsrv_fail(error, FSRV_STAGE_ARGUMENT, errno, "a pipe");
+                r = fsrv_pipe(ends);
+                if (r < 0) {
+                        r = fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a pipe");
                         break;
                 }
                 theirs[i] = ends[i == 0 ? 0 : 1];

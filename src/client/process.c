@@ -113,7 +113,7 @@ int fsrv_process_get_poll_fd(struct fsrv_process *p) {
 
         pthread_mutex_lock(&p->lock);
         if (p->poll_fd < 0) {
-                p->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+                p->poll_fd = fsrv_fd_raise(epoll_create1(EPOLL_CLOEXEC));
                 r = p->poll_fd < 0 ? -errno : put_into_poll_fd(p);
                 if (r < 0)
                         p->poll_fd = fsrv_fd_close(p->poll_fd);

@@ -166,14 +166,19 @@ int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags) {
 
 /* ---- fd actions ---- */
 
+/* The last action so far that says something of the child's fd. */
+static const struct fsrv_wire_action *last_action(const struct fsrv_request *request, int fd) {
+        for (size_t i = request->n_actions; i-- > 0;)
+                if (request->actions[i].type != FSRV_WIRE_HAND && request->actions[i].target == fd)
+                        return &request->actions[i];
+        return NULL;
+}
+
 /* Whether the child has this fd after the actions so far: by its last one, or by default. */
 static bool is_made(const struct fsrv_request *request, int fd) {
-        for (size_t i = request->n_actions; i-- > 0;) {
-                const struct fsrv_wire_action *action = &request->actions[i];
-                if (action->type != FSRV_WIRE_HAND && action->target == fd)
-                        return action->type != FSRV_WIRE_CLOSE;
-        }
-        return fd <= 2;
+        const struct fsrv_wire_action *last = last_action(request, fd);
+
+        return last ? last->type != FSRV_WIRE_CLOSE : fd <= 2;
 }
 
 static bool is_mapped(const struct fsrv_request *request, int fd) {
@@ -199,7 +204,7 @@ static int add(struct fsrv_request *request, struct fsrv_wire_action action) {
 int fsrv_request_add_dup2(struct fsrv_request *request, int fd, int child_fd) {
         if (fd < 0 || child_fd < 0)
                 return -EBADF;
-        bool ours = is_made(request, fd);
+        bool ours = fd <= 2 || last_action(request, fd); /* the child's, even if it is closed there by now: EBADF */
         if (is_mapped(request, child_fd))
                 return -EINVAL;
         if (ours && fd == child_fd)

@@ -238,14 +238,15 @@ static int own(struct fsrv_server *s, struct fsrv_error *error) {
 
         if (s->owner == self)
                 return 0;
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return fsrv_fail(error, FSRV_STAGE_START, errno, "the lifeline");
+        int r = fsrv_pipe(ends);
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_START, -r, "the lifeline");
         fsrv_fd_close(s->lifeline_read);
         fsrv_fd_close(s->lifeline_write);
         fsrv_fd_close(s->proc_status);
         s->lifeline_read = ends[0];
         s->lifeline_write = ends[1];
-        s->proc_status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+        s->proc_status = fsrv_open("/proc/self/status", O_RDONLY);
         s->owner = self;
         return 0;
 }

@@ -110,6 +110,7 @@ static int fill_head(const struct spawning *s, const struct fsrv_grip *grip, str
         head->signals_ignored = request->has_ignored ? request->ignored : caller.signals_ignored;
         head->signal_mask = request->has_mask ? request->mask : fsrv_signals_to_bits(&mask);
         head->time_limit_ms = request->time_limit_ms;
+        head->setup_limit_ms = s->deadline == FSRV_NEVER ? 0 : (uint32_t)fsrv_left(s->deadline);
         head->flags = request->flags & FSRV_SPAWN_KILL_ON_CLOSE ? FSRV_WIRE_KILL_ON_CLOSE : 0;
         if (request->new_session)
                 head->flags |= FSRV_WIRE_NEW_SESSION;
@@ -247,10 +248,10 @@ static int send_patiently(const struct spawning *s, int sock, const void *bytes,
 
 static int send_request(struct spawning *s, const struct fsrv_grip *grip, int worker_end) {
         int *all = s->memfd < 0 ? s->fds + 1 : s->fds;
-        FSRV_CLEANUP_FD int directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        FSRV_CLEANUP_FD int directory = fsrv_open(".", O_PATH | O_DIRECTORY);
 
         if (directory < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, errno, "the working directory");
+                return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
         all[FSRV_WIRE_FD_DIRECTORY] = directory;
         all[FSRV_WIRE_FD_ANSWER] = worker_end;
         all[FSRV_WIRE_FD_DOORBELL] = grip->link->doorbell;

@@ -163,7 +163,8 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                 break;
         case FSRV_WIRE_LOAD_FAILED:
                 z->failure = (struct fsrv_wire_failed){
-                        .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_PRELOAD, .err = order->err
+                        .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START,
+                        .err = order->err
                 };
                 memcpy(z->failure.text, order->text, sizeof z->failure.text);
                 z->failure.text[sizeof z->failure.text - 1] = 0;

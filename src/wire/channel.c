@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -54,6 +55,19 @@ static void take_control(struct msghdr *header, struct fsrv_message *message) {
         }
 }
 
+static bool raise_fds(struct fsrv_message *message) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < message->n_fds; i++) {
+                int fd = fsrv_fd_raise(message->fds[i]);
+                if (fd >= 0)
+                        message->fds[n++] = fd;
+        }
+        bool all = n == message->n_fds;
+        message->n_fds = n;
+        return all;
+}
+
 int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv_message *ret_message) {
         union {
                 struct cmsghdr align; /* room for one full set of fds: the kernel puts all of a message's in one */
@@ -77,7 +91,8 @@ int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct 
         take_control(&header, ret_message);
         /* A process at its fd limit gets the message with some of its fds or none, and nothing but this flag tells
          * (unix(7)): going on would put the wrong file in the wrong place. */
-        if (header.msg_flags & MSG_CTRUNC)
+        bool raised = raise_fds(ret_message);
+        if (!raised || header.msg_flags & MSG_CTRUNC)
                 return -EMFILE;
         if (header.msg_flags & MSG_TRUNC) {
                 fsrv_message_close(ret_message);

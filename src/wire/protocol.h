@@ -66,7 +66,7 @@ struct fsrv_wire_request {
         uint32_t n_env;
         uint32_t umask;
         int32_t group;
-        uint32_t reserved;
+        uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
         uint64_t signal_mask;   /* bit n-1: signal n */
         uint64_t signals_ignored;
         uint64_t time_limit_ms; /* 0: none */

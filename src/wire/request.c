@@ -48,7 +48,7 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
 int fsrv_request_check_head(const struct fsrv_wire_request *head) {
         if (head->version != FSRV_WIRE_VERSION)
                 return -EPROTONOSUPPORT;
-        if (head->flags & ~(uint32_t)FSRV_WIRE_FLAGS || head->reserved)
+        if (head->flags & ~(uint32_t)FSRV_WIRE_FLAGS)
                 return -EPROTO;
         if (head->kind != FSRV_WIRE_ENTRY && head->kind != FSRV_WIRE_PROGRAM)
                 return -EPROTO;

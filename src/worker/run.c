@@ -18,6 +18,7 @@ static void send_started(struct fsrv_task *task, int exec_pipe) {
         int fds[2];
         size_t n = 0;
 
+        fsrv_setup_watchdog_off();
         if (task->pidfd >= 0) {
                 started.fds |= FSRV_WIRE_HAS_PIDFD;
                 fds[n++] = task->pidfd;

@@ -2,12 +2,38 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "worker/worker.h"
+
+static timer_t watchdog;
+static bool watched;
+
+/* A module's constructor, or a file system, may hang when the client has long given up. All signals are blocked here, but a
+ * timer may send the one that can't be (timer_create(2)). */
+int fsrv_setup_watchdog(uint32_t limit_ms, struct fsrv_error *error) {
+        struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+        struct itimerspec limit = { .it_value = { .tv_sec = limit_ms / 1000, .tv_nsec = limit_ms % 1000 * 1000000 } };
+
+        if (limit_ms == 0)
+                return 0;
+        if (timer_create(CLOCK_MONOTONIC, &event, &watchdog) < 0)
+                return fsrv_fail(error, FSRV_STAGE_SETUP, errno, "a timer for the time-out");
+        watched = true;
+        timer_settime(watchdog, 0, &limit, NULL);
+        return 0;
+}
+
+void fsrv_setup_watchdog_off(void) {
+        if (watched)
+                timer_delete(watchdog);
+        watched = false;
+}
 
 /* Zygote and standby left every disposition at its default, and every signal blocked. */
 int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Starts a process that stays, as some libraries do, and writes its fds into the file named by HELPER_LOG when it gets a
- * SIGUSR1: it must hold none of the fork server's working sockets, or it would keep the server alive. */
+/* Starts a process that stays, as some libraries do, and writes its pid into the file named by HELPER_LOG: it must hold
+ * none of the fork server's working sockets, or it would keep the server alive. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>

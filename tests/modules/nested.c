@@ -51,7 +51,7 @@ static int spawn_below(const char *entry, int depth) {
         return r;
 }
 
-/* nest DEPTH: prints its parent, spawns itself from its own server, and exits with the number of processes below, plus 1 */
+/* nest DEPTH: prints its parent, spawns itself from its own server, exits with the number of processes below, plus 1 */
 int nest(int argc, char **argv) {
         int left = argc > 1 ? atoi(argv[1]) : 0;
 
@@ -113,7 +113,7 @@ int execute(int argc, char **argv) {
         return 96;
 }
 
-/* wait_then_nest FILE ENTRY: waits until its client is gone, then spawns: the doorbell that it holds keeps the server */
+/* wait_then_nest FILE ENTRY: waits until its client is gone, then spawns: the doorbell it holds keeps the server */
 int wait_then_nest(int argc, char **argv) {
         if (argc != 3)
                 return 97;

@@ -42,7 +42,8 @@ static struct fsrv_request *prepare(const char *module, const struct item *item)
         return request;
 }
 
-bool item_spawn(struct fsrv_server *server, const char *module, unsigned long i, struct item *ret_item, struct tally *tally) {
+bool item_spawn(struct fsrv_server *server, const char *module, unsigned long i, struct item *ret_item,
+                struct tally *tally) {
         struct item item = { .exit_code = (int)(i % 200) };
         struct fsrv_error error = { 0 };
 
@@ -52,8 +53,8 @@ bool item_spawn(struct fsrv_server *server, const char *module, unsigned long i,
         int r = request ? fsrv_spawn(server, request, &item.process, &error) : -ENOMEM;
         fsrv_request_free(request);
         if (r < 0) {
-                note(tally, &tally->failed, "spawn %lu: stage %s, %s: %s", i, fsrv_stage_name(error.stage), strerrorname_np(-r),
-                     error.text);
+                note(tally, &tally->failed, "spawn %lu: stage %s, %s: %s", i, fsrv_stage_name(error.stage),
+                     strerrorname_np(-r), error.text);
                 return false;
         }
         *ret_item = item;
@@ -79,7 +80,7 @@ void item_check(struct item *item, struct tally *tally) {
 }
 
 void tally_print(struct tally *tally) {
-        printf("\"right\":%lu,\"wrong\":%lu,\"lost\":%lu,\"failed\":%lu,\"first\":", tally->right, tally->wrong, tally->lost,
-               tally->failed);
+        printf("\"right\":%lu,\"wrong\":%lu,\"lost\":%lu,\"failed\":%lu,\"first\":", tally->right, tally->wrong,
+               tally->lost, tally->failed);
         json_string(stdout, tally->first, strlen(tally->first));
 }

@@ -23,7 +23,8 @@ struct item {
 };
 
 /* Starts number i of many: most exit with i % 200, some die by one of five signals. False if the spawn failed. */
-bool item_spawn(struct fsrv_server *server, const char *module, unsigned long i, struct item *ret_item, struct tally *tally);
+bool item_spawn(struct fsrv_server *server, const char *module, unsigned long i, struct item *ret_item,
+                struct tally *tally);
 /* Waits for it, compares, and gives it up. */
 void item_check(struct item *item, struct tally *tally);
 void tally_print(struct tally *tally);

@@ -6,8 +6,8 @@
  *   pidfd_info   the exit status of a foreign process by pidfd (6.15)
  *
  * Called by another name, as by a symbolic link DIRECTORY/PROGRAM, it takes the names from the file DIRECTORY/.deny and
- * executes DIRECTORY/.real/PROGRAM with its own arguments: so a test suite can put it before a program whose path is all
- * that the tests know.
+ * executes DIRECTORY/.real/PROGRAM with its own arguments: so a test suite can put it before a program of which its
+ * tests know the path alone.
  */
 #define _GNU_SOURCE
 #include <errno.h>

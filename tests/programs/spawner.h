@@ -17,8 +17,8 @@ struct command {
 extern FILE *answer;
 /* Put before each call of the library: tells whether a success left the error alone, as it has to. */
 struct fsrv_error *fresh_error(void);
-/* Begins the answer's object: result, and on failure errno, stage, text, pid. The caller adds members, each with a comma
- * before it; the loop ends the object. */
+/* Begins the answer's object: result, and on failure errno, stage, text, pid. The caller adds members, each after a
+ * comma; the loop ends the object. */
 void say(int result);
 /* The same of this program's own system calls: -1 and errno. */
 void say_own(long result);

@@ -98,8 +98,8 @@ static void do_stats(int argc, char **argv) {
         if (r < 0)
                 return;
         fprintf(answer,
-                ",\"server_pid\":%d,\"zygote_pid\":%d,\"uptime_ms\":%llu,\"spawns\":%llu,\"claims\":%llu,\"exits\":%llu,"
-                "\"zygote_starts\":%llu,\"zygote_restarts\":%llu,\"workers\":%u,\"standbys\":%u,\"failures\":{",
+                ",\"server_pid\":%d,\"zygote_pid\":%d,\"uptime_ms\":%llu,\"spawns\":%llu,\"claims\":%llu,"
+                "\"exits\":%llu,\"zygote_starts\":%llu,\"zygote_restarts\":%llu,\"workers\":%u,\"standbys\":%u,\"failures\":{",
                 (int)stats.server_pid, (int)stats.zygote_pid, (unsigned long long)stats.uptime_ms,
                 (unsigned long long)stats.spawns, (unsigned long long)stats.claims, (unsigned long long)stats.exits,
                 (unsigned long long)stats.zygote_starts, (unsigned long long)stats.zygote_restarts, stats.workers,
@@ -107,7 +107,8 @@ static void do_stats(int argc, char **argv) {
         const char *comma = "";
         for (uint32_t i = 0; i < FSRV_STAGE_COUNT; i++)
                 if (stats.failures[i]) {
-                        fprintf(answer, "%s\"%s\":%llu", comma, fsrv_stage_name(i), (unsigned long long)stats.failures[i]);
+                        fprintf(answer, "%s\"%s\":%llu", comma, fsrv_stage_name(i),
+                                (unsigned long long)stats.failures[i]);
                         comma = ",";
                 }
         fputs("}", answer);
@@ -225,12 +226,11 @@ static struct fsrv_process *named(const char *word) {
 }
 
 static void say_status(const struct fsrv_status *status) {
-        const struct rusage *usage = &status->rusage;
+        const struct timeval *user = &status->rusage.ru_utime, *system = &status->rusage.ru_stime;
 
         fprintf(answer, ",\"pid\":%d,\"exit_code\":%d,\"signal\":%d,\"flags\":%u,\"cpu_us\":%lld,\"maxrss\":%ld",
                 (int)status->pid, status->exit_code, status->signal, status->flags,
-                (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000LL + usage->ru_utime.tv_usec + usage->ru_stime.tv_usec,
-                usage->ru_maxrss);
+                (user->tv_sec + system->tv_sec) * 1000000LL + user->tv_usec + system->tv_usec, status->rusage.ru_maxrss);
 }
 
 static void do_wait(int argc, char **argv) {
@@ -327,7 +327,8 @@ static void do_nulls(int argc, char **argv) {
                     fsrv_worker_get_lifeline() == -ENOENT && fsrv_worker_get_fds(&fds, &n) == -ENOENT &&
                     fsrv_worker_get_client(&pid, &uid) == -ENOENT && fds == &fd_count && n == 12345 && pid == 12345 &&
                     uid == 12345 && strcmp(fsrv_version(), FSRV_VERSION) == 0 &&
-                    strcmp(fsrv_stage_name(FSRV_STAGE_EXEC), "exec") == 0 && strcmp(fsrv_stage_name(99), "unknown") == 0;
+                    strcmp(fsrv_stage_name(FSRV_STAGE_EXEC), "exec") == 0 &&
+                    strcmp(fsrv_stage_name(99), "unknown") == 0;
         say(good ? 0 : -EINVAL);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* waiters MODULE ROUNDS: several threads wait for one process, each with a reference of its own, and all of them kill it. */
+/* waiters MODULE ROUNDS: several threads kill one process and wait for it, each with a reference of its own. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>

@@ -2,7 +2,7 @@
 #ifndef TESTS_WORDS_H
 #define TESTS_WORDS_H
 
-/* The test programs speak lines: a command is words with spaces between, %XX for any byte; an answer is a JSON object. */
+/* The test programs speak lines: a command is words with spaces between, %XX for any byte; an answer is JSON. */
 
 #include <stddef.h>
 #include <stdio.h>

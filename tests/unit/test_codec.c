@@ -92,7 +92,6 @@ static void bad_heads_are_refused(void **state) {
         REFUSED(n_argv, 98, -EPROTO);
         REFUSED(n_env, UINT32_MAX, -EPROTO);
         REFUSED(umask, 01000, -EPROTO);
-        REFUSED(reserved, 1, -EPROTO);
 }
 
 static void bad_bodies_are_refused(void **state) {
