@@ -26,9 +26,13 @@ def kill_all(pids):
             os.kill(pid, signal.SIGKILL)
 
 
+STANDBYS = 2  # the default
+
+
 def parts(spawner):
-    """Server, zygote, standbys."""
+    """Server, zygote, standbys, once those that are to come are there."""
     zygote = spawner.zygote()
+    assert eventually(lambda: len(spawner.standbys()) == STANDBYS == spawner.stats()["standbys"])
     return [spawner.server(), zygote, *spawner.standbys()]
 
 
