@@ -24,7 +24,7 @@ BUILD = REPOSITORY / os.environ.get("FORKSERVER_BUILD", "build")
 DENY = os.environ.get("FORKSERVER_DENY", "").split()
 
 os.environ["FORKSERVER_HELPERS"] = str(BUILD / "src")
-os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1")
+os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=0")
 
 
 def pytest_configure(config):

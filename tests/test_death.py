@@ -336,7 +336,8 @@ def test_helpers_of_modules_do_not_keep_the_server(start, module, tmp_path):
     assert eventually(lambda: log.exists() and log.read_text().endswith("\n"))
     helper = int(log.read_text())
     files = [os.readlink(f"/proc/{helper}/fd/{fd}") for fd in os.listdir(f"/proc/{helper}/fd")]
-    assert sum(file.startswith("socket:") for file in files) <= 1, files  # the zygote's boot socket, which ends with the preloading
+    # One may be there: the zygote's boot socket, which is of no use after the preloading.
+    assert sum(file.startswith("socket:") for file in files) <= 1, files
     pids = parts(spawner)
     spawner.die()
     assert eventually(lambda: all(state(pid) == "gone" for pid in pids))

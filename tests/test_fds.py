@@ -327,7 +327,8 @@ def test_small_limit(start, testmod):
     assert failure.stage == "limit" and len(processes) > 20, failure
     again = refused(spawner.call, f"{testmod}:hang")
     assert (again.errno, again.stage) == ("EAGAIN", "limit")
-    processes.pop().kill()
+    processes[-1].kill()
+    assert processes.pop().code() == -9
     assert spawner.call(f"{testmod}:exit_with", 5).code() == 5
     for process in processes:
         process.kill()

@@ -35,8 +35,23 @@ void fsrv_setup_watchdog_off(void) {
         watched = false;
 }
 
+/* What was sent to the server's process group while this was a standby of it is not for the worker: ignoring a signal
+ * discards it where it is pending. */
+static void discard_pending(void) {
+        sigset_t pending;
+
+        sigemptyset(&pending);
+        sigpending(&pending);
+        for (int s = 1; s <= SIGRTMAX; s++)
+                if (sigismember(&pending, s) == 1) {
+                        signal(s, SIG_IGN);
+                        signal(s, SIG_DFL);
+                }
+}
+
 /* Zygote and standby left every disposition at its default, and every signal blocked. */
 int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+        discard_pending();
         for (int s = 1; s <= 64; s++) {
                 if (!(head->signals_ignored >> (s - 1) & 1) || s == SIGKILL || s == SIGSTOP)
                         continue;

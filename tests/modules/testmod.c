@@ -119,6 +119,8 @@ int fds(int argc, char **argv) {
                 space = " ";
         }
         puts("");
+        if (directory)
+                closedir(directory);
         return 0;
 }
 
@@ -193,8 +195,8 @@ int signals(int argc, char **argv) {
         (void)argc;
         (void)argv;
         while (file && fgets(line, sizeof line, file))
-                if (strncmp(line, "Sig", 3) == 0 && (strncmp(line + 3, "Blk:", 4) == 0 ||
-                                                     strncmp(line + 3, "Ign:", 4) == 0 || strncmp(line + 3, "Cgt:", 4) == 0))
+                if (strncmp(line, "SigBlk:", 7) == 0 || strncmp(line, "SigIgn:", 7) == 0 ||
+                    strncmp(line, "SigCgt:", 7) == 0)
                         fputs(line, stdout);
         if (file)
                 fclose(file);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* forked MODULE FORKS SPAWNS: threads spawn without a pause; meanwhile the program forks, and the children use the same
- * handle, from threads of their own. Prints JSON; a child that saw anything wrong is counted. */
+/* forked MODULE FORKS SPAWNS THREADS: threads spawn without a pause; meanwhile the program forks, and the children use
+ * the same handle, from threads of their own. Prints JSON; a child that saw anything wrong is counted. */
 #define _GNU_SOURCE
 #include <stdatomic.h>
 #include <stdio.h>
@@ -52,16 +52,20 @@ static _Noreturn void be_child(void) {
 int main(int argc, char **argv) {
         struct fsrv_server_options options = { .size = sizeof options };
         struct fsrv_error error = { 0 };
-        pthread_t threads[3];
-        int forks = argc == 4 ? atoi(argv[2]) : 0, good = 0, status;
+        pthread_t threads[16];
+        int good = 0, status;
 
+        if (argc != 5)
+                return 2;
+        int forks = atoi(argv[2]), n_threads = atoi(argv[4]);
         module = argv[1];
-        spawns = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+        spawns = strtoul(argv[3], NULL, 10);
         options.preload = (const char *const[]){ module, NULL };
-        if (fsrv_server_new(&options, &server, &error) < 0)
+        if (n_threads > 16 || fsrv_server_new(&options, &server, &error) < 0)
                 return 1;
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < n_threads; i++)
                 pthread_create(&threads[i], NULL, spawn_until_over, NULL);
+        spawn_and_check(1); /* so that there is something to inherit */
         for (int i = 0; i < forks; i++)
                 if (fork() == 0)
                         be_child();
@@ -69,7 +73,7 @@ int main(int argc, char **argv) {
                 if (waitpid(-1, &status, 0) > 0 && status == 0)
                         good++;
         atomic_store(&over, true);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < n_threads; i++)
                 pthread_join(threads[i], NULL);
         printf("{\"children\":%d,\"good\":%d,", forks, good);
         tally_print(&tally);

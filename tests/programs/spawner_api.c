@@ -99,7 +99,8 @@ static void do_stats(int argc, char **argv) {
                 return;
         fprintf(answer,
                 ",\"server_pid\":%d,\"zygote_pid\":%d,\"uptime_ms\":%llu,\"spawns\":%llu,\"claims\":%llu,"
-                "\"exits\":%llu,\"zygote_starts\":%llu,\"zygote_restarts\":%llu,\"workers\":%u,\"standbys\":%u,\"failures\":{",
+                "\"exits\":%llu,\"zygote_starts\":%llu,\"zygote_restarts\":%llu,\"workers\":%u,\"standbys\":%u,"
+                "\"failures\":{",
                 (int)stats.server_pid, (int)stats.zygote_pid, (unsigned long long)stats.uptime_ms,
                 (unsigned long long)stats.spawns, (unsigned long long)stats.claims, (unsigned long long)stats.exits,
                 (unsigned long long)stats.zygote_starts, (unsigned long long)stats.zygote_restarts, stats.workers,
@@ -230,7 +231,8 @@ static void say_status(const struct fsrv_status *status) {
 
         fprintf(answer, ",\"pid\":%d,\"exit_code\":%d,\"signal\":%d,\"flags\":%u,\"cpu_us\":%lld,\"maxrss\":%ld",
                 (int)status->pid, status->exit_code, status->signal, status->flags,
-                (user->tv_sec + system->tv_sec) * 1000000LL + user->tv_usec + system->tv_usec, status->rusage.ru_maxrss);
+                (user->tv_sec + system->tv_sec) * 1000000LL + user->tv_usec + system->tv_usec,
+                status->rusage.ru_maxrss);
 }
 
 static void do_wait(int argc, char **argv) {
