@@ -303,7 +303,9 @@ def test_full_fd_table_before_the_start(start, testmod):
         counts = []
         for _ in range(3):  # a server that was started stays, but nothing more comes with each failure
             try:
-                spawner.call(f"{testmod}:exit_with", 7).unref()
+                process = spawner.call(f"{testmod}:exit_with", 7)
+                assert process.code() == 7  # no more than one fits below this limit
+                process.unref()
             except Failure as failure:
                 assert failure.errno == "EMFILE", failure
             counts.append(spawner("count_fds")["result"])

@@ -100,7 +100,7 @@ def test_poll_fd(spawner, testmod):
     process.kill()
     answer = spawner("loop", process.index, 60000)
     assert answer["signal"] == signal.SIGKILL and answer["wakeups"] < 10
-    assert spawner("poll_fd", process.index, 0)["result"] == 1  # for ever
+    assert spawner("poll_fd", process.index, 60000)["result"] == 1  # for ever: the server has closed its end
 
 
 def test_references(spawner, testmod):

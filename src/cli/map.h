@@ -43,19 +43,46 @@ void map_input_done(struct map_input *input);
  * errno with a complaint. */
 int map_input_take(struct map_input *input, char **ret_item);
 void map_input_give_back(struct map_input *input, char *item);
-/* One read(2), which waits if nothing is there. 0 or -errno with a complaint. */
+/* One read(2), which waits if nothing is there; a signal ends it. 0 or -errno with a complaint. */
 int map_input_fill(struct map_input *input);
 /* How many items a regular file still has; -1: cannot be known. */
 long map_input_count(const struct map_input *input);
 
+/* ---- map_signals.c: INT, TERM, HUP ---- */
+
+struct map_signals {
+        sigset_t mask, ignored; /* as we found them: what items get */
+        int fd;                 /* readable when a signal has come */
+};
+
+int map_signals_init(struct map_signals *signals);
+void map_signals_done(struct map_signals *signals);
+/* How many came; map_signals_first(): which one was the first. */
+int map_signals_count(void);
+int map_signals_first(void);
+/* Around calls that may take long: if a second signal comes meanwhile and they don't return soon, it ends us, and with us
+ * all items. */
+void map_signals_set_busy(bool busy);
+
+/* ---- map_output.c: where output waits, and how it gets out ---- */
+
+/* An unlinked file for an item to write to, or -errno with a complaint. */
+int map_output_new(void);
+/* Copies what is in the file `from`: as it is, or each line behind `tag` and a TAB if there is one. 0 or -errno. */
+int map_output_copy(int to, int from, const char *tag);
+/* Nobody reads our standard output any more. */
+bool map_output_is_unread(void);
+
 /* ---- map_job.c: one item's process ---- */
+
+enum { MAP_FDS_OF_JOB = 5, MAP_FDS_OF_RESULT = 2 };
 
 struct map_job {
         bool running;
         unsigned long index;
         char *item;
         struct fsrv_process *process;
-        struct fsrv_request *request; /* of the slot: its output files keep their numbers */
+        struct fsrv_request *request; /* of the slot: its output files keep their numbers. NULL: not used yet */
         int files[2];                 /* standard output and error, unlinked; -1 with --ungroup */
         double started;
 };
@@ -73,19 +100,20 @@ struct map_result {
         struct map_result *next;
 };
 
-struct map_signals {
-        sigset_t mask, ignored; /* as we found them: what items get */
-};
-
-int map_job_init(struct map_job *job, const struct map_options *options, const struct map_signals *signals);
 void map_job_done(struct map_job *job);
-/* Starts the item, which stays the caller's on failure. 0, or -errno and *error. */
-int map_job_start(struct map_job *job, struct fsrv_server *server, const struct map_options *options, char *item,
-                  struct fsrv_error *error);
-/* 1 and the result when the process has ended; 0 while it lives; -ENOMEM. */
+/* Starts the item, which stays the caller's on failure. The fd to poll, or -errno and *error. */
+int map_job_start(struct map_job *job, struct fsrv_server *server, const struct map_options *options,
+                  const struct map_signals *signals, char *item, struct fsrv_error *error);
+/* 1 and the result when the process has ended; 0 while it lives; -errno with a complaint. */
 int map_job_finish(struct map_job *job, struct map_result **ret_result);
+/* Kills the item and the processes in its group. */
+void map_job_kill(struct map_job *job);
 /* The arguments for an item, NULL-terminated: one block, to be freed. NULL: no memory. */
 char **map_arguments(const struct map_options *options, const char *item);
+
+bool map_result_is_failure(const struct map_result *result);
+void map_result_free(struct map_result *result);
+double map_clock(clockid_t clock);
 
 /* ---- map_report.c: what is said of results ---- */
 
@@ -95,17 +123,22 @@ struct map_report {
         unsigned long done, failed;
         long total; /* -1: unknown */
         double started, shown;
-        bool on_terminal, line_shown;
+        bool with_summary, with_line, line_shown;
         int broken; /* errno of an output that could not be written */
 };
 
 int map_report_init(struct map_report *report, const struct map_options *options);
-/* Writes the outputs, the JSON line and what is to be said; frees the result. */
+/* Counts a result, when it is there. */
+void map_report_count(struct map_report *report, const struct map_result *result);
+/* Writes the outputs, the JSON line and what is to be said, when it is the result's turn; frees it. */
 void map_report_result(struct map_report *report, struct map_result *result);
 void map_report_progress(struct map_report *report);
 /* The summary; closes the JSON file. 0 or -errno with a complaint. */
 int map_report_done(struct map_report *report);
-void map_result_free(struct map_result *result);
-double map_clock(void);
+
+/* ---- map_loop.c: starting, waiting, showing ---- */
+
+/* Runs all items; the exit code. */
+int map_run(const struct map_options *options, struct map_input *input);
 
 #endif

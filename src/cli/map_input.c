@@ -9,14 +9,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static int no_memory(void) {
+        cli_complain("map: out of memory");
+        return -ENOMEM;
+}
+
 int map_input_open(struct map_input *input, const char *file, char separator) {
-        *input = (struct map_input){ .separator = separator };
+        *input = (struct map_input){ .separator = separator, .size = 65536 };
         input->fd = file && strcmp(file, "-") != 0 ? open(file, O_RDONLY | O_CLOEXEC)
                                                    : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
         if (input->fd < 0) {
                 int err = errno;
                 cli_complain("map: cannot read %s: %s", file ? file : "standard input", strerror(err));
                 return -err;
+        }
+        input->buffer = malloc(input->size);
+        if (!input->buffer) {
+                close(input->fd);
+                return no_memory();
         }
         return 0;
 }
@@ -25,11 +35,6 @@ void map_input_done(struct map_input *input) {
         close(input->fd);
         free(input->buffer);
         free(input->next);
-}
-
-static int no_memory(void) {
-        cli_complain("map: out of memory");
-        return -ENOMEM;
 }
 
 int map_input_take(struct map_input *input, char **ret_item) {
@@ -65,7 +70,6 @@ void map_input_give_back(struct map_input *input, char *item) {
 
 int map_input_fill(struct map_input *input) {
         size_t n = input->end - input->start;
-        ssize_t k;
 
         if (n >= MAP_ITEM_MAX) {
                 cli_complain("map: item %lu of the input is longer than %d MiB", input->taken + 1, MAP_ITEM_MAX >> 20);
@@ -75,16 +79,16 @@ int map_input_fill(struct map_input *input) {
         input->start = 0;
         input->end = n;
         if (n + 32768 > input->size) {
-                size_t size = input->size ? input->size * 2 : 65536;
+                size_t size = input->size * 2;
                 char *buffer = realloc(input->buffer, size);
                 if (!buffer)
                         return no_memory();
                 input->buffer = buffer;
                 input->size = size;
         }
-        do
-                k = read(input->fd, input->buffer + n, input->size - n);
-        while (k < 0 && errno == EINTR);
+        ssize_t k = read(input->fd, input->buffer + n, input->size - n);
+        if (k < 0 && (errno == EINTR || errno == EAGAIN))
+                return 0;
         if (k < 0) {
                 int err = errno;
                 cli_complain("map: cannot read the input: %s", strerror(err));

@@ -5,28 +5,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
-double map_clock(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-void map_result_free(struct map_result *result) {
-        for (int i = 0; i < 2; i++)
-                if (result->files[i] >= 0)
-                        close(result->files[i]);
-        free(result->item);
-        free(result);
-}
-
 int map_report_init(struct map_report *report, const struct map_options *options) {
-        *report = (struct map_report){ .options = options, .total = -1, .started = map_clock() };
-        report->on_terminal = isatty(STDERR_FILENO) && !options->quiet;
+        bool on_terminal = isatty(STDERR_FILENO) && !options->quiet;
+
+        *report = (struct map_report){
+                .options = options,
+                .total = -1,
+                .started = map_clock(CLOCK_MONOTONIC),
+                .with_summary = on_terminal || options->progress,
+                .with_line = on_terminal && !options->ungroup, /* the items' own output would break the line */
+        };
         if (!options->json)
                 return 0;
         report->json = fopen(options->json, "we");
@@ -35,83 +26,6 @@ int map_report_init(struct map_report *report, const struct map_options *options
         int err = errno;
         cli_complain("map: cannot write %s: %s", options->json, strerror(err));
         return -err;
-}
-
-/* ---- outputs ---- */
-
-static int write_all(int fd, const char *bytes, size_t n) {
-        while (n > 0) {
-                ssize_t k = write(fd, bytes, n);
-                if (k < 0 && errno != EINTR)
-                        return -errno;
-                if (k > 0) {
-                        bytes += k;
-                        n -= (size_t)k;
-                }
-        }
-        return 0;
-}
-
-static int copy_file(int to, int from) {
-        char bytes[65536];
-        ssize_t n;
-        off_t at = 0;
-
-        while ((n = sendfile(to, from, &at, 1 << 20)) > 0)
-                ;
-        if (n == 0)
-                return 0;
-        if (errno != EINVAL && errno != ENOSYS) /* a target that sendfile(2) cannot do, as one open for appending */
-                return -errno;
-        while ((n = pread(from, bytes, sizeof bytes, at)) > 0) {
-                int r = write_all(to, bytes, (size_t)n);
-                if (r < 0)
-                        return r;
-                at += n;
-        }
-        return n < 0 ? -errno : 0;
-}
-
-/* "item<TAB>line" for each line, the last one with or without its newline. */
-static int copy_tagged(int to, int from, const char *item) {
-        int copy = dup(from);
-        FILE *in = copy < 0 ? NULL : fdopen(copy, "r"), *out = NULL;
-        char *line = NULL, *text = NULL;
-        size_t room = 0, size = 0;
-        ssize_t n;
-        int r = 0;
-
-        if (in)
-                rewind(in);
-        while (in && r == 0 && (n = getline(&line, &room, in)) > 0) {
-                out = open_memstream(&text, &size);
-                if (!out) {
-                        r = -ENOMEM;
-                        break;
-                }
-                fprintf(out, "%s\t", item);
-                fwrite(line, 1, (size_t)n, out);
-                r = fclose(out) == 0 ? write_all(to, text, size) : -ENOMEM;
-                free(text);
-        }
-        free(line);
-        if (in)
-                fclose(in);
-        else if (copy >= 0)
-                close(copy);
-        return in ? r : -ENOMEM;
-}
-
-static void write_output(struct map_report *report, const struct map_result *result, int i) {
-        int to = STDOUT_FILENO + i;
-
-        if (result->files[i] < 0)
-                return;
-        int r = report->options->tag ? copy_tagged(to, result->files[i], result->item) : copy_file(to, result->files[i]);
-        if (r < 0 && !report->broken) {
-                cli_complain("map: cannot write to standard %s: %s", i ? "error" : "output", strerror(-r));
-                report->broken = -r;
-        }
 }
 
 /* ---- JSON ---- */
@@ -203,66 +117,124 @@ static void clear_line(struct map_report *report) {
         report->line_shown = false;
 }
 
+enum { SHOWN_ITEM = 200 };
+
+/* Names come from outside: nothing that a terminal would obey, and short enough that the reason is seen. */
+static const char *shown(const char *item, char text[SHOWN_ITEM + 4]) {
+        size_t n = 0;
+
+        for (; item[n] && n < SHOWN_ITEM; n++)
+                text[n] = (unsigned char)item[n] < ' ' || item[n] == 0x7f ? '?' : item[n];
+        strcpy(text + n, item[n] ? "..." : "");
+        return text;
+}
+
+static const char *signal_name(int signal, char text[32]) {
+        const char *name = sigabbrev_np(signal);
+
+        if (name)
+                snprintf(text, 32, "SIG%s", name);
+        else
+                snprintf(text, 32, "signal %d", signal);
+        return text;
+}
+
+/* As other tools of this kind, nothing of mere exit codes. */
+static bool is_worth_a_line(const struct map_result *result) {
+        return !result->has_status || result->status.signal;
+}
+
 static void complain_of(const struct map_result *result) {
+        const struct fsrv_status *status = &result->status;
+        char item[SHOWN_ITEM + 4], name[32];
+
+        shown(result->item, item);
         if (!result->has_status)
-                cli_complain("map: '%s': %s", result->item, result->error.text);
-        else if (result->status.flags & FSRV_STATUS_TIMED_OUT)
-                cli_complain("map: '%s': killed after its time limit", result->item);
-        else if (result->status.signal)
-                cli_complain("map: '%s': killed by SIG%s%s", result->item, sigabbrev_np(result->status.signal),
-                             result->status.flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
+                cli_complain("map: '%s': %s", item, result->error.text);
+        else if (status->flags & FSRV_STATUS_TIMED_OUT)
+                cli_complain("map: '%s': killed after its time limit", item);
+        else
+                cli_complain("map: '%s': killed by %s%s", item, signal_name(status->signal, name),
+                             status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
+}
+
+/* ---- results ---- */
+
+static void write_output(struct map_report *report, const struct map_result *result, int i) {
+        if (result->files[i] < 0 || report->broken)
+                return;
+        int r = map_output_copy(STDOUT_FILENO + i, result->files[i], report->options->tag ? result->item : NULL);
+        if (r < 0) {
+                cli_complain("map: cannot write to standard %s: %s", i ? "error" : "output", strerror(-r));
+                report->broken = -r;
+        }
+}
+
+/* At once, for whoever reads along, and so that all that was done is there if we are killed. */
+static void write_json(struct map_report *report, const struct map_result *result) {
+        if (!report->json || report->broken)
+                return;
+        json_result(report->json, result);
+        if (fflush(report->json) != 0) {
+                report->broken = errno;
+                cli_complain("map: cannot write %s: %s", report->options->json, strerror(report->broken));
+        }
+}
+
+void map_report_count(struct map_report *report, const struct map_result *result) {
+        report->done++;
+        report->failed += map_result_is_failure(result);
 }
 
 void map_report_result(struct map_report *report, struct map_result *result) {
-        bool failed = !result->has_status || result->status.exit_code != 0;
+        bool speaks = is_worth_a_line(result);
 
-        report->done++;
-        report->failed += failed;
-        if (report->on_terminal)
+        if (speaks || result->files[0] >= 0 || result->files[1] >= 0)
                 clear_line(report);
         write_output(report, result, 0);
         write_output(report, result, 1);
-        if (failed)
+        if (speaks)
                 complain_of(result);
-        if (report->json)
-                json_result(report->json, result);
+        write_json(report, result);
         map_result_free(result);
 }
 
 static int describe(const struct map_report *report, char *text, size_t size) {
-        double elapsed = map_clock() - report->started;
+        double elapsed = map_clock(CLOCK_MONOTONIC) - report->started;
 
         return snprintf(text, size, "%lu done, %lu failed, %.0f/s", report->done, report->failed,
                         elapsed > 0 ? (double)report->done / elapsed : 0.0);
 }
 
 void map_report_progress(struct map_report *report) {
-        char text[160];
-        double now = map_clock();
+        char text[160] = "\r";
 
-        if (!report->on_terminal || now - report->shown < 0.1)
+        if (!report->with_line)
+                return;
+        double now = map_clock(CLOCK_MONOTONIC);
+        if (now - report->shown < 0.1)
                 return;
         report->shown = now;
-        int n = describe(report, text, sizeof text);
+        int n = 1 + describe(report, text + 1, sizeof text - 1);
         if (report->total >= 0)
                 n += snprintf(text + n, sizeof text - (size_t)n, ", %ld to go", report->total - (long)report->done);
-        clear_line(report);
+        n += snprintf(text + n, sizeof text - (size_t)n, "\033[K");
         (void)!write(STDERR_FILENO, text, (size_t)n);
         report->line_shown = true;
 }
 
 int map_report_done(struct map_report *report) {
+        double elapsed = map_clock(CLOCK_MONOTONIC) - report->started;
         char text[160];
-        int r = -report->broken;
 
         clear_line(report);
-        if (report->on_terminal || report->options->progress) {
+        if (report->with_summary) {
                 describe(report, text, sizeof text);
-                cli_complain("map: %s, %.2f s", text, map_clock() - report->started);
+                cli_complain("map: %s, %.2f s", text, elapsed);
         }
-        if (report->json && (ferror(report->json) | fclose(report->json)) != 0) {
-                cli_complain("map: cannot write %s: %s", report->options->json, strerror(errno));
-                r = -EIO;
+        if (report->json && fclose(report->json) != 0 && !report->broken) {
+                report->broken = errno;
+                cli_complain("map: cannot write %s: %s", report->options->json, strerror(report->broken));
         }
-        return r;
+        return -report->broken;
 }

@@ -83,6 +83,7 @@ def main():
         patches = [patch for patch in patches if patch.stem in sys.argv[1:]]
     bad = 0
     with tempfile.TemporaryDirectory(prefix="forkserver-mutants-") as folder:
+        os.chmod(folder, 0o755)  # some tests change their uid
         tree = Path(folder)
         copy_tree(tree)
         setup = run(["meson", "setup", "build", "-Dexamples=disabled"], tree)

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SIGNALS_ID = UINT32_MAX, INPUT_ID = UINT32_MAX - 1 };
+
+struct map {
+        const struct map_options *options;
+        struct fsrv_server *server;
+        struct map_input *input;
+        struct map_signals signals;
+        struct map_report report;
+        struct map_job *jobs;
+        struct map_result *waiting; /* ordered: ended before their turn, by index */
+        unsigned long next_index, next_shown, running;
+        unsigned long ahead; /* ordered: how far from the one whose turn it is; 0: not known yet */
+        int epoll;
+        bool input_polled; /* a pipe, socket or terminal; a regular file is always ready */
+        bool input_armed, input_ready, input_ended, stopping;
+        unsigned killed; /* signals that were acted upon */
+        int exit_code;   /* of our own failure; 0: none */
+};
+
+static void stop_with(struct map *m, int code) {
+        m->stopping = true;
+        if (!m->exit_code)
+                m->exit_code = code;
+}
+
+/* ---- results ---- */
+
+static void show_now(struct map *m, struct map_result *result) {
+        map_signals_set_busy(true);
+        map_report_result(&m->report, result);
+        map_signals_set_busy(false);
+        m->next_shown++;
+        if (m->report.broken)
+                stop_with(m, CLI_EXIT_OURS);
+}
+
+static void show_waiting(struct map *m, bool in_turn) {
+        while (m->waiting && (!in_turn || m->waiting->index == m->next_shown)) {
+                struct map_result *result = m->waiting;
+                m->waiting = result->next;
+                show_now(m, result);
+        }
+}
+
+/* With --ungroup items find out for themselves that nobody reads; we end for it as if we had written. */
+static void end_if_unread(const struct map *m) {
+        if (m->options->ungroup && map_output_is_unread())
+                raise(SIGPIPE);
+}
+
+static void show(struct map *m, struct map_result *result) {
+        map_report_count(&m->report, result);
+        if (m->options->halt && m->report.failed >= m->options->halt)
+                m->stopping = true;
+        if (map_result_is_failure(result))
+                end_if_unread(m);
+        if (!m->options->ordered) {
+                show_now(m, result);
+                return;
+        }
+        struct map_result **at = &m->waiting;
+        while (*at && (*at)->index < result->index)
+                at = &(*at)->next;
+        result->next = *at;
+        *at = result;
+        show_waiting(m, true);
+}
+
+static void show_unstarted(struct map *m, char *item, const struct fsrv_error *error) {
+        struct map_result *result = calloc(1, sizeof *result);
+
+        if (!result) {
+                cli_complain("map: out of memory");
+                free(item);
+                stop_with(m, CLI_EXIT_OURS);
+                return;
+        }
+        *result = (struct map_result){ .index = m->next_index++, .item = item, .files = { -1, -1 }, .error = *error };
+        result->started = result->ended = map_clock(CLOCK_REALTIME);
+        show(m, result);
+}
+
+/* ---- starting ---- */
+
+/* Our limit of open files is raised once the server has started: its workers get the one that it found. */
+static int make_room(struct map *m) {
+        const unsigned long reserve = 32, jobs = m->options->jobs;
+        struct fsrv_error error;
+        struct rlimit limit;
+
+        map_signals_set_busy(true);
+        int r = fsrv_server_ensure_running(m->server, &error);
+        map_signals_set_busy(false);
+        if (r < 0) {
+                cli_complain_error(&error);
+                return r;
+        }
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        unsigned long needed = reserve + MAP_FDS_OF_JOB * jobs, wanted = needed + MAP_FDS_OF_RESULT * (8 * jobs + 64);
+        if (limit.rlim_cur < wanted) {
+                limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+                setrlimit(RLIMIT_NOFILE, &limit);
+                getrlimit(RLIMIT_NOFILE, &limit);
+        }
+        if (limit.rlim_cur < needed) {
+                cli_complain("map: -j %lu needs %lu open files; the limit (ulimit -n) is %lu", jobs, needed,
+                             (unsigned long)limit.rlim_cur);
+                return -EMFILE;
+        }
+        unsigned long room = limit.rlim_cur < wanted ? limit.rlim_cur : wanted;
+        m->ahead = room > needed + MAP_FDS_OF_RESULT ? (room - needed) / MAP_FDS_OF_RESULT : 1;
+        return 0;
+}
+
+/* An item that is too much for now waits for one that runs; one that is too long is its own fault; all else is no single
+ * item's. */
+static void on_spawn_error(struct map *m, char *item, const struct fsrv_error *error) {
+        bool at_limit = error->err == EAGAIN && (error->stage == FSRV_STAGE_FORK || error->stage == FSRV_STAGE_LIMIT);
+
+        if (at_limit && m->running) {
+                map_input_give_back(m->input, item);
+                return;
+        }
+        if (at_limit || error->err == E2BIG) {
+                show_unstarted(m, item, error);
+                return;
+        }
+        cli_complain_error(error);
+        free(item);
+        stop_with(m, cli_exit_code_of_error(error));
+}
+
+static void start(struct map *m, char *item) {
+        struct map_job *job = m->jobs;
+        struct fsrv_error error;
+
+        while (job->running)
+                job++;
+        map_signals_set_busy(true);
+        int fd = map_job_start(job, m->server, m->options, &m->signals, item, &error);
+        map_signals_set_busy(false);
+        if (fd < 0) {
+                on_spawn_error(m, item, &error);
+                return;
+        }
+        job->index = m->next_index++;
+        m->running++;
+        struct epoll_event event = { .events = EPOLLIN, .data.u32 = (uint32_t)(job - m->jobs) };
+        if (epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+                cli_complain("map: cannot watch a process: %s", strerror(errno));
+                job->running = false; /* it is killed when the slot is given up */
+                m->running--;
+                stop_with(m, CLI_EXIT_OURS);
+        }
+}
+
+static bool has_room(const struct map *m) {
+        return !m->stopping && m->running < m->options->jobs &&
+               (!m->options->ordered || !m->ahead || m->next_index - m->next_shown < m->ahead);
+}
+
+static bool wants_input(const struct map *m) {
+        return has_room(m) && !m->input_ended && !m->input->next;
+}
+
+static void fill_input(struct map *m) {
+        if (map_input_fill(m->input) < 0)
+                stop_with(m, CLI_EXIT_OURS);
+        m->input_ready = !m->input_polled;
+}
+
+static void start_some(struct map *m) {
+        bool held_back = false; /* the machine takes no more before one of ours has ended */
+
+        while (!held_back && has_room(m) && map_signals_count() == 0) {
+                char *item;
+                int r = map_input_take(m->input, &item);
+
+                if (r == 1 && !m->ahead && make_room(m) < 0) {
+                        free(item);
+                        stop_with(m, CLI_EXIT_OURS);
+                } else if (r == 1) {
+                        start(m, item);
+                        held_back = m->input->next;
+                } else if (r == 0 && m->input_ready)
+                        fill_input(m);
+                else if (r == 0)
+                        return;
+                else {
+                        m->input_ended = true;
+                        if (r != -ENODATA)
+                                stop_with(m, CLI_EXIT_OURS);
+                        return;
+                }
+        }
+}
+
+/* ---- waiting ---- */
+
+static void on_job(struct map *m, struct map_job *job) {
+        struct map_result *result;
+        int r = job->running ? map_job_finish(job, &result) : 0;
+
+        if (r == 0)
+                return;
+        m->running--; /* closing the process has taken it out of the epoll */
+        if (r < 0)
+                stop_with(m, CLI_EXIT_OURS);
+        else
+                show(m, result);
+}
+
+/* The first: nothing new. The second: what runs is killed. More: we don't even wait for that. */
+static void act_on_signals(struct map *m) {
+        unsigned count = (unsigned)map_signals_count();
+
+        if (count > 0)
+                m->stopping = true;
+        if (count > 1 && m->killed < count) {
+                for (unsigned long i = 0; i < m->options->jobs; i++)
+                        if (m->jobs[i].running)
+                                map_job_kill(&m->jobs[i]);
+                m->killed = count;
+        }
+}
+
+/* Watched only while we could use an item, so that whoever feeds us is held back. Once each time: a pipe that hung up
+ * would wake us without end, also while we only wait for processes. */
+static void watch_input(struct map *m) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.u32 = INPUT_ID };
+
+        if (!m->input_polled || m->input_armed || m->input_ready || !wants_input(m))
+                return;
+        m->input_armed = epoll_ctl(m->epoll, EPOLL_CTL_MOD, m->input->fd, &event) == 0;
+}
+
+static void wait_for_events(struct map *m) {
+        struct epoll_event events[64];
+        int n = epoll_wait(m->epoll, events, 64, m->report.with_line ? 200 : -1);
+
+        for (int i = 0; i < n; i++)
+                if (events[i].data.u32 == INPUT_ID) {
+                        m->input_armed = false;
+                        m->input_ready = true;
+                } else if (events[i].data.u32 != SIGNALS_ID)
+                        on_job(m, &m->jobs[events[i].data.u32]);
+}
+
+static void loop(struct map *m) {
+        for (;;) {
+                start_some(m);
+                act_on_signals(m);
+                if (m->running == 0 && (m->stopping || m->input_ended))
+                        return;
+                if (map_signals_count() > 2)
+                        return;
+                watch_input(m);
+                map_report_progress(&m->report);
+                wait_for_events(m);
+                act_on_signals(m);
+        }
+}
+
+/* ---- setting up ---- */
+
+static int set_up(struct map *m) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u32 = SIGNALS_ID };
+
+        if (map_signals_init(&m->signals) < 0 || map_report_init(&m->report, m->options) < 0)
+                return -1;
+        if (m->report.with_line)
+                m->report.total = map_input_count(m->input);
+        m->epoll = epoll_create1(EPOLL_CLOEXEC);
+        m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
+        if (m->epoll < 0 || !m->jobs || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals.fd, &event) < 0) {
+                cli_complain("map: cannot set up: %s", strerror(errno));
+                return -1;
+        }
+        event = (struct epoll_event){ .events = EPOLLONESHOT, .data.u32 = INPUT_ID };
+        m->input_polled = epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->input->fd, &event) == 0; /* EPERM: a regular file */
+        m->input_ready = !m->input_polled;
+        return cli_target_open(&m->options->target, &m->server);
+}
+
+static void tear_down(struct map *m) {
+        for (unsigned long i = 0; m->jobs && i < m->options->jobs; i++)
+                map_job_done(&m->jobs[i]);
+        free(m->jobs);
+        fsrv_server_free(m->server);
+        map_signals_done(&m->signals);
+        if (m->epoll >= 0)
+                close(m->epoll);
+}
+
+int map_run(const struct map_options *options, struct map_input *input) {
+        struct map m = { .options = options, .input = input, .epoll = -1, .signals.fd = -1 };
+
+        if (set_up(&m) < 0)
+                m.exit_code = CLI_EXIT_OURS;
+        else {
+                loop(&m);
+                show_waiting(&m, false); /* what had to wait for one that never came */
+                if (map_report_done(&m.report) < 0)
+                        stop_with(&m, CLI_EXIT_OURS);
+        }
+        tear_down(&m);
+        if (m.exit_code)
+                return m.exit_code;
+        if (map_signals_count())
+                return 128 + map_signals_first();
+        return m.report.failed ? CLI_EXIT_ITEMS_FAILED : 0;
+}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""An installation: complete, usable with pkg-config alone, and still so after its prefix was moved."""
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Nothing that points to the build directory may help.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("FORKSERVER_", "LD_", "PKG_CONFIG"))}
+
+
+def run(*command, **more):
+    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**CLEAN, **more})
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory, sanitized):
+    if sanitized or os.environ.get("FORKSERVER_DENY"):
+        pytest.skip("once is enough: in the plain run")
+    folder = tmp_path_factory.mktemp("install")
+    run("/usr/bin/meson", "setup", str(folder / "build"), str(REPOSITORY), "--prefix", str(folder / "first"),
+        "-Dtests=false", "-Dexamples=disabled")
+    run("/usr/bin/meson", "install", "-C", str(folder / "build"))
+    (folder / "first").rename(folder / "moved")
+    return folder / "moved"
+
+
+def find(prefix, name):
+    (path,) = prefix.rglob(name)
+    return path
+
+
+def test_hello_by_pkg_config_alone(prefix, tmp_path):
+    path = str(find(prefix, "libforkserver.pc").parent)
+    flags = run("pkg-config", "--cflags", "--libs", "libforkserver", PKG_CONFIG_PATH=path).split()
+    run("cc", str(REPOSITORY / "examples/hello.c"), "-o", str(tmp_path / "hello"), *flags)
+    lines = run(str(tmp_path / "hello")).splitlines()
+    assert "hello from process" in lines[0] and "it exited with 7" in lines[1]
+
+
+def test_hello_by_the_static_library(prefix, tmp_path):
+    """Its helper programs are beside no library: the environment says where they are."""
+    path = str(find(prefix, "libforkserver.pc").parent)
+    flags = run("pkg-config", "--cflags", "libforkserver", PKG_CONFIG_PATH=path).split()
+    run("cc", str(REPOSITORY / "examples/hello.c"), "-o", str(tmp_path / "hello"), *flags,
+        str(find(prefix, "libforkserver.a")), "-lpthread")
+    helpers = str(find(prefix, "forkserver-server").parent)
+    assert "hello from process" in run(str(tmp_path / "hello"), FORKSERVER_HELPERS=helpers)
+
+
+def test_the_command(prefix):
+    command = str(find(prefix, "bin") / "forkserver")
+    assert run(command, "run", "echo", "it works") == "it works\n"
+    assert run(command, "--version").startswith("forkserver 0.")
+
+
+def test_only_what_the_headers_declare_is_exported(prefix):
+    exported = {line.split()[-1].split("@")[0]
+                for line in run("nm", "-D", "--defined-only", str(find(prefix, "libforkserver.so.0"))).splitlines()}
+    headers = "".join(path.read_text() for path in (prefix / "include").glob("*.h"))
+    exported.discard("FORKSERVER_0.1")
+    assert exported and all(f"{name}(" in headers for name in exported)
+    declared = {word.split("(")[0].lstrip("*") for line in headers.splitlines() if line.startswith("FSRV_PUBLIC")
+                for word in line.split() if "(" in word and word.lstrip("*").startswith("fsrv_")}
+    assert declared == exported
+
+
+def test_destdir(prefix, tmp_path):
+    run("/usr/bin/meson", "install", "-C", str(prefix.parent / "build"), DESTDIR=str(tmp_path))
+    assert list(tmp_path.rglob("libforkserver.so.0"))
+    shutil.rmtree(tmp_path / str(prefix.parent)[1:])
