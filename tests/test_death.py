@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from leftovers import descendants
 from spawner import KILL_ON_CLOSE, NO_RUSAGE, Failure, Process, children, eventually, state, title
 from test_spawn import refused
 
@@ -177,6 +178,23 @@ def lost_or_status(process):
     except Failure as failure:
         assert (failure.errno, failure.stage) == ("EOWNERDEAD", "status")
         return None
+
+
+def test_standby_that_was_forked_when_the_server_died(start, module, tmp_path):
+    """The death signal comes from a parent that dies after it was asked for; this one had died before."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    spawner = start(env={**os.environ, "HELD_FORK": str(fifo)})
+    spawner.new(preload=[module("held_fork")])
+    spawner("ensure")
+    server = spawner.server()
+    held = eventually(lambda: [pid for pid in descendants(os.getpid()) if pid != server and
+                               title(pid).startswith("forkserver: zygote") and pid != spawner.stats()["zygote_pid"]])
+    os.kill(server, signal.SIGKILL)
+    with open(fifo, "wb") as gate:
+        gate.write(b"x" * 100)
+        gate.flush()
+        assert eventually(lambda: all(state(pid) == "gone" for pid in held))
 
 
 def test_exit_code_after_the_server_died(reaped, testmod, tmp_path):
