@@ -474,3 +474,13 @@ def test_output_that_cannot_be_written(forkserver, server):
                 [forkserver, *command, "--socket", server.path], stdout=full, stderr=subprocess.PIPE, text=True
             )
         assert result.returncode == 125 and "No space left" in result.stderr
+
+
+def test_the_socket_of_a_successor_is_left_alone(serve, testmod):
+    """Somebody removed the path and started another server there: the first one's end is not the second one's."""
+    first = serve("--preload", testmod).wait_until_it_listens()
+    os.unlink(first.path)
+    second = serve("--preload", testmod).wait_until_it_listens()
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(LIMIT) == 0
+    assert second.stats()["server_pid"] == second.process.pid

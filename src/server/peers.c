@@ -56,20 +56,27 @@ int fsrv_listen(struct fsrv_supervisor *s) {
         umask(mask);
         if (r < 0)
                 return r;
-        if (chmod(path, s->config.head.mode ? s->config.head.mode : 0600) < 0 || listen(sock, SOMAXCONN) < 0) {
+        struct stat st;
+        if (chmod(path, s->config.head.mode ? s->config.head.mode : 0600) < 0 || lstat(path, &st) < 0 ||
+            listen(sock, SOMAXCONN) < 0) {
                 r = -errno;
                 unlink(path);
                 return r;
         }
+        s->socket_device = st.st_dev;
+        s->socket_inode = st.st_ino;
         s->listener = fsrv_fd_steal(&sock);
         return fsrv_watch(s, s->listener, EPOLLIN, FSRV_SOURCE_LISTENER, 0);
 }
 
-/* Before it closes: a successor that binds the same path finds nobody there, or waits for the path to be free. */
+/* The path first: nobody finds a socket where nobody listens any more. */
 void fsrv_unlisten(struct fsrv_supervisor *s) {
+        struct stat st;
+
         if (s->listener < 0)
                 return;
-        unlink(s->config.path);
+        if (lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device && st.st_ino == s->socket_inode)
+                unlink(s->config.path);
         s->listener = fsrv_fd_close(s->listener);
 }
 

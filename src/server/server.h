@@ -92,6 +92,8 @@ struct fsrv_supervisor {
         int doorbell_send; /* a named server's, to hand out; else -1 */
         int claims[2];     /* [0] ours; [1] for zygotes to come */
         int listener;
+        dev_t socket_device; /* what we bound, so that we don't remove a successor's */
+        ino_t socket_inode;
         int signals;       /* signalfd; -1 */
         bool is_reaper;    /* of orphans: the zygotes fork twice */
         bool doorbell_watched;
