@@ -107,9 +107,9 @@ struct fsrv_server_options {
         uint32_t standbys;          /* processes kept ready, 1…64; 0 for the default */
         int preload_timeout_ms;     /* limit for loading all modules; 0 for the default of 60,000 */
         uint32_t flags;             /* none yet: 0 */
-        const char *helper_directory; /* where forkserver-server and forkserver-zygote lie; NULL: beside the library
-                                       * (relative to it, as installed), else $FORKSERVER_HELPERS if the program isn't
-                                       * setuid, else where they were configured to be */
+        const char *helper_directory; /* where forkserver-server and forkserver-zygote lie; NULL: $FORKSERVER_HELPERS if
+                                       * it is set and the program isn't setuid, else beside the library (relative to it,
+                                       * as installed), else where they were configured to be */
         uint64_t reserved[4];
 };
 
@@ -336,6 +336,7 @@ struct fsrv_status {
  * ret_status may be NULL.
  * Errors: -ETIMEDOUT (still alive), -EOWNERDEAD, stage STATUS: the process has ended, but the server died before it could
  * tell and this kernel (before 6.15) keeps no exit status for who isn't the parent: *status lost*, never an invented one.
+ * (The same where STARTED arrived in the very moment in which the spawn time-out fired.)
  */
 FSRV_PUBLIC int fsrv_process_wait(struct fsrv_process *process, int timeout_ms, struct fsrv_status *ret_status,
                                   struct fsrv_error *error);

@@ -3,7 +3,8 @@
 """Holds the code to the table of layers in doc/architecture.md: which folder may include which.
 
 An include counts by the file that it resolves to, not by its spelling: the including file's own folder first (for "…"), then
-include/ and src/, symbolic links followed. What resolves to nothing in the tree is the system's, and free.
+include/ and src/, symbolic links followed. What resolves to nothing in the tree is the system's, and free. Comments and
+spliced lines are read as the compiler does; a name that a macro makes cannot be checked, and is not allowed.
 
 usage: check_layers.py [ROOT]
 """
@@ -11,7 +12,11 @@ import os
 import re
 import sys
 
-INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+JOINT = "\x01"  # where a directive went on in the next line
+TOKEN = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
+INCLUDE = re.compile(r"^[ \t\x01]*(?:#|%:)[ \t\x01]*(?:include_next|include|import)\b[ \t\x01]*(.*)$", re.MULTILINE)
+NAME = re.compile(r'(["<])([^">]+)[">]')
+SOURCES = (".c", ".h", ".cpp", ".hpp", ".inc")
 LAYERS = ("base", "wire", "client", "server", "tracker", "zygote", "worker", "cli")
 OUTSIDE = ("python", "examples", "bench", "tests")
 
@@ -46,8 +51,8 @@ def add_row(table, where, may):
 def layer_of(root, path):
     """The row that a file falls under; None: nothing of ours to check."""
     parts = os.path.relpath(path, root).split(os.sep)
-    if parts[0] == "src" and len(parts) > 2:
-        return parts[1]
+    if parts[0] == "src":
+        return parts[1] if len(parts) > 2 else "src"
     if parts[0] == "include":
         return "public"
     if parts[0] == "tests" and parts[1] == "unit" or parts[0] == "fuzz":
@@ -71,8 +76,21 @@ def violations(root, table):
     for top in ("src", "include", *OUTSIDE):
         for folder, _, names in os.walk(os.path.join(root, top)):
             for name in sorted(names):
-                if name.endswith((".c", ".h")):
+                if name.endswith(SOURCES):
                     yield from check_file(root, table, os.path.join(folder, name))
+
+
+def includes(path):
+    """(line, name with its quotes or what stands there instead) of each include."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read().replace("\\\n", JOINT)
+
+    def without_comment(match):
+        return " " + JOINT * len(re.findall(r"[\n\x01]", match[0])) if match[0].startswith("/") else match[0]
+
+    text = TOKEN.sub(without_comment, text)
+    for match in INCLUDE.finditer(text):
+        yield len(re.findall(r"[\n\x01]", text[:match.start()])) + 1, match[1].replace(JOINT, "").strip()
 
 
 def check_file(root, table, path):
@@ -80,15 +98,14 @@ def check_file(root, table, path):
     if layer is None:
         return
     allowed = {"public"} if layer == "public" else table.get(layer, set()) | {"public"}
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            match = INCLUDE.match(line)
-            target = match and resolve(root, path, *match.groups())
-            if not target or not target.startswith(root + os.sep):
-                continue
-            into = layer_of(root, target)
-            if into not in allowed:
-                yield f"{os.path.relpath(path, root)}:{number}: {layer} may not include {os.path.relpath(target, root)}"
+    for number, text in includes(path):
+        place, name = f"{os.path.relpath(path, root)}:{number}", NAME.match(text)
+        if not name:
+            yield f"{place}: an include has to be written out, not '{text}'"
+            continue
+        target = resolve(root, path, *name.groups())
+        if target and target.startswith(root + os.sep) and layer_of(root, target) not in allowed:
+            yield f"{place}: {layer} may not include {os.path.relpath(target, root)}"
 
 
 def main():

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).parent
+SHARED = f"forkserver-test-fixture-{os.getpid()}"  # the name space is everybody's
 
 CASES = {
     "nothing": ("pass", None),
@@ -17,7 +18,7 @@ CASES = {
     "daemon": ("subprocess.run(['sh', '-c', 'setsid sleep 1002 & exit 0'])", "sleep 1002"),
     "server": ("start_one(program, testmod)", "forkserver: server"),
     "fd": ("os.dup(0)", "fd "),
-    "shared memory": ("open('/dev/shm/forkserver-test-fixture', 'w').close()", "/dev/shm/forkserver-test-fixture"),
+    "shared memory": (f"open('/dev/shm/{SHARED}', 'w').close()", f"/dev/shm/{SHARED}"),
     "file": ("tempfile.mkstemp(prefix='left-over'); os.closerange(10, 100)", "left-over"),
     "socket": ("with socket.socket(socket.AF_UNIX) as s: s.bind(tempfile.mktemp(prefix='left-sock'))", "left-sock"),
     "one that ends": ("subprocess.Popen(['sleep', '0.2'])", None),
@@ -62,7 +63,7 @@ def test_leftovers(case, tmp_path):
         else:
             assert result.returncode == 0 and "error" not in result.stdout
     finally:
-        pathlib.Path("/dev/shm/forkserver-test-fixture").unlink(missing_ok=True)
+        pathlib.Path("/dev/shm", SHARED).unlink(missing_ok=True)
 
 
 def test_that_it_is_on(request):

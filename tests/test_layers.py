@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHECK = Path(__file__).with_name("check_layers.py")
 TABLE = """
 | code in | may include |
@@ -56,6 +58,34 @@ def test_spelling_does_not_hide_it(tmp_path):
     assert code == 1
     assert "base may not include src/server/server.h" in text
     assert "bench may not include src/base/fd.h" in text
+
+
+@pytest.mark.parametrize("text", [
+    '/**/ #include "server/server.h"',
+    '#include \\\n "server/server.h"',
+    '#include/* \n */"server/server.h"',
+    '#include_next <server/server.h>',
+    '#import "server/server.h"',
+    '%:include "server/server.h"',
+    '#define HEADER "server/server.h"\n#include HEADER',
+])
+def test_no_form_hides_it(tmp_path, text):
+    make(tmp_path, **{"src/base/fd.c": f"{text}\n", "src/base/fd.inc": f"{text}\n", "src/loose.c": f"{text}\n"})
+    code, output = check(tmp_path)
+    assert code == 1
+    assert all(f"src/{name}:" in output for name in ("base/fd.c", "base/fd.inc", "loose.c")), output
+
+
+def test_what_is_commented_out_is_free(tmp_path):
+    make(tmp_path, **{
+        "src/base/fd.c": '/*\n#include "server/server.h"\n*/\n// \\\n#include "server/server.h"\nchar *s = "/*";\n',
+    })
+    assert check(tmp_path)[0] == 0
+
+
+def test_the_line_is_right_after_comments_and_joints(tmp_path):
+    make(tmp_path, **{"src/base/fd.c": '/*\n\n*/\n#define A \\\n 1\nchar *s = "/*";\n#include "wire/channel.h"\n'})
+    assert "src/base/fd.c:7: base may not include" in check(tmp_path)[1]
 
 
 def test_a_symbolic_link_does_not_hide_it(tmp_path):

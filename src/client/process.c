@@ -230,7 +230,7 @@ int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status
                         return 0;
                 if (state == LOST)
                         return fsrv_fail_text(error, FSRV_STAGE_STATUS, EOWNERDEAD,
-                                              "status lost: the fork server died before process %d ended", (int)p->pid);
+                                              "status lost: process %d has ended, and the fork server could not tell how", (int)p->pid);
                 if (timeout_ms == 0 || fsrv_now() >= deadline)
                         return fsrv_fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT, "process %d is still alive", (int)p->pid);
                 wait_for_change(fd, dead, deadline);

@@ -349,6 +349,17 @@ static int on_lost_fds(const struct spawning *s, const union fsrv_wire_answer *r
         return fsrv_fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
 }
 
+/* Before giving up. Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. Its
+ * status has to come by way of the pidfd then, since the server cannot send either; so look once before. */
+static int last_look(int answer, union fsrv_wire_answer *reply, struct fsrv_message *message) {
+        int r = fsrv_channel_receive(answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+
+        if (r != -EAGAIN)
+                return r;
+        shutdown(answer, SHUT_RD);
+        return fsrv_channel_receive(answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+}
+
 /* Takes `answer` over. 0: started; NOTHING_RAN; or it failed. */
 static int hear(struct spawning *s, int answer, struct fsrv_process **ret_process) {
         FSRV_CLEANUP_FD int own_answer = answer;
@@ -357,14 +368,12 @@ static int hear(struct spawning *s, int answer, struct fsrv_process **ret_proces
 
         int r = fsrv_channel_receive_by(answer, &reply, sizeof reply, s->deadline, &message);
         if (r == -ETIMEDOUT) {
-                /* Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
-                shutdown(answer, SHUT_RDWR);
-                r = fsrv_channel_receive(answer, &reply, sizeof reply, MSG_DONTWAIT, &message);
+                r = last_look(answer, &reply, &message);
                 if (r != 1)
                         return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
                                               "no process took the request in time: the zygote is still loading, or too much is asked of it");
         }
-        if (r == 0 || r == -ECONNRESET)
+        if (r == 0)
                 return NOTHING_RAN; /* a standby that was killed before it claimed, or the server and all with it */
         if (r == -EMFILE)
                 return on_lost_fds(s, &reply, &message);

@@ -222,6 +222,8 @@ void fsrv_peer_on_message(struct fsrv_supervisor *s, uint32_t fd) {
                 snprintf(text, sizeof text, "protocol %#x against the fork server's %#x", admin.version, FSRV_WIRE_VERSION);
                 reply((int)fd, EPROTONOSUPPORT, FSRV_STAGE_VERSION, text, NULL, 0);
         }
+        if (r == 1 && (*link)->deadline == FSRV_NEVER)
+                return; /* a private server's only one: nonsense on it is no reason to be without */
         close_peer(s, link);
 }
 

@@ -79,9 +79,11 @@ int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct 
         };
         ssize_t n;
 
+        /* ECONNRESET says once that the other end was closed with something unread, and overtakes what it had sent. */
+        bool reset = false;
         do
                 n = recvmsg(sock, &header, MSG_CMSG_CLOEXEC | flags);
-        while (n < 0 && errno == EINTR);
+        while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
         if (n < 0)
                 return -errno;
 
