@@ -9,12 +9,43 @@ import resource
 import shlex
 import signal
 import subprocess
+import termios
 import threading
 import time
 
 import pytest
 
 LIMIT = 60
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """Nothing waits for ever, least of all for a line that doesn't come."""
+
+    def stop(*_):
+        raise TimeoutError(f"the test took more than {2 * LIMIT} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(2 * LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def endless():
+    """Starts yes(1): the reading end of its pipe is given up with the fixture."""
+    processes = []
+
+    def start_yes():
+        processes.append(subprocess.Popen(["yes"], stdout=subprocess.PIPE))
+        return processes[-1].stdout
+
+    yield start_yes
+    for process in processes:
+        process.stdout.close()
+        process.kill()
+        process.wait(LIMIT)
 
 
 def command(forkserver, *args):
@@ -250,12 +281,14 @@ def test_jobs_by_default(forkserver, tmp_path):
 def test_many_open_files(forkserver, tmp_path, hard):
     """A hundred outputs of both kinds wait for the first item, with a limit that has no room for more than we take."""
     def limit():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256 if hard else resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        old = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256 if hard else old))
 
     work = """[ "$1" -gt 1 ] || until [ "$(ls "$0" | wc -l)" -ge "$2" ]; do sleep 0.01; done
               touch "$0/$1"; echo "$1"; echo "$1" >&2"""
     items = "".join(f"{i}\n" for i in range(1, 151))
-    result = run(forkserver, items, "-k", "-j", 16, "sh", "-c", work, tmp_path, "{}", 50 if hard else 130, preexec_fn=limit)
+    ahead = 50 if hard else 130
+    result = run(forkserver, items, "-k", "-j", 16, "sh", "-c", work, tmp_path, "{}", ahead, preexec_fn=limit)
     assert (result.returncode, result.stdout.decode(), result.stderr.decode()) == (0, items, items)
 
 
@@ -271,7 +304,9 @@ def test_more_jobs_than_open_files(forkserver):
 @pytest.mark.parametrize("options, expected", [([], b"2\n1\n"), (["-k"], b"1\n2\n"), (["--ordered"], b"1\n2\n")])
 def test_order(forkserver, tmp_path, options, expected):
     """The first item ends when the second one has: as soon as the third one runs."""
-    work = '[ "$1" = 2 ] || touch "$0/$1"; until [ "$1" != 1 ] || [ -e "$0/3" ]; do sleep 0.01; done; [ "$1" = 3 ] || echo "$1"'
+    work = """[ "$1" = 2 ] || touch "$0/$1"
+              until [ "$1" != 1 ] || [ -e "$0/3" ]; do sleep 0.01; done
+              [ "$1" = 3 ] || echo "$1\""""
     assert run(forkserver, "1\n2\n3\n", "-j2", *options, "sh", "-c", work, tmp_path).stdout == expected
 
 
@@ -362,15 +397,17 @@ def test_tag(forkserver):
 
 def test_tag_of_long_lines(forkserver):
     """Longer than any buffer, and of sizes around those."""
+    work = 'head -c "$1" /dev/zero | tr "\\0" x; echo; echo y'
     for size in 65533, 65534, 65535, 65536, 65537, 131072, 3_000_000:
-        result = run(forkserver, f"{size}\n", "--tag", "sh", "-c", 'head -c "$1" /dev/zero | tr "\\0" x; echo; echo y', "sh")
+        result = run(forkserver, f"{size}\n", "--tag", "sh", "-c", work, "sh")
         tag = b"%d\t" % size
         assert result.stdout == tag + b"x" * size + b"\n" + tag + b"y\n"
 
 
 def test_ungroup(forkserver, tmp_path):
     """What an item prints is there before it ends."""
-    process = start(forkserver, "-u", "sh", "-c", f"echo early; until [ -e {tmp_path}/go ]; do sleep 0.01; done; echo late")
+    work = f"echo early; until [ -e {tmp_path}/go ]; do sleep 0.01; done; echo late"
+    process = start(forkserver, "-u", "sh", "-c", work)
     process.stdin.write(b"x\n")
     process.stdin.close()
     assert process.stdout.readline() == b"early\n"
@@ -389,11 +426,10 @@ def test_full_disk(forkserver, options, names):
     assert result.stderr.count(b"\n") == 1 and names in result.stderr and b"No space left" in result.stderr
 
 
-def test_full_disk_ends_endless_input(forkserver):
-    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes, open("/dev/full", "w") as full:
+def test_full_disk_ends_endless_input(forkserver, endless):
+    with open("/dev/full", "w") as full:
         for options in [], ["--dry-run"]:
-            assert run(forkserver, None, *options, "echo", stdin=yes.stdout, stdout=full).returncode == 125
-        yes.stdout.close()
+            assert run(forkserver, None, *options, "echo", stdin=endless(), stdout=full).returncode == 125
 
 
 def test_no_place_for_outputs(forkserver, tmp_path):
@@ -417,17 +453,13 @@ def test_starts_at_once(forkserver, testmod):
 
 @pytest.mark.parametrize("options", [[], ["-k"], ["-u"], ["--tag"], ["--dry-run"], ["-j8"]])
 @pytest.mark.parametrize("ignored", [False, True])
-def test_endless_input_into_head(forkserver, options, ignored):
+def test_endless_input_into_head(forkserver, endless, options, ignored):
     """Promptly, and nothing is left; also for a parent that ignores SIGPIPE, as Python does."""
-    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
-        process = start(forkserver, *options, "echo", stdin=yes.stdout, stderr=subprocess.DEVNULL,
-                        restore_signals=not ignored)
-        yes.stdout.close()
-        for _ in range(3):
-            assert process.stdout.readline().strip() in (b"y", b"y\ty", b"echo y")
-        process.stdout.close()
-        assert process.wait(LIMIT) == -signal.SIGPIPE
-    assert yes.returncode == -signal.SIGPIPE
+    process = start(forkserver, *options, "echo", stdin=endless(), stderr=subprocess.DEVNULL, restore_signals=not ignored)
+    for _ in range(3):
+        assert process.stdout.readline().strip() in (b"y", b"y\ty", b"echo y")
+    process.stdout.close()
+    assert process.wait(LIMIT) == -signal.SIGPIPE
 
 
 def memory(pid):
@@ -436,18 +468,16 @@ def memory(pid):
 
 
 @pytest.mark.parametrize("options", [[], ["-k", "--tag"]])
-def test_memory_is_bounded(forkserver, testmod, sanitized, options):
-    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
-        process = start(forkserver, *options, "--preload", testmod, "--call", f"{testmod}:echo", stdin=yes.stdout)
-        yes.stdout.close()
-        sizes = []
-        for _ in range(2):
-            for _ in range(300 if sanitized else 1500):
-                assert process.stdout.readline()
-            sizes.append(memory(process.pid))
-        process.stdout.close()
-        assert process.wait(LIMIT) == -signal.SIGPIPE
-        process.stderr.close()
+def test_memory_is_bounded(forkserver, testmod, sanitized, endless, options):
+    process = start(forkserver, *options, "--preload", testmod, "--call", f"{testmod}:echo", stdin=endless())
+    sizes = []
+    for _ in range(2):
+        for _ in range(300 if sanitized else 1500):
+            assert process.stdout.readline()
+        sizes.append(memory(process.pid))
+    process.stdout.close()
+    assert process.wait(LIMIT) == -signal.SIGPIPE
+    process.stderr.close()
     if not sanitized:  # which keeps freed memory for a while
         assert sizes[1] - sizes[0] < 512
 
@@ -517,12 +547,9 @@ def test_complaint_about_a_strange_item(forkserver, testmod):
         assert b"\x1b" not in result.stderr and len(result.stderr) < 400
 
 
-def test_program_not_found(forkserver, tmp_path):
+def test_program_not_found(forkserver, endless):
     for name in "/no/such/program", "no-such-program", "":
-        report = tmp_path / "json"
-        with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
-            result = run(forkserver, None, "--json", report, name, stdin=yes.stdout)
-            yes.stdout.close()
+        result = run(forkserver, None, name, stdin=endless())
         assert result.returncode == 127
         assert name.encode() in result.stderr and result.stderr.count(b"\n") == 1
 
@@ -558,7 +585,8 @@ def test_bad_preload(forkserver, testmod, module):
 @pytest.mark.parametrize("args", [
     [], ["-j"], ["-j", "0", "echo"], ["-j", "x", "echo"], ["-j", "-1", "echo"], ["--halt", "0", "echo"],
     ["--timeout", "x", "echo"], ["--no-such-option", "echo"], ["--tag", "--ungroup", "echo"],
-    ["--json", "/no/such/directory/file", "echo"], ["--socket", "/no/such/socket", "echo"], ["--server-uid", "x", "echo"],
+    ["--json", "/no/such/directory/file", "echo"], ["--socket", "/no/such/socket", "echo"],
+    ["--server-uid", "x", "echo"],
 ])
 def test_misuse(forkserver, args):
     result = run(forkserver, "a\n", *args)
@@ -569,8 +597,8 @@ def test_misuse(forkserver, args):
 def test_help(forkserver):
     result = run(forkserver, "", "--help")
     assert (result.returncode, result.stderr) == (0, b"")
-    for option in ("-j", "-0", "-a", "-k", "--tag", "-u", "--dry-run", "--timeout", "--halt", "--json", "--preload", "--call",
-                   "--socket", "--server-uid", "--progress"):
+    for option in ("-j", "-0", "-a", "-k", "--tag", "-u", "--dry-run", "--timeout", "--halt", "--json", "--preload",
+                   "--call", "--socket", "--server-uid", "--progress"):
         assert option in result.stdout.decode()
 
 
@@ -590,7 +618,8 @@ def test_timeout(forkserver, testmod, tmp_path):
 
 def test_halt(forkserver, tmp_path):
     log = tmp_path / "log"
-    result = run(forkserver, "0\n1\n0\n1\n0\n1\n", "-j1", "--halt", 2, "sh", "-c", f'echo "$1" >>{log}; exit "$1"', "sh")
+    work = f'echo "$1" >>{log}; exit "$1"'
+    result = run(forkserver, "0\n1\n0\n1\n0\n1\n", "-j1", "--halt", 2, "sh", "-c", work, "sh")
     assert result.returncode == 123
     assert lines(log) == ["0", "1", "0", "1"]
 
@@ -652,7 +681,8 @@ def test_json(forkserver, testmod, tmp_path):
 def test_json_of_any_bytes(forkserver, tmp_path):
     """Every item comes back byte by byte, and each object stands on a line."""
     items = [bytes([byte]) for byte in range(1, 256)] + [
-        b'"\\\n\t/', "äß€😀".encode(), b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\xe2\x82", b"a\xf0\x9f\x98", b""]
+        b'"\\\n\t/', "äß€😀".encode(), b"",
+        b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\xe2\x82", b"a\xf0\x9f\x98"]
     report = tmp_path / "json"
     assert run(forkserver, b"\0".join(items) + b"\0", "-0k", "--json", report, "true").returncode == 0
     assert [os.fsencode(entry["item"]) for entry in results(report)] == items
@@ -671,41 +701,38 @@ def test_json_is_written_at_once(forkserver, tmp_path):
 # ---- signals ----
 
 
-def start_and_wait(forkserver, tmp_path, work, *options, count=2, **popen_options):
+@pytest.fixture
+def start_endless(forkserver, endless, tmp_path):
     """Endless items, of which `count` run: each has made a file of its pid."""
-    directory = tmp_path / "running"
-    directory.mkdir()
-    yes = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
-    process = start(forkserver, "-j", count, *options, "sh", "-c", f'touch "$0/$$"; {work}', directory, stdin=yes.stdout,
-                    **popen_options)
-    yes.stdout.close()
-    assert eventually(lambda: len(os.listdir(directory)) == count)
-    return process, yes, directory
 
+    def start_and_wait(work, *options, count=2):
+        directory = tmp_path / "running"
+        directory.mkdir()
+        work = f'touch "$0/$$"; {work}'
+        process = start(forkserver, "-j", count, *options, "sh", "-c", work, directory, stdin=endless())
+        assert eventually(lambda: len(os.listdir(directory)) == count)
+        return process, directory
 
-def finish(process, yes):
-    out, err = process.communicate(timeout=LIMIT)
-    yes.wait(LIMIT)
-    return out, err
+    return start_and_wait
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_first_signal_lets_running_items_finish(forkserver, tmp_path, number):
+def test_first_signal_lets_running_items_finish(start_endless, tmp_path, number):
     work = f"until [ -e {tmp_path}/go ]; do sleep 0.01; done; echo finished"
-    process, yes, directory = start_and_wait(forkserver, tmp_path, work)
+    process, directory = start_endless(work)
     process.send_signal(number)
     (tmp_path / "go").touch()
-    out, err = finish(process, yes)
+    out, err = process.communicate(timeout=LIMIT)
     assert (process.returncode, out, err) == (128 + number, b"finished\n" * 2, b"")
     assert len(os.listdir(directory)) == 2
 
 
-def test_second_signal_kills(forkserver, tmp_path):
+def test_second_signal_kills(start_endless, tmp_path):
     """Those in the items' groups as well: the terminal's ^C would have reached them."""
     report = tmp_path / "json"
-    process, yes, directory = start_and_wait(forkserver, tmp_path, "sleep 1000; echo no", "--json", report)
+    process, directory = start_endless("sleep 1000; echo no", "--json", report)
     interrupt_twice(process)
-    out, err = finish(process, yes)
+    out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     assert out == b"" and err.count(b"killed by SIGKILL") == 2
     assert [(entry["status"], entry["signal"]) for entry in results(report)] == [(None, signal.SIGKILL)] * 2
@@ -758,9 +785,9 @@ def test_signals_while_a_module_loads(forkserver, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_signals_while_nobody_reads(forkserver, tmp_path):
+def test_signals_while_nobody_reads(start_endless):
     """`map … | less`: the write waits for as long as it pleases the reader."""
-    process, yes, _ = start_and_wait(forkserver, tmp_path, "head -c 1000000 /dev/zero", count=1)
+    process, _ = start_endless("head -c 1000000 /dev/zero", count=1)
 
     def is_blocked():
         with open(f"/proc/{process.pid}/wchan") as file:
@@ -771,24 +798,24 @@ def test_signals_while_nobody_reads(forkserver, tmp_path):
     process.send_signal(signal.SIGINT)
     assert eventually(lambda: process.send_signal(signal.SIGINT) or process.poll() is not None)
     assert process.returncode == 130
-    finish(process, yes)
+    process.communicate()
 
 
 # ---- on a terminal ----
 
 
 class Terminal:
-    """A map on a terminal of its own, with a file or a pipe for input."""
+    """A map whose standard error is a terminal. With `controlling` its keys are signals as well; but then what was said
+    last may get lost, as the terminal hangs up with its owner."""
 
-    def __init__(self, forkserver, *args, stdin, **options):
-        self.master, slave = pty.openpty()
+    def __init__(self, forkserver, *args, stdin, controlling=False):
+        self.master, self.slave = pty.openpty()
 
         def own():
             os.setsid()
-            fcntl.ioctl(2, 0x540E, 0)  # TIOCSCTTY
+            fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 
-        self.process = start(forkserver, *args, stdin=stdin, stderr=slave, preexec_fn=own, **options)
-        os.close(slave)
+        self.process = start(forkserver, *args, stdin=stdin, stderr=self.slave, preexec_fn=own if controlling else None)
         self.text = b""
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
@@ -805,6 +832,7 @@ class Terminal:
 
     def end(self):
         out = self.process.communicate(timeout=LIMIT)[0]
+        os.close(self.slave)
         self.reader.join(LIMIT)
         os.close(self.master)
         return out
@@ -847,29 +875,26 @@ def test_no_terminal(forkserver):
     assert text.startswith("forkserver: map: 2 done, 1 failed, ") and text.count("\n") == 1 and "/s, " in text
 
 
-def test_ctrl_c_on_a_terminal(forkserver, tmp_path):
+def test_ctrl_c_on_a_terminal(forkserver, endless, tmp_path):
     """The first one isn't for the items, though they run on the same terminal."""
     go, running = tmp_path / "go", tmp_path / "running"
     work = f"touch {running}; until [ -e {go} ]; do sleep 0.01; done; echo finished"
-    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
-        terminal = Terminal(forkserver, "-j1", "sh", "-c", work, stdin=yes.stdout)
-        yes.stdout.close()
-        assert eventually(running.exists)
-        terminal.press(b"\x03")
-        assert eventually(lambda: b"^C" in terminal.text)
-        go.touch()
-        out = terminal.end()
+    terminal = Terminal(forkserver, "-j1", "sh", "-c", work, stdin=endless(), controlling=True)
+    assert eventually(running.exists)
+    terminal.press(b"\x03")
+    assert eventually(lambda: b"^C" in terminal.text)
+    go.touch()
+    out = terminal.end()
     assert out.count(b"finished") >= 1 and terminal.process.returncode == 130
 
 
-def test_two_ctrl_c_on_a_terminal(forkserver, tmp_path):
+def test_two_ctrl_c_on_a_terminal(forkserver, endless, tmp_path):
     running = tmp_path / "running"
-    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
-        terminal = Terminal(forkserver, "-j1", "sh", "-c", f"touch {running}; sleep 1000", stdin=yes.stdout)
-        yes.stdout.close()
-        assert eventually(running.exists)
-        assert eventually(lambda: terminal.press(b"\x03") or terminal.process.poll() is not None)
-        terminal.end()
+    work = f"touch {running}; sleep 1000"
+    terminal = Terminal(forkserver, "-j1", "sh", "-c", work, stdin=endless(), controlling=True)
+    assert eventually(running.exists)
+    assert eventually(lambda: terminal.press(b"\x03") or terminal.process.poll() is not None)
+    terminal.end()
     assert terminal.process.returncode == 130
 
 
@@ -886,7 +911,7 @@ def serve(forkserver, tmp_path):
         processes.append(subprocess.Popen([forkserver, "serve", "--socket", path, *args], stdin=subprocess.DEVNULL,
                                           stderr=subprocess.DEVNULL, **options))
         ping = [forkserver, "ping", "--socket", path]
-        assert eventually(lambda: subprocess.run(ping, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0)
+        assert eventually(lambda: subprocess.run(ping, capture_output=True).returncode == 0)
         return path
 
     yield start_server

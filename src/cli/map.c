@@ -136,7 +136,10 @@ static int parse(struct map_options *options, int argc, char **argv) {
 /* ---- the dry run ---- */
 
 static void print_word(const char *word) {
-        if (word[0] && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+")]) {
+        static const char plain[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+";
+
+        if (word[0] && !word[strspn(word, plain)]) {
                 fputs(word, stdout);
                 return;
         }

@@ -60,8 +60,8 @@ void map_signals_done(struct map_signals *signals);
 /* How many came; map_signals_first(): which one was the first. */
 int map_signals_count(void);
 int map_signals_first(void);
-/* Around calls that may take long: if a second signal comes meanwhile and they don't return soon, it ends us, and with us
- * all items. */
+/* Around calls that may take long: if a second signal comes meanwhile and they don't return soon, it ends us, and with
+ * us all items. */
 void map_signals_set_busy(bool busy);
 
 /* ---- map_output.c: where output waits, and how it gets out ---- */

@@ -125,8 +125,8 @@ static int make_room(struct map *m) {
         return 0;
 }
 
-/* An item that is too much for now waits for one that runs; one that is too long is its own fault; all else is no single
- * item's. */
+/* An item that is too much for now waits for one that runs; one that is too long is its own fault; all else is no
+ * single item's. */
 static void on_spawn_error(struct map *m, char *item, const struct fsrv_error *error) {
         bool at_limit = error->err == EAGAIN && (error->stage == FSRV_STAGE_FORK || error->stage == FSRV_STAGE_LIMIT);
 

@@ -133,7 +133,8 @@ static int copy_tagged(int to, int from, const char *tag) {
         for (; (n = pread(from, bytes, sizeof bytes, at)) > 0; at += n) {
                 const char *line = bytes, *end = bytes + n;
                 while (line < end && r == 0) {
-                        const char *newline = memchr(line, '\n', (size_t)(end - line)), *next = newline ? newline + 1 : end;
+                        const char *newline = memchr(line, '\n', (size_t)(end - line));
+                        const char *next = newline ? newline + 1 : end;
                         if (!in_line && ((r = put(&writer, tag, strlen(tag))) < 0 || (r = put(&writer, "\t", 1)) < 0))
                                 return r;
                         r = put(&writer, line, (size_t)(next - line));

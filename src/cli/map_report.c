@@ -86,8 +86,9 @@ static void json_status(FILE *out, const struct fsrv_status *status) {
                 fprintf(out, "\"status\": %d, \"signal\": null", status->exit_code);
         if (status->flags & FSRV_STATUS_TIMED_OUT)
                 fputs(", \"timed_out\": true", out);
-        fprintf(out, ", \"rusage\": {\"utime\": %.6f, \"stime\": %.6f, \"maxrss\": %ld, \"minflt\": %ld, \"majflt\": %ld}",
-                seconds(&usage->ru_utime), seconds(&usage->ru_stime), usage->ru_maxrss, usage->ru_minflt,
+        fprintf(out, ", \"rusage\": {\"utime\": %.6f, \"stime\": %.6f", seconds(&usage->ru_utime),
+                seconds(&usage->ru_stime));
+        fprintf(out, ", \"maxrss\": %ld, \"minflt\": %ld, \"majflt\": %ld}", usage->ru_maxrss, usage->ru_minflt,
                 usage->ru_majflt);
 }
 
@@ -101,7 +102,8 @@ static void json_result(FILE *out, const struct map_result *result) {
         if (result->has_status)
                 json_status(out, &result->status);
         else {
-                fprintf(out, "\"status\": null, \"signal\": null, \"error\": {\"stage\": \"%s\", \"errno\": %d, \"text\": ",
+                fputs("\"status\": null, \"signal\": null, ", out);
+                fprintf(out, "\"error\": {\"stage\": \"%s\", \"errno\": %d, \"text\": ",
                         fsrv_stage_name(result->error.stage), result->error.err);
                 json_string(out, result->error.text);
                 fputc('}', out);
@@ -123,7 +125,7 @@ enum { SHOWN_ITEM = 200 };
 static const char *shown(const char *item, char text[SHOWN_ITEM + 4]) {
         size_t n = 0;
 
-        for (; item[n] && n < SHOWN_ITEM; n++)
+        for (; n < SHOWN_ITEM && item[n]; n++)
                 text[n] = (unsigned char)item[n] < ' ' || item[n] == 0x7f ? '?' : item[n];
         strcpy(text + n, item[n] ? "..." : "");
         return text;

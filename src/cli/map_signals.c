@@ -8,8 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Handlers rather than a signalfd: a spawn may wait for a module that hangs while it loads, and a write for a reader that
- * sleeps. Without handlers no signal would reach us there. */
+/* Handlers rather than a signalfd: a spawn may wait for a module that hangs while it loads, and a write for a reader
+ * that sleeps. Without handlers no signal would reach us there. */
 static struct {
         volatile sig_atomic_t count, first, busy, alarmed;
         volatile int fd;
