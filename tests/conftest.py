@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -27,7 +28,16 @@ os.environ["FORKSERVER_HELPERS"] = str(BUILD / "src")
 os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=0")
 
 
+def take_signals_as_usual():
+    """Who runs us in the background may have us ignore SIGINT or SIGHUP, and with us every program that we test."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def pytest_configure(config):
+    take_signals_as_usual()
     config.addinivalue_line("markers", "leaves: leaves something behind on purpose; nothing is checked after it")
 
 
