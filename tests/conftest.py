@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sys
 import tempfile
 
 import pytest
@@ -36,8 +37,17 @@ def take_signals_as_usual():
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
+def leave_orphaned_group():
+    """As a shell starts a job, if none did: in a group of our own, with a parent outside of it. In an orphaned group (one
+    that a supervisor started) no terminal signal stops anybody, and a worker that ends while a test has a process stopped
+    brings SIGHUP to all, us and the scripts around us included (setpgid(2), "orphaned process group")."""
+    if not sys.stdin.isatty() and os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+
+
 def pytest_configure(config):
     take_signals_as_usual()
+    leave_orphaned_group()
     config.addinivalue_line("markers", "leaves: leaves something behind on purpose; nothing is checked after it")
 
 

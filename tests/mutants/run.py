@@ -17,14 +17,19 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LIMIT = 180
 
+sys.path.insert(0, str(HERE.parent))
+from leftovers import become_reaper, kill_all  # noqa: E402
+
 
 def run(command, cwd, **more):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, **more)
 
 
 def copy_tree(target):
-    names = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT).stdout.split("\0")
-    for name in filter(None, names):
+    listing = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
+    if listing.returncode != 0:
+        sys.exit("which files are the project's, only git knows: " + listing.stderr.strip())
+    for name in filter(None, listing.stdout.split("\0")):
         if (ROOT / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
@@ -46,6 +51,8 @@ def passes(tree, kind, name):
         result = run(command, tree, timeout=LIMIT, env=environment)
     except subprocess.TimeoutExpired:
         return False, "no end"
+    finally:
+        kill_all()  # a test that fails, or is cut off, may leave what it started
     if kind == "test" and result.returncode not in (0, 1):
         return None, result.stdout[-400:]  # pytest's own trouble: the test isn't there
     return result.returncode == 0, ""
@@ -80,7 +87,11 @@ def try_patch(tree, patch):
 def main():
     patches = sorted(HERE.glob("*.patch"))
     if sys.argv[1:]:
+        unknown = set(sys.argv[1:]) - {patch.stem for patch in patches}
+        if unknown:
+            sys.exit("no such mutant: " + " ".join(sorted(unknown)))
         patches = [patch for patch in patches if patch.stem in sys.argv[1:]]
+    become_reaper()
     bad = 0
     with tempfile.TemporaryDirectory(prefix="forkserver-mutants-") as folder:
         os.chmod(folder, 0o755)  # some tests change their uid
