@@ -121,6 +121,17 @@ static struct fsrv_stats settle(void) {
         return stats;
 }
 
+/* Again, at the end. The connection by which settle() asked may not be closed yet on the other side. */
+static struct size measure_again(pid_t pid, struct size before) {
+        struct size size = measure(pid);
+
+        for (int i = 0; i < 5000 && size.fds > before.fds; i++) {
+                usleep(1000);
+                size = measure(pid);
+        }
+        return size;
+}
+
 static void print_growth(const char *name, struct size before, struct size after) {
         printf(",\"%s\":{\"fds\":[%d,%d],\"kib\":[%ld,%ld]}", name, before.fds, after.fds, before.kib, after.kib);
 }
@@ -134,9 +145,9 @@ static void run_and_measure(void) {
         stats = settle();
         printf("{\"spawns\":%lu,", options.spawns);
         tally_print(&tally);
-        print_growth("server", s, measure(stats.server_pid));
-        print_growth("zygote", z, measure(stats.zygote_pid));
-        print_growth("own", own, measure(getpid()));
+        print_growth("server", s, measure_again(stats.server_pid, s));
+        print_growth("zygote", z, measure_again(stats.zygote_pid, z));
+        print_growth("own", own, measure_again(getpid(), own));
         printf(",\"workers_left\":%u,\"zygote_starts\":%llu", stats.workers, (unsigned long long)stats.zygote_starts);
 }
 
