@@ -68,6 +68,38 @@ static bool raise_fds(struct fsrv_message *message) {
         return all;
 }
 
+static ssize_t receive(int sock, struct msghdr *header, int flags) {
+        ssize_t n;
+
+        do
+                n = recvmsg(sock, header, flags);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
+}
+
+/*
+ * Two things overtake a message that the other end sent before it closed, each once:
+ *  - ECONNRESET, when something was unread at that end;
+ *  - end-of-file: unix_dgram_recvmsg() looks into the queue, finds nothing, then looks whether the other end has closed. What
+ *    was sent and closed in between is in the queue when this returns 0 (seen on Linux 6.18: an exit status in 500,000).
+ */
+static ssize_t receive_truly(int sock, struct msghdr *header, int flags) {
+        struct msghdr before = *header;
+        ssize_t n = receive(sock, header, flags);
+
+        if (n == -ECONNRESET) {
+                *header = before;
+                n = receive(sock, header, flags);
+        }
+        if (n == 0 && header->msg_controllen == 0) {
+                *header = before;
+                n = receive(sock, header, flags | MSG_DONTWAIT);
+                if (n == -EAGAIN) /* it was an empty message */
+                        n = 0;
+        }
+        return n;
+}
+
 int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv_message *ret_message) {
         union {
                 struct cmsghdr align; /* room for one full set of fds: the kernel puts all of a message's in one */
@@ -79,13 +111,9 @@ int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct 
         };
         ssize_t n;
 
-        /* ECONNRESET says once that the other end was closed with something unread, and overtakes what it had sent. */
-        bool reset = false;
-        do
-                n = recvmsg(sock, &header, MSG_CMSG_CLOEXEC | flags);
-        while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
+        n = receive_truly(sock, &header, MSG_CMSG_CLOEXEC | flags);
         if (n < 0)
-                return -errno;
+                return (int)n;
 
         ret_message->size = (size_t)n;
         ret_message->n_fds = 0;

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -116,6 +118,46 @@ static void a_closed_reader_is_an_error_not_a_signal(void **state) {
         assert_int_equal(fsrv_channel_send(pair[0], "y", 1, NULL, 0, 0), -EPIPE);
 }
 
+/* ---- a message that was sent before the other end closed ---- */
+
+enum { ENDS = 60000 };
+static atomic_int to_end = -1; /* handed to the thread that sends and closes */
+
+static void *say_and_close(void *data) {
+        for (int i = 0; i < ENDS; i++) {
+                int fd;
+
+                while ((fd = atomic_exchange(&to_end, -1)) < 0)
+                        ;
+                fsrv_channel_send(fd, "end", 4, NULL, 0, 0);
+                close(fd);
+        }
+        return data;
+}
+
+/* recvmsg(2) alone says end-of-file a few times: it looks into the queue first, and then whether the other end is closed. */
+static void the_end_does_not_overtake_the_last_message(void **state) {
+        pthread_t thread;
+        int lost = 0;
+
+        (void)state;
+        assert_int_equal(pthread_create(&thread, NULL, say_and_close, NULL), 0);
+        for (int i = 0; i < ENDS; i++) {
+                char bytes[8];
+                int ends[2], r;
+
+                assert_int_equal(fsrv_socketpair(ends), 0);
+                atomic_store(&to_end, ends[1]);
+                do
+                        r = fsrv_channel_receive(ends[0], bytes, sizeof bytes, MSG_DONTWAIT, &message);
+                while (r == -EAGAIN);
+                lost += r != 1;
+                close(ends[0]);
+        }
+        pthread_join(thread, NULL);
+        assert_int_equal(lost, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(fds_arrive_close_on_exec, setup, teardown),
@@ -125,6 +167,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(the_end_and_an_empty_message_differ_where_credentials_are_on, setup, teardown),
                 cmocka_unit_test_setup_teardown(waiting_ends_at_its_deadline, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_closed_reader_is_an_error_not_a_signal, setup, teardown),
+                cmocka_unit_test(the_end_does_not_overtake_the_last_message),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
