@@ -68,7 +68,8 @@ enum fsrv_stage {
         FSRV_STAGE_EXEC = 18,       /* execve */
         FSRV_STAGE_STATUS = 19,     /* waiting: the status was lost together with the server */
         FSRV_STAGE_ADMIN = 20,      /* asking a server about itself */
-        FSRV_STAGE_COUNT = 21
+        FSRV_STAGE_TRACKER = 21,    /* the resource tracker */
+        FSRV_STAGE_COUNT = 22
 };
 
 #define FSRV_ERROR_TEXT_SIZE 256
@@ -99,14 +100,25 @@ enum fsrv_preload_policy {
         FSRV_PRELOAD_IGNORE = 2, /* nothing is said */
 };
 
+/* In a preload list: the calling program itself. Its zygote is this program, run again up to fsrv_zygote_enter(). */
+#define FSRV_PRELOAD_MAIN "__main__"
+
+#define FSRV_SERVER_TRACKER 1u /* a resource tracker runs before the first spawn, and its fd goes along with each */
+
 struct fsrv_server_options {
         size_t size;
         const char *const *preload; /* NULL-terminated list of modules (shared objects: a path with a slash, or a name that
-                                     * the dynamic loader finds), loaded in this order; NULL for none. Copied */
+                                     * the dynamic loader finds; FSRV_PRELOAD_MAIN anywhere), loaded in this order; NULL
+                                     * for none. Copied */
         uint32_t preload_policy;    /* enum fsrv_preload_policy */
         uint32_t standbys;          /* processes kept ready, 1…64; 0 for the default */
         int preload_timeout_ms;     /* limit for loading all modules; 0 for the default of 60,000 */
-        uint32_t flags;             /* none yet: 0 */
+        uint32_t flags;             /* FSRV_SERVER_… */
+        uint32_t thread_policy;     /* enum fsrv_preload_policy: what happens when the zygote has other threads at the time of
+                                     * its first fork (after a throw-away fork, since some libraries stop theirs for one). A
+                                     * child has none of them, and may find a lock that one of them held: by default it is
+                                     * said on standard error, with the module that started them */
+        uint32_t reserved_word;     /* 0 */
         const char *helper_directory; /* where forkserver-server and forkserver-zygote lie; NULL: $FORKSERVER_HELPERS if
                                        * it is set and the program isn't setuid, else beside the library (relative to it,
                                        * as installed), else where they were configured to be */
@@ -194,6 +206,15 @@ FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, str
 /* Gives the handle up; takes NULL; returns NULL. Processes that were spawned stay valid and keep their status. */
 FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);
 
+/*
+ * The process's own handle, for code that shares one without knowing of each other: made by the first call, private, with a
+ * resource tracker; in a worker the one that fsrv_server_inherit() gives. It is the only state that the library keeps.
+ * Borrowed: never freed. Threads: any, also right after fork().
+ *
+ * Errors: -ENOMEM, -EMFILE, -ENFILE.
+ */
+FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv_error *error);
+
 struct fsrv_listen_options {
         size_t size;
         const char *path;        /* where to listen: at most 107 bytes, in a directory that only its owner can write to */
@@ -226,8 +247,9 @@ FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request)
 /*
  * Runs the function of a shared object, given as "module:function"; it has main's signature, int (int, char **), and
  * what it returns is the exit code, by way of exit(3). The module is found as in the preload list; one that isn't
- * preloaded is loaded in the new process. argv[0] is "module:function" if no argv is set.
- * Errors: -EINVAL (no colon, an empty part), -ENOMEM.
+ * preloaded is loaded in the new process. ":name": an entry point of the program itself (fsrv_zygote_enter()). argv[0] is
+ * what was given if no argv is set.
+ * Errors: -EINVAL (no colon, nothing after it), -ENOMEM.
  */
 FSRV_PUBLIC int fsrv_request_set_entry(struct fsrv_request *request, const char *entry);
 
@@ -349,6 +371,14 @@ FSRV_PUBLIC int fsrv_process_kill(struct fsrv_process *process, int signal);
 FSRV_PUBLIC struct fsrv_process *fsrv_process_ref(struct fsrv_process *process);
 FSRV_PUBLIC struct fsrv_process *fsrv_process_unref(struct fsrv_process *process);
 
+/*
+ * Creates `n` processes of one request, several requests on their way at once. Returns how many there are: less than n if
+ * one failed, and then *error says why that one did; nothing of it or of those after it has run. -errno if the first failed.
+ * ret_processes[0 … result-1] are set. Errors: as fsrv_spawn(); -EINVAL (n is 0 or above 65,536).
+ */
+FSRV_PUBLIC int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_request *request, size_t n,
+                                struct fsrv_process **ret_processes, struct fsrv_error *error);
+
 /* ---- In a worker (an entry point, or code that it calls) ---------------------------------------------------------- */
 
 /* The fds of fsrv_request_add_fd(), in order; borrowed, close-on-exec. *ret_fds is NULL if there were none.
@@ -359,6 +389,134 @@ FSRV_PUBLIC int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds);
 FSRV_PUBLIC int fsrv_worker_get_lifeline(void);
 /* Who asked for this process, as the kernel stamped it on the request. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid);
+
+/* ---- A program that is its own zygote ------------------------------------------------------------------------------ */
+
+struct fsrv_entry {
+        const char *name;
+        int (*function)(int argc, char **argv); /* what it returns is the exit code, by way of exit(3) */
+};
+
+/*
+ * One call at the top of main, after what the workers shall share (reading a configuration, building tables). A server whose
+ * preload list has FSRV_PRELOAD_MAIN starts its zygote as this very program, with the same arguments, standard input from
+ * /dev/null and standard output on standard error; what comes before this call runs there as it did here, and the call
+ * doesn't return: the zygote forks, and each worker runs an entry point. In the program that people started it returns 0,
+ * and fsrv_request_set_entry(request, ":name") spawns `name`. Entry points are found by this table: nothing has to be
+ * exported, and the program may be position-independent or static.
+ *
+ * argc, argv: main's. entries: ends with an entry whose name is NULL; not copied, like the functions.
+ * Before the call the program must not start threads, and not spawn from a server with FSRV_PRELOAD_MAIN (-EINVAL there).
+ * Errors: -EINVAL (argv or entries NULL, an empty name or a NULL function), -EALREADY (called twice).
+ */
+FSRV_PUBLIC int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *entries, struct fsrv_error *error);
+
+/* ---- What a module costs, and whether it is safe to fork after it ---------------------------------------------------- */
+
+struct fsrv_module_fd {
+        int fd;
+        const char *kind; /* "file", "socket", "pipe", "epoll", "eventfd", "io_uring", "device", "other" */
+        const char *what; /* as /proc/PID/fd has it: "/dev/nvidia0", "anon_inode:[eventpoll]", … */
+};
+
+struct fsrv_module_report {
+        size_t size;
+        const char *module;
+        const char *verdict; /* "safe to fork", "risky: …" or "fails: …": one line */
+        int err;             /* 0, or why it could not be loaded (a positive errno value) */
+        uint64_t load_us;    /* wall-clock time */
+        uint64_t private_dirty_kib; /* memory that became private and dirty through it */
+        uint64_t fork_pages; /* entries of page tables that each fork copies because of it */
+        const char *const *threads; /* the names of threads that it left running */
+        size_t n_threads;
+        const struct fsrv_module_fd *fds; /* what it left open */
+        size_t n_fds;
+};
+
+/*
+ * Loads the modules as a zygote would, in a zygote that serves nobody, and calls report() for each, in order, as soon as it
+ * has been loaded; a module that cannot be loaded, crashes or hangs (options' preload_timeout_ms) is the last one reported.
+ * What a report points to is valid during the call. Used of `options`: preload (without FSRV_PRELOAD_MAIN), timeout, helper
+ * directory. Returns the number of modules that could not be loaded: 0 or 1.
+ *
+ * Errors: -EINVAL, -E2BIG (options), -ENOMEM, -EMFILE; stage START: the zygote program cannot be executed.
+ */
+FSRV_PUBLIC int fsrv_check_preload(const struct fsrv_server_options *options,
+                                   void (*report)(const struct fsrv_module_report *report, void *data), void *data,
+                                   struct fsrv_error *error);
+
+/* ---- Resource tracker ----------------------------------------------------------------------------------------------- */
+
+/*
+ * A process of its own that knows which named semaphores and shared-memory segments exist, and removes what is left when
+ * the last process that could have used them is gone: its end of file. It speaks the lines of CPython's
+ * multiprocessing.resource_tracker, so one tracker can serve C and Python. A family has one: each spawn carries its fd on.
+ * `server` NULL means the default handle. A name is registered once however often it is told; it is unregistered once.
+ */
+#define FSRV_RESOURCE_SEMAPHORE "semaphore"         /* sem_unlink(3) */
+#define FSRV_RESOURCE_SHARED_MEMORY "shared_memory" /* shm_unlink(3) */
+#define FSRV_RESOURCE_DUMMY "dummy"                 /* nothing is removed, but it is named at the end: for tests */
+
+/*
+ * Errors, stage TRACKER: -EINVAL (an unknown type, an empty name), -ENAMETOOLONG (over 255 bytes), and those of starting it
+ * (-ENOENT, -EAGAIN, …). A tracker that was killed is started anew, which says on standard error that what the old one knew
+ * may be left behind. Threads and fork: as handles.
+ */
+FSRV_PUBLIC int fsrv_tracker_register(struct fsrv_server *server, const char *type, const char *name,
+                                      struct fsrv_error *error);
+FSRV_PUBLIC int fsrv_tracker_unregister(struct fsrv_server *server, const char *type, const char *name,
+                                        struct fsrv_error *error);
+/* Makes sure that there is a tracker: starts it, or starts it anew. */
+FSRV_PUBLIC int fsrv_tracker_probe(struct fsrv_server *server, struct fsrv_error *error);
+/* The fd to write lines to, borrowed; for others who speak them (to pass on to a Python child, say). Starts the tracker. */
+FSRV_PUBLIC int fsrv_tracker_get_fd(struct fsrv_server *server, struct fsrv_error *error);
+/* Uses an existing tracker, whose fd the caller has (CPython's own); copies the fd. -EBADF. */
+FSRV_PUBLIC int fsrv_tracker_set_fd(struct fsrv_server *server, int fd, struct fsrv_error *error);
+
+/* ---- The classic calls ------------------------------------------------------------------------------------------------ */
+
+/*
+ * The calls of CPython's multiprocessing.forkserver, for programs that are built around them: on the default handle, over
+ * the same wire. New code has more from fsrv_spawn().
+ */
+
+/* As fsrv_server_ensure_running(), and the resource tracker first. */
+FSRV_PUBLIC int fsrv_ensure_running(struct fsrv_error *error);
+
+/* `n` modules for the servers to come, checked as they are given: -EINVAL (a NULL or empty name among them; in the
+ * original this test looked at the list of before). As fsrv_server_set_preload() with the policy *warn*. */
+FSRV_PUBLIC int fsrv_set_preload(const char *const *modules, size_t n, struct fsrv_error *error);
+
+/* What fsrv_connect_to_new_process() runs: "module:function", or ":name" (fsrv_zygote_enter()). Its argv[0] is that. */
+FSRV_PUBLIC int fsrv_set_entry(const char *entry, struct fsrv_error *error);
+
+/*
+ * Creates a process. It has copies of the caller's `fds`, any number of them (fsrv_get_inherited_fds()), a data fd that reads
+ * what is written to *ret_data_w (fsrv_worker_get_data()), and a sentinel that reads end-of-file when the caller has ended
+ * (fsrv_worker_get_lifeline()). *ret_status_r yields two native signed 64-bit words by plain read(2): the pid, there when
+ * the call returns, and when the process has ended its exit code, or minus the signal that killed it. Both fds are the
+ * caller's. The fork server writes the words; closing the status fd early does nobody harm. End-of-file instead of the
+ * second word: the status was lost with the server, and the process may still live; none is ever invented.
+ * Writing to a process that doesn't read blocks when the pipe is full (64 KiB), and gives EPIPE once it has ended.
+ *
+ * Errors: as fsrv_spawn(); -EINVAL (no entry point was set, fds NULL). On failure nothing is open that wasn't before.
+ */
+FSRV_PUBLIC int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int *ret_data_w,
+                                            struct fsrv_error *error);
+
+/* In a process made by a fork server: the caller's fds, in order, borrowed; an empty list is *ret_n == 0. -ENOENT in any
+ * other process. */
+FSRV_PUBLIC int fsrv_get_inherited_fds(const int **ret_fds, size_t *ret_n);
+/* The fd of fsrv_connect_to_new_process()'s data, borrowed. -ENOENT: this process was not made by that call. */
+FSRV_PUBLIC int fsrv_worker_get_data(void);
+
+/* As fsrv_server_stop(). The next call that needs a server starts one. */
+FSRV_PUBLIC int fsrv_stop(int timeout_ms, struct fsrv_error *error);
+
+/* One native signed 64-bit word, all of it, from and to an fd that blocks. read: -ENODATA at end-of-file, -EPROTO when it
+ * ends within the word; else the errno of read(2), write(2) (and SIGPIPE, as there). */
+FSRV_PUBLIC int fsrv_read_signed(int fd, int64_t *ret_value);
+FSRV_PUBLIC int fsrv_write_signed(int fd, int64_t value);
 
 #ifdef __cplusplus
 }

@@ -145,6 +145,14 @@ class Spawner:
             self.request(**request)
         return Process(self, self("spawn"))
 
+    def spawn_many(self, n, **request):
+        """The processes, and why there are fewer than n."""
+        if request:
+            self.request(**request)
+        answer = self("spawn_many", n)
+        made = [Process(self, {"process": answer["first"] + i, "pid": pid}) for i, pid in enumerate(answer["pids"])]
+        return made, (answer["why_stage"], answer["why"])
+
     def call(self, entry, *args, **request):
         """Spawns an entry point with arguments."""
         return self.spawn(entry=entry, argv=[entry, *args], **request)

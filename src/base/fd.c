@@ -57,10 +57,18 @@ static int raise_both(const int made[2], int ret_fds[2]) {
         return 0;
 }
 
-int fsrv_socketpair(int ret_fds[2]) {
+static int pair(int type, int ret_fds[2]) {
         int made[2];
 
-        return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, made) < 0 ? -errno : raise_both(made, ret_fds);
+        return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, made) < 0 ? -errno : raise_both(made, ret_fds);
+}
+
+int fsrv_socketpair(int ret_fds[2]) {
+        return pair(SOCK_SEQPACKET, ret_fds);
+}
+
+int fsrv_streampair(int ret_fds[2]) {
+        return pair(SOCK_STREAM, ret_fds);
 }
 
 int fsrv_pipe(int ret_fds[2]) {

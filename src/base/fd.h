@@ -31,8 +31,9 @@ int fsrv_fd_dup_above(int fd, int min);
  * taken for one. Takes fd over; -errno, also for an fd that is -errno already. */
 int fsrv_fd_raise(int fd);
 
-/* A SEQPACKET pair, and a pipe: close-on-exec, above the standard streams. 0 or -errno. */
+/* A SEQPACKET pair, a stream pair, and a pipe: close-on-exec, above the standard streams. 0 or -errno. */
 int fsrv_socketpair(int ret_fds[2]);
+int fsrv_streampair(int ret_fds[2]);
 int fsrv_pipe(int ret_fds[2]);
 /* open(2), likewise. The fd or -errno. */
 int fsrv_open(const char *path, int flags);

@@ -2,10 +2,21 @@
 #define _GNU_SOURCE
 #include "base/title.h"
 
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
 
 static char *room;
 static size_t room_size;
+static bool by_name;
 
 void fsrv_title_init(char **argv) {
         room = argv[0];
@@ -18,11 +29,80 @@ static size_t append(size_t at, const char *part) {
         return at;
 }
 
+/* The role without our name's length: a process's name has 15 bytes. */
+static void set_name(const char *role) {
+        char name[16] = "fsrv";
+        const char *space = strchr(role, ' ');
+
+        if (space)
+                strncat(name, space, sizeof name - 1 - strlen(name));
+        prctl(PR_SET_NAME, name);
+}
+
 void fsrv_title_set(const char *role, const char *detail) {
+        if (by_name)
+                set_name(role);
         if (room_size < FSRV_TITLE_SIZE)
                 return; /* started by hand: leave the command line as it is */
         size_t n = append(append(0, role), detail);
         memset(room + n, 0, FSRV_TITLE_SIZE - n);
+}
+
+/* ---- elsewhere ---- */
+
+enum { /* fields of /proc/PID/stat, as proc(5) numbers them */
+        START_CODE = 26, END_CODE = 27, START_STACK = 28, START_DATA = 45, END_DATA = 46, START_BRK = 47, ENV_START = 50,
+        ENV_END = 51, FIELDS = 52,
+};
+
+static bool read_fields(uint64_t ret_fields[FIELDS]) {
+        FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/stat", O_RDONLY);
+        char text[2048], *at;
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+        if (n <= 0)
+                return false;
+        text[n] = 0;
+        at = strrchr(text, ')'); /* the end of field 2, which may hold anything */
+        if (!at || strlen(at) < sizeof ") S ")
+                return false;
+        at += strlen(") S ");
+        for (int i = 4; i < FIELDS; i++)
+                ret_fields[i] = strtoull(at, &at, 10); /* negative ones are none of ours */
+        return true;
+}
+
+/* The kernel takes all of a memory map's description at once, from anybody (PR_SET_MM_MAP; a single field is for who has
+ * CAP_SYS_RESOURCE): what it is now but for the arguments. */
+static bool move_arguments(const char *start, size_t size) {
+        uint64_t field[FIELDS];
+
+        if (!read_fields(field))
+                return false;
+        struct prctl_mm_map map = {
+                .start_code = field[START_CODE], .end_code = field[END_CODE],
+                .start_data = field[START_DATA], .end_data = field[END_DATA],
+                .start_brk = field[START_BRK], .brk = (uintptr_t)sbrk(0),
+                .start_stack = field[START_STACK],
+                .arg_start = (uintptr_t)start, .arg_end = (uintptr_t)start + size,
+                .env_start = field[ENV_START], .env_end = field[ENV_END],
+                .exe_fd = (uint32_t)-1,
+        };
+        return prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0;
+}
+
+void fsrv_title_move(void) {
+        /* The kernel reads them from anonymous memory only, so static memory doesn't do. */
+        char *page = mmap(NULL, FSRV_TITLE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (page != MAP_FAILED && move_arguments(page, FSRV_TITLE_SIZE)) {
+                room = page;
+                room_size = FSRV_TITLE_SIZE;
+                return;
+        }
+        if (page != MAP_FAILED)
+                munmap(page, FSRV_TITLE_SIZE);
+        by_name = true;
 }
 
 void fsrv_title_argument(char ret_argument[FSRV_TITLE_SIZE], const char *title) {

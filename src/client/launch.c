@@ -1,139 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/linux.h"
 #include "base/title.h"
 #include "client/server.h"
+#include "client/start.h"
 #include "wire/channel.h"
 
-/* ---- where the helper programs are ---- */
-
-static int join(char ret_path[4096], const char *directory, const char *relative, const char *name) {
-        return snprintf(ret_path, 4096, "%s%s/%s", directory, relative, name) < 4096 ? 0 : -ENAMETOOLONG;
-}
-
-/* Relative to the file that this function is in: the shared library, or a program with the static one. */
-static int beside_library(const char *name, char ret_path[4096]) {
-        char library[PATH_MAX];
-        Dl_info info;
-
-        if (!dladdr((void *)fsrv_helper_path, &info) || !info.dli_fname || !realpath(info.dli_fname, library))
-                return -ENOENT;
-        *strrchr(library, '/') = 0;
-        int r = join(ret_path, library, "/" FSRV_HELPERS_RELATIVE, name);
-        return r < 0 || access(ret_path, X_OK) == 0 ? r : -ENOENT;
-}
-
-int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096]) {
-        if (!directory)
-                directory = secure_getenv("FORKSERVER_HELPERS");
-        if (directory)
-                return join(ret_path, directory, "", name);
-        if (beside_library(name, ret_path) == 0)
-                return 0;
-        return join(ret_path, FSRV_HELPERS_DIRECTORY, "", name);
-}
-
-/* ---- the start: a grandchild by way of two vforks, so that neither wait(-1) nor a SIGCHLD handler sees anything, and
- * the cost doesn't grow with the caller ---- */
-
-enum { STACK_SIZE = 64 * 1024, ADMIN_FD = 3, DOORBELL_FD = 4, FIRST_FREE_FD = 5 };
-
-struct start {
-        const char *program;
-        char **argv;
-        int admin, doorbell; /* the server's ends */
-        char *stack;         /* two of STACK_SIZE */
-        int err;             /* written by the children: they share our memory */
-        pid_t middle;
-};
-
-/* Both numbers may be taken by the other. */
-static int place_fds(const struct start *start) {
-        int admin = fcntl(start->admin, F_DUPFD, FIRST_FREE_FD), doorbell = fcntl(start->doorbell, F_DUPFD, FIRST_FREE_FD);
-        int null = open("/dev/null", O_RDWR);
-
-        if (admin < 0 || doorbell < 0 || null < 0)
-                return -errno;
-        /* What modules print while they load must not get into the client's output, nor keep its reader waiting. */
-        if (dup2(null, STDIN_FILENO) < 0 || (!fsrv_fd_is_open(STDERR_FILENO) && dup2(null, STDERR_FILENO) < 0) ||
-            dup2(STDERR_FILENO, STDOUT_FILENO) < 0 || dup2(admin, ADMIN_FD) < 0 || dup2(doorbell, DOORBELL_FD) < 0)
-                return -errno;
-        fsrv_close_range(FIRST_FREE_FD, UINT_MAX);
-        return 0;
-}
-
-/* Memory is the caller's: nothing here allocates, locks or leaves a trace but start->err. */
-__attribute__((no_sanitize("address"))) static int run_server(void *data) {
-        struct start *start = data;
-        int r = place_fds(start);
-
-        if (r == 0) {
-                setpgid(0, 0); /* ^C and ^Z are for the client and its workers */
-                execve(start->program, start->argv, environ);
-                r = -errno;
-        }
-        start->err = -r;
-        _exit(127);
-}
-
-__attribute__((no_sanitize("address"))) static int run_middle(void *data) {
-        struct start *start = data;
-
-        if (clone(run_server, start->stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD, start) < 0)
-                start->err = errno;
-        _exit(0);
-}
-
-static int start_program(struct start *start) {
-        sigset_t all, before;
-        int cancel, r = 0;
-
-        start->stack = mmap(NULL, (size_t)STACK_SIZE * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-        if (start->stack == MAP_FAILED)
-                return -errno;
-        /* A handler of the caller's must not run in a child that shares its memory. They stay blocked over the exec; the
-         * server sets its own mask. */
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        /* Exit signal 0: no SIGCHLD, and only __WCLONE sees it. */
-        start->middle = clone(run_middle, start->stack + (size_t)STACK_SIZE * 2, CLONE_VM | CLONE_VFORK, start);
-        if (start->middle < 0)
-                r = -errno;
-        else
-                while (waitpid(start->middle, NULL, __WCLONE) < 0 && errno == EINTR)
-                        ;
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        pthread_setcancelstate(cancel, NULL);
-        munmap(start->stack, (size_t)STACK_SIZE * 2);
-        return r < 0 ? r : -start->err;
+/* This very program, for a zygote: by fd, since its file may have been replaced since it was started. */
+static int open_program(struct fsrv_error *error) {
+        if (!fsrv_program_argv)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                      "'%s' is in the preload list, but this program has not called fsrv_zygote_enter()",
+                                      FSRV_PRELOAD_MAIN);
+        int fd = fsrv_open("/proc/self/exe", O_PATH);
+        return fd < 0 ? fsrv_fail(error, FSRV_STAGE_START, -fd, "the program's own file, /proc/self/exe") : fd;
 }
 
 static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error *error) {
         struct fsrv_config config = s->config;
+        FSRV_CLEANUP_FD int program = -1;
+
+        if (fsrv_config_has_program(&config)) {
+                program = open_program(error);
+                if (program < 0)
+                        return program;
+                config.argv = fsrv_program_argv;
+        }
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
         int n = bytes ? fsrv_config_encode(&config, bytes) : -ENOMEM;
-
         if (n > 0)
-                n = fsrv_channel_send(admin, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+                n = fsrv_channel_send(admin, bytes, (size_t)n, &program, program >= 0, MSG_DONTWAIT);
         free(bytes);
+        if (n == -E2BIG) /* the preload list by itself was looked at when it was set */
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG,
+                                      "the program's arguments and its preload list together have more than %d bytes",
+                                      FSRV_WIRE_PRELOAD_MAX);
         return n < 0 ? fsrv_fail(error, FSRV_STAGE_START, -n, "the server's configuration") : 0;
 }
 
@@ -170,8 +78,8 @@ int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, 
         if (r == 0)
                 r = send_config(s, admin[1], error);
         if (r == 0) {
-                struct start start = { .program = program, .argv = argv, .admin = admin[0], .doorbell = doorbell[0] };
-                r = start_program(&start);
+                int fds[] = { admin[0], doorbell[0] };
+                r = fsrv_start_orphan(program, argv, fds, 2);
                 if (r < 0)
                         r = fsrv_fail(error, FSRV_STAGE_START, -r, "starting the server program '%s'", program);
         }

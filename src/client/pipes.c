@@ -8,7 +8,8 @@
 
 int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_request *request, uint32_t which, int ret_fds[3],
                      struct fsrv_process **ret_process, struct fsrv_error *error) {
-        int ours[3] = { -1, -1, -1 }, theirs[3] = { -1, -1, -1 }, r = 0;
+        struct fsrv_spawn_extra extra = FSRV_SPAWN_EXTRA_NONE;
+        int ours[3] = { -1, -1, -1 }, *theirs = extra.streams, r = 0;
 
         if (which & ~(FSRV_PIPE_STDIN | FSRV_PIPE_STDOUT | FSRV_PIPE_STDERR))
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "unknown pipes %#x", which);
@@ -26,7 +27,7 @@ int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_request *requ
                 ours[i] = ends[i == 0 ? 1 : 0];
         }
         if (r == 0)
-                r = fsrv_spawn_with(server, request, theirs, ret_process, error);
+                r = fsrv_spawn_with(server, request, &extra, ret_process, NULL, error);
         fsrv_fds_close(theirs, 3);
         if (r < 0) {
                 fsrv_fds_close(ours, 3);

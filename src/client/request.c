@@ -70,7 +70,7 @@ static int set_name(struct fsrv_request *request, uint32_t kind, const char *nam
 int fsrv_request_set_entry(struct fsrv_request *request, const char *entry) {
         const char *colon = entry ? strrchr(entry, ':') : NULL;
 
-        if (!colon || colon == entry || !colon[1])
+        if (!colon || !colon[1])
                 return -EINVAL;
         return set_name(request, FSRV_WIRE_ENTRY, entry);
 }

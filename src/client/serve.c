@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/title.h"
 #include "client/server.h"
+#include "client/start.h"
 #include "wire/channel.h"
 
 enum { ADMIN_FD = 3 };

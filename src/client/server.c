@@ -88,7 +88,7 @@ static struct fsrv_server *new_handle(enum fsrv_server_kind kind) {
                 return NULL;
         s->kind = kind;
         pthread_mutex_init(&s->lock, NULL);
-        s->admin = s->lifeline_read = s->lifeline_write = s->proc_status = -1;
+        s->admin = s->tracker = s->lifeline_read = s->lifeline_write = s->proc_status = -1;
         enlist(s);
         return s;
 }
@@ -105,10 +105,12 @@ struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
         delist(s);
         fsrv_link_unref(s->link);
         fsrv_fd_close(s->admin);
+        fsrv_fd_close(s->tracker);
         fsrv_fd_close(s->lifeline_read);
         fsrv_fd_close(s->lifeline_write);
         fsrv_fd_close(s->proc_status);
         free_modules(s->config.modules);
+        free(s->entry);
         free(s->helper_directory);
         free(s->path);
         pthread_mutex_destroy(&s->lock);
@@ -154,10 +156,13 @@ static int configure(struct fsrv_server *s, const struct fsrv_server_options *gi
         static const struct fsrv_server_options none = { .size = sizeof none };
         const struct fsrv_server_options *options = given ? given : &none;
 
-        if (options->size != sizeof *options || options->flags || options->preload_policy > FSRV_PRELOAD_IGNORE ||
+        if (options->size != sizeof *options || options->flags & ~FSRV_SERVER_TRACKER ||
+            options->preload_policy > FSRV_PRELOAD_IGNORE || options->thread_policy > FSRV_PRELOAD_IGNORE ||
             options->standbys > STANDBYS_MAX || options->preload_timeout_ms < 0)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the server is out of range");
+        s->wants_tracker = options->flags & FSRV_SERVER_TRACKER;
         s->config.head.policy = options->preload_policy;
+        s->config.head.thread_policy = options->thread_policy;
         s->config.head.standbys = options->standbys ? options->standbys : STANDBYS_DEFAULT;
         s->config.head.preload_timeout_ms =
                 options->preload_timeout_ms ? (uint32_t)options->preload_timeout_ms : PRELOAD_TIMEOUT_MS;
@@ -209,6 +214,8 @@ int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv_error *erro
                 fsrv_server_free(s);
                 return fsrv_fail(error, FSRV_STAGE_ARGUMENT, doorbell < 0 ? -doorbell : ENOMEM, "a server handle");
         }
+        int tracker = fsrv_inherited.tracker < 0 ? -1 : fsrv_fd_dup_above(fsrv_inherited.tracker, 3);
+        s->tracker = tracker < 0 ? -1 : tracker; /* without a free number for it: started when it is asked for */
         *ret_server = s;
         return 0;
 }
@@ -256,11 +263,13 @@ int fsrv_server_acquire(struct fsrv_server *s, struct fsrv_grip *ret_grip, struc
 
         pthread_mutex_lock(&s->lock);
         r = own(s, error);
+        if (r == 0 && s->wants_tracker)
+                r = fsrv_tracker_ensure(s, error);
         if (r == 0 && !s->link)
                 r = launch_or_connect(s, error);
         if (r == 0) {
                 atomic_fetch_add(&s->link->references, 1);
-                *ret_grip = (struct fsrv_grip){ s->link, s->lifeline_read, s->proc_status };
+                *ret_grip = (struct fsrv_grip){ s->link, s->lifeline_read, s->proc_status, s->tracker };
         }
         pthread_mutex_unlock(&s->lock);
         return r;

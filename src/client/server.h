@@ -29,6 +29,9 @@ struct fsrv_server {
 
         struct fsrv_link *link; /* NULL: not running, or not connected */
         int admin;              /* private: to the server of `link`; else -1 */
+        bool wants_tracker;
+        int tracker;            /* the resource tracker's writing end; -1: not started. Its number stays when it is replaced */
+        char *entry;            /* of fsrv_connect_to_new_process(); NULL: not set */
 
         /* Of this process, made anew in a forked child (owner tells): */
         pid_t owner;
@@ -42,6 +45,7 @@ struct fsrv_grip {
         struct fsrv_link *link;
         int lifeline;
         int proc_status;
+        int tracker; /* -1: none */
 };
 
 /* Makes sure that the server runs, and takes hold of it. */
@@ -53,10 +57,11 @@ void fsrv_server_forget(struct fsrv_server *server, const struct fsrv_link *link
 struct fsrv_link *fsrv_link_new(int doorbell); /* takes the fd over, also on failure; NULL: out of memory */
 struct fsrv_link *fsrv_link_unref(struct fsrv_link *link);
 
+/* tracker.c: starts one if the handle has none yet; with s->lock held. 0 or -errno. */
+int fsrv_tracker_ensure(struct fsrv_server *server, struct fsrv_error *error);
+
 /* launch.c: starts a private server. On success the fds are the caller's. */
 int fsrv_launch(const struct fsrv_server *server, int *ret_doorbell, int *ret_admin, struct fsrv_error *error);
-/* The path of a helper program. 0, or -ENAMETOOLONG. */
-int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096]);
 
 /* connect.c: a named server's admin connection, with the server's uid checked; its doorbell. */
 int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error);

@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
-#include "client/caller.h"
 #include "client/process.h"
 #include "client/request.h"
 #include "client/server.h"
@@ -24,6 +23,8 @@ enum {
         TRIES = 3,         /* of processes that die on their way: a fault in the setting-up shows */
         EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone: as on a network file system that hangs */
         SERVER_TRIES = 10, /* of servers that are killed under us */
+        WINDOW = 16,       /* requests of one call that are on their way at a time */
+        MANY_MAX = 65536,
 };
 
 /* Positive: the spawn did not happen for a reason that lies not in the request. */
@@ -32,181 +33,18 @@ enum {
         NOTHING_RAN = 2,
 };
 
-/* A request on its way: made once, sent until somebody runs it. */
-struct spawning {
-        const struct fsrv_request *request;
-        const int *streams; /* three fds over the request's standard streams; -1: none */
-        struct fsrv_error *error;
-        int64_t deadline;
-        char *bytes; /* head and body */
-        size_t size;
-        int memfd; /* the body, when it's too large for a message; else -1 */
-        int *fds;  /* FSRV_WIRE_OWN_FDS, the memfd if there is one, the caller's. Borrowed but for the memfd */
-        size_t n_fds;
-        size_t n_user_fds;
-        struct fsrv_wire_exited death; /* of a process that ran nothing */
-};
-
-static struct fsrv_wire_request *head_of(const struct spawning *s) {
-        return (struct fsrv_wire_request *)s->bytes;
-}
-
-/* ---- making it ---- */
-
-/* The default mapping of the standard streams, then the request's actions with the caller's fds numbered. */
-static int number_fds(struct spawning *s, struct fsrv_wire_action **ret_actions, uint32_t *ret_n) {
-        const struct fsrv_request *request = s->request;
-        struct fsrv_wire_action *actions = malloc((request->n_actions + 6) * sizeof *actions);
-        uint32_t n = 0;
-
-        s->fds = malloc((FSRV_WIRE_OWN_FDS + 1 + 6 + request->n_actions) * sizeof *s->fds);
-        if (!actions || !s->fds) {
-                free(actions);
-                return -ENOMEM;
-        }
-        int *fds = s->fds + FSRV_WIRE_OWN_FDS + 1;
-        for (int i = 0; i < 3; i++) {
-                if (!request->inherits[i] && !request->pinned[i])
-                        continue;
-                bool open = fsrv_fd_is_open(i) == 1;
-                actions[n++] = (struct fsrv_wire_action){ .type = open ? FSRV_WIRE_INSTALL : FSRV_WIRE_CLOSE,
-                                                          .target = i, .source = (uint32_t)s->n_user_fds };
-                if (open)
-                        fds[s->n_user_fds++] = i;
-        }
-        for (size_t i = 0; i < request->n_actions; i++) {
-                actions[n] = request->actions[i];
-                if (actions[n].type == FSRV_WIRE_INSTALL || actions[n].type == FSRV_WIRE_HAND) {
-                        fds[s->n_user_fds] = (int)actions[n].source;
-                        actions[n].source = (uint32_t)s->n_user_fds++;
-                }
-                n++;
-        }
-        for (int i = 0; i < 3; i++)
-                if (s->streams[i] >= 0) {
-                        actions[n++] = (struct fsrv_wire_action){ .type = FSRV_WIRE_INSTALL, .target = i,
-                                                                  .source = (uint32_t)s->n_user_fds };
-                        fds[s->n_user_fds++] = s->streams[i];
-                }
-        *ret_actions = actions;
-        *ret_n = n;
-        return 0;
-}
-
-static int fill_head(const struct spawning *s, const struct fsrv_grip *grip, struct fsrv_wire_request *head) {
-        const struct fsrv_request *request = s->request;
-        struct fsrv_caller caller = { 0 };
-        sigset_t mask;
-
-        if (request->umask < 0 || !request->has_ignored) {
-                int r = fsrv_caller_read(grip->proc_status, &caller);
-                if (r < 0)
-                        return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r,
-                                         "the caller's umask and ignored signals are in /proc/self/status, which cannot be read");
-        }
-        pthread_sigmask(SIG_SETMASK, NULL, &mask);
-        head->kind = request->kind;
-        head->umask = request->umask < 0 ? caller.umask : (uint32_t)request->umask;
-        head->signals_ignored = request->has_ignored ? request->ignored : caller.signals_ignored;
-        head->signal_mask = request->has_mask ? request->mask : fsrv_signals_to_bits(&mask);
-        head->time_limit_ms = request->time_limit_ms;
-        head->setup_limit_ms = s->deadline == FSRV_NEVER ? 0 : (uint32_t)fsrv_left(s->deadline);
-        head->flags = request->flags & FSRV_SPAWN_KILL_ON_CLOSE ? FSRV_WIRE_KILL_ON_CLOSE : 0;
-        if (request->new_session)
-                head->flags |= FSRV_WIRE_NEW_SESSION;
-        else
-                head->flags |= request->has_group ? FSRV_WIRE_SET_GROUP : FSRV_WIRE_JOIN_GROUP;
-        head->group = request->has_group ? request->group : getpgrp();
-        return 0;
-}
-
-/* posix_spawnp(3)'s default, where PATH isn't set */
-static const char *search_path(const struct fsrv_request *request) {
-        if (request->kind != FSRV_WIRE_PROGRAM || strchr(request->name, '/'))
-                return "";
-        const char *path = getenv("PATH");
-        return path ? path : "/bin:/usr/bin";
-}
-
-static int encode(struct spawning *s, const struct fsrv_grip *grip) {
-        const struct fsrv_request *request = s->request;
-        char *only_name[] = { request->name, NULL };
-        struct fsrv_request_parts parts = {
-                .name = request->name,
-                .search = search_path(request),
-                .directory = request->directory ? request->directory : "",
-                .argv = request->argv ? request->argv : only_name,
-                .environment = request->environment ? request->environment : environ,
-                .paths = request->paths,
-        };
-        struct fsrv_wire_action *actions;
-
-        int r = fill_head(s, grip, &parts.head);
-        if (r < 0)
-                return r;
-        r = number_fds(s, &actions, &parts.head.n_actions);
-        if (r == 0) {
-                parts.actions = actions;
-                parts.head.n_fds = (uint32_t)s->n_user_fds;
-                r = fsrv_request_encode(&parts, &s->bytes, &s->size);
-                free(actions);
-        }
-        return r < 0 ? fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "encoding the request") : 0;
-}
-
-static int check(const struct fsrv_request *request, struct fsrv_error *error) {
-        if (!request->kind)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the request names neither an entry point nor a program");
-        if (request->new_session && request->has_group)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
-                                      "a new session is a new process group too: the request cannot set both");
-        return 0;
-}
-
-static int prepare(struct spawning *s, const struct fsrv_grip *grip) {
-        int r = encode(s, grip);
-
-        if (r < 0)
-                return r;
-        if (s->size > FSRV_WIRE_MESSAGE_MAX) {
-                size_t head = sizeof(struct fsrv_wire_request);
-                s->memfd = fsrv_sealed_memfd("forkserver request", s->bytes + head, s->size - head);
-                if (s->memfd < 0)
-                        return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -s->memfd, "a request of %zu bytes", s->size);
-                head_of(s)->flags |= FSRV_WIRE_BODY_IN_MEMFD;
-                s->size = head;
-        }
-        /* The place that was left for the memfd's number closes up when there is none. */
-        int *all = s->memfd < 0 ? s->fds + 1 : s->fds;
-        size_t own = FSRV_WIRE_OWN_FDS + (s->memfd >= 0);
-        if (s->memfd >= 0)
-                all[FSRV_WIRE_OWN_FDS] = s->memfd;
-        size_t here = s->n_user_fds < FSRV_WIRE_FIRST_FDS_MAX ? s->n_user_fds : FSRV_WIRE_FIRST_FDS_MAX;
-        head_of(s)->n_fds_here = (uint32_t)here;
-        s->n_fds = own + here;
-        return 0;
-}
-
-static void done(struct spawning *s) {
-        fsrv_fd_close(s->memfd);
-        free(s->bytes);
-        free(s->fds);
-}
-
 /* ---- sending it ---- */
 
-static int name_bad_fd(const struct spawning *s) {
-        const int *fds = s->fds + FSRV_WIRE_OWN_FDS + 1;
-
+static int name_bad_fd(const struct fsrv_spawning *s) {
         for (size_t i = 0; i < s->n_user_fds; i++)
-                if (fsrv_fd_is_open(fds[i]) != 1)
-                        return fsrv_fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open", fds[i]);
+                if (fsrv_fd_is_open(s->user_fds[i]) != 1)
+                        return fsrv_fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open", s->user_fds[i]);
         return fsrv_fail(s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
 }
 
 /* Waits for room: 0 if it is worth another try. Where many fds are in flight (ETOOMANYREFS counts all that this uid has,
  * unix(7)) or memory is short there is nothing to poll. */
-static int wait_for_room(const struct spawning *s, int sock, int err) {
+static int wait_for_room(const struct fsrv_spawning *s, int sock, int err) {
         if (fsrv_now() >= s->deadline)
                 return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, err == -EAGAIN ? ETIMEDOUT : -err,
                                       "the fork server's queue is full: %s", strerrordesc_np(err == -EAGAIN ? ETIMEDOUT : -err));
@@ -219,7 +57,7 @@ static int wait_for_room(const struct spawning *s, int sock, int err) {
         return 0;
 }
 
-static int send_patiently(const struct spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
+static int send_patiently(const struct fsrv_spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
         for (;;) {
                 int r = fsrv_channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
                 switch (r) {
@@ -246,28 +84,27 @@ static int send_patiently(const struct spawning *s, int sock, const void *bytes,
         }
 }
 
-static int send_request(struct spawning *s, const struct fsrv_grip *grip, int worker_end) {
-        int *all = s->memfd < 0 ? s->fds + 1 : s->fds;
+static int send_request(struct fsrv_spawning *s, const struct fsrv_grip *grip, int worker_end, int status_end) {
         FSRV_CLEANUP_FD int directory = fsrv_open(".", O_PATH | O_DIRECTORY);
 
         if (directory < 0)
                 return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
-        all[FSRV_WIRE_FD_DIRECTORY] = directory;
-        all[FSRV_WIRE_FD_ANSWER] = worker_end;
-        all[FSRV_WIRE_FD_DOORBELL] = grip->link->doorbell;
-        all[FSRV_WIRE_FD_LIFELINE] = grip->lifeline;
-        return send_patiently(s, grip->link->doorbell, s->bytes, s->size, all, s->n_fds);
+        s->fds[FSRV_WIRE_FD_ANSWER] = worker_end;
+        s->fds[FSRV_WIRE_FD_DOORBELL] = grip->link->doorbell;
+        s->fds[FSRV_WIRE_FD_LIFELINE] = grip->lifeline;
+        s->fds[FSRV_WIRE_FD_DIRECTORY] = directory;
+        if (status_end >= 0)
+                s->fds[FSRV_WIRE_OWN_FDS] = status_end;
+        return send_patiently(s, grip->link->doorbell, s->bytes, s->size, s->fds, s->n_fds);
 }
 
-static int send_more_fds(struct spawning *s, int answer) {
-        const int *fds = s->fds + FSRV_WIRE_OWN_FDS + 1;
-
-        for (size_t sent = head_of(s)->n_fds_here; sent < s->n_user_fds;) {
+static int send_more_fds(struct fsrv_spawning *s, int answer) {
+        for (size_t sent = fsrv_spawning_head(s)->n_fds_here; sent < s->n_user_fds;) {
                 size_t n = s->n_user_fds - sent;
                 if (n > FSRV_WIRE_FDS_MAX)
                         n = FSRV_WIRE_FDS_MAX;
                 struct fsrv_wire_more more = { .n_fds = (uint32_t)n };
-                int r = send_patiently(s, answer, &more, sizeof more, fds + sent, n);
+                int r = send_patiently(s, answer, &more, sizeof more, s->user_fds + sent, n);
                 if (r == SERVER_GONE)
                         return 0; /* the other end has closed: what it said first is read next */
                 if (r < 0)
@@ -279,7 +116,7 @@ static int send_more_fds(struct spawning *s, int answer) {
 
 /* ---- hearing of it ---- */
 
-static int on_failed(const struct spawning *s, const struct fsrv_wire_failed *failed) {
+static int on_failed(const struct fsrv_spawning *s, const struct fsrv_wire_failed *failed) {
         int err = failed->err > 0 ? failed->err : EPROTO;
 
         fsrv_fail_text(s->error, failed->stage, err, "%.*s", (int)sizeof failed->text - 1, failed->text);
@@ -289,7 +126,7 @@ static int on_failed(const struct spawning *s, const struct fsrv_wire_failed *fa
 }
 
 /* The pipe ends empty when execve(2) has succeeded, as it is close-on-exec. */
-static int await_exec(struct spawning *s, int exec_pipe, int pidfd) {
+static int await_exec(struct fsrv_spawning *s, int exec_pipe, int pidfd) {
         struct pollfd entry = { .fd = exec_pipe, .events = POLLIN };
         /* It has started: the caller's time-out must not hit a program that has just been executed. */
         int64_t deadline = fsrv_deadline(EXEC_TIMEOUT_MS);
@@ -311,7 +148,7 @@ static int await_exec(struct spawning *s, int exec_pipe, int pidfd) {
         return n == sizeof failed ? on_failed(s, &failed) : 0;
 }
 
-static int on_started(struct spawning *s, int answer, const struct fsrv_wire_started *started, struct fsrv_message *message,
+static int on_started(struct fsrv_spawning *s, int answer, const struct fsrv_wire_started *started, struct fsrv_message *message,
                       struct fsrv_process **ret_process) {
         size_t n = 0;
         FSRV_CLEANUP_FD int own_answer = answer;
@@ -338,7 +175,7 @@ static int on_started(struct spawning *s, int answer, const struct fsrv_wire_sta
 
 /* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other threads
  * have taken them. Not to leave a process that nobody knows of. */
-static int on_lost_fds(const struct spawning *s, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
+static int on_lost_fds(const struct fsrv_spawning *s, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
         if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
                 if (message->n_fds > 0)
                         fsrv_pidfd_send_signal(message->fds[0], SIGKILL);
@@ -361,7 +198,7 @@ static int last_look(int answer, union fsrv_wire_answer *reply, struct fsrv_mess
 }
 
 /* Takes `answer` over. 0: started; NOTHING_RAN; or it failed. */
-static int hear(struct spawning *s, int answer, struct fsrv_process **ret_process) {
+static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_process) {
         FSRV_CLEANUP_FD int own_answer = answer;
         union fsrv_wire_answer reply;
         struct fsrv_message message;
@@ -397,13 +234,14 @@ static bool is_dead(int doorbell) {
         return poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR);
 }
 
-static int exchange(struct spawning *s, const struct fsrv_grip *grip, struct fsrv_process **ret_process) {
+/* Puts the request on the doorbell; *ret_answer, on which hear() hears of it, is the caller's on success. */
+static int ask(struct fsrv_spawning *s, const struct fsrv_grip *grip, int status_end, int *ret_answer) {
         int pair[2];
         int r = fsrv_socketpair(pair);
 
         if (r < 0)
                 return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the answer");
-        r = send_request(s, grip, pair[1]);
+        r = send_request(s, grip, pair[1], status_end);
         fsrv_fd_close(pair[1]);
         if (r == 0)
                 r = send_more_fds(s, pair[0]);
@@ -411,15 +249,39 @@ static int exchange(struct spawning *s, const struct fsrv_grip *grip, struct fsr
                 fsrv_fd_close(pair[0]);
                 return r;
         }
-        r = hear(s, pair[0], ret_process);
+        *ret_answer = pair[0];
+        return 0;
+}
+
+static int hear_from(struct fsrv_spawning *s, const struct fsrv_grip *grip, int answer, struct fsrv_process **ret_process) {
+        int r = hear(s, answer, ret_process);
+
         if (r == NOTHING_RAN && s->death.type == 0 && is_dead(grip->link->doorbell))
                 return SERVER_GONE; /* and the request with it */
         return r;
 }
 
+/* A status pair of its own for each try: the words of a process that ran nothing must not show. */
+static int exchange(struct fsrv_spawning *s, const struct fsrv_grip *grip, struct fsrv_process **ret_process,
+                    int *ret_status) {
+        int answer, status[2] = { -1, -1 };
+        int r = s->extra->wants_status ? fsrv_streampair(status) : 0;
+
+        if (r < 0)
+                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the status");
+        r = ask(s, grip, status[1], &answer);
+        fsrv_fd_close(status[1]);
+        if (r == 0)
+                r = hear_from(s, grip, answer, ret_process);
+        if (r == 0 && ret_status)
+                *ret_status = fsrv_fd_steal(&status[0]);
+        fsrv_fd_close(status[0]);
+        return r;
+}
+
 /* ---- until it runs ---- */
 
-static int give_up(const struct spawning *s) {
+static int give_up(const struct fsrv_spawning *s) {
         const struct fsrv_wire_exited *death = &s->death;
 
         if (death->type == 0)
@@ -434,48 +296,131 @@ static int give_up(const struct spawning *s) {
         return -ECONNABORTED;
 }
 
-static int try_once(struct fsrv_server *server, struct spawning *s, struct fsrv_process **ret_process) {
+static int try_once(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process, int *ret_status) {
         struct fsrv_grip grip;
         int r = fsrv_server_acquire(server, &grip, s->error);
 
         if (r < 0)
                 return r;
         if (!s->bytes)
-                r = prepare(s, &grip);
+                r = fsrv_spawning_prepare(s, &grip);
         if (r == 0)
-                r = exchange(s, &grip, ret_process);
+                r = exchange(s, &grip, ret_process, ret_status);
         if (r == SERVER_GONE)
                 fsrv_server_forget(server, grip.link);
         fsrv_server_release(&grip);
         return r;
 }
 
-int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request, const int streams[3],
-                    struct fsrv_process **ret_process, struct fsrv_error *error) {
-        struct spawning s = {
-                .request = request, .error = error, .deadline = fsrv_deadline(request->spawn_timeout_ms),
-                .streams = streams, .memfd = -1
+static int try_often(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process, int *ret_status) {
+        int gone = 0, lost = 0, r;
+
+        do
+                r = try_once(server, s, ret_process, ret_status);
+        while ((r == SERVER_GONE && ++gone < SERVER_TRIES) || (r == NOTHING_RAN && ++lost < TRIES));
+        if (r == SERVER_GONE)
+                return fsrv_fail_text(s->error, FSRV_STAGE_START, ECONNRESET, "the fork server died, %d times in a row",
+                                      SERVER_TRIES);
+        return r == NOTHING_RAN ? give_up(s) : r;
+}
+
+static int check(const struct fsrv_request *request, struct fsrv_error *error) {
+        if (!request->kind)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the request names neither an entry point nor a program");
+        if (request->new_session && request->has_group)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                      "a new session is a new process group too: the request cannot set both");
+        return 0;
+}
+
+int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request, const struct fsrv_spawn_extra *extra,
+                    struct fsrv_process **ret_process, int *ret_status, struct fsrv_error *error) {
+        struct fsrv_spawning s = {
+                .request = request, .extra = extra, .error = error, .deadline = fsrv_deadline(request->spawn_timeout_ms),
+                .memfd = -1
         };
-        int gone = 0, lost = 0;
 
         int r = check(request, error);
         if (r < 0)
                 return r;
-        do
-                r = try_once(server, &s, ret_process);
-        while ((r == SERVER_GONE && ++gone < SERVER_TRIES) || (r == NOTHING_RAN && ++lost < TRIES));
-        if (r == SERVER_GONE)
-                r = fsrv_fail_text(error, FSRV_STAGE_START, ECONNRESET, "the fork server died, %d times in a row",
-                                   SERVER_TRIES);
-        if (r == NOTHING_RAN)
-                r = give_up(&s);
-        done(&s);
+        r = try_often(server, &s, ret_process, ret_status);
+        fsrv_spawning_done(&s);
         return r;
 }
 
 int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_process **ret_process,
                struct fsrv_error *error) {
-        static const int none[3] = { -1, -1, -1 };
+        static const struct fsrv_spawn_extra none = FSRV_SPAWN_EXTRA_NONE;
 
-        return fsrv_spawn_with(server, request, none, ret_process, error);
+        return fsrv_spawn_with(server, request, &none, ret_process, NULL, error);
+}
+
+/* ---- many at once ---- */
+
+/* Hears of the oldest one; what a death on the way spoiled is tried again, alone. */
+static int settle(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_grip *grip, int answer,
+                  struct fsrv_process **ret_process) {
+        s->deadline = fsrv_deadline(s->request->spawn_timeout_ms);
+        s->death.type = 0;
+        int r = answer < 0 ? NOTHING_RAN : hear_from(s, grip, answer, ret_process);
+        if (r <= 0)
+                return r;
+        if (r == SERVER_GONE)
+                fsrv_server_forget(server, grip->link);
+        fsrv_server_release(grip);
+        r = try_often(server, s, ret_process, NULL);
+        int again = fsrv_server_acquire(server, grip, s->error);
+        return r < 0 ? r : again;
+}
+
+/* Of n equal requests so many are on their way at a time. The number of processes; *ret_error: the first failure. */
+static size_t spawn_window(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_grip *grip, size_t n,
+                           struct fsrv_process **ret_processes, int *ret_error) {
+        int answers[WINDOW], r = 0;
+        size_t asked = 0, heard = 0, made = 0;
+        struct fsrv_error *error = s->error, ignored;
+
+        while (heard < asked || (r == 0 && asked < n)) {
+                s->error = &ignored; /* one that cannot be asked for now is tried alone, when it is its turn */
+                while (r == 0 && asked < n && asked - heard < WINDOW && ask(s, grip, -1, &answers[asked % WINDOW]) == 0)
+                        asked++;
+                if (heard == asked)
+                        answers[asked++ % WINDOW] = -1;
+                s->error = r == 0 ? error : &ignored;
+                int one = settle(server, s, grip, answers[heard++ % WINDOW], &ret_processes[made]);
+                if (one == 0)
+                        made++;
+                else if (r == 0)
+                        r = one;
+        }
+        *ret_error = r;
+        return made;
+}
+
+int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_request *request, size_t n,
+                    struct fsrv_process **ret_processes, struct fsrv_error *error) {
+        static const struct fsrv_spawn_extra none = FSRV_SPAWN_EXTRA_NONE;
+        struct fsrv_error told;
+        struct fsrv_spawning s = {
+                .request = request, .extra = &none, .error = &told, .deadline = fsrv_deadline(request->spawn_timeout_ms),
+                .memfd = -1
+        };
+        struct fsrv_grip grip;
+        size_t made = 0;
+
+        if (n == 0 || n > MANY_MAX)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu processes, where 1 to %d can be had", n, MANY_MAX);
+        int r = check(request, &told);
+        if (r == 0)
+                r = fsrv_server_acquire(server, &grip, &told);
+        if (r == 0) {
+                r = fsrv_spawning_prepare(&s, &grip);
+                if (r == 0)
+                        made = spawn_window(server, &s, &grip, n, ret_processes, &r);
+                fsrv_server_release(&grip);
+        }
+        fsrv_spawning_done(&s);
+        if (r < 0 && error)
+                *error = told;
+        return r < 0 && made == 0 ? r : (int)made;
 }

@@ -2,10 +2,48 @@
 #ifndef FSRV_CLIENT_SPAWN_H
 #define FSRV_CLIENT_SPAWN_H
 
-#include "forkserver.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-/* fsrv_spawn(), with fds for the child's standard streams over what the request maps there; -1: none. Borrowed. */
-int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request, const int streams[3],
-                    struct fsrv_process **ret_process, struct fsrv_error *error);
+#include "client/server.h"
+#include "forkserver.h"
+#include "wire/request.h"
+
+/* What a call adds to the request; borrowed. */
+struct fsrv_spawn_extra {
+        int streams[3];    /* over what the request maps to the standard streams; -1: none */
+        int data;          /* for fsrv_worker_get_data(); -1: none */
+        bool wants_status; /* a socket with the seed's two words */
+};
+#define FSRV_SPAWN_EXTRA_NONE { { -1, -1, -1 }, -1, false }
+
+/* A request on its way: made once, sent until somebody runs it. */
+struct fsrv_spawning {
+        const struct fsrv_request *request;
+        const struct fsrv_spawn_extra *extra;
+        struct fsrv_error *error;
+        int64_t deadline;
+        char *bytes; /* head and body; NULL: not prepared yet */
+        size_t size;
+        int memfd;   /* the body, when it's too large for a message; else -1 */
+        int *memory; /* of all fds */
+        int *fds;    /* the message's, n_fds; all borrowed but the memfd */
+        size_t n_fds;
+        int *user_fds; /* the caller's in it and behind it */
+        size_t n_user_fds;
+        struct fsrv_wire_exited death; /* of a process that ran nothing */
+};
+
+static inline struct fsrv_wire_request *fsrv_spawning_head(const struct fsrv_spawning *s) {
+        return (struct fsrv_wire_request *)s->bytes;
+}
+
+/* prepare.c */
+int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip);
+void fsrv_spawning_done(struct fsrv_spawning *s);
+
+/* fsrv_spawn() with more. *ret_status, if wanted, is the caller's. */
+int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request, const struct fsrv_spawn_extra *extra,
+                    struct fsrv_process **ret_process, int *ret_status, struct fsrv_error *error);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsr
                 return NULL;
         child->pid = pid;
         child->role = role;
-        child->answer = -1;
+        child->answer = child->status = -1;
         child->deadline = FSRV_NEVER;
         child->pidfd = fsrv_pidfd_open(pid);
         if (child->pidfd < 0 || fsrv_watch(s, child->pidfd, EPOLLIN, FSRV_SOURCE_CHILD, (uint32_t)pid) < 0) {
@@ -66,18 +67,35 @@ static void unlimit_time(struct fsrv_supervisor *s, struct fsrv_child *child) {
 
 /* ---- answers ---- */
 
+/* The socket that closes when nobody waits for the status any more. */
+static int client_of(const struct fsrv_child *child) {
+        return child->status >= 0 ? child->status : child->answer;
+}
+
+static void watch_client(struct fsrv_supervisor *s, const struct fsrv_child *child) {
+        fsrv_watch(s, client_of(child), 0, FSRV_SOURCE_ANSWER, (uint32_t)child->pid); /* hang-up is always reported */
+}
+
 /* The worker shares the socket's open file, so closing our fd would not end the watch. */
-static void unwatch_answer(struct fsrv_supervisor *s, const struct fsrv_child *child) {
+static void unwatch_client(struct fsrv_supervisor *s, const struct fsrv_child *child) {
         if (s->draining || child->flags & FSRV_WIRE_KILL_ON_CLOSE)
-                fsrv_unwatch(s, child->answer);
+                fsrv_unwatch(s, client_of(child));
 }
 
 static void hang_up(struct fsrv_supervisor *s, struct fsrv_child *child) {
         if (child->answer < 0)
                 return;
-        unwatch_answer(s, child);
+        unwatch_client(s, child);
         child->answer = fsrv_fd_close(child->answer);
+        child->status = fsrv_fd_close(child->status);
         s->answers--;
+}
+
+/* A word of the status socket; a client that doesn't want it is no concern. A stream socket, so that nothing can block us,
+ * and an empty one takes two words. */
+static void send_word(const struct fsrv_child *child, int64_t word) {
+        if (child->status >= 0)
+                (void)!send(child->status, &word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void forget(struct fsrv_supervisor *s, struct fsrv_child *child) {
@@ -147,6 +165,7 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         exited.code = exit.code;
         exited.status = exit.status;
         exited.timed_out = child->timed_out;
+        send_word(child, exit.code == CLD_EXITED ? exit.status : -exit.status);
         deliver(s, child, &exited);
 }
 
@@ -161,14 +180,14 @@ void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid) {
 
         if (!child || child->answer < 0)
                 return;
-        unwatch_answer(s, child);
+        unwatch_client(s, child);
         if (child->flags & FSRV_WIRE_KILL_ON_CLOSE)
                 kill_child(child); /* the answer stays open, so that a draining server waits for this death */
         else
                 hang_up(s, child);
 }
 
-static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wire_claim *claim, int answer) {
+static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wire_claim *claim, struct fsrv_message *message) {
         struct fsrv_child *child = fsrv_child_find(s, pid);
 
         s->stats.claims++;
@@ -176,19 +195,21 @@ static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wir
         if (!child)
                 child = fsrv_child_add(s, pid, FSRV_ROLE_STRAY); /* faster than its FORKED */
         if (!child || child->role == FSRV_ROLE_WORKER) {
-                fsrv_fd_close(answer); /* its client asks the kernel for the status */
+                fsrv_message_close(message); /* its client asks the kernel for the status */
                 return;
         }
         if (child->role == FSRV_ROLE_STANDBY)
                 s->idle--;
         child->role = FSRV_ROLE_WORKER;
-        child->answer = answer;
+        child->answer = message->fds[0];
+        child->status = message->n_fds > 1 ? message->fds[1] : -1;
         child->flags = claim->flags;
         s->answers++;
         if (claim->time_limit_ms)
                 limit_time(s, child, claim->time_limit_ms);
         if (s->draining || child->flags & FSRV_WIRE_KILL_ON_CLOSE)
-                fsrv_watch(s, answer, 0, FSRV_SOURCE_ANSWER, (uint32_t)pid); /* hang-up is always reported */
+                watch_client(s, child);
+        send_word(child, pid);
         if (s->killing)
                 kill_child(child);
 }
@@ -205,8 +226,9 @@ void fsrv_children_on_claims(struct fsrv_supervisor *s) {
                 }
                 if (r != 1)
                         return;
-                if (message.size == sizeof claim && claim.type == FSRV_WIRE_CLAIM && message.n_fds == 1) {
-                        on_claim(s, message.sender.pid, &claim, message.fds[0]);
+                if (message.size == sizeof claim && claim.type == FSRV_WIRE_CLAIM &&
+                    message.n_fds == (claim.flags & FSRV_WIRE_HAS_STATUS ? 2 : 1)) {
+                        on_claim(s, message.sender.pid, &claim, &message);
                         continue;
                 }
                 if (message.size == sizeof claim && claim.type == FSRV_WIRE_SETUP_FAILED &&
@@ -232,7 +254,7 @@ void fsrv_children_watch_clients(struct fsrv_supervisor *s) {
 
         HASH_ITER(hh, s->children, child, next)
                 if (child->answer >= 0)
-                        fsrv_watch(s, child->answer, 0, FSRV_SOURCE_ANSWER, (uint32_t)child->pid);
+                        watch_client(s, child);
 }
 
 void fsrv_children_kill(struct fsrv_supervisor *s) {

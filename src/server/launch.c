@@ -5,8 +5,10 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,24 +18,37 @@
 #include "forkserver-host.h"
 #include "server/server.h"
 
-static _Noreturn void become_zygote(const struct fsrv_supervisor *s, int boot) {
+/* Returns on failure only: what could not be executed. */
+static const char *execute(const struct fsrv_supervisor *s) {
         char title[FSRV_TITLE_SIZE];
         char *argv[] = { title, NULL };
+
+        if (s->program >= 0) {
+                syscall(SYS_execveat, s->program, "", s->config.argv, environ, AT_EMPTY_PATH);
+                return s->config.argv[0];
+        }
+        fsrv_title_argument(title, "forkserver: zygote");
+        execv(s->zygote_program, argv);
+        return s->zygote_program;
+}
+
+static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t server, int boot) {
         sigset_t none;
 
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* checked by the zygote, against the server's pid in its configuration */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != server)
+                _exit(0); /* it died before that; the zygote looks too, but a program runs code of its own first */
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        fsrv_title_argument(title, "forkserver: zygote");
         if (boot == FSRV_ZYGOTE_BOOT_FD)
                 fsrv_fd_set_cloexec(boot, 0);
         else
                 dup2(boot, FSRV_ZYGOTE_BOOT_FD);
         fsrv_cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
-        execv(s->zygote_program, argv);
+        const char *program = execute(s);
 
         struct fsrv_wire_order order = { .type = FSRV_WIRE_LOAD_FAILED, .err = errno };
-        snprintf(order.text, sizeof order.text, "cannot execute the zygote program '%.180s': %.30s", s->zygote_program,
+        snprintf(order.text, sizeof order.text, "cannot execute the zygote program '%.180s': %.30s", program,
                  strerrordesc_np(order.err));
         fsrv_channel_send(FSRV_ZYGOTE_BOOT_FD, &order, sizeof order, NULL, 0, 0);
         _exit(127);
@@ -56,6 +71,16 @@ static int fail(struct fsrv_supervisor *s, int err, const char *what) {
         return -err;
 }
 
+/* What it is at until it says something else. */
+static void name_program(struct fsrv_supervisor *s) {
+        const char *program = s->program >= 0 ? s->config.argv[0] : "", *slash = strrchr(program, '/');
+
+        s->zygote.loading[0] = 0;
+        if (s->program >= 0)
+                snprintf(s->zygote.loading, sizeof s->zygote.loading, "%s (%.50s, before fsrv_zygote_enter())", FSRV_PRELOAD_MAIN,
+                         slash ? slash + 1 : program);
+}
+
 int fsrv_zygote_launch(struct fsrv_supervisor *s) {
         struct fsrv_zygote *z = &s->zygote;
         int sockets[2], r;
@@ -64,21 +89,21 @@ int fsrv_zygote_launch(struct fsrv_supervisor *s) {
         if (r < 0)
                 return fail(s, -r, "a socket pair");
         r = send_config(s, sockets[0]);
-        pid_t pid = r < 0 ? -1 : fork();
+        pid_t server = getpid(), pid = r < 0 ? -1 : fork();
         if (pid < 0) {
                 int err = r < 0 ? -r : errno;
                 fsrv_fds_close(sockets, 2);
                 return fail(s, err, r < 0 ? "its configuration" : "fork");
         }
         if (pid == 0)
-                become_zygote(s, sockets[1]);
+                become_zygote(s, server, sockets[1]);
         fsrv_fd_close(sockets[1]);
         z->pid = pid;
         z->orders = sockets[0];
         z->pidfd = fsrv_pidfd_open(pid);
         z->due = 0;
         z->has_forked = false;
-        z->loading[0] = 0;
+        name_program(s);
         z->failure.stage = 0;
         z->deadline = fsrv_deadline(s->config.head.preload_timeout_ms);
         z->state = FSRV_ZYGOTE_LOADING;

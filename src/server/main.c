@@ -23,7 +23,7 @@ enum { ADMIN_FD = 3, DOORBELL_FD = 4 };
 
 enum {
         RESERVED_FDS = 64, /* for everything that isn't a child: peers, zygote, epoll… */
-        FDS_PER_CHILD = 2, /* its pidfd, and the socket to its client */
+        FDS_PER_CHILD = 3, /* its pidfd, the socket to its client, and perhaps that for the seed's two words */
 };
 
 static int complain(const char *what, int err) {
@@ -127,7 +127,8 @@ static int set_up(struct fsrv_supervisor *s) {
         return fsrv_watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0); /* its hang-up is always reported */
 }
 
-static int receive_config(struct fsrv_config *ret_config) {
+/* *ret_program: the fd of the program that is its own zygote, or -1. */
+static int receive_config(struct fsrv_config *ret_config, int *ret_program) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv_message message;
         int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
@@ -135,8 +136,13 @@ static int receive_config(struct fsrv_config *ret_config) {
 
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        fsrv_message_close(&message);
-        return fsrv_config_decode(bytes, message.size, ret_config);
+        r = fsrv_config_decode(bytes, message.size, ret_config);
+        if (r == 0 && message.n_fds != (ret_config->argv ? 1 : 0))
+                r = -EPROTO;
+        if (r < 0 || !ret_config->argv)
+                fsrv_message_close(&message);
+        *ret_program = r == 0 && ret_config->argv ? message.fds[0] : -1;
+        return r;
 }
 
 /* To the client that waits for it; a named server has none, and says it on standard error. */
@@ -162,7 +168,7 @@ int main(int argc, char **argv) {
                 dprintf(STDERR_FILENO, "forkserver-server: started by libforkserver; by hand use 'forkserver serve'\n");
                 return 125;
         }
-        r = receive_config(&s.config);
+        r = receive_config(&s.config, &s.program);
         if (r < 0) {
                 say_ready(&s, -r, "its configuration");
                 return complain("configuration", -r);

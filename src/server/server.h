@@ -42,6 +42,8 @@ struct fsrv_child {
         enum fsrv_role role;
         int pidfd;
         int answer;     /* to the client; -1 for a standby, and when nobody listens any more */
+        int status;     /* the stream socket for the seed's two words; -1: not asked for. Then it is this that says whether
+                         * anybody listens: the client has closed its end of the answer */
         uint32_t flags; /* of the request */
         bool timed_out;
         int64_t deadline; /* FSRV_NEVER: none */
@@ -87,6 +89,7 @@ struct fsrv_refusal {
 struct fsrv_supervisor {
         struct fsrv_config config;
         char zygote_program[4096];
+        int program; /* O_PATH: the client's own program, to be started with config.argv instead; -1 */
         int epoll;
         int doorbell;      /* receiving end */
         int doorbell_send; /* a named server's, to hand out; else -1 */

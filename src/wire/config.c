@@ -5,21 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "forkserver.h"
 #include "wire/strings.h"
 
-int fsrv_config_encode(struct fsrv_config *config, char bytes[FSRV_WIRE_MESSAGE_MAX]) {
-        size_t n, size = fsrv_strings_size((const char *const *)config->modules, &n);
-        size_t path = config->path ? strlen(config->path) + 1 : 0;
+char **fsrv_program_argv;
 
-        if (size > FSRV_WIRE_PRELOAD_MAX || sizeof config->head + path + size > FSRV_WIRE_MESSAGE_MAX)
+bool fsrv_config_has_program(const struct fsrv_config *config) {
+        for (char **module = config->modules; module && *module; module++)
+                if (strcmp(*module, FSRV_PRELOAD_MAIN) == 0)
+                        return true;
+        return false;
+}
+
+int fsrv_config_encode(struct fsrv_config *config, char bytes[FSRV_WIRE_MESSAGE_MAX]) {
+        const char *const *argv = fsrv_config_has_program(config) ? (const char *const *)config->argv : NULL;
+        size_t n, size = fsrv_strings_size((const char *const *)config->modules, &n);
+        size_t n_argv, argv_size = fsrv_strings_size(argv, &n_argv), path = config->path ? strlen(config->path) + 1 : 0;
+
+        if (fsrv_config_has_program(config) && n_argv == 0)
+                return -EINVAL;
+        if (size > FSRV_WIRE_PRELOAD_MAX || sizeof config->head + path + argv_size + size > FSRV_WIRE_MESSAGE_MAX)
                 return -E2BIG;
         config->head.version = FSRV_WIRE_VERSION;
         config->head.named = config->path != NULL;
+        config->head.n_argv = (uint32_t)n_argv;
         config->head.n_modules = (uint32_t)n;
         memcpy(bytes, &config->head, sizeof config->head);
         char *at = bytes + sizeof config->head;
         if (config->path)
                 at = fsrv_string_put(at, config->path);
+        at = fsrv_strings_put(at, argv);
         at = fsrv_strings_put(at, (const char *const *)config->modules);
         return (int)(at - bytes);
 }
@@ -35,24 +50,26 @@ int fsrv_config_decode(const void *bytes, size_t size, struct fsrv_config *ret_c
         if (size < sizeof config.head)
                 return -EPROTO;
         memcpy(&config.head, bytes, sizeof config.head);
-        if (config.head.n_modules > FSRV_WIRE_PRELOAD_MAX || config.head.n_uids > FSRV_WIRE_UIDS_MAX ||
-            config.head.named > 1)
+        if (config.head.n_modules > FSRV_WIRE_PRELOAD_MAX || config.head.n_argv > FSRV_WIRE_MESSAGE_MAX ||
+            config.head.n_uids > FSRV_WIRE_UIDS_MAX || config.head.named > 1)
                 return -EPROTO;
 
-        size_t n_strings = config.head.n_modules + config.head.named, rest = size - sizeof config.head;
-        char **list = malloc((n_strings + 1) * sizeof *list + rest);
+        size_t n_argv = config.head.n_argv, n_modules = config.head.n_modules, rest = size - sizeof config.head;
+        size_t n_room = 1 + n_argv + 1 + n_modules + 1; /* the path, and two lists with their ends */
+        char **list = calloc(1, n_room * sizeof *list + rest);
         if (!list)
                 return -ENOMEM;
-        const char *at = memcpy(list + n_strings + 1, (const char *)bytes + sizeof config.head, rest), *end = at + rest;
-        if (fsrv_strings_get(&at, end, n_strings, list) < 0 || at != end) {
+        const char *at = memcpy(list + n_room, (const char *)bytes + sizeof config.head, rest), *end = at + rest;
+        char **argv = list + 1, **modules = argv + n_argv + 1;
+        if (fsrv_strings_get(&at, end, config.head.named, list) < 0 || fsrv_strings_get(&at, end, n_argv, argv) < 0 ||
+            fsrv_strings_get(&at, end, n_modules, modules) < 0 || at != end) {
                 free(list);
                 return -EPROTO;
         }
-        list[n_strings] = NULL;
         config.memory = list;
-        if (config.head.named)
-                config.path = *list++;
-        config.modules = list;
+        config.path = list[0];
+        config.argv = n_argv ? argv : NULL;
+        config.modules = modules;
         *ret_config = config;
         return 0;
 }

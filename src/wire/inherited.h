@@ -13,6 +13,8 @@ struct fsrv_inherited {
         bool is_worker;
         int doorbell; /* sending end; -1 after it turned out dead */
         int lifeline;
+        int tracker; /* -1: none */
+        int data;    /* -1: none */
         int *fds;
         size_t n_fds;
         pid_t client_pid;

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530001u /* "FS", 1 */
+#define FSRV_WIRE_VERSION 0x46530002u /* "FS", 2 */
 
 #define FSRV_WIRE_MESSAGE_MAX 65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX (1u << 30)    /* bytes of a request in all */
@@ -30,7 +30,7 @@
 
 /* ---- doorbell ---- */
 
-/* The fds of a request, in this order; then the body's memfd if there is one; then the caller's. */
+/* The fds of a request, in this order; then those that a flag announces: status, tracker, memfd; then the caller's. */
 enum {
         FSRV_WIRE_FD_ANSWER,
         FSRV_WIRE_FD_DOORBELL,  /* the sending end: workers can spawn, and keep a private server alive */
@@ -38,7 +38,9 @@ enum {
         FSRV_WIRE_FD_DIRECTORY, /* the client's working directory, O_PATH */
         FSRV_WIRE_OWN_FDS
 };
-#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - FSRV_WIRE_OWN_FDS - 1) /* the caller's, in the first message */
+#define FSRV_WIRE_OPTIONAL_FDS 3
+#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - FSRV_WIRE_OWN_FDS - FSRV_WIRE_OPTIONAL_FDS) /* the caller's, in the
+                                                                                                  * first message */
 
 enum {
         FSRV_WIRE_ENTRY = 1, /* name is module:function */
@@ -51,7 +53,9 @@ enum {
         FSRV_WIRE_NEW_SESSION = 1u << 2,
         FSRV_WIRE_SET_GROUP = 1u << 3,  /* setpgid(0, group), an error if it fails */
         FSRV_WIRE_JOIN_GROUP = 1u << 4, /* setpgid(0, group), else lead one */
-        FSRV_WIRE_FLAGS = (1u << 5) - 1,
+        FSRV_WIRE_HAS_STATUS = 1u << 5,  /* a stream socket comes along, to which the server writes the seed's two words */
+        FSRV_WIRE_HAS_TRACKER = 1u << 6, /* the resource tracker's fd comes along */
+        FSRV_WIRE_FLAGS = (1u << 7) - 1,
 };
 
 struct fsrv_wire_request {
@@ -80,6 +84,7 @@ enum {
         FSRV_WIRE_OPEN = 3,    /* open(path, source = flags, mode) -> target */
         FSRV_WIRE_CLOSE = 4,   /* target */
         FSRV_WIRE_HAND = 5,    /* the caller's fd number `source` of this message: for fsrv_worker_get_fds() */
+        FSRV_WIRE_DATA = 6,    /* the same, for fsrv_worker_get_data() */
 };
 
 struct fsrv_wire_action {
@@ -142,7 +147,7 @@ union fsrv_wire_answer {
 /* ---- claims: the sender's pid is the kernel's stamp ---- */
 
 enum {
-        FSRV_WIRE_CLAIM = 1,       /* fd: the answer socket */
+        FSRV_WIRE_CLAIM = 1,       /* fds: the answer socket; the status socket if flags say HAS_STATUS */
         FSRV_WIRE_SETUP_FAILED = 2 /* for the statistics: the client has been told */
 };
 
@@ -165,6 +170,7 @@ enum {
         FSRV_WIRE_FORK = 6,        /* server -> zygote: one standby */
         FSRV_WIRE_FORKED = 7,      /* zygote: value is the pid */
         FSRV_WIRE_CANNOT_FORK = 8, /* zygote: err */
+        FSRV_WIRE_LOADED = 9,      /* zygote: a struct fsrv_wire_loaded: the module of the last LOADING is there */
 };
 
 struct fsrv_wire_order {
@@ -174,10 +180,22 @@ struct fsrv_wire_order {
         char text[FSRV_WIRE_TEXT_MAX]; /* LOADING, LOAD_FAILED; other messages end before it */
 };
 
+/* What a module did to the zygote. Then NUL-terminated strings: why it could not be loaded (empty: it was), the names of
+ * n_threads threads, and of n_fds fds the number, the kind and what it is. */
+struct fsrv_wire_loaded {
+        uint32_t type;
+        int32_t err;
+        uint64_t load_us;
+        uint64_t private_dirty_kib; /* if config.measure */
+        uint64_t fork_pages;        /* if config.measure */
+        uint32_t n_threads;
+        uint32_t n_fds;
+};
+
 /* ---- admin ---- */
 
 enum {
-        FSRV_WIRE_ADMIN_CONFIG = 1, /* the first message to a new server: struct fsrv_wire_config, strings, fds */
+        FSRV_WIRE_ADMIN_CONFIG = 1, /* the first message to a new server: struct fsrv_wire_config, strings, the program */
         FSRV_WIRE_ADMIN_ATTACH = 2, /* a named server's answer brings the doorbell's sending end */
         FSRV_WIRE_ADMIN_STATS = 3,
         FSRV_WIRE_ADMIN_STOP = 4,
@@ -190,11 +208,14 @@ enum {
 struct fsrv_wire_config {
         uint32_t version;
         uint32_t type;
-        uint32_t policy;
+        uint32_t policy;        /* for modules that cannot be loaded */
+        uint32_t thread_policy; /* for threads at the first fork */
+        uint32_t measure;       /* to the zygote: 1: memory too, which takes time in proportion to it */
+        uint32_t n_argv;        /* the program is its own zygote: its arguments, and the program as the message's fd; else 0 */
         uint32_t standbys;
         uint32_t preload_timeout_ms;
         uint32_t mode;     /* of the listener's socket */
-        uint32_t named;    /* then one string before the modules is the path */
+        uint32_t named;    /* then one string is the path, before argv and the modules */
         uint32_t n_modules;
         uint32_t n_uids;   /* allowed besides the server's own and root */
         int32_t server;    /* to the zygote: the server's pid */

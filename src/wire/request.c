@@ -45,6 +45,11 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
         return 0;
 }
 
+size_t fsrv_request_own_fds(const struct fsrv_wire_request *head) {
+        return FSRV_WIRE_OWN_FDS + !!(head->flags & FSRV_WIRE_HAS_STATUS) + !!(head->flags & FSRV_WIRE_HAS_TRACKER) +
+               !!(head->flags & FSRV_WIRE_BODY_IN_MEMFD);
+}
+
 int fsrv_request_check_head(const struct fsrv_wire_request *head) {
         if (head->version != FSRV_WIRE_VERSION)
                 return -EPROTONOSUPPORT;
@@ -76,6 +81,7 @@ static int check_actions(const struct fsrv_wire_request *head, const struct fsrv
                 switch (action->type) {
                 case FSRV_WIRE_INSTALL:
                 case FSRV_WIRE_HAND:
+                case FSRV_WIRE_DATA:
                         if (action->source >= head->n_fds)
                                 return -EPROTO;
                         break;

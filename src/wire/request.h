@@ -27,6 +27,9 @@ struct fsrv_request_parts {
  */
 int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size_t *ret_size);
 
+/* How many fds come before the caller's. */
+size_t fsrv_request_own_fds(const struct fsrv_wire_request *head);
+
 /* Checks a head that came from outside. -EPROTONOSUPPORT: another version; -EPROTO: it breaks a limit or a rule. */
 int fsrv_request_check_head(const struct fsrv_wire_request *head);
 

@@ -26,7 +26,8 @@ static int move_above(int *fd, int highest) {
 }
 
 static int make_way(struct fsrv_task *task, int highest, struct fsrv_error *error) {
-        int *own[] = { &task->claims, &task->pidfd, &task->answer, &task->doorbell, &task->lifeline, &task->directory };
+        int *own[] = { &task->claims, &task->pidfd, &task->answer, &task->doorbell, &task->lifeline, &task->tracker,
+                       &task->directory };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < sizeof own / sizeof *own; i++)
@@ -67,12 +68,12 @@ static int run_one(struct fsrv_task *task, const struct fsrv_wire_action *action
                 close(action->target);
                 return 0;
         default:
-                return 0; /* HAND: stays where it is */
+                return 0; /* HAND, DATA: stays where it is */
         }
 }
 
 static bool touches(const struct fsrv_wire_action *action) {
-        return action->type != FSRV_WIRE_HAND;
+        return action->type != FSRV_WIRE_HAND && action->type != FSRV_WIRE_DATA;
 }
 
 /* Preloaded code may hold a file at a number that the request maps: to overwrite it would break that code silently. */

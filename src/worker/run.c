@@ -101,28 +101,42 @@ _Noreturn void fsrv_run_program(struct fsrv_task *task) {
         fsrv_worker_fail(task, ends[1], &error);
 }
 
-/* What the module may use later stays, close-on-exec; all else of ours goes. */
-static void keep_for_module(struct fsrv_task *task) {
-        const struct fsrv_request_parts *request = &task->request;
+static size_t count_handed(const struct fsrv_request_parts *request) {
         size_t n = 0;
 
         for (uint32_t i = 0; i < request->head.n_actions; i++)
-                if (request->actions[i].type == FSRV_WIRE_HAND)
-                        n++;
+                n += request->actions[i].type == FSRV_WIRE_HAND;
+        return n;
+}
+
+/* What the module may use later stays, close-on-exec; all else of ours goes. */
+static int keep_for_module(struct fsrv_task *task, struct fsrv_error *error) {
+        const struct fsrv_request_parts *request = &task->request;
+        size_t n = count_handed(request);
+        int *fds = n ? malloc(n * sizeof *fds) : NULL;
+
+        if (n && !fds)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, ENOMEM, "a list of %zu fds", n);
         fsrv_inherited = (struct fsrv_inherited){
                 .is_worker = true,
                 .doorbell = task->doorbell,
                 .lifeline = task->lifeline,
-                .fds = n ? malloc(n * sizeof(int)) : NULL,
+                .tracker = task->tracker,
+                .data = -1,
+                .fds = fds,
                 .client_pid = task->client.pid,
                 .client_uid = task->client.uid,
         };
-        for (uint32_t i = 0; fsrv_inherited.fds && i < request->head.n_actions; i++)
-                if (request->actions[i].type == FSRV_WIRE_HAND) {
-                        int *fd = &task->fds[request->actions[i].source];
-                        fsrv_inherited.fds[fsrv_inherited.n_fds++] = fsrv_fd_steal(fd);
-                }
+        for (uint32_t i = 0; i < request->head.n_actions; i++) {
+                const struct fsrv_wire_action *action = &request->actions[i];
+
+                if (action->type == FSRV_WIRE_HAND)
+                        fds[fsrv_inherited.n_fds++] = fsrv_fd_steal(&task->fds[action->source]);
+                else if (action->type == FSRV_WIRE_DATA)
+                        fsrv_inherited.data = fsrv_fd_steal(&task->fds[action->source]);
+        }
         fsrv_fds_close(task->fds, request->head.n_fds);
+        return 0;
 }
 
 _Noreturn void fsrv_run_entry(struct fsrv_task *task) {
@@ -134,9 +148,8 @@ _Noreturn void fsrv_run_entry(struct fsrv_task *task) {
         program_invocation_name = request->argv[0];
         const char *slash = strrchr(request->argv[0], '/');
         program_invocation_short_name = slash ? (char *)slash + 1 : request->argv[0];
-        if (host->find(request->name, &error) < 0)
+        if (host->find(request->name, &error) < 0 || keep_for_module(task, &error) < 0)
                 fsrv_worker_fail(task, task->answer, &error);
-        keep_for_module(task);
         send_started(task, -1);
         fsrv_fd_close(task->answer);
         fsrv_fd_close(task->claims);

@@ -70,24 +70,27 @@ static int check_request(int received, const struct fsrv_wire_config *config, st
                                  head->version, FSRV_WIRE_VERSION);
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
-        size_t in_memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 1 : 0;
-        if (own.message.n_fds != FSRV_WIRE_OWN_FDS + in_memfd + head->n_fds_here)
+        size_t n_fds = fsrv_request_own_fds(head) + head->n_fds_here;
+        if (own.message.n_fds != n_fds)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
-                                 own.message.n_fds, FSRV_WIRE_OWN_FDS + in_memfd + head->n_fds_here);
-        if (own.message.size != sizeof *head + (in_memfd ? 0 : head->body_size))
+                                 own.message.n_fds, n_fds);
+        if (own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u", own.message.size,
                                  head->body_size);
         return check_sender(config, error);
 }
 
 /* The server hears of it, has the zygote fork the next standby, and owes the client an exit status from now on. */
-static void claim(const struct fsrv_birth *birth, int answer, const struct fsrv_wire_request *head) {
+static void claim(const struct fsrv_birth *birth, const int *fds, const struct fsrv_wire_request *head) {
         struct fsrv_wire_claim claim = {
                 .type = FSRV_WIRE_CLAIM, .flags = head->flags, .time_limit_ms = head->time_limit_ms
         };
 
+        bool has_status = head->flags & FSRV_WIRE_HAS_STATUS;
+        int both[] = { fds[FSRV_WIRE_FD_ANSWER], has_status ? fds[FSRV_WIRE_OWN_FDS] : -1 };
+
         for (int tries = 0;; tries++) {
-                int r = fsrv_channel_send(birth->claims, &claim, sizeof claim, &answer, 1, 0);
+                int r = fsrv_channel_send(birth->claims, &claim, sizeof claim, both, has_status ? 2 : 1, 0);
                 if (r == 0)
                         break;
                 /* Too many fds of this uid in flight, or no memory: it passes. Else the server is gone, and with it
@@ -106,6 +109,9 @@ static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
         task->doorbell = own.message.fds[FSRV_WIRE_FD_DOORBELL];
         task->lifeline = own.message.fds[FSRV_WIRE_FD_LIFELINE];
         task->directory = own.message.fds[FSRV_WIRE_FD_DIRECTORY];
+        if (head->flags & FSRV_WIRE_HAS_STATUS)
+                close(own.message.fds[at++]); /* the server's now: nobody else could end the client's waiting with a lie */
+        task->tracker = head->flags & FSRV_WIRE_HAS_TRACKER ? own.message.fds[at++] : -1;
         task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? own.message.fds[at++] : -1;
         task->fds = own.message.fds + at; /* moved to memory of their number when more are to come */
         task->client = own.message.sender;
@@ -141,7 +147,7 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
                         refuse(&error);
                         continue;
                 }
-                claim(birth, own.message.fds[FSRV_WIRE_FD_ANSWER], head);
+                claim(birth, own.message.fds, head);
                 close(birth->doorbell);
                 take(&own.task, head);
                 fsrv_worker_main(&own.task, head, own.buffer + sizeof *head);

@@ -126,6 +126,10 @@ int fsrv_worker_get_lifeline(void) {
         return fsrv_inherited.is_worker ? fsrv_inherited.lifeline : -ENOENT;
 }
 
+int fsrv_worker_get_data(void) {
+        return fsrv_inherited.data >= 0 ? fsrv_inherited.data : -ENOENT;
+}
+
 int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid) {
         if (!fsrv_inherited.is_worker)
                 return -ENOENT;

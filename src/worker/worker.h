@@ -27,6 +27,7 @@ struct fsrv_task {
         int answer;
         int doorbell;  /* sending end */
         int lifeline;
+        int tracker;   /* -1: none */
         int directory;
         int memfd;     /* the body's; -1 */
         int *fds;      /* the caller's, head.n_fds of them */

@@ -50,8 +50,8 @@ __asm__(".text\n"
         "fsrv_dispatch_restorer:\n"
         "        mov $15, %eax\n" /* rt_sigreturn */
         "        syscall\n"
+        "        nop\n" /* the kernel looks at where the call returns to: that has to be within the range */
         "fsrv_dispatch_restorer_end:\n"
-        "        nop\n"
         ".hidden fsrv_dispatch_restorer\n"
         ".hidden fsrv_dispatch_restorer_end\n"
         ".global fsrv_dispatch_restorer\n"

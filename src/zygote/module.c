@@ -9,10 +9,12 @@
 #include "base/error.h"
 #include "zygote/zygote.h"
 
-/* The module host: modules are shared objects, an entry point is a function in one. */
+/* The module host: modules are shared objects, an entry point is a function in one; or, without a module, one of the program
+ * itself (program.c). */
 
 typedef int (*main_function)(int argc, char **argv, char **environment);
 static main_function entry_function;
+static const struct fsrv_entry *program_entry;
 
 /* What was preloaded, by the name that it was asked for with: dlopen(3) would find it again, after writing to a dozen pages
  * of the loader's. */
@@ -72,6 +74,8 @@ static int errno_of_words(const char *words) {
 }
 
 static int module_preload(const char *name, struct fsrv_error *error) {
+        if (strcmp(name, FSRV_PRELOAD_MAIN) == 0 && fsrv_program_is_host())
+                return 0; /* it has run up to here */
         void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 
         if (!module) {
@@ -99,6 +103,8 @@ static void *load(const char *entry, size_t n, struct fsrv_error *error) {
 static int module_find(const char *entry, struct fsrv_error *error) {
         const char *colon = strrchr(entry, ':');
 
+        if (entry[0] == ':')
+                return fsrv_program_find(entry + 1, &program_entry, error);
         if (!colon)
                 return fsrv_fail(error, FSRV_STAGE_ENTRY, EINVAL, "entry point '%s'", entry);
         size_t n = (size_t)(colon - entry);
@@ -119,7 +125,7 @@ static void module_warm_up(void) {
 }
 
 static int module_run(int argc, char **argv, char **environment) {
-        return entry_function(argc, argv, environment);
+        return program_entry ? program_entry->function(argc, argv) : entry_function(argc, argv, environment);
 }
 
 const struct fsrv_host fsrv_module_host = {

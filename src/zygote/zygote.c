@@ -115,9 +115,23 @@ static void set_title(const struct fsrv_config *config) {
         char names[FSRV_TITLE_SIZE] = "";
         size_t n = 0;
 
-        for (char **module = config->modules; *module && n < sizeof names - 1; module++)
-                n += (size_t)snprintf(names + n, sizeof names - n, " %s", *module);
+        for (char **module = config->modules; *module && n < sizeof names - 1; module++) {
+                bool is_program = config->argv && strcmp(*module, FSRV_PRELOAD_MAIN) == 0;
+                n += (size_t)snprintf(names + n, sizeof names - n, " %s", is_program ? config->argv[0] : *module);
+        }
         fsrv_title_set("forkserver: zygote", names);
+}
+
+/* A program's own handler, if it ran between fork()'s prepare phase and its clone, could not return. */
+static int init_fork(void) {
+        sigset_t all, before;
+
+        sigfillset(&all);
+        sigdelset(&all, SIGSYS);
+        sigprocmask(SIG_BLOCK, &all, &before);
+        int r = fsrv_fork_init();
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        return r;
 }
 
 int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
@@ -136,7 +150,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         if (getppid() != config.head.server)
                 return 0; /* it died before that */
         set_title(&config);
-        r = fsrv_fork_init();
+        r = init_fork();
         if (r < 0 || preload(boot, &config, host) < 0)
                 return 1;
         fflush(NULL); /* or every worker would write what a module left in a buffer */

@@ -22,6 +22,13 @@ bool fsrv_fork_is_twice(void);
 enum { FSRV_FORK_TOLD = 0x7fffffff };
 pid_t fsrv_fork_sibling(int orders);
 
+/* program.c: the entry points of a program that is its own zygote. */
+
+/* Whether this process is one: it has called fsrv_zygote_enter(). */
+bool fsrv_program_is_host(void);
+/* 0, or -ENOENT with *error (stage ENTRY). */
+int fsrv_program_find(const char *name, const struct fsrv_entry **ret_entry, struct fsrv_error *error);
+
 /* module.c */
 extern const struct fsrv_host fsrv_module_host;
 

@@ -4,6 +4,7 @@
  *   sud          syscall user dispatch (Linux 5.11)
  *   close_range  close_range(2) (5.9)
  *   pidfd_info   the exit status of a foreign process by pidfd (6.15)
+ *   set_mm       a command line elsewhere (PR_SET_MM, kernels without CONFIG_CHECKPOINT_RESTORE)
  *
  * Called by another name, as by a symbolic link DIRECTORY/PROGRAM, it takes the names from the file DIRECTORY/.deny and
  * executes DIRECTORY/.real/PROGRAM with its own arguments: so a test suite can put it before a program of which its
@@ -37,6 +38,9 @@ static const struct sock_filter pidfd_info[] = {
         LOAD(nr), SKIP_UNLESS(SYS_ioctl, 4), LOAD(args[1]), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xFFFF),
         SKIP_UNLESS(0xFF0B, 1), FAIL_WITH(ENOTTY),
 };
+static const struct sock_filter set_mm[] = {
+        LOAD(nr), SKIP_UNLESS(SYS_prctl, 3), LOAD(args[0]), SKIP_UNLESS(35, 1), FAIL_WITH(EINVAL),
+};
 static const struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
 
 #define COUNT(list) (sizeof list / sizeof *list)
@@ -49,6 +53,7 @@ static const struct {
         { "sud", sud, COUNT(sud) },
         { "close_range", close_range_filter, COUNT(close_range_filter) },
         { "pidfd_info", pidfd_info, COUNT(pidfd_info) },
+        { "set_mm", set_mm, COUNT(set_mm) },
 };
 
 static struct sock_filter program[64];

@@ -52,6 +52,8 @@ static void obey(int argc, char **argv) {
 
         if (!command)
                 command = find(own_commands, argv[0]);
+        if (!command)
+                command = find(classic_commands, argv[0]);
         if (!command || argc - 1 < command->least) {
                 fprintf(stderr, "spawner: bad command '%s' with %d words\n", argv[0], argc - 1);
                 exit(2);

@@ -23,6 +23,6 @@ void say(int result);
 /* The same of this program's own system calls: -1 and errno. */
 void say_own(long result);
 
-extern const struct command api_commands[], own_commands[];
+extern const struct command api_commands[], own_commands[], classic_commands[];
 
 #endif

@@ -206,6 +206,27 @@ static void do_spawn(int argc, char **argv) {
         add(r, process);
 }
 
+/* spawn_many N: the processes, and why there are fewer */
+static void do_spawn_many(int argc, char **argv) {
+        size_t n = strtoul(argv[1], NULL, 10);
+        struct fsrv_process **made = calloc(n + 1, sizeof *made);
+        struct fsrv_error why = { 0 };
+        int r = fsrv_spawn_many(server, request, n, made, &why);
+
+        (void)argc;
+        fresh_error();
+        say(r);
+        fprintf(answer, ",\"why\":");
+        json_string(answer, why.text, strnlen(why.text, sizeof why.text));
+        fprintf(answer, ",\"why_stage\":\"%s\",\"first\":%d,\"pids\":[", fsrv_stage_name(why.stage), n_processes);
+        for (int i = 0; i < r; i++) {
+                fprintf(answer, "%s%d", i ? "," : "", (int)fsrv_process_get_pid(made[i]));
+                processes[n_processes++] = made[i];
+        }
+        fputc(']', answer);
+        free(made);
+}
+
 static void do_spawn_pipes(int argc, char **argv) {
         struct fsrv_process *process = NULL;
         int fds[3] = { -7, -7, -7 };
@@ -346,6 +367,7 @@ const struct command api_commands[] = {
         { "request", 0, do_request },
         { "set", 1, do_set },
         { "spawn", 0, do_spawn },
+        { "spawn_many", 1, do_spawn_many },
         { "spawn_pipes", 1, do_spawn_pipes },
         { "wait", 2, do_wait },
         { "wait_null", 2, do_wait_null },

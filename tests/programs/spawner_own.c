@@ -211,7 +211,7 @@ static void send_garbage(int sock, unsigned round) {
         for (size_t i = 0; i < 16; i++)
                 fds[i] = null;
         if (round % 2)
-                memcpy(bytes, (const uint32_t[]){ 0x46530001u, 0, 1 + round % 3 }, 12);
+                memcpy(bytes, (const uint32_t[]){ 0x46530002u, 0, 1 + round % 3 }, 12);
         send_raw(sock, bytes, size, fds, round % 17);
         close(null);
 }

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/linux.h"
+#include "client/caller.h"
+#include "client/request.h"
+#include "client/spawn.h"
+
+/* A request and the caller of now, as one message. */
+
+enum {
+        MORE_ACTIONS = 7, /* than the request has: three standard streams, by default and by the call, and the data */
+        FIRST_USER_FD = FSRV_WIRE_OWN_FDS + FSRV_WIRE_OPTIONAL_FDS,
+};
+
+/* The default mapping of the standard streams, then the request's actions with the caller's fds numbered. */
+static int number_fds(struct fsrv_spawning *s, struct fsrv_wire_action **ret_actions, uint32_t *ret_n) {
+        const struct fsrv_request *request = s->request;
+        struct fsrv_wire_action *actions = malloc((request->n_actions + MORE_ACTIONS) * sizeof *actions);
+        uint32_t n = 0;
+
+        s->memory = malloc((FIRST_USER_FD + MORE_ACTIONS + request->n_actions) * sizeof *s->memory);
+        if (!actions || !s->memory) {
+                free(actions);
+                return -ENOMEM;
+        }
+        int *fds = s->user_fds = s->memory + FIRST_USER_FD;
+        for (int i = 0; i < 3; i++) {
+                if (!request->inherits[i] && !request->pinned[i])
+                        continue;
+                bool open = fsrv_fd_is_open(i) == 1;
+                actions[n++] = (struct fsrv_wire_action){ .type = open ? FSRV_WIRE_INSTALL : FSRV_WIRE_CLOSE,
+                                                          .target = i, .source = (uint32_t)s->n_user_fds };
+                if (open)
+                        fds[s->n_user_fds++] = i;
+        }
+        for (size_t i = 0; i < request->n_actions; i++) {
+                actions[n] = request->actions[i];
+                if (actions[n].type == FSRV_WIRE_INSTALL || actions[n].type == FSRV_WIRE_HAND) {
+                        fds[s->n_user_fds] = (int)actions[n].source;
+                        actions[n].source = (uint32_t)s->n_user_fds++;
+                }
+                n++;
+        }
+        for (int i = 0; i < 3; i++)
+                if (s->extra->streams[i] >= 0) {
+                        actions[n++] = (struct fsrv_wire_action){ .type = FSRV_WIRE_INSTALL, .target = i,
+                                                                  .source = (uint32_t)s->n_user_fds };
+                        fds[s->n_user_fds++] = s->extra->streams[i];
+                }
+        if (s->extra->data >= 0) {
+                actions[n++] = (struct fsrv_wire_action){ .type = FSRV_WIRE_DATA, .source = (uint32_t)s->n_user_fds };
+                fds[s->n_user_fds++] = s->extra->data;
+        }
+        *ret_actions = actions;
+        *ret_n = n;
+        return 0;
+}
+
+static int fill_head(const struct fsrv_spawning *s, const struct fsrv_grip *grip, struct fsrv_wire_request *head) {
+        const struct fsrv_request *request = s->request;
+        struct fsrv_caller caller = { 0 };
+        sigset_t mask;
+
+        if (request->umask < 0 || !request->has_ignored) {
+                int r = fsrv_caller_read(grip->proc_status, &caller);
+                if (r < 0)
+                        return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r,
+                                         "the caller's umask and ignored signals are in /proc/self/status, which cannot be read");
+        }
+        pthread_sigmask(SIG_SETMASK, NULL, &mask);
+        head->kind = request->kind;
+        head->umask = request->umask < 0 ? caller.umask : (uint32_t)request->umask;
+        head->signals_ignored = request->has_ignored ? request->ignored : caller.signals_ignored;
+        head->signal_mask = request->has_mask ? request->mask : fsrv_signals_to_bits(&mask);
+        head->time_limit_ms = request->time_limit_ms;
+        head->setup_limit_ms = s->deadline == FSRV_NEVER ? 0 : (uint32_t)fsrv_left(s->deadline);
+        head->flags = request->flags & FSRV_SPAWN_KILL_ON_CLOSE ? FSRV_WIRE_KILL_ON_CLOSE : 0;
+        if (request->new_session)
+                head->flags |= FSRV_WIRE_NEW_SESSION;
+        else
+                head->flags |= request->has_group ? FSRV_WIRE_SET_GROUP : FSRV_WIRE_JOIN_GROUP;
+        if (s->extra->wants_status)
+                head->flags |= FSRV_WIRE_HAS_STATUS;
+        if (grip->tracker >= 0)
+                head->flags |= FSRV_WIRE_HAS_TRACKER;
+        head->group = request->has_group ? request->group : getpgrp();
+        return 0;
+}
+
+/* posix_spawnp(3)'s default, where PATH isn't set */
+static const char *search_path(const struct fsrv_request *request) {
+        if (request->kind != FSRV_WIRE_PROGRAM || strchr(request->name, '/'))
+                return "";
+        const char *path = getenv("PATH");
+        return path ? path : "/bin:/usr/bin";
+}
+
+static int encode(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
+        const struct fsrv_request *request = s->request;
+        char *only_name[] = { request->name, NULL };
+        struct fsrv_request_parts parts = {
+                .name = request->name,
+                .search = search_path(request),
+                .directory = request->directory ? request->directory : "",
+                .argv = request->argv ? request->argv : only_name,
+                .environment = request->environment ? request->environment : environ,
+                .paths = request->paths,
+        };
+        struct fsrv_wire_action *actions;
+
+        int r = fill_head(s, grip, &parts.head);
+        if (r < 0)
+                return r;
+        r = number_fds(s, &actions, &parts.head.n_actions);
+        if (r == 0) {
+                parts.actions = actions;
+                parts.head.n_fds = (uint32_t)s->n_user_fds;
+                r = fsrv_request_encode(&parts, &s->bytes, &s->size);
+                free(actions);
+        }
+        return r < 0 ? fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "encoding the request") : 0;
+}
+
+int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
+        int r = encode(s, grip);
+
+        if (r < 0)
+                return r;
+        struct fsrv_wire_request *head = fsrv_spawning_head(s);
+        if (s->size > FSRV_WIRE_MESSAGE_MAX) {
+                s->memfd = fsrv_sealed_memfd("forkserver request", s->bytes + sizeof *head, s->size - sizeof *head);
+                if (s->memfd < 0)
+                        return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -s->memfd, "a request of %zu bytes", s->size);
+                head->flags |= FSRV_WIRE_BODY_IN_MEMFD;
+                s->size = sizeof *head;
+        }
+        /* What isn't sent leaves no gap before the caller's. */
+        size_t own = fsrv_request_own_fds(head);
+        s->fds = s->user_fds - own;
+        if (s->memfd >= 0)
+                s->user_fds[-1] = s->memfd;
+        if (head->flags & FSRV_WIRE_HAS_TRACKER)
+                s->user_fds[s->memfd >= 0 ? -2 : -1] = grip->tracker;
+        head->n_fds_here = (uint32_t)(s->n_user_fds < FSRV_WIRE_FIRST_FDS_MAX ? s->n_user_fds : FSRV_WIRE_FIRST_FDS_MAX);
+        s->n_fds = own + head->n_fds_here;
+        return 0;
+}
+
+void fsrv_spawning_done(struct fsrv_spawning *s) {
+        fsrv_fd_close(s->memfd);
+        free(s->bytes);
+        free(s->memory);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_CLIENT_START_H
+#define FSRV_CLIENT_START_H
+
+#include <sys/types.h>
+
+/* Helper programs: where they are, and starting them. Safe beside other threads, and from a program of any size. */
+
+/* The path of a helper program. 0, or -ENAMETOOLONG. */
+int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096]);
+
+/* The fds, at most this many, lie from FSRV_START_FD on in the program; standard input is /dev/null, standard output is
+ * standard error; it leads a process group of its own, with all signals blocked. */
+#define FSRV_START_FD 3
+#define FSRV_START_FDS_MAX 4
+
+/* Nobody's child that the caller could see. 0 or -errno, execve(2)'s too. The fds stay the caller's. */
+int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fds);
+/* A child without an exit signal: wait for it with waitpid(pid, …, __WCLONE). The pid or -errno. */
+pid_t fsrv_start_child(const char *program, char **argv, const int *fds, int n_fds);
+
+#endif

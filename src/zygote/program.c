@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/title.h"
+#include "forkserver-host.h"
+#include "wire/config.h"
+#include "wire/strings.h"
+#include "zygote/zygote.h"
+
+/* A program that is its own zygote: the server starts the very file that its client runs, with the same arguments. */
+
+static const struct fsrv_entry *entries; /* NULL: this process is no such program */
+
+/* ---- who has started us? There is nothing in argv or the environment that a helper of ours could inherit. ---- */
+
+/* The configuration, which waits in the boot socket from before we were forked, begins with our magic: FSRV_WIRE_VERSION,
+ * or that of another release, whose number is for fsrv_config_decode() to complain of. */
+static bool is_boot_socket(int fd, pid_t *ret_peer) {
+        uint32_t version;
+        struct ucred peer;
+        int domain, type;
+        socklen_t n = sizeof domain, m = sizeof type, k = sizeof peer;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 || domain != AF_UNIX ||
+            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &m) < 0 || type != SOCK_SEQPACKET ||
+            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &k) < 0 ||
+            recv(fd, &version, sizeof version, MSG_PEEK | MSG_DONTWAIT) != sizeof version)
+                return false;
+        *ret_peer = peer.pid;
+        return version >> 16 == FSRV_WIRE_VERSION >> 16;
+}
+
+static bool parent_is_server(void) {
+        char path[64], name[16] = "";
+
+        snprintf(path, sizeof path, "/proc/%d/comm", (int)getppid());
+        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_RDONLY);
+        return fd >= 0 && read(fd, name, sizeof name - 1) > 0 && strncmp(name, "forkserver-server", sizeof name - 1) == 0;
+}
+
+/* True in the process that the server started. To take a zygote for the program itself would be worse than any error: a
+ * second service beside the first. So what gives away that we come from a zygote's execveat(2) is looked for too. (A helper
+ * that code before the call executes, perhaps another such program, may have fd 3 as well; but not as its parent's.) */
+static int is_zygote(struct fsrv_error *error) {
+        const char *file = (const char *)getauxval(AT_EXECFN);
+        int death_signal = 0;
+        pid_t peer = 0;
+        bool has_boot = is_boot_socket(FSRV_ZYGOTE_BOOT_FD, &peer);
+
+        if (has_boot && peer == getppid())
+                return 1;
+        if (!file || strncmp(file, "/dev/fd/", strlen("/dev/fd/")) != 0)
+                return 0;
+        if (has_boot)
+                return fsrv_fail_text(error, FSRV_STAGE_START, ECHILD,
+                                      "this process is not the zygote that the fork server started: the program has forked before "
+                                      "fsrv_zygote_enter(), or the server has died");
+        if (prctl(PR_GET_PDEATHSIG, &death_signal) == 0 && death_signal == SIGKILL && parent_is_server())
+                return fsrv_fail_text(error, FSRV_STAGE_START, EBADF,
+                                      "fd %d, the zygote's connection to its server, was closed before fsrv_zygote_enter()",
+                                      FSRV_ZYGOTE_BOOT_FD);
+        return 0;
+}
+
+/* ---- the arguments that we were started with: main's argv may have been permuted by getopt(3) ---- */
+
+static char *read_command_line(size_t *ret_size) {
+        FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/cmdline", O_RDONLY);
+        char *bytes = NULL;
+        size_t n = 0;
+        ssize_t k = fd < 0 ? -1 : 1;
+
+        while (k > 0) {
+                char *grown = realloc(bytes, n + 4096);
+                k = grown ? read(fd, grown + n, 4095) : -1;
+                bytes = grown ? grown : bytes;
+                n += k > 0 ? (size_t)k : 0;
+        }
+        if (k < 0 || n == 0) {
+                free(bytes);
+                return NULL;
+        }
+        if (bytes[n - 1]) /* somebody wrote a title of his own there */
+                bytes[n++] = 0;
+        *ret_size = n;
+        return bytes;
+}
+
+static int remember_arguments(char **argv) {
+        size_t size, n = 0;
+        char *bytes = read_command_line(&size);
+
+        if (!bytes) { /* no /proc: nothing can be started from here, but that is said when it is tried */
+                fsrv_program_argv = argv;
+                return 0;
+        }
+        for (size_t i = 0; i < size; i++)
+                n += !bytes[i];
+        char **list = calloc(n + 1, sizeof *list);
+        if (!list) {
+                free(bytes);
+                return -ENOMEM;
+        }
+        const char *at = bytes;
+        fsrv_strings_get(&at, bytes + size, n, list);
+        fsrv_program_argv = list; /* for the life of the process, like the table */
+        return 0;
+}
+
+/* ---- the call ---- */
+
+static int check(char **argv, const struct fsrv_entry *table, struct fsrv_error *error) {
+        if (entries)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EALREADY, "fsrv_zygote_enter() was called before");
+        if (!argv || !table)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%s is NULL", argv ? "the table of entry points" : "argv");
+        for (const struct fsrv_entry *entry = table; entry->name; entry++)
+                if (!entry->name[0] || !entry->function)
+                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "entry point %td, '%s', has no %s", entry - table,
+                                              entry->name, entry->name[0] ? "function" : "name");
+        return 0;
+}
+
+static _Noreturn void be_zygote(void) {
+        /* Not before: until here it was open for the programs that the code before the call executed. It is of no use to
+         * them: the server closes its end when we have been given the sockets that matter. */
+        fsrv_fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1);
+        fsrv_title_move();
+        int code = fsrv_zygote_run(FSRV_ZYGOTE_BOOT_FD, &fsrv_module_host);
+        fflush(NULL);
+        _exit(code); /* not exit(3): what the program registered there may clean up after the program itself */
+}
+
+int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *table, struct fsrv_error *error) {
+        int r = check(argv, table, error);
+
+        (void)argc;
+        if (r < 0)
+                return r;
+        int here = is_zygote(error);
+        if (here < 0)
+                return here;
+        r = remember_arguments(argv);
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_START, -r, "the program's arguments");
+        entries = table;
+        if (here)
+                be_zygote();
+        return 0;
+}
+
+/* ---- in a worker ---- */
+
+bool fsrv_program_is_host(void) {
+        return entries;
+}
+
+static int unknown(const char *name, struct fsrv_error *error) {
+        char names[FSRV_ERROR_TEXT_SIZE] = "";
+        size_t n = 0;
+
+        for (const struct fsrv_entry *entry = entries; entry->name && n < sizeof names; entry++)
+                n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", entry->name);
+        return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "the program has no entry point '%.100s'; it has: %s", name,
+                              names[0] ? names : "none");
+}
+
+int fsrv_program_find(const char *name, const struct fsrv_entry **ret_entry, struct fsrv_error *error) {
+        if (!entries)
+                return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT,
+                                      "entry point ':%.80s': the zygote is no program with entry points of its own ('%s' is not in "
+                                      "the preload list)", name, FSRV_PRELOAD_MAIN);
+        for (const struct fsrv_entry *entry = entries; entry->name; entry++)
+                if (strcmp(entry->name, name) == 0) {
+                        *ret_entry = entry;
+                        return 0;
+                }
+        return unknown(name, error);
+}
