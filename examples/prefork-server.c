@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A TCP server on 127.0.0.1 each of whose connections is served by a process of its own, prepared beforehand: a crash ends
- * one connection, and nothing of one is ever in the memory of another. Every line comes back with its checksum.
+ * A TCP server on 127.0.0.1 each of whose connections is served by a process of its own, prepared beforehand: a crash
+ * ends one connection, and nothing of one is ever in the memory of another. Every line comes back with its checksum.
  *
  *   cc prefork-server.c -o prefork-server $(pkg-config --cflags --libs libforkserver) && ./prefork-server 7007
  *
- * Port 0: any; the number is printed. SIGTERM and SIGINT: takes no more connections, and gives those that there are 3 s.
+ * Port 0: any; the number is printed. SIGTERM and SIGINT: takes no more connections, gives those that there are 3 s.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -110,7 +110,8 @@ static struct fsrv_request *new_request(int connection) {
         sigemptyset(&none); /* this process has blocked the signals that it reads from its signalfd */
         int r = fsrv_request_new(&request);
         if (r < 0 || (r = fsrv_request_set_entry(request, ":serve")) < 0 ||
-            (r = fsrv_request_set_signal_mask(request, &none)) < 0 || (r = fsrv_request_add_fd(request, connection)) < 0 ||
+            (r = fsrv_request_add_fd(request, connection)) < 0 ||
+            (r = fsrv_request_set_signal_mask(request, &none)) < 0 ||
             (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE)) < 0) /* no worker survives us */
                 die("a request", -r);
         return request;

@@ -12,6 +12,36 @@ extern "C" {
 
 /* The fd on which a zygote finds the socket to its server. */
 #define FSRV_ZYGOTE_BOOT_FD 3
+/* The fd on which it finds the zygote_data of struct fsrv_server_options, a memfd, if there are any. */
+#define FSRV_ZYGOTE_DATA_FD 4
+
+/*
+ * What a zygote of one kind (shared objects, a Python interpreter) does for the general one, which knows nothing of languages.
+ * All run in its one thread, in the order of this struct. NULL: nothing to do (preload, find and run have to be there).
+ */
+struct fsrv_host {
+        /* In the zygote, for each module of the preload list. 0, or -errno and error->err, error->text (stage PRELOAD). */
+        int (*preload)(const char *module, struct fsrv_error *error);
+        /* In the zygote, once all modules are there: the last chance to touch memory that workers share. */
+        void (*loaded)(void);
+        /* Around each fork, as pthread_atfork(3)'s, for runtimes that do not use that. With the other way of forking (twice) the
+         * process in between runs none of them. */
+        void (*before_fork)(void);
+        void (*after_fork_zygote)(void);
+        void (*after_fork_child)(void);
+        /* In a standby, before it waits for a request: what can be done ahead, off the client's way. */
+        void (*warm_up)(void);
+        /* In the worker, before the client is told that it started. 0, or -errno and error->err, error->text (stage ENTRY). */
+        int (*find)(const char *entry, struct fsrv_error *error);
+        /* In the worker: runs what `find` found; the result is for exit(3). */
+        int (*run)(int argc, char **argv, char **environment);
+};
+
+/*
+ * Turns the calling process, which a server started, into a zygote. Returns when the server has gone or something failed: the
+ * exit code, to be given to _exit(2). In a worker it doesn't return. 125 if no server started this process.
+ */
+FSRV_PUBLIC int fsrv_zygote_serve(const struct fsrv_host *host);
 
 /* The whole of the program forkserver-zygote: a zygote for shared objects. Call it first thing in main; what it returns is
  * main's exit code. In a worker it doesn't return: exit(3) runs there. */

@@ -122,6 +122,10 @@ struct fsrv_server_options {
         const char *helper_directory; /* where forkserver-server and forkserver-zygote lie; NULL: $FORKSERVER_HELPERS if
                                        * it is set and the program isn't setuid, else beside the library (relative to it,
                                        * as installed), else where they were configured to be */
+        const char *const *zygote_argv; /* another program as the zygote, which calls fsrv_zygote_serve() (forkserver-host.h):
+                                         * its arguments, of which the first is its path. NULL: forkserver-zygote. Copied */
+        const void *zygote_data;        /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied */
+        size_t zygote_data_size;
         uint64_t reserved[4];
 };
 
@@ -295,6 +299,11 @@ FSRV_PUBLIC int fsrv_request_add_close(struct fsrv_request *request, int child_f
  * A program gets none of them. */
 FSRV_PUBLIC int fsrv_request_add_fd(struct fsrv_request *request, int fd);
 
+/* Bytes of any kind for the entry point (fsrv_worker_get_payload()), which are there when it starts: no pipe to fill or to
+ * drain. Up to about 1 GiB. Borrowed: they have to stay as they are until the spawns have returned. n 0: none. A program gets
+ * nothing of it. Errors: -EINVAL (NULL), -E2BIG. */
+FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, size_t n);
+
 /* How long a spawn may take in all, preloading included; -1 for ever, default 120,000. */
 FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms);
 /* A limit to the process's life (wall clock): SIGKILL after it, and FSRV_STATUS_TIMED_OUT in the status. 0: none. The
@@ -384,6 +393,8 @@ FSRV_PUBLIC int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_re
 /* The fds of fsrv_request_add_fd(), in order; borrowed, close-on-exec. *ret_fds is NULL if there were none.
  * -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds);
+/* The request's payload; borrowed, the worker's own copy. -ENOENT: this process is no worker. */
+FSRV_PUBLIC int fsrv_worker_get_payload(const void **ret_bytes, size_t *ret_n);
 /* An fd that reads end-of-file (POLLIN|POLLHUP) when the process that asked for this one has ended or freed its server
  * handle. Borrowed. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_lifeline(void);
@@ -406,8 +417,11 @@ struct fsrv_entry {
  * exported, and the program may be position-independent or static.
  *
  * argc, argv: main's. entries: ends with an entry whose name is NULL; not copied, like the functions.
- * Before the call the program must not start threads, and not spawn from a server with FSRV_PRELOAD_MAIN (-EINVAL there).
- * Errors: -EINVAL (argv or entries NULL, an empty name or a NULL function), -EALREADY (called twice).
+ * Before the call the program must not start threads, not become a daemon, not close fd 3, and not spawn from a server with
+ * FSRV_PRELOAD_MAIN (-EINVAL there). Fds above 2 do not reach the zygote. In workers signal handlers and ignored signals from
+ * before the call are reset; exit handlers from before it run at the end of each worker, as after fork(2), not in the zygote.
+ * Errors: -EINVAL (argv or entries NULL, an empty name or a NULL function), -EALREADY (called twice), -ENOMEM; in a zygote
+ * only, stage START: -EBADF (fd 3 was closed before the call), -ECHILD (the program forked before it, or the server has died).
  */
 FSRV_PUBLIC int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *entries, struct fsrv_error *error);
 
@@ -503,6 +517,9 @@ FSRV_PUBLIC int fsrv_set_entry(const char *entry, struct fsrv_error *error);
  */
 FSRV_PUBLIC int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int *ret_data_w,
                                             struct fsrv_error *error);
+/* The same on another handle than the default one. */
+FSRV_PUBLIC int fsrv_server_connect_to_new_process(struct fsrv_server *server, const char *entry, const int *fds, size_t n,
+                                                   int *ret_status_r, int *ret_data_w, struct fsrv_error *error);
 
 /* In a process made by a fork server: the caller's fds, in order, borrowed; an empty list is *ret_n == 0. -ENOENT in any
  * other process. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A program that is its own zygote (row S5 of the seed's contract): tests/programs/program.c, which is a spawner as well."""
+"""A program that is its own zygote (row S5 of the seed's contract): tests/programs/program.c, which is a spawner too."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from spawner import LIMIT, Failure, Spawner, children, eventually, title
+from spawner import LIMIT, Failure, Spawner, children, eventually, state, title
 from test_spawn import refused
 
 KINDS = ["program", "program-no-pie", "program-static"]
@@ -21,7 +21,8 @@ KINDS = ["program", "program-no-pie", "program-static"]
 class Program(Spawner):
     def __init__(self, command, log, mode="", env=None, **options):
         self.log_path = log
-        super().__init__(command, env={**os.environ, "PROGRAM_LOG": str(log), "PROGRAM_MODE": mode, **(env or {})}, **options)
+        env = {**os.environ, "PROGRAM_LOG": str(log), "PROGRAM_MODE": mode, **(env or {})}
+        super().__init__(command, env=env, **options)
 
     def log(self):
         return self.log_path.read_text().splitlines()
@@ -101,8 +102,8 @@ def test_s05_roles_are_in_their_titles(launch, program):
 def test_s05_roles_where_the_kernel_keeps_the_command_line(launch, build):
     main = launch("word", before=[str(build / "tests" / "deny"), "set_mm", "--"])
     process = main.call(":hang")
-    names = {pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in (process.pid, main.zygote(), *children(main.server()))}
-    assert names == {"fsrv zygote", "fsrv standby", "fsrv worker"}
+    names = lambda: {pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in children(main.server())}
+    assert eventually(lambda: names() == {"fsrv zygote", "fsrv standby", "fsrv worker"}), names()
     assert " word " in pathlib.Path(f"/proc/{process.pid}/cmdline").read_text().replace("\0", " ")
     process.kill()
 
@@ -154,7 +155,8 @@ def test_s05_without_the_call_there_is_no_such_zygote(spawner):
 
 
 def test_s05_a_forked_client(launch, program, tmp_path):
-    result = subprocess.run([program("program"), "forks"], env={**os.environ, "PROGRAM_LOG": str(tmp_path / "log")}, timeout=120)
+    env = {**os.environ, "PROGRAM_LOG": str(tmp_path / "log")}
+    result = subprocess.run([program("program"), "forks"], env=env, timeout=120)
     assert result.returncode == 14
     assert len((tmp_path / "log").read_text().splitlines()) == 3  # the program, and two zygotes
 
@@ -207,6 +209,36 @@ def test_s05_the_programs_own_fork_handlers(launch, kind):
         assert main.output(":handlers") == "1 1 0"  # ran here, and the lock is free
     log = main.log()
     assert log.count("prepare") >= 3 and log.count("child") >= 3
+
+
+def test_s05_a_signal_handler_that_runs_in_the_first_fork(launch):
+    """One is raised by a fork handler of the program's, under the library's syscall dispatch."""
+    main = launch(mode="signals")
+    assert main.call(":exit_with", 5).code() == 5
+
+
+def test_s05_arguments_that_were_permuted_before_the_call(launch):
+    main = launch("a", "b", mode="permute")
+    assert main.call(":exit_with", 0).code() == 0
+    first, second = (line.split(" ", 1)[1] for line in main.log())
+    assert first == second and " a b " in first
+
+
+def test_s05_what_is_to_run_at_exit_does_not_in_the_zygote(launch):
+    """It may clean up after the program itself, which runs."""
+    main = launch(mode="atexit", preload=["__main__", "/nonexistent.so"])
+    assert refused(main.call, ":state").stage == "preload"
+    main.end()
+    assert [line for line in main.log() if "atexit" in line] == [f"atexit {main.process.pid}"]
+    main.may_die = True
+
+
+def test_s05_the_zygote_ends_with_its_server(launch):
+    main = launch()
+    pids = {main.state()["builder"], *main.standbys()}
+    os.kill(main.server(), signal.SIGKILL)
+    assert eventually(lambda: {state(pid) for pid in pids} == {"gone"})
+    assert main.state()["builder"] not in pids
 
 
 @pytest.mark.parametrize(
@@ -284,7 +316,8 @@ class Server:
 
 
 def checked(text):
-    return f"{zlib.crc32(text.encode() + b'\n'):08x} {text}\n"
+    line = text + "\n"
+    return f"{zlib.crc32(line.encode()):08x} {line}"
 
 
 @pytest.fixture

@@ -51,8 +51,7 @@ void fsrv_title_set(const char *role, const char *detail) {
 /* ---- elsewhere ---- */
 
 enum { /* fields of /proc/PID/stat, as proc(5) numbers them */
-        START_CODE = 26, END_CODE = 27, START_STACK = 28, START_DATA = 45, END_DATA = 46, START_BRK = 47, ENV_START = 50,
-        ENV_END = 51, FIELDS = 52,
+        START_CODE = 26, END_CODE, START_STACK, START_DATA = 45, END_DATA, START_BRK, ENV_START = 50, ENV_END, FIELDS
 };
 
 static bool read_fields(uint64_t ret_fields[FIELDS]) {
@@ -72,8 +71,8 @@ static bool read_fields(uint64_t ret_fields[FIELDS]) {
         return true;
 }
 
-/* The kernel takes all of a memory map's description at once, from anybody (PR_SET_MM_MAP; a single field is for who has
- * CAP_SYS_RESOURCE): what it is now but for the arguments. */
+/* The kernel takes all of a memory map's description at once, from anybody (PR_SET_MM_MAP; a single field is for who
+ * has CAP_SYS_RESOURCE): what it is now but for the arguments. */
 static bool move_arguments(const char *start, size_t size) {
         uint64_t field[FIELDS];
 

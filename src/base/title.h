@@ -11,11 +11,11 @@
 
 /* Takes over main's argv[0], which the parent filled up with room for a title. */
 void fsrv_title_init(char **argv);
-/* In a program whose argv is its own: has the kernel read titles from elsewhere. Where it won't, a title is the role alone, as
- * the process's name: "fsrv standby". */
+/* In a program whose argv is its own: has the kernel read titles from elsewhere. Where it won't, a title is the role
+ * alone, as the process's name: "fsrv standby". */
 void fsrv_title_move(void);
-/* Two parts, one after the other, "forkserver: ROLE" and a detail, which may be NULL. Copying, not formatting: it is on a
- * worker's way to its start, and printf(3) alone would be five page faults. */
+/* Two parts, one after the other: "forkserver: ROLE", and a detail, which may be NULL. Copying, not formatting: it is
+ * on a worker's way to its start, and printf(3) alone would be five page faults. */
 void fsrv_title_set(const char *role, const char *detail);
 
 /* For who starts a helper program: the argv[0] that leaves room for later titles. */

@@ -135,19 +135,13 @@ static int request_for(struct fsrv_server *s, const int *fds, size_t n, struct f
         return r < 0 ? fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds", n) : 0;
 }
 
-int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int *ret_data_w, struct fsrv_error *error) {
+static int connect_by(struct fsrv_server *s, struct fsrv_request *request, int *ret_status_r, int *ret_data_w,
+                      struct fsrv_error *error) {
         struct fsrv_spawn_extra extra = FSRV_SPAWN_EXTRA_NONE;
-        struct fsrv_request *request;
         struct fsrv_process *process;
-        struct fsrv_server *s;
         int data[2], status;
-        int r = fsrv_server_default(&s, error);
 
-        if (r == 0)
-                r = request_for(s, fds, n, &request, error);
-        if (r < 0)
-                return r;
-        r = fsrv_pipe(data);
+        int r = fsrv_pipe(data);
         if (r < 0) {
                 fsrv_request_free(request);
                 return fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a pipe for the data");
@@ -165,6 +159,26 @@ int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int
         *ret_status_r = status;
         *ret_data_w = data[1];
         return 0;
+}
+
+int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int *ret_data_w, struct fsrv_error *error) {
+        struct fsrv_request *request = NULL;
+        struct fsrv_server *s;
+        int r = fsrv_server_default(&s, error);
+
+        if (r == 0)
+                r = request_for(s, fds, n, &request, error);
+        return r < 0 ? r : connect_by(s, request, ret_status_r, ret_data_w, error);
+}
+
+int fsrv_server_connect_to_new_process(struct fsrv_server *s, const char *entry, const int *fds, size_t n, int *ret_status_r,
+                                       int *ret_data_w, struct fsrv_error *error) {
+        struct fsrv_request *request;
+        int r = n > 0 && !fds ? -EINVAL : make_request(entry, fds, n, &request);
+
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds for '%s'", n, entry ? entry : "(null)");
+        return connect_by(s, request, ret_status_r, ret_data_w, error);
 }
 
 int fsrv_get_inherited_fds(const int **ret_fds, size_t *ret_n) {

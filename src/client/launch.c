@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/linux.h"
 #include "base/title.h"
 #include "client/server.h"
 #include "client/start.h"
@@ -17,26 +18,40 @@
 static int open_program(struct fsrv_error *error) {
         if (!fsrv_program_argv)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
-                                      "'%s' is in the preload list, but this program has not called fsrv_zygote_enter()",
-                                      FSRV_PRELOAD_MAIN);
+                                      "'%s' is in the preload list, but this program has not called "
+                                      "fsrv_zygote_enter()", FSRV_PRELOAD_MAIN);
         int fd = fsrv_open("/proc/self/exe", O_PATH);
         return fd < 0 ? fsrv_fail(error, FSRV_STAGE_START, -fd, "the program's own file, /proc/self/exe") : fd;
+}
+
+static int open_zygote(const char *path, struct fsrv_error *error) {
+        int fd = fsrv_open(path, O_PATH);
+
+        return fd < 0 ? fsrv_fail(error, FSRV_STAGE_START, -fd, "the zygote program '%s'", path) : fd;
 }
 
 static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error *error) {
         struct fsrv_config config = s->config;
         FSRV_CLEANUP_FD int program = -1;
+        FSRV_CLEANUP_FD int data = -1;
 
-        if (fsrv_config_has_program(&config)) {
-                program = open_program(error);
+        if (config.argv || fsrv_config_has_program(&config)) {
+                program = config.argv ? open_zygote(config.argv[0], error) : open_program(error);
                 if (program < 0)
-                        return program;
-                config.argv = fsrv_program_argv;
+                        return fsrv_fd_steal(&program);
+                config.argv = config.argv ? config.argv : fsrv_program_argv;
         }
+        if (s->data) {
+                data = fsrv_sealed_memfd("forkserver zygote data", s->data, s->data_size);
+                if (data < 0)
+                        return fsrv_fail(error, FSRV_STAGE_START, -fsrv_fd_steal(&data), "the data for the zygote");
+                config.head.has_data = 1;
+        }
+        int fds[] = { program >= 0 ? program : data, data };
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
         int n = bytes ? fsrv_config_encode(&config, bytes) : -ENOMEM;
         if (n > 0)
-                n = fsrv_channel_send(admin, bytes, (size_t)n, &program, program >= 0, MSG_DONTWAIT);
+                n = fsrv_channel_send(admin, bytes, (size_t)n, fds, (size_t)(program >= 0) + (data >= 0), MSG_DONTWAIT);
         free(bytes);
         if (n == -E2BIG) /* the preload list by itself was looked at when it was set */
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG,

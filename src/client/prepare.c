@@ -115,6 +115,8 @@ static int encode(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
                 .argv = request->argv ? request->argv : only_name,
                 .environment = request->environment ? request->environment : environ,
                 .paths = request->paths,
+                .payload = request->payload,
+                .head.payload_size = (uint32_t)request->payload_size,
         };
         struct fsrv_wire_action *actions;
 

@@ -164,6 +164,16 @@ int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags) {
         return 0;
 }
 
+int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, size_t n) {
+        if (n > 0 && !bytes)
+                return -EINVAL;
+        if (n > FSRV_WIRE_BODY_MAX)
+                return -E2BIG;
+        request->payload = bytes;
+        request->payload_size = n;
+        return 0;
+}
+
 /* ---- fd actions ---- */
 
 /* The last action so far that says something of the child's fd. */

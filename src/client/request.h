@@ -22,6 +22,8 @@ struct fsrv_request {
         pid_t group;
         int spawn_timeout_ms;
         uint64_t time_limit_ms;
+        const void *payload; /* borrowed */
+        size_t payload_size;
 
         struct fsrv_wire_action *actions;
         size_t n_actions;

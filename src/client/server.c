@@ -110,6 +110,8 @@ struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
         fsrv_fd_close(s->lifeline_write);
         fsrv_fd_close(s->proc_status);
         free_modules(s->config.modules);
+        free(s->config.argv);
+        free(s->data);
         free(s->entry);
         free(s->helper_directory);
         free(s->path);
@@ -152,6 +154,26 @@ static int copy_modules(const char *const *modules, char ***ret_copy, struct fsr
         return 0;
 }
 
+static int copy_zygote(struct fsrv_server *s, const struct fsrv_server_options *options) {
+        size_t n, size = fsrv_strings_size(options->zygote_argv, &n);
+        char **argv = n ? malloc((n + 1) * sizeof *argv + size) : NULL;
+
+        s->config.argv = argv;
+        s->data_size = options->zygote_data_size;
+        s->data = s->data_size ? malloc(s->data_size) : NULL;
+        if ((n && !argv) || (s->data_size && !s->data))
+                return -ENOMEM;
+        if (s->data)
+                memcpy(s->data, options->zygote_data, s->data_size);
+        if (argv) {
+                const char *at = (char *)(argv + n + 1);
+                fsrv_strings_put((char *)at, options->zygote_argv);
+                fsrv_strings_get(&at, at + size, n, argv);
+                argv[n] = NULL;
+        }
+        return 0;
+}
+
 static int configure(struct fsrv_server *s, const struct fsrv_server_options *given, struct fsrv_error *error) {
         static const struct fsrv_server_options none = { .size = sizeof none };
         const struct fsrv_server_options *options = given ? given : &none;
@@ -166,6 +188,8 @@ static int configure(struct fsrv_server *s, const struct fsrv_server_options *gi
         s->config.head.standbys = options->standbys ? options->standbys : STANDBYS_DEFAULT;
         s->config.head.preload_timeout_ms =
                 options->preload_timeout_ms ? (uint32_t)options->preload_timeout_ms : PRELOAD_TIMEOUT_MS;
+        if (copy_zygote(s, options) < 0)
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "options");
         if (options->helper_directory && !(s->helper_directory = strdup(options->helper_directory)))
                 return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "options");
         return copy_modules(options->preload, &s->config.modules, error);

@@ -24,6 +24,8 @@ struct fsrv_server {
 
         struct fsrv_config config; /* private: for the servers to come; `modules` and the rest are ours */
         char *helper_directory;
+        void *data; /* for another zygote than ours; config.argv is its */
+        size_t data_size;
         char *path; /* named */
         uid_t server_uid;
 

@@ -264,7 +264,7 @@ static int hear_from(struct fsrv_spawning *s, const struct fsrv_grip *grip, int 
 /* A status pair of its own for each try: the words of a process that ran nothing must not show. */
 static int exchange(struct fsrv_spawning *s, const struct fsrv_grip *grip, struct fsrv_process **ret_process,
                     int *ret_status) {
-        int answer, status[2] = { -1, -1 };
+        int answer = -1, status[2] = { -1, -1 };
         int r = s->extra->wants_status ? fsrv_streampair(status) : 0;
 
         if (r < 0)

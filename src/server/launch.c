@@ -25,11 +25,24 @@ static const char *execute(const struct fsrv_supervisor *s) {
 
         if (s->program >= 0) {
                 syscall(SYS_execveat, s->program, "", s->config.argv, environ, AT_EMPTY_PATH);
+                if (errno == ENOENT) /* a script: its interpreter would not find the fd, which is close-on-exec */
+                        execv(s->config.argv[0], s->config.argv);
                 return s->config.argv[0];
         }
         fsrv_title_argument(title, "forkserver: zygote");
         execv(s->zygote_program, argv);
         return s->zygote_program;
+}
+
+/* From its beginning: the zygote before this one has read it too. */
+static void leave_data(const struct fsrv_supervisor *s) {
+        if (s->data < 0)
+                return;
+        lseek(s->data, 0, SEEK_SET);
+        if (s->data == FSRV_ZYGOTE_DATA_FD)
+                fsrv_fd_set_cloexec(s->data, 0);
+        else
+                dup2(s->data, FSRV_ZYGOTE_DATA_FD);
 }
 
 static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t server, int boot) {
@@ -45,6 +58,7 @@ static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t serve
         else
                 dup2(boot, FSRV_ZYGOTE_BOOT_FD);
         fsrv_cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
+        leave_data(s);
         const char *program = execute(s);
 
         struct fsrv_wire_order order = { .type = FSRV_WIRE_LOAD_FAILED, .err = errno };
@@ -77,8 +91,8 @@ static void name_program(struct fsrv_supervisor *s) {
 
         s->zygote.loading[0] = 0;
         if (s->program >= 0)
-                snprintf(s->zygote.loading, sizeof s->zygote.loading, "%s (%.50s, before fsrv_zygote_enter())", FSRV_PRELOAD_MAIN,
-                         slash ? slash + 1 : program);
+                snprintf(s->zygote.loading, sizeof s->zygote.loading, "%s (%.50s, before fsrv_zygote_enter())",
+                         FSRV_PRELOAD_MAIN, slash ? slash + 1 : program);
 }
 
 int fsrv_zygote_launch(struct fsrv_supervisor *s) {

@@ -127,8 +127,8 @@ static int set_up(struct fsrv_supervisor *s) {
         return fsrv_watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0); /* its hang-up is always reported */
 }
 
-/* *ret_program: the fd of the program that is its own zygote, or -1. */
-static int receive_config(struct fsrv_config *ret_config, int *ret_program) {
+/* The fds of another zygote program than ours, and of what it is to know, go to *ret_program and *ret_data. */
+static int receive_config(struct fsrv_config *ret_config, int *ret_program, int *ret_data) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv_message message;
         int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
@@ -137,12 +137,16 @@ static int receive_config(struct fsrv_config *ret_config, int *ret_program) {
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
         r = fsrv_config_decode(bytes, message.size, ret_config);
-        if (r == 0 && message.n_fds != (ret_config->argv ? 1 : 0))
+        size_t n = 0, n_program = r == 0 && ret_config->argv, n_data = r == 0 && ret_config->head.has_data;
+        if (r == 0 && message.n_fds != n_program + n_data)
                 r = -EPROTO;
-        if (r < 0 || !ret_config->argv)
+        if (r < 0) {
                 fsrv_message_close(&message);
-        *ret_program = r == 0 && ret_config->argv ? message.fds[0] : -1;
-        return r;
+                return r;
+        }
+        *ret_program = n_program ? message.fds[n++] : -1;
+        *ret_data = n_data ? message.fds[n++] : -1;
+        return 0;
 }
 
 /* To the client that waits for it; a named server has none, and says it on standard error. */
@@ -168,7 +172,7 @@ int main(int argc, char **argv) {
                 dprintf(STDERR_FILENO, "forkserver-server: started by libforkserver; by hand use 'forkserver serve'\n");
                 return 125;
         }
-        r = receive_config(&s.config, &s.program);
+        r = receive_config(&s.config, &s.program, &s.data);
         if (r < 0) {
                 say_ready(&s, -r, "its configuration");
                 return complain("configuration", -r);

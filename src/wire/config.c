@@ -18,7 +18,7 @@ bool fsrv_config_has_program(const struct fsrv_config *config) {
 }
 
 int fsrv_config_encode(struct fsrv_config *config, char bytes[FSRV_WIRE_MESSAGE_MAX]) {
-        const char *const *argv = fsrv_config_has_program(config) ? (const char *const *)config->argv : NULL;
+        const char *const *argv = (const char *const *)config->argv;
         size_t n, size = fsrv_strings_size((const char *const *)config->modules, &n);
         size_t n_argv, argv_size = fsrv_strings_size(argv, &n_argv), path = config->path ? strlen(config->path) + 1 : 0;
 
@@ -51,7 +51,7 @@ int fsrv_config_decode(const void *bytes, size_t size, struct fsrv_config *ret_c
                 return -EPROTO;
         memcpy(&config.head, bytes, sizeof config.head);
         if (config.head.n_modules > FSRV_WIRE_PRELOAD_MAX || config.head.n_argv > FSRV_WIRE_MESSAGE_MAX ||
-            config.head.n_uids > FSRV_WIRE_UIDS_MAX || config.head.named > 1)
+            config.head.n_uids > FSRV_WIRE_UIDS_MAX || config.head.named > 1 || config.head.has_data > 1)
                 return -EPROTO;
 
         size_t n_argv = config.head.n_argv, n_modules = config.head.n_modules, rest = size - sizeof config.head;

@@ -17,6 +17,8 @@ struct fsrv_inherited {
         int data;    /* -1: none */
         int *fds;
         size_t n_fds;
+        const void *payload;
+        size_t payload_size;
         pid_t client_pid;
         uid_t client_uid;
 };

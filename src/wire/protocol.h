@@ -70,14 +70,17 @@ struct fsrv_wire_request {
         uint32_t n_env;
         uint32_t umask;
         int32_t group;
+        uint32_t payload_size;  /* bytes at the end of the body, for the entry point alone */
         uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
+        uint32_t reserved;
         uint64_t signal_mask;   /* bit n-1: signal n */
         uint64_t signals_ignored;
         uint64_t time_limit_ms; /* 0: none */
 };
 
 /* The body: n_actions of these, then NUL-terminated strings: name, search path (may be empty), directory (empty: the
- * client's own), argv, environment, one path for each OPEN. */
+ * client's own), argv, environment, one path for each OPEN;
+ * then the payload. */
 enum {
         FSRV_WIRE_INSTALL = 1, /* the caller's fd number `source` of this message -> target */
         FSRV_WIRE_DUP = 2,     /* the child's fd `source` -> target */
@@ -211,7 +214,8 @@ struct fsrv_wire_config {
         uint32_t policy;        /* for modules that cannot be loaded */
         uint32_t thread_policy; /* for threads at the first fork */
         uint32_t measure;       /* to the zygote: 1: memory too, which takes time in proportion to it */
-        uint32_t n_argv;        /* the program is its own zygote: its arguments, and the program as the message's fd; else 0 */
+        uint32_t n_argv;        /* another program than ours is the zygote: its arguments, and it as an fd of the message; else 0 */
+        uint32_t has_data;      /* 1: then a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD comes along */
         uint32_t standbys;
         uint32_t preload_timeout_ms;
         uint32_t mode;     /* of the listener's socket */

@@ -19,8 +19,9 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
         size += fsrv_strings_size((const char *const *)parts->argv, &n_argv);
         size += fsrv_strings_size((const char *const *)parts->environment, &n_env);
         size += fsrv_strings_size((const char *const *)parts->paths, &n_paths);
-        if (size > FSRV_WIRE_BODY_MAX)
+        if (size > FSRV_WIRE_BODY_MAX || head->payload_size > FSRV_WIRE_BODY_MAX - size)
                 return -E2BIG;
+        size += head->payload_size;
 
         char *bytes = malloc(sizeof *head + size);
         if (!bytes)
@@ -39,7 +40,9 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
         at = fsrv_string_put(at, parts->directory);
         at = fsrv_strings_put(at, (const char *const *)parts->argv);
         at = fsrv_strings_put(at, (const char *const *)parts->environment);
-        fsrv_strings_put(at, (const char *const *)parts->paths);
+        at = fsrv_strings_put(at, (const char *const *)parts->paths);
+        if (head->payload_size)
+                memcpy(at, parts->payload, head->payload_size);
         *ret_bytes = bytes;
         *ret_size = sizeof *head + size;
         return 0;
@@ -64,7 +67,7 @@ int fsrv_request_check_head(const struct fsrv_wire_request *head) {
                 return -EPROTO;
         /* Each string has at least its NUL: a count that cannot fit asks for memory in vain. */
         uint64_t least = (uint64_t)head->n_actions * sizeof(struct fsrv_wire_action) + FIXED_STRINGS +
-                         (uint64_t)head->n_argv + head->n_env;
+                         (uint64_t)head->n_argv + head->n_env + head->payload_size;
         if (head->n_argv == 0 || head->n_argv > INT_MAX || least > head->body_size || head->umask > 0777)
                 return -EPROTO;
         return 0;
@@ -108,7 +111,7 @@ int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, 
                         struct fsrv_request_parts *ret_parts) {
         struct fsrv_request_parts parts = { .head = *head, .actions = body };
         const char *at = (const char *)body + head->n_actions * sizeof(struct fsrv_wire_action);
-        const char *end = (const char *)body + head->body_size;
+        const char *end = (const char *)body + head->body_size - head->payload_size;
         char *fixed[FIXED_STRINGS];
         size_t n_paths;
         int r;
@@ -135,6 +138,7 @@ int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, 
         parts.argv = argv;
         parts.environment = environment;
         parts.paths = paths;
+        parts.payload = end;
         parts.memory = memory;
         *ret_parts = parts;
         return 0;

@@ -16,6 +16,7 @@ struct fsrv_request_parts {
         const char *directory;
         char *const *argv;        /* NULL-terminated, head.n_argv */
         char *const *environment; /* NULL-terminated, head.n_env */
+        const void *payload;      /* head.payload_size bytes */
         char *const *paths;       /* one for each OPEN, in order; NULL-terminated */
         char **memory;            /* decode: what the lists lie in, if it had to be allocated; the strings lie in the body */
 };

@@ -124,6 +124,8 @@ static int keep_for_module(struct fsrv_task *task, struct fsrv_error *error) {
                 .tracker = task->tracker,
                 .data = -1,
                 .fds = fds,
+                .payload = request->payload,
+                .payload_size = request->head.payload_size,
                 .client_pid = task->client.pid,
                 .client_uid = task->client.uid,
         };

@@ -122,7 +122,8 @@ static void warm_up(const struct fsrv_host *host) {
         struct sigaction none = { .sa_handler = SIG_DFL };
 
         sigaction(SIGSYS, &none, NULL); /* the zygote's, which forks by it */
-        host->warm_up();
+        if (host->warm_up)
+                host->warm_up();
         *(volatile char *)own.buffer = 0;
         *(volatile bool *)&fsrv_inherited.is_worker = false;
         environ = *(char **volatile *)&environ;

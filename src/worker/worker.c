@@ -130,6 +130,14 @@ int fsrv_worker_get_data(void) {
         return fsrv_inherited.data >= 0 ? fsrv_inherited.data : -ENOENT;
 }
 
+int fsrv_worker_get_payload(const void **ret_bytes, size_t *ret_n) {
+        if (!fsrv_inherited.is_worker)
+                return -ENOENT;
+        *ret_bytes = fsrv_inherited.payload;
+        *ret_n = fsrv_inherited.payload_size;
+        return 0;
+}
+
 int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid) {
         if (!fsrv_inherited.is_worker)
                 return -ENOENT;

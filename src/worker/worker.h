@@ -7,9 +7,9 @@
 
 #include <sys/resource.h>
 
+#include "forkserver-host.h"
 #include "wire/channel.h"
 #include "wire/request.h"
-#include "worker/host.h"
 
 /* What a standby has from the zygote. */
 struct fsrv_birth {

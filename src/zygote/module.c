@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "zygote/zygote.h"
 
-/* The module host: modules are shared objects, an entry point is a function in one; or, without a module, one of the program
- * itself (program.c). */
+/* The module host: modules are shared objects, an entry point is a function in one; or, without a module's name, one of
+ * the program itself (program.c). */
 
 typedef int (*main_function)(int argc, char **argv, char **environment);
 static main_function entry_function;

@@ -25,8 +25,8 @@ static const struct fsrv_entry *entries; /* NULL: this process is no such progra
 
 /* ---- who has started us? There is nothing in argv or the environment that a helper of ours could inherit. ---- */
 
-/* The configuration, which waits in the boot socket from before we were forked, begins with our magic: FSRV_WIRE_VERSION,
- * or that of another release, whose number is for fsrv_config_decode() to complain of. */
+/* The configuration, which waits in the boot socket from before we were forked, begins with FSRV_WIRE_VERSION, or with
+ * that of another release, which is for fsrv_config_decode() to complain of. */
 static bool is_boot_socket(int fd, pid_t *ret_peer) {
         uint32_t version;
         struct ucred peer;
@@ -47,12 +47,13 @@ static bool parent_is_server(void) {
 
         snprintf(path, sizeof path, "/proc/%d/comm", (int)getppid());
         FSRV_CLEANUP_FD int fd = fsrv_open(path, O_RDONLY);
-        return fd >= 0 && read(fd, name, sizeof name - 1) > 0 && strncmp(name, "forkserver-server", sizeof name - 1) == 0;
+        return fd >= 0 && read(fd, name, sizeof name - 1) > 0 &&
+               strncmp(name, "forkserver-server", sizeof name - 1) == 0;
 }
 
-/* True in the process that the server started. To take a zygote for the program itself would be worse than any error: a
- * second service beside the first. So what gives away that we come from a zygote's execveat(2) is looked for too. (A helper
- * that code before the call executes, perhaps another such program, may have fd 3 as well; but not as its parent's.) */
+/* 1 in the process that the server started. A program that code before the call executes has fd 3 too, but another
+ * parent. To take a zygote for the program itself would be worse than any error, a second service beside the first: so
+ * what gives a zygote's execveat(2) away is looked at as well. */
 static int is_zygote(struct fsrv_error *error) {
         const char *file = (const char *)getauxval(AT_EXECFN);
         int death_signal = 0;
@@ -65,12 +66,12 @@ static int is_zygote(struct fsrv_error *error) {
                 return 0;
         if (has_boot)
                 return fsrv_fail_text(error, FSRV_STAGE_START, ECHILD,
-                                      "this process is not the zygote that the fork server started: the program has forked before "
-                                      "fsrv_zygote_enter(), or the server has died");
+                                      "this process is not the zygote that the fork server started: the program has "
+                                      "forked before fsrv_zygote_enter(), or the server has died");
         if (prctl(PR_GET_PDEATHSIG, &death_signal) == 0 && death_signal == SIGKILL && parent_is_server())
                 return fsrv_fail_text(error, FSRV_STAGE_START, EBADF,
-                                      "fd %d, the zygote's connection to its server, was closed before fsrv_zygote_enter()",
-                                      FSRV_ZYGOTE_BOOT_FD);
+                                      "fd %d, the zygote's connection to its server, was closed before "
+                                      "fsrv_zygote_enter()", FSRV_ZYGOTE_BOOT_FD);
         return 0;
 }
 
@@ -125,22 +126,31 @@ static int check(char **argv, const struct fsrv_entry *table, struct fsrv_error 
         if (entries)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EALREADY, "fsrv_zygote_enter() was called before");
         if (!argv || !table)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%s is NULL", argv ? "the table of entry points" : "argv");
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%s is NULL",
+                                      argv ? "the table of entry points" : "argv");
         for (const struct fsrv_entry *entry = table; entry->name; entry++)
                 if (!entry->name[0] || !entry->function)
-                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "entry point %td, '%s', has no %s", entry - table,
-                                              entry->name, entry->name[0] ? "function" : "name");
+                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "entry point %td, '%s', has no %s",
+                                              entry - table, entry->name, entry->name[0] ? "function" : "name");
         return 0;
 }
 
-static _Noreturn void be_zygote(void) {
-        /* Not before: until here it was open for the programs that the code before the call executed. It is of no use to
-         * them: the server closes its end when we have been given the sockets that matter. */
+static int be_zygote(const struct fsrv_host *host) {
+        /* It cannot be before: programs that the code above the call executes have it. It is of no use to them: the
+         * sockets that matter come later, and then the server closes its end of this one. */
         fsrv_fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1);
         fsrv_title_move();
-        int code = fsrv_zygote_run(FSRV_ZYGOTE_BOOT_FD, &fsrv_module_host);
-        fflush(NULL);
-        _exit(code); /* not exit(3): what the program registered there may clean up after the program itself */
+        return fsrv_zygote_run(FSRV_ZYGOTE_BOOT_FD, host);
+}
+
+int fsrv_zygote_serve(const struct fsrv_host *host) {
+        struct fsrv_error error;
+        int here = is_zygote(&error);
+
+        if (here == 1)
+                return be_zygote(host);
+        dprintf(STDERR_FILENO, "forkserver: %s\n", here < 0 ? error.text : "this program is a zygote, for a fork server to start");
+        return 125;
 }
 
 int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *table, struct fsrv_error *error) {
@@ -156,9 +166,11 @@ int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *table, str
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_START, -r, "the program's arguments");
         entries = table;
-        if (here)
-                be_zygote();
-        return 0;
+        if (!here)
+                return 0;
+        int code = be_zygote(&fsrv_module_host);
+        fflush(NULL);
+        _exit(code); /* not exit(3): what the program registered there may clean up after the program itself */
 }
 
 /* ---- in a worker ---- */
@@ -173,15 +185,15 @@ static int unknown(const char *name, struct fsrv_error *error) {
 
         for (const struct fsrv_entry *entry = entries; entry->name && n < sizeof names; entry++)
                 n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", entry->name);
-        return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "the program has no entry point '%.100s'; it has: %s", name,
-                              names[0] ? names : "none");
+        return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "the program has no entry point '%.100s'; it has: %s",
+                              name, names[0] ? names : "none");
 }
 
 int fsrv_program_find(const char *name, const struct fsrv_entry **ret_entry, struct fsrv_error *error) {
         if (!entries)
                 return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT,
-                                      "entry point ':%.80s': the zygote is no program with entry points of its own ('%s' is not in "
-                                      "the preload list)", name, FSRV_PRELOAD_MAIN);
+                                      "entry point ':%.80s': the zygote is no program with entry points of its own "
+                                      "('%s' is not in the preload list)", name, FSRV_PRELOAD_MAIN);
         for (const struct fsrv_entry *entry = entries; entry->name; entry++)
                 if (strcmp(entry->name, name) == 0) {
                         *ret_entry = entry;

@@ -26,6 +26,11 @@ static int tell(int sock, uint32_t type, int err, int value, const char *text) {
         return fsrv_channel_send(sock, &order, size, NULL, 0, 0);
 }
 
+static void call(void (*hook)(void)) {
+        if (hook)
+                hook();
+}
+
 static int receive_config(int boot, struct fsrv_config *ret_config) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv_message message;
@@ -88,7 +93,7 @@ static int receive_sockets(int boot, struct fsrv_birth *birth, int *ret_orders) 
 }
 
 /* Until the server is gone. Returns in a child only: 1; else 0 or -errno. */
-static int obey(int orders) {
+static int obey(int orders, const struct fsrv_host *host) {
         for (;;) {
                 struct fsrv_wire_order order;
                 struct fsrv_message message;
@@ -99,9 +104,13 @@ static int obey(int orders) {
                 fsrv_message_close(&message);
                 if (order.type != FSRV_WIRE_FORK)
                         return -EPROTO;
+                call(host->before_fork);
                 pid_t pid = fsrv_fork_sibling(orders);
-                if (pid == 0)
+                if (pid == 0) {
+                        call(host->after_fork_child);
                         return 1;
+                }
+                call(host->after_fork_zygote);
                 if (pid == FSRV_FORK_TOLD)
                         continue;
                 r = pid < 0 ? tell(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL)
@@ -153,6 +162,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         r = init_fork();
         if (r < 0 || preload(boot, &config, host) < 0)
                 return 1;
+        call(host->loaded);
         fflush(NULL); /* or every worker would write what a module left in a buffer */
         reset_signals();
         birth.config = &config.head;
@@ -160,7 +170,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         if (tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 || receive_sockets(boot, &birth, &orders) < 0)
                 return 1;
         fsrv_fd_close(boot);
-        if (obey(orders) != 1)
+        if (obey(orders, host) != 1)
                 return 1;
         fsrv_fd_close(orders);
         fsrv_standby(&birth);

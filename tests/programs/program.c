@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program [WORD…] FD: a spawner (spawner.c) that is its own zygote. What it does before fsrv_zygote_enter() is told by the
- * environment, since its zygote has the same arguments:
+ * program [WORD…] FD: a spawner (spawner.c) that is its own zygote. What it does before fsrv_zygote_enter() is told by
+ * the environment, since its zygote has the same arguments:
  *   PROGRAM_LOG   a file to which each run of that code adds a line: pid, number of arguments, arguments
  *   PROGRAM_MODE  what else to do; "…_in_zygote": in every run but the first
  * program probe: says on standard output who it takes itself for.
@@ -88,6 +88,29 @@ static void child(void) {
         in_child++;
         pthread_mutex_unlock(&lock);
         add_line("child");
+}
+
+static void on_signal(int number) {
+        (void)number;
+        add_line("signal");
+}
+
+/* Comes when the mask is as it was: between two system calls. */
+static void raise_signal(void) {
+        sigset_t set, before;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR1);
+        sigprocmask(SIG_BLOCK, &set, &before);
+        raise(SIGUSR1);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static void at_end(void) {
+        char line[32];
+
+        snprintf(line, sizeof line, "atexit %d", (int)getpid());
+        add_line(line);
 }
 
 /* ---- spawning from here ---- */
@@ -207,8 +230,8 @@ static int again(int argc, char **argv) {
 }
 
 static const struct fsrv_entry entries[] = {
-        { "state", state }, { "echo", echo }, { "exit_with", exit_with }, { "crash", crash }, { "hang", hang }, { "nest", nest },
-        { "own", own }, { "handlers", handlers }, { "again", again }, { NULL, NULL },
+        { "state", state }, { "echo", echo }, { "exit_with", exit_with }, { "crash", crash }, { "hang", hang },
+        { "nest", nest }, { "own", own }, { "handlers", handlers }, { "again", again }, { NULL, NULL },
 };
 
 /* ---- before the call ---- */
@@ -232,10 +255,12 @@ static void spawn_early(void) {
                 r = fsrv_server_ensure_running(server, &error);
                 fsrv_server_free(server);
         }
-        snprintf(line, sizeof line, "early %s %s %s", r < 0 ? strerrorname_np(-r) : "0", fsrv_stage_name(error.stage), error.text);
+        snprintf(line, sizeof line, "early %s %s %s", r < 0 ? strerrorname_np(-r) : "0", fsrv_stage_name(error.stage),
+                 error.text);
         add_line(line);
 }
 
+/* What goes wrong in the zygote alone. */
 static void fail(void) {
         if (mode_is("exit_in_zygote"))
                 exit(3);
@@ -279,8 +304,10 @@ static int fork_and_spawn(void) {
         if (new_server(&server) < 0 || run_one(server, ":exit_with", "11") != 11)
                 return 1;
         pid_t pid = fork();
-        if (pid == 0)
-                _exit(run_one(server, ":exit_with", "12") == 12 && run_in_own_server(":exit_with", "13") == 13 ? 14 : 1);
+        if (pid == 0) {
+                bool shared = run_one(server, ":exit_with", "12") == 12;
+                _exit(shared && run_in_own_server(":exit_with", "13") == 13 ? 14 : 1);
+        }
         if (pid < 0 || waitpid(pid, &status, 0) != pid)
                 return 2;
         fsrv_server_free(server);
@@ -300,6 +327,17 @@ int main(int argc, char **argv) {
                 spawn_early();
         if (mode_is("handlers"))
                 pthread_atfork(prepare, parent, child);
+        if (mode_is("signals")) {
+                signal(SIGUSR1, on_signal);
+                pthread_atfork(raise_signal, NULL, NULL);
+        }
+        if (mode_is("atexit"))
+                atexit(at_end);
+        if (mode_is("permute") && argc > 2) { /* as getopt(3) does */
+                char *second = argv[1];
+                argv[1] = argv[2];
+                argv[2] = second;
+        }
         if (mode_is("helper") && !probe) { /* another program of the kind, which has all our fds that are inherited */
                 snprintf(command, sizeof command, "%s probe >> \"$PROGRAM_LOG\"", argv[0]);
                 (void)!system(command);

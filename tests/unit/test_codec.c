@@ -172,6 +172,43 @@ static void a_config_comes_back_as_it_was(void **state) {
         assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), -EPROTONOSUPPORT);
 }
 
+static void a_programs_arguments_come_back_as_they_were(void **state) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX], long_argument[10000];
+        char *modules[] = { "a.so", "__main__", NULL };
+        char *argv[] = { "prog", "", "-x y", NULL }, *long_argv[] = { long_argument, NULL };
+        struct fsrv_config config = { .path = "/run/x", .argv = argv, .modules = modules }, back;
+
+        (void)state;
+        int size = fsrv_config_encode(&config, bytes);
+        assert_true(size > 0);
+        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), 0);
+        assert_string_equal(back.path, "/run/x");
+        assert_string_equal(back.argv[0], "prog");
+        assert_string_equal(back.argv[1], "");
+        assert_string_equal(back.argv[2], "-x y");
+        assert_null(back.argv[3]);
+        assert_string_equal(back.modules[1], "__main__");
+        assert_null(back.modules[2]);
+        fsrv_config_done(&back);
+        struct fsrv_wire_config *head = (void *)bytes;
+        head->n_argv = 2; /* a string too many */
+        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), -EPROTO);
+        head->n_argv = UINT32_MAX;
+        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), -EPROTO);
+        config.argv = NULL;
+        assert_int_equal(fsrv_config_encode(&config, bytes), -EINVAL);
+        modules[1] = "b.so"; /* another zygote than ours, or than the client's own program */
+        config.argv = argv;
+        size = fsrv_config_encode(&config, bytes);
+        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), 0);
+        assert_string_equal(back.argv[0], "prog");
+        fsrv_config_done(&back);
+        modules[1] = "__main__";
+        config.argv = long_argv;
+        memset(long_argument, 'x', sizeof long_argument - 1);
+        assert_true(fsrv_config_encode(&config, bytes) > 0);
+}
+
 static void a_preload_list_has_a_limit(void **state) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX], name[FSRV_WIRE_PRELOAD_MAX + 1];
         char *modules[] = { name, NULL };
@@ -192,6 +229,7 @@ int main(void) {
                 cmocka_unit_test(bad_bodies_are_refused),
                 cmocka_unit_test(mutated_requests_do_no_harm),
                 cmocka_unit_test(a_config_comes_back_as_it_was),
+                cmocka_unit_test(a_programs_arguments_come_back_as_they_were),
                 cmocka_unit_test(a_preload_list_has_a_limit),
         };
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""
+Forkserver: processes from a process that was prepared once.
+
+Without any change to a program: ``python3 -m forkserver script.py``. By one line: ``forkserver.install()`` makes
+libforkserver what multiprocessing's "forkserver" start method uses, and that method the default.
+"""
+
+import os
+import sys
+
+from ._error import Error
+
+__all__ = ["Error", "install", "installed", "stats", "uninstall", "__version__"]
+
+_saved = None
+
+
+def _check():
+    """Raises where install() could not serve."""
+    from . import _server
+
+    if not sys.platform.startswith("linux"):
+        raise RuntimeError("forkserver needs Linux")
+    directory = _server.helper_directory() or os.environ.get("FORKSERVER_HELPERS")
+    if directory and not os.access(os.path.join(directory, "forkserver-server"), os.X_OK):
+        raise RuntimeError(f"forkserver's helper program is missing: {directory}/forkserver-server")
+
+
+def install(*, default=True):
+    """Has multiprocessing use this package for its "forkserver" start method; with `default`, makes that the method of programs
+    that choose none. A second call changes nothing. Raises RuntimeError when it could not serve."""
+    global _saved
+    from multiprocessing import context
+    from multiprocessing import forkserver as stock
+
+    from . import _popen, _server
+
+    if _saved is None:
+        _check()
+        names = ("_forkserver", "ensure_running", "get_inherited_fds", "connect_to_new_process", "set_forkserver_preload")
+        _saved = {
+            "stock": {name: getattr(stock, name) for name in names},
+            "popen": context.ForkServerProcess.__dict__["_Popen"],
+            "default": context._default_context._default_context,
+        }
+        server = _server.ForkServer()
+        before = stock._forkserver._preload_modules
+        if before != ["__main__"]:
+            server.set_forkserver_preload(before)  # chosen before this call
+        stock._forkserver = _popen._server = server
+        for name in names[1:]:
+            setattr(stock, name, getattr(server, name))
+        context.ForkServerProcess._Popen = staticmethod(_popen.Popen)
+    if default:
+        context._default_context._default_context = context._concrete_contexts["forkserver"]
+
+
+def uninstall():
+    """Takes install() back. Processes that run go on; the server ends with the last of them."""
+    global _saved
+    from multiprocessing import context
+    from multiprocessing import forkserver as stock
+
+    if _saved is None:
+        return
+    stock._forkserver._server = None
+    for name, value in _saved["stock"].items():
+        setattr(stock, name, value)
+    context.ForkServerProcess._Popen = _saved["popen"]
+    context._default_context._default_context = _saved["default"]
+    _saved = None
+
+
+def installed():
+    """Whether install() is in force."""
+    return _saved is not None
+
+
+def stats():
+    """What was served: "served" by this process; and of the server, while it runs: server_pid, zygote_pid, spawns, exits,
+    workers, standbys, zygote_starts, zygote_restarts, uptime_ms."""
+    from multiprocessing import forkserver as stock
+
+    return stock._forkserver.stats() if _saved is not None else {"served": 0, "inherited": False}
+
+
+def __getattr__(name):
+    if name == "__version__":
+        from . import _native
+
+        return _native.version
+    raise AttributeError(f"module 'forkserver' has no attribute '{name}'")

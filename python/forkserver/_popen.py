@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""What a multiprocessing process object starts through."""
+
+import errno
+import io
+import os
+
+from multiprocessing import popen_fork, reduction, spawn
+from multiprocessing.context import set_spawning_popen
+
+from ._error import Error
+from ._server import lost_status
+
+_server = None  # the ForkServer; set by install()
+
+
+class DupFd:
+    """An fd that travels with the process: its place in the child's list."""
+
+    def __init__(self, index):
+        self.index = index
+
+    def detach(self):
+        return _server.get_inherited_fds()[self.index]
+
+
+class Popen(popen_fork.Popen):
+    method = "forkserver"
+    DupFd = DupFd
+
+    def __init__(self, process_obj):
+        self._fds = []
+        super().__init__(process_obj)
+
+    def duplicate_for_child(self, fd):
+        self._fds.append(fd)
+        return len(self._fds) - 1
+
+    def _launch(self, process_obj):
+        preparation = spawn.get_preparation_data(process_obj._name)
+        buffer = io.BytesIO()
+        set_spawning_popen(self)
+        try:
+            reduction.dump(preparation, buffer)
+            reduction.dump(process_obj, buffer)
+        finally:
+            set_spawning_popen(None)
+        self._process = _server.spawn(self._fds, buffer.getvalue())
+        self.pid = self._process.pid
+        self.sentinel = self._process.fileno()
+
+    def _wait(self, timeout):
+        # Threads may be here at once: each of them finds the same code.
+        if self.returncode is None:
+            try:
+                code = self._process.wait(timeout)
+            except Error as error:
+                if error.errno != errno.EOWNERDEAD:
+                    raise
+                code = lost_status(self.pid)
+            if code is not None:
+                self.returncode = code
+        return self.returncode
+
+    def poll(self, flag=os.WNOHANG):
+        return self._wait(0 if flag == os.WNOHANG else None)
+
+    def wait(self, timeout=None):
+        return self._wait(timeout)
+
+    def _send_signal(self, sig):
+        if self.returncode is None:
+            try:
+                self._process.kill(sig)
+            except ProcessLookupError:
+                pass
+
+    def close(self):
+        self._process = None  # and with it the sentinel

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""The server behind multiprocessing: one for the process, in a child its parent's."""
+
+import marshal
+import os
+import sys
+import threading
+import warnings
+
+from multiprocessing import process, resource_tracker, spawn, util
+
+from . import _native
+from ._error import Error
+
+# The zygote finds what it has to know at this fd; the parent's module path comes before any import that needs it.
+_BOOTSTRAP = (
+    "import marshal, sys; "
+    f"f = open({_native.DATA_FD}, 'rb'); data = marshal.load(f); f.close(); "
+    "sys.path[:] = data['sys_path']; "
+    "from forkserver._zygote import main; main(data)"
+)
+
+_POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
+
+
+def helper_directory():
+    """Where the package's helper programs are; None where the library has to look for them (a build that isn't installed)."""
+    directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libexec")
+    return directory if os.path.isdir(directory) and "FORKSERVER_HELPERS" not in os.environ else None
+
+
+def _main_of(module):
+    """How the zygote finds the program's main module: ("name", …), ("path", …) or None (python -c, standard input,
+    interactive), as multiprocessing.spawn tells its children."""
+    name = getattr(module.__spec__, "name", None) if hasattr(module, "__spec__") else None
+    if name is not None:
+        return "name", name
+    path = getattr(module, "__file__", None)
+    if path is None:
+        return None
+    if not os.path.isabs(path) and process.ORIGINAL_DIR is not None:
+        path = os.path.join(process.ORIGINAL_DIR, path)
+    return "path", os.path.normpath(path)
+
+
+def _sys_path():
+    return [process.ORIGINAL_DIR if entry == "" else entry for entry in sys.path if isinstance(entry, str)]
+
+
+class ForkServer:
+    """What `multiprocessing.forkserver._forkserver` is, on libforkserver. Methods and private names as there."""
+
+    def __init__(self):
+        self._lock = threading.RLock()
+        self._server = None  # the native handle; made by the first call that needs it
+        self._server_is_inherited = False
+        self._preload_modules = ["__main__"]
+        self._policy = _POLICIES["warn"]
+        self._inherited_fds = None
+        self._forkserver_address = None  # a private server has none
+        self._forkserver_alive_fd = None
+        self._forkserver_authkey = None  # nobody else can find it, so there is nobody to tell apart
+        self._served = 0
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self):
+        self._lock = threading.RLock()
+
+    # ---- the names of the standard module ----
+
+    def set_forkserver_preload(self, modules_names, *, on_error="warn"):
+        """The modules that the zygote imports before it serves, in this order. on_error: "warn" (a traceback on standard
+        error), "fail" (the next start() raises), "ignore". Takes effect with the next process that is started: it comes from a
+        new zygote. TypeError for what is not a list of strings."""
+        if not all(type(name) is str for name in modules_names):
+            raise TypeError("module_names must be a list of strings")
+        if on_error not in _POLICIES:
+            raise ValueError(f"on_error must be one of {', '.join(_POLICIES)}")
+        with self._lock:
+            self._preload_modules = list(modules_names)
+            self._policy = _POLICIES[on_error]
+            if not self._server_is_inherited:
+                self._server = None  # the old server ends with its last process
+
+    def get_inherited_fds(self):
+        """In a child: the fds of its request, in order. None in any other process."""
+        return self._inherited_fds
+
+    def ensure_running(self):
+        """Starts the resource tracker and the server if they do not run."""
+        resource_tracker.ensure_running()
+        self._handle().ensure_running()
+
+    def connect_to_new_process(self, fds):
+        """(status_r, data_w) of a new process: two signed words to read, and where its preparation data and its process object
+        are to be written, as multiprocessing.popen_forkserver does."""
+        handle = self._handle()
+        result = handle.connect_to_new_process("python:data", [resource_tracker.getfd(), *fds])
+        self._served += 1
+        return result
+
+    def _stop(self):
+        with self._lock:
+            handle, self._server = self._server, None
+            inherited, self._server_is_inherited = self._server_is_inherited, False
+        if handle is not None and not inherited:
+            handle.stop()
+
+    @property
+    def _forkserver_pid(self):
+        """None while no server runs."""
+        if self._server is None or self._server_is_inherited:
+            return None
+        return self._server.stats()["server_pid"] or None
+
+    # ---- ours ----
+
+    def spawn(self, fds, payload, *, flags=0, time_limit=0.0):
+        """A native process object. `payload`: what the child unpickles."""
+        handle = self._handle()
+        made = handle.spawn([resource_tracker.getfd(), *fds], payload, entry="python:payload", flags=flags,
+                            time_limit=time_limit)
+        self._served += 1
+        return made
+
+    def run(self, argv, **options):
+        return self._handle().spawn((), b"", program=os.fspath(argv[0]), argv=argv, **options)
+
+    def stats(self):
+        numbers = {"served": self._served, "inherited": self._server_is_inherited}
+        if self._server is not None and not self._server_is_inherited:
+            numbers.update(self._server.stats())
+        return numbers
+
+    def _handle(self):
+        with self._lock:
+            if self._server is None:
+                self._server_is_inherited = _native.inherited_fds() is not None
+                self._server = _native.inherit() if self._server_is_inherited else self._new_handle()
+            return self._server
+
+    def _new_handle(self):
+        if not all(type(name) is str for name in self._preload_modules):
+            raise TypeError("module_names must be a list of strings")
+        main = _main_of(sys.modules["__main__"]) if "__main__" in self._preload_modules else None
+        modules = [name for name in self._preload_modules if name != "__main__"]
+        if main is not None:
+            modules.insert(0, "__main__")  # first of all, as there
+        data = {
+            "sys_path": _sys_path(),
+            "sys_argv": [str(word) for word in getattr(sys, "argv", [])],
+            "main": main,
+            "directory": os.getcwd(),
+            "original_directory": process.ORIGINAL_DIR,
+            "policy": self._policy,
+        }
+        executable = os.fsdecode(spawn.get_executable())
+        argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP]
+        return _native.private(argv, marshal.dumps(data), modules, self._policy, helpers=helper_directory())
+
+
+def lost_status(pid):
+    warnings.warn(f"the exit status of process {pid} was lost together with the fork server", RuntimeWarning, stacklevel=3)
+    return 255
+
+
+__all__ = ["Error", "ForkServer", "helper_directory", "lost_status"]

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * forkserver-tracker: knows which named semaphores and shared-memory segments a family of processes has made, and removes
+ * what is left when the last of them has gone. They hold the writing end of its standard pipe, it has the reading end.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/title.h"
+#include "tracker/resources.h"
+
+enum { PIPE_FD = 3, PIECE = 4096, SAY_LIMIT_MS = 1000, SHOWN_MAX = 200 };
+
+/* Who reads our words may have stopped doing so, without closing: registering must go on. A piece of PIPE_BUF bytes, on a
+ * pipe or a terminal that is ready, is taken at once. */
+static void write_patiently(const char *text, size_t n) {
+        static int limit = SAY_LIMIT_MS;
+
+        while (n > 0) {
+                struct pollfd entry = { .fd = STDERR_FILENO, .events = POLLOUT };
+                size_t piece = n < PIECE ? n : PIECE;
+
+                bool ready = poll(&entry, 1, limit) == 1;
+                limit = ready ? SAY_LIMIT_MS : 0; /* once, not for every word */
+                if (!ready)
+                        return;
+                ssize_t written = write(STDERR_FILENO, text, piece);
+                if (written < 0)
+                        return;
+                text += written;
+                n -= (size_t)written;
+        }
+}
+
+void fsrv_tracker_say(const char *format, ...) {
+        va_list args;
+        char *text = NULL, *line = NULL;
+
+        va_start(args, format);
+        int n = vasprintf(&text, format, args);
+        va_end(args);
+        if (n >= 0)
+                n = asprintf(&line, "forkserver: resource tracker: %s\n", text);
+        if (n >= 0)
+                write_patiently(line, (size_t)n);
+        free(text);
+        free(line);
+}
+
+/* What the terminal and "killall" send is for those whose resources we know. */
+static void take_signals(void) {
+        static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU };
+        sigset_t none;
+
+        for (int number = 1; number < NSIG; number++)
+                signal(number, SIG_DFL); /* SIGKILL and the C library's own keep theirs */
+        for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+                signal(ignored[i], SIG_IGN);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void complain(const char *wrong, const char *bytes, size_t n) {
+        char shown[SHOWN_MAX];
+
+        fsrv_tracker_escape(bytes, n, shown, sizeof shown);
+        fsrv_tracker_say("skipped a line: %s: '%s'", wrong, shown);
+}
+
+/* Whether it was a good line; what is wrong has been said. */
+static bool obey(struct fsrv_resource **set, const char *bytes, size_t n) {
+        struct fsrv_tracker_line line;
+        const char *wrong = fsrv_tracker_line_parse(bytes, n, &line);
+
+        if (!wrong && line.command == FSRV_TRACKER_REGISTER && !fsrv_resources_add(set, line.type, line.name))
+                wrong = "out of memory";
+        if (wrong) {
+                complain(wrong, bytes, n);
+                return false;
+        }
+        if (line.command != FSRV_TRACKER_UNREGISTER || fsrv_resources_remove(set, line.type, line.name))
+                return true;
+        char shown[FSRV_TRACKER_LINE_MAX];
+        fsrv_tracker_escape(line.name, strlen(line.name), shown, sizeof shown);
+        fsrv_tracker_say("unregistered, but never registered: %s %s", fsrv_tracker_type_name(line.type), shown);
+        return false;
+}
+
+/* Whether all the lines in these bytes were good ones. */
+static bool take(struct fsrv_resource **set, struct fsrv_tracker_cutter *cutter, const char *bytes, size_t n) {
+        bool good = true;
+
+        while (n > 0) {
+                size_t taken = fsrv_tracker_cutter_take(cutter, bytes, n);
+
+                bytes += taken;
+                n -= taken;
+                if (cutter->whole && cutter->overlong)
+                        complain("more than 512 bytes", cutter->bytes, cutter->n);
+                if (cutter->whole && (cutter->overlong || !obey(set, cutter->bytes, cutter->n)))
+                        good = false;
+        }
+        return good;
+}
+
+/* Until the last one that could tell us something has gone. */
+static bool listen_to_all(struct fsrv_resource **set) {
+        static struct fsrv_tracker_cutter cutter;
+        char bytes[65536];
+        bool good = true;
+
+        for (;;) {
+                ssize_t n = read(PIPE_FD, bytes, sizeof bytes);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        break;
+                if (!take(set, &cutter, bytes, (size_t)n))
+                        good = false;
+        }
+        if (cutter.n > 0 && !cutter.whole) {
+                complain("it has no end", cutter.bytes, cutter.n); /* half a name may be another's */
+                good = false;
+        }
+        return good;
+}
+
+int main(int argc, char **argv) {
+        struct fsrv_resource *set = NULL;
+
+        if (fsrv_fd_set_cloexec(PIPE_FD, 1) < 0) {
+                fsrv_tracker_say("started by libforkserver, not by hand");
+                return 125;
+        }
+        take_signals();
+        fsrv_title_init(argv);
+        fsrv_title_set("forkserver: resource tracker", NULL);
+        chdir("/"); /* nobody's file system is kept busy */
+        if (argc > 1) {
+                memset(argv[1], 0, strlen(argv[1])); /* not for ps */
+                fsrv_tracker_say("the one before died; started anew, what it knew may be left behind");
+        }
+        bool good = listen_to_all(&set);
+        int outcome = fsrv_resources_clean_up(&set);
+        return outcome != FSRV_TRACKER_CLEAN ? outcome : good ? FSRV_TRACKER_CLEAN : FSRV_TRACKER_BAD_LINE;
+}

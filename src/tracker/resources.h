@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_TRACKER_RESOURCES_H
+#define FSRV_TRACKER_RESOURCES_H
+
+/* What was registered: a set, so that a name told twice is there once. And removing what is left of it. */
+
+#include <stdbool.h>
+
+#include "tracker/line.h"
+
+struct fsrv_resource; /* one of the set; an empty set is NULL */
+
+/* Says what happened in text of `format`, one line, to who started the tracker. */
+void fsrv_tracker_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+bool fsrv_resources_add(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name); /* false: no memory */
+bool fsrv_resources_remove(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name); /* false: not there */
+
+enum { FSRV_TRACKER_CLEAN = 0, FSRV_TRACKER_LEFT = 1, FSRV_TRACKER_FAILED = 2, FSRV_TRACKER_BAD_LINE = 3 }; /* exit codes */
+
+/* Unlinks all, names them, and empties the set. CLEAN, LEFT (and removed) or FAILED (one cannot be removed). */
+int fsrv_resources_clean_up(struct fsrv_resource **set);
+
+#endif
