@@ -472,8 +472,8 @@ FSRV_PUBLIC int fsrv_check_preload(const struct fsrv_server_options *options,
 #define FSRV_RESOURCE_DUMMY "dummy"                 /* nothing is removed, but it is named at the end: for tests */
 
 /*
- * Errors, stage TRACKER: -EINVAL (an unknown type, an empty name), -ENAMETOOLONG (over 255 bytes), and those of starting it
- * (-ENOENT, -EAGAIN, …). A tracker that was killed is started anew, which says on standard error that what the old one knew
+ * Errors, stage TRACKER: -EINVAL (an unknown type, an empty name), -ENAMETOOLONG (over 255 bytes), -ETIMEDOUT (a tracker that
+ * is stopped: its pipe was full for 10 s), -EPIPE (three died in a row), and those of starting it (-ENOENT, -EAGAIN, …). A tracker that was killed is started anew, which says on standard error that what the old one knew
  * may be left behind. Threads and fork: as handles.
  */
 FSRV_PUBLIC int fsrv_tracker_register(struct fsrv_server *server, const char *type, const char *name,
@@ -484,7 +484,8 @@ FSRV_PUBLIC int fsrv_tracker_unregister(struct fsrv_server *server, const char *
 FSRV_PUBLIC int fsrv_tracker_probe(struct fsrv_server *server, struct fsrv_error *error);
 /* The fd to write lines to, borrowed; for others who speak them (to pass on to a Python child, say). Starts the tracker. */
 FSRV_PUBLIC int fsrv_tracker_get_fd(struct fsrv_server *server, struct fsrv_error *error);
-/* Uses an existing tracker, whose fd the caller has (CPython's own); copies the fd. -EBADF. */
+/* Uses an existing tracker, whose fd the caller has (CPython's own); copies the fd. Replaces the one in use, which ends with its
+ * last other user. -EBADF (not open, or not for writing). */
 FSRV_PUBLIC int fsrv_tracker_set_fd(struct fsrv_server *server, int fd, struct fsrv_error *error);
 
 /* ---- The classic calls ------------------------------------------------------------------------------------------------ */

@@ -59,6 +59,14 @@ def test_the_command(prefix):
     assert run(command, "--version").startswith("forkserver 0.")
 
 
+def test_the_helper_programs_lie_together(prefix):
+    """The library finds all of them where it finds one."""
+    folder = find(prefix, "forkserver-server").parent
+    programs = {path.name for path in folder.iterdir()}
+    assert programs >= {"forkserver-server", "forkserver-zygote", "forkserver-tracker"}
+    assert all(os.access(folder / name, os.X_OK) for name in programs)
+
+
 def test_only_what_the_headers_declare_is_exported(prefix):
     exported = {line.split()[-1].split("@")[0]
                 for line in run("nm", "-D", "--defined-only", str(find(prefix, "libforkserver.so.0"))).splitlines()}

@@ -112,23 +112,24 @@ def _take_streams():
 
 
 def _run(_entry):
-    code = 1
+    return _serve(_native.inherited_fds(), _native.payload(), _native.data_fd(), _native.lifeline())
+
+
+def _serve(fds, payload, data_fd, sentinel):
+    """The exit code of the process object in `payload`, or in what data_fd yields."""
     try:
-        fds = _native.inherited_fds()
         resource_tracker._resource_tracker._fd = fds[0]
         resource_tracker._resource_tracker._pid = None
         stock._forkserver._inherited_fds = fds[1:]
         _take_environment()
         _take_signals()
         _take_streams()
-        data_fd = _native.data_fd()
-        sentinel = _native.lifeline()
-        source = io.BytesIO(_native.payload()) if data_fd is None else open(data_fd, "rb", closefd=True)
-        code = _bootstrap(source, sentinel)
+        source = io.BytesIO(payload) if data_fd is None else open(data_fd, "rb", closefd=True)
+        return _bootstrap(source, sentinel)
     except BaseException:
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
-    return code
+        return 1
 
 
 def _bootstrap(source, sentinel):

@@ -31,7 +31,8 @@ static void encode_base64(const char *name, size_t n, char *ret_text) {
 
         for (size_t i = 0; i < n; i += 3) {
                 size_t here = n - i < 3 ? n - i : 3;
-                unsigned bits = (unsigned)bytes[i] << 16 | (here > 1 ? bytes[i + 1] : 0u) << 8 | (here > 2 ? bytes[i + 2] : 0u);
+                unsigned bits = (unsigned)bytes[i] << 16;
+                bits |= (here > 1 ? bytes[i + 1] : 0u) << 8 | (here > 2 ? bytes[i + 2] : 0u);
                 for (size_t k = 0; k < 4; k++)
                         *ret_text++ = k <= here ? digits[bits >> (18 - 6 * k) & 63] : '=';
         }
@@ -55,14 +56,16 @@ static size_t make_line(const char *command, const char *type, const char *name,
                 n = snprintf(ret_line, LINE_MAX_BYTES, "%s:%s:%s\n", command, name, type);
         } else {
                 encode_base64(name, strlen(name), encoded);
-                n = snprintf(ret_line, LINE_MAX_BYTES, "{\"cmd\":\"%s\",\"rtype\":\"%s\",\"base64_name\":\"%s\"}\n", command,
-                             type, encoded);
+                n = snprintf(ret_line, LINE_MAX_BYTES, "{\"cmd\":\"%s\",\"rtype\":\"%s\",\"base64_name\":\"%s\"}\n",
+                             command, type, encoded);
         }
         return (size_t)n; /* it fits: the longest name of each kind makes less than 420 bytes */
 }
 
 static int check(const char *type, const char *name, struct fsrv_error *error) {
-        static const char *const types[] = { FSRV_RESOURCE_SEMAPHORE, FSRV_RESOURCE_SHARED_MEMORY, FSRV_RESOURCE_DUMMY };
+        static const char *const types[] = {
+                FSRV_RESOURCE_SEMAPHORE, FSRV_RESOURCE_SHARED_MEMORY, FSRV_RESOURCE_DUMMY
+        };
         size_t i = 0;
 
         while (type && i < sizeof types / sizeof *types && strcmp(types[i], type) != 0)
@@ -71,10 +74,12 @@ static int check(const char *type, const char *name, struct fsrv_error *error) {
                 return fsrv_fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "'%s' is no type of resource that is tracked",
                                       type ? type : "(null)");
         if (!name || !name[0])
-                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "the name of the %s is %s", type, name ? "empty" : "NULL");
+                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "the name of the %s is %s", type,
+                                      name ? "empty" : "NULL");
         if (strlen(name) > NAME_MAX_BYTES)
-                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, ENAMETOOLONG, "the name of the %s has more than %d bytes: '%.20s…'",
-                                      type, NAME_MAX_BYTES, name);
+                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, ENAMETOOLONG,
+                                      "the name of the %s has more than %d bytes: '%.20s...'", type, NAME_MAX_BYTES,
+                                      name);
         return 0;
 }
 
@@ -107,8 +112,8 @@ static int start(const struct fsrv_server *s, bool again, struct fsrv_error *err
         return ends[1];
 }
 
-/* Puts a pipe, which it takes over, under the handle's number. Once there is one it stays, since other threads may be about
- * to use it: they find one tracker or the other behind it, never a number that is closed. With s->lock held. */
+/* Puts a pipe, which it takes over, under the handle's number. Once there is one it stays, since other threads may be
+ * about to use it: they find one tracker or the other behind it, never a number that is closed. With s->lock held. */
 static int install(struct fsrv_server *s, int fd, struct fsrv_error *error) {
         int r;
 
@@ -141,8 +146,8 @@ static int ensure(struct fsrv_server *s, struct fsrv_error *error) {
 
 /* ---- telling it ---- */
 
-/* Without waiting, though the pipe is one that waits, and is so for all who share it. Where the kernel cannot (pipes: before
- * Linux 6.4) the caller's look at the pipe has to do. */
+/* Without waiting, though the pipe is one that waits, and is so for all who share it. Where the kernel cannot (pipes:
+ * before Linux 6.4) the caller's look at the pipe has to do. */
 static ssize_t write_now(int fd, const char *line, size_t n) {
         struct iovec part = { .iov_base = (void *)line, .iov_len = n };
         ssize_t r = pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
@@ -197,7 +202,8 @@ static int tell(struct fsrv_server *s, const char *line, size_t n, struct fsrv_e
         }
         if (r == -ETIMEDOUT)
                 return fsrv_fail_text(error, FSRV_STAGE_TRACKER, ETIMEDOUT,
-                                      "the resource tracker does not listen: its pipe was full for %d s", WRITE_LIMIT_MS / 1000);
+                                      "the resource tracker does not listen: its pipe was full for %d s",
+                                      WRITE_LIMIT_MS / 1000);
         return r < 0 ? fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "telling the resource tracker") : 0;
 }
 
@@ -206,7 +212,8 @@ static int resolve(struct fsrv_server **s, struct fsrv_error *error) {
         return *s ? 0 : fsrv_server_default(s, error);
 }
 
-static int tell_of(struct fsrv_server *s, const char *command, const char *type, const char *name, struct fsrv_error *error) {
+static int tell_of(struct fsrv_server *s, const char *command, const char *type, const char *name,
+                   struct fsrv_error *error) {
         char line[LINE_MAX_BYTES];
         int r = check(type, name, error);
 

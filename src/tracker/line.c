@@ -177,7 +177,7 @@ void fsrv_tracker_escape(const char *bytes, size_t n, char *ret_text, size_t siz
                 char one[5];
                 unsigned char c = (unsigned char)bytes[i];
                 bool plain = c >= ' ' && c <= '~' && c != '\\';
-                size_t width = (size_t)(plain ? snprintf(one, sizeof one, "%c", c) : snprintf(one, sizeof one, "\\x%02x", c));
+                size_t width = (size_t)snprintf(one, sizeof one, plain ? "%c" : "\\x%02x", c);
                 if (at + width + sizeof cut > size) {
                         memcpy(ret_text + at, cut, sizeof cut);
                         return;

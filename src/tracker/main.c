@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * forkserver-tracker: knows which named semaphores and shared-memory segments a family of processes has made, and removes
- * what is left when the last of them has gone. They hold the writing end of its standard pipe, it has the reading end.
+ * forkserver-tracker: knows which named semaphores and shared-memory segments a family of processes has made, and
+ * removes what is left when the last of them has gone. They hold the writing end of a pipe, and it the reading end.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,8 +20,8 @@
 
 enum { PIPE_FD = 3, PIECE = 4096, SAY_LIMIT_MS = 1000, SHOWN_MAX = 200 };
 
-/* Who reads our words may have stopped doing so, without closing: registering must go on. A piece of PIPE_BUF bytes, on a
- * pipe or a terminal that is ready, is taken at once. */
+/* Who reads our words may have stopped doing so, without closing: registering must go on. A piece of PIPE_BUF bytes, on
+ * a pipe or a terminal that is ready, is taken at once. */
 static void write_patiently(const char *text, size_t n) {
         static int limit = SAY_LIMIT_MS;
 

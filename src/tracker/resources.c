@@ -106,10 +106,11 @@ static void name_all(const struct fsrv_resource *set, int err, const char *what)
 }
 
 static void free_all(struct fsrv_resource **set) {
-        struct fsrv_resource *resource, *next;
+        struct fsrv_resource *resource = *set, *next;
 
-        HASH_ITER(hh, *set, resource, next) {
-                HASH_DEL(*set, resource);
+        HASH_CLEAR(hh, *set);
+        for (; resource; resource = next) {
+                next = resource->hh.next;
                 free(resource);
         }
 }

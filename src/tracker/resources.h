@@ -13,12 +13,19 @@ struct fsrv_resource; /* one of the set; an empty set is NULL */
 /* Says what happened in text of `format`, one line, to who started the tracker. */
 void fsrv_tracker_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-bool fsrv_resources_add(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name); /* false: no memory */
-bool fsrv_resources_remove(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name); /* false: not there */
+/* false: there is no memory for it */
+bool fsrv_resources_add(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name);
+/* false: it is not there */
+bool fsrv_resources_remove(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name);
 
-enum { FSRV_TRACKER_CLEAN = 0, FSRV_TRACKER_LEFT = 1, FSRV_TRACKER_FAILED = 2, FSRV_TRACKER_BAD_LINE = 3 }; /* exit codes */
+enum { /* exit codes, those of CPython's */
+        FSRV_TRACKER_CLEAN = 0,
+        FSRV_TRACKER_LEFT = 1,
+        FSRV_TRACKER_FAILED = 2,
+        FSRV_TRACKER_BAD_LINE = 3,
+};
 
-/* Unlinks all, names them, and empties the set. CLEAN, LEFT (and removed) or FAILED (one cannot be removed). */
+/* Unlinks all, names them, and empties the set. CLEAN, LEFT (something was, and is gone) or FAILED (it cannot be). */
 int fsrv_resources_clean_up(struct fsrv_resource **set);
 
 #endif

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ enum { PROCESSES_MAX = 64, THREADS_MAX = 16 };
 
 static struct fsrv_server *server; /* NULL: the default one */
 static struct fsrv_process *processes[PROCESSES_MAX];
-static int n_processes;
+static int n_processes, other_end = -1;
 
 /* new [FLAGS [HELPERS]] */
 static void do_new(int argc, char **argv) {
@@ -73,6 +74,19 @@ static void do_set_fd(int argc, char **argv) {
         say(fsrv_tracker_set_fd(server, atoi(argv[1]), fresh_error()));
 }
 
+/* A pipe that breaks when it is written to, and not before. */
+static void do_shut(int argc, char **argv) {
+        int ends[2];
+
+        (void)argc;
+        (void)argv;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 || shutdown(ends[1], SHUT_RD) < 0)
+                abort();
+        say(fsrv_tracker_set_fd(server, ends[0], fresh_error()));
+        close(ends[0]);
+        other_end = ends[1];
+}
+
 /* many N TYPE NAME: registers NAME-0 … NAME-N-1, stops at the first that fails; "done" says how many there are */
 static void do_many(int argc, char **argv) {
         char name[300];
@@ -104,7 +118,7 @@ static void *register_and_unregister(void *data) {
         char name[64];
         intptr_t failed = 0;
 
-        for (int i = 0; i < 200; i++) {
+        for (int i = 0; i < 1000; i++) {
                 snprintf(name, sizeof name, "%s-%d", prefix, i);
                 failed += fsrv_tracker_register(server, FSRV_RESOURCE_DUMMY, name, NULL) < 0;
                 failed += fsrv_tracker_unregister(server, FSRV_RESOURCE_DUMMY, name, NULL) < 0;
@@ -112,7 +126,7 @@ static void *register_and_unregister(void *data) {
         return (void *)failed;
 }
 
-/* threads N: each registers and unregisters 200 names; how many calls failed */
+/* threads N: each registers and unregisters 1000 names; how many calls failed */
 static void do_threads(int argc, char **argv) {
         pthread_t threads[THREADS_MAX];
         char prefixes[THREADS_MAX][16];
@@ -139,7 +153,9 @@ static int spawn(struct fsrv_request *request, int ret_fds[3]) {
         struct fsrv_server *from = server;
         int r = from ? 0 : fsrv_server_default(&from, fresh_error());
 
-        return r < 0 ? r : fsrv_spawn_pipes(from, request, FSRV_PIPE_STDOUT, ret_fds, &processes[n_processes], fresh_error());
+        if (r < 0)
+                return r;
+        return fsrv_spawn_pipes(from, request, FSRV_PIPE_STDOUT, ret_fds, &processes[n_processes], fresh_error());
 }
 
 /* spawn entry|program NAME ARG…: its standard output comes back */
@@ -150,7 +166,8 @@ static void do_spawn(int argc, char **argv) {
         (void)argc;
         if (fsrv_request_new(&request) < 0 || fsrv_request_set_argv(request, (const char *const *)argv + 2) < 0)
                 abort();
-        int r = strcmp(argv[1], "entry") == 0 ? fsrv_request_set_entry(request, argv[2]) : fsrv_request_set_program(request, argv[2]);
+        int r = strcmp(argv[1], "entry") == 0 ? fsrv_request_set_entry(request, argv[2])
+                                              : fsrv_request_set_program(request, argv[2]);
         if (r == 0)
                 r = spawn(request, fds);
         fsrv_request_free(request);
@@ -204,6 +221,7 @@ static void do_end(int argc, char **argv) {
         for (int i = 0; i < n_processes; i++)
                 fsrv_process_unref(processes[i]);
         fsrv_server_free(server);
+        close(other_end);
 }
 
 const struct command api_commands[] = {
@@ -214,6 +232,7 @@ const struct command api_commands[] = {
         { "probe", 0, do_probe },
         { "get_fd", 0, do_get_fd },
         { "set_fd", 1, do_set_fd },
+        { "shut", 0, do_shut },
         { "many", 3, do_many },
         { "fork", 2, do_fork },
         { "threads", 1, do_threads },

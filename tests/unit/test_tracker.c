@@ -15,7 +15,8 @@ static const char *parse(const char *text) {
         return fsrv_tracker_line_parse(text, strlen(text), &line);
 }
 
-static void assert_line(const char *text, enum fsrv_tracker_command command, enum fsrv_tracker_type type, const char *name) {
+static void assert_line(const char *text, enum fsrv_tracker_command command, enum fsrv_tracker_type type,
+                        const char *name) {
         assert_null(parse(text));
         assert_int_equal(line.command, command);
         assert_int_equal(line.type, type);
@@ -39,10 +40,10 @@ static void a_name_may_have_colons(void **state) {
 
 static void json_lines(void **state) {
         (void)state;
-        assert_line("{\"cmd\":\"REGISTER\",\"rtype\":\"shared_memory\",\"base64_name\":\"L2EKYg==\"}", FSRV_TRACKER_REGISTER,
-                    FSRV_TRACKER_SHARED_MEMORY, "/a\nb");
-        assert_line("{ \"base64_name\": \"w7_Dvy0_\", \"cmd\": \"UNREGISTER\", \"rtype\": \"dummy\" }", FSRV_TRACKER_UNREGISTER,
-                    FSRV_TRACKER_DUMMY, "\303\277\303\277-?");
+        assert_line("{\"cmd\":\"REGISTER\",\"rtype\":\"shared_memory\",\"base64_name\":\"L2EKYg==\"}",
+                    FSRV_TRACKER_REGISTER, FSRV_TRACKER_SHARED_MEMORY, "/a\nb");
+        assert_line("{ \"base64_name\": \"w7_Dvy0_\", \"cmd\": \"UNREGISTER\", \"rtype\": \"dummy\" }",
+                    FSRV_TRACKER_UNREGISTER, FSRV_TRACKER_DUMMY, "\303\277\303\277-?");
         assert_line("{\"cmd\":\"PROBE\",\"rtype\":\"noop\"}", FSRV_TRACKER_PROBE, FSRV_TRACKER_NOOP, "");
 }
 
@@ -79,12 +80,15 @@ static void what_is_none(void **state) {
 }
 
 static void wrong_base64(void **state) {
-        static const char *const wrong[] = { "YQ", "YQ=", "Y===", "====", "YQ==YQ==", "Y+/=", "YQ=a", "Y Q=", "\\u0000QQQ" };
+        static const char *const wrong[] = {
+                "YQ", "YQ=", "Y===", "====", "YQ==YQ==", "Y+/=", "YQ=a", "Y Q=", "\\u0000QQQ"
+        };
         char text[128];
 
         (void)state;
         for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-                snprintf(text, sizeof text, "{\"cmd\":\"REGISTER\",\"rtype\":\"dummy\",\"base64_name\":\"%s\"}", wrong[i]);
+                snprintf(text, sizeof text, "{\"cmd\":\"REGISTER\",\"rtype\":\"dummy\",\"base64_name\":\"%s\"}",
+                         wrong[i]);
                 assert_non_null(parse(text));
         }
 }
@@ -112,7 +116,8 @@ static void cut(const char *bytes, size_t n, size_t piece, char *ret_text) {
 
         *ret_text = 0;
         for (size_t at = 0; at < n;) {
-                size_t here = n - at < piece ? n - at : piece, taken = fsrv_tracker_cutter_take(&cutter, bytes + at, here);
+                size_t here = n - at < piece ? n - at : piece;
+                size_t taken = fsrv_tracker_cutter_take(&cutter, bytes + at, here);
                 assert_in_range(taken, 1, here);
                 at += taken;
                 if (cutter.whole)
