@@ -450,7 +450,7 @@ struct fsrv_module_report {
 /*
  * Loads the modules as a zygote would, in a zygote that serves nobody, and calls report() for each, in order, as soon as it
  * has been loaded; a module that cannot be loaded, crashes or hangs (options' preload_timeout_ms) is the last one reported.
- * What a report points to is valid during the call. Used of `options`: preload (without FSRV_PRELOAD_MAIN), timeout, helper
+ * What a report points to is valid during the call. While it runs the zygote is a child of the caller's (SIGCHLD). Used of `options`: preload (without FSRV_PRELOAD_MAIN), timeout, helper
  * directory. Returns the number of modules that could not be loaded: 0 or 1.
  *
  * Errors: -EINVAL, -E2BIG (options), -ENOMEM, -EMFILE; stage START: the zygote program cannot be executed.

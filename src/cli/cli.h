@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "forkserver.h"
 
@@ -30,6 +31,7 @@ struct cli_target {
 #define CLI_TARGET_INIT { .server_uid = FSRV_UID_OWN }
 
 int cli_run(int argc, char **argv);
+int cli_check(int argc, char **argv);
 int cli_map(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_stop(int argc, char **argv);
@@ -68,6 +70,9 @@ uint64_t cli_milliseconds(double seconds);
  * using it fails, as it would for a closed one. To be called first; cli_closed_streams has bit fd set for those. */
 void cli_open_streams(void);
 extern unsigned cli_closed_streams;
+
+/* json.c: a string with its quotes. Bytes that aren't UTF-8 become \\udc80 to \\udcff, as Python's "surrogateescape" has them. */
+void cli_json_string(FILE *out, const char *text);
 
 /* signals.c */
 

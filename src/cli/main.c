@@ -13,6 +13,7 @@ static const char help[] =
         "Commands:\n"
         "  run     run one program, or one function of a module, in a new process\n"
         "  map     the same once for each line of standard input\n"
+        "  check   tell what preloading a module costs, and whether forking after it is safe\n"
         "  serve   a server that others use by a socket\n"
         "  stop    let such a server finish its work and end\n"
         "  ping    ask whether such a server answers\n"
@@ -27,7 +28,7 @@ static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
 } commands[] = {
-        { "run", cli_run },   { "map", cli_map },   { "serve", cli_serve },
+        { "run", cli_run },   { "map", cli_map },   { "check", cli_check }, { "serve", cli_serve },
         { "stop", cli_stop }, { "ping", cli_ping }, { "stats", cli_stats },
 };
 

@@ -30,49 +30,6 @@ int map_report_init(struct map_report *report, const struct map_options *options
 
 /* ---- JSON ---- */
 
-/* The length of the valid UTF-8 sequence at s, 0 if there is none (RFC 3629: no surrogates, nothing overlong). */
-static size_t utf8_length(const unsigned char *s) {
-        static const struct {
-                unsigned char first_low, first_high, second_low, second_high;
-                size_t length;
-        } forms[] = {
-                { 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 }, { 0xE1, 0xEC, 0x80, 0xBF, 3 },
-                { 0xED, 0xED, 0x80, 0x9F, 3 }, { 0xEE, 0xEF, 0x80, 0xBF, 3 }, { 0xF0, 0xF0, 0x90, 0xBF, 4 },
-                { 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 },
-        };
-
-        for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-                if (s[0] < forms[i].first_low || s[0] > forms[i].first_high)
-                        continue;
-                if (s[1] < forms[i].second_low || s[1] > forms[i].second_high)
-                        return 0;
-                for (size_t k = 2; k < forms[i].length; k++)
-                        if ((s[k] & 0xC0) != 0x80)
-                                return 0;
-                return forms[i].length;
-        }
-        return 0;
-}
-
-/* Bytes that aren't UTF-8 become \udc80 to \udcff, as Python's "surrogateescape" has them, so that nothing is lost. */
-static void json_string(FILE *out, const char *text) {
-        const unsigned char *s = (const unsigned char *)text;
-
-        fputc('"', out);
-        while (*s) {
-                size_t n = *s < 0x80 ? 1 : utf8_length(s);
-                if (*s == '"' || *s == '\\')
-                        fprintf(out, "\\%c", *s++);
-                else if (*s < 0x20 || *s == 0x7f)
-                        fprintf(out, "\\u%04x", *s++);
-                else if (n == 0)
-                        fprintf(out, "\\udc%02x", *s++);
-                else
-                        s += fwrite(s, 1, n, out);
-        }
-        fputc('"', out);
-}
-
 static double seconds(const struct timeval *time) {
         return (double)time->tv_sec + (double)time->tv_usec / 1e6;
 }
@@ -94,7 +51,7 @@ static void json_status(FILE *out, const struct fsrv_status *status) {
 
 static void json_result(FILE *out, const struct map_result *result) {
         fputs("{\"item\": ", out);
-        json_string(out, result->item);
+        cli_json_string(out, result->item);
         if (result->pid)
                 fprintf(out, ", \"pid\": %d, ", (int)result->pid);
         else
@@ -105,7 +62,7 @@ static void json_result(FILE *out, const struct map_result *result) {
                 fputs("\"status\": null, \"signal\": null, ", out);
                 fprintf(out, "\"error\": {\"stage\": \"%s\", \"errno\": %d, \"text\": ",
                         fsrv_stage_name(result->error.stage), result->error.err);
-                json_string(out, result->error.text);
+                cli_json_string(out, result->error.text);
                 fputc('}', out);
         }
         fprintf(out, ", \"start\": %.6f, \"end\": %.6f}\n", result->started, result->ended);

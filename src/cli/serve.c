@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 
 static const char help[] =
@@ -21,6 +22,8 @@ static const char help[] =
         "                                 repeatable (the mode has to let them in as well)\n"
         "      --preload MODULE           load MODULE first; repeatable\n"
         "      --preload-timeout SECONDS  limit for loading all modules (default: 60)\n"
+        "      --threads POLICY           when modules leave threads running, which no child\n"
+        "                                 has: warn (default), fail, ignore\n"
         "      --standbys N               processes kept ready, 1 to 64\n"
         "      --help                     show this help\n"
         "\n"
@@ -37,7 +40,7 @@ struct serve {
         struct fsrv_server_options server;
 };
 
-enum { OPT_SOCKET = 256, OPT_MODE, OPT_ALLOW_UID, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_STANDBYS, OPT_HELP };
+enum { OPT_SOCKET = 256, OPT_MODE, OPT_ALLOW_UID, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_THREADS, OPT_STANDBYS, OPT_HELP };
 
 static const struct option options[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },
@@ -45,6 +48,7 @@ static const struct option options[] = {
         { "allow-uid", required_argument, NULL, OPT_ALLOW_UID },
         { "preload", required_argument, NULL, OPT_PRELOAD },
         { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
+        { "threads", required_argument, NULL, OPT_THREADS },
         { "standbys", required_argument, NULL, OPT_STANDBYS },
         { "help", no_argument, NULL, OPT_HELP },
         { 0 },
@@ -68,6 +72,20 @@ static int add_uid(struct serve *serve, const char *text) {
                 return -E2BIG;
         }
         return cli_parse_uid("--allow-uid", text, &serve->uids[serve->listen.n_allow_uids++]);
+}
+
+static int parse_policy(const char *text, uint32_t *ret_policy) {
+        static const char *const words[] = {
+                [FSRV_PRELOAD_WARN] = "warn", [FSRV_PRELOAD_FAIL] = "fail", [FSRV_PRELOAD_IGNORE] = "ignore"
+        };
+
+        for (uint32_t i = 0; i < sizeof words / sizeof *words; i++)
+                if (strcmp(text, words[i]) == 0) {
+                        *ret_policy = i;
+                        return 0;
+                }
+        cli_complain("--threads: '%s' is none of warn, fail and ignore", text);
+        return -EINVAL;
 }
 
 static int parse_preload_timeout(const char *text, int *ret_ms) {
@@ -114,6 +132,9 @@ static int parse(int argc, char **argv, struct serve *serve) {
                         break;
                 case OPT_PRELOAD_TIMEOUT:
                         r = parse_preload_timeout(optarg, &serve->server.preload_timeout_ms);
+                        break;
+                case OPT_THREADS:
+                        r = parse_policy(optarg, &serve->server.thread_policy);
                         break;
                 case OPT_STANDBYS:
                         r = parse_standbys(optarg, &serve->server.standbys);

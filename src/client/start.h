@@ -16,7 +16,7 @@ int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096
 
 /* Nobody's child that the caller could see. 0 or -errno, execve(2)'s too. The fds stay the caller's. */
 int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fds);
-/* A child without an exit signal: wait for it with waitpid(pid, …, __WCLONE). The pid or -errno. */
+/* A child (after execve(2) an ordinary one, SIGCHLD and all). The pid or -errno. */
 pid_t fsrv_start_child(const char *program, char **argv, const int *fds, int n_fds);
 
 #endif

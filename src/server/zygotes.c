@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "forkserver.h"
 #include "server/server.h"
+#include "wire/loaded.h"
 
 enum {
         BACK_OFF_MS = 100, /* after a failed start; doubled each time */
@@ -153,6 +154,24 @@ static void on_cannot_fork(struct fsrv_supervisor *s, int err) {
         fsrv_refuse_for(s, FORK_BACK_OFF_MS, FSRV_STAGE_FORK, err, text);
 }
 
+/* A line of the log; what it says comes from a process that runs the user's code. */
+static void on_loaded(struct fsrv_supervisor *s, char *bytes, size_t size) {
+        struct fsrv_loaded loaded;
+        char text[512];
+        size_t n = 0;
+
+        if (!s->config.path || fsrv_loaded_decode(bytes, size, &loaded) < 0)
+                return;
+        for (uint32_t i = 0; i < loaded.head.n_threads && n < sizeof text; i++)
+                n += (size_t)snprintf(text + n, sizeof text - n, ", thread '%s'", loaded.threads[i]);
+        for (uint32_t i = 0; i < loaded.head.n_fds && n < sizeof text; i++)
+                n += (size_t)snprintf(text + n, sizeof text - n, ", fd %s (%s)", loaded.fds[i].number, loaded.fds[i].kind);
+        text[n < sizeof text ? n : sizeof text - 1] = 0;
+        fsrv_log(s, "module '%.120s': %s in %.1f ms%s%.300s", s->zygote.loading, loaded.head.err ? "failed" : "loaded",
+                 (double)loaded.head.load_us / 1000, n ? "; leaves" : "", n ? text + 1 : "");
+        fsrv_loaded_done(&loaded);
+}
+
 static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *order) {
         struct fsrv_zygote *z = &s->zygote;
 
@@ -189,11 +208,12 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
 
 void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid) {
         struct fsrv_zygote *z = &s->zygote;
+        static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv_wire_order order;
         struct fsrv_message message;
 
         while ((pid_t)pid == z->pid && z->orders >= 0) {
-                int r = fsrv_channel_receive(z->orders, &order, sizeof order, MSG_DONTWAIT, &message);
+                int r = fsrv_channel_receive(z->orders, bytes, sizeof bytes, MSG_DONTWAIT, &message);
                 if (r == 0 || (r < 0 && r != -EAGAIN)) { /* its end; the pidfd tells when it has died */
                         fsrv_unwatch(s, z->orders);
                         return;
@@ -201,9 +221,12 @@ void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid) {
                 if (r < 0)
                         return;
                 fsrv_message_close(&message);
-                if (message.size < sizeof order)
-                        memset((char *)&order + message.size, 0, sizeof order - message.size);
-                on_order(s, &order);
+                memset(&order, 0, sizeof order);
+                memcpy(&order, bytes, message.size < sizeof order ? message.size : sizeof order);
+                if (order.type == FSRV_WIRE_LOADED)
+                        on_loaded(s, bytes, message.size);
+                else
+                        on_order(s, &order);
         }
 }
 

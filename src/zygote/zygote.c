@@ -14,6 +14,7 @@
 #include "base/title.h"
 #include "forkserver-host.h"
 #include "wire/config.h"
+#include "zygote/measure.h"
 
 static int tell(int sock, uint32_t type, int err, int value, const char *text) {
         struct fsrv_wire_order order = { .type = type, .err = err, .value = value };
@@ -42,15 +43,33 @@ static int receive_config(int boot, struct fsrv_config *ret_config) {
         return fsrv_config_decode(bytes, message.size, ret_config);
 }
 
+/* Loads one module and tells what it did. 0, 1 when nobody listens, or -errno of the loading. */
+static int load(int boot, const char *module, const struct fsrv_config *config, const struct fsrv_host *host,
+                struct fsrv_error *error) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        bool measure = config->head.measure;
+
+        /* So that the server can name the module if it crashes us or never comes back. */
+        if (tell(boot, FSRV_WIRE_LOADING, 0, 0, module) < 0)
+                return 1;
+        error->text[0] = 0;
+        fsrv_measure_begin(measure);
+        int r = host->preload(module, error);
+        if (measure && fsrv_measure_has_threads())
+                fsrv_measure_fork_once(host); /* what is gone after it is no harm */
+        size_t size = fsrv_measure_end(module, r < 0 ? error->err : 0, r < 0 ? error->text : "", bytes);
+        return fsrv_channel_send(boot, bytes, size, NULL, 0, 0) < 0 ? 1 : r;
+}
+
 /* 0, or -1 after the server was told that this zygote is of no use. */
 static int preload(int boot, const struct fsrv_config *config, const struct fsrv_host *host) {
         for (char **module = config->modules; *module; module++) {
                 struct fsrv_error error;
+                int r = load(boot, *module, config, host, &error);
 
-                /* So that the server can name the module if it crashes us or never comes back. */
-                if (tell(boot, FSRV_WIRE_LOADING, 0, 0, *module) < 0)
+                if (r == 1)
                         return -1;
-                if (host->preload(*module, &error) == 0 || config->head.policy == FSRV_PRELOAD_IGNORE)
+                if (r == 0 || config->head.policy == FSRV_PRELOAD_IGNORE)
                         continue;
                 if (config->head.policy == FSRV_PRELOAD_FAIL) {
                         tell(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
@@ -58,6 +77,24 @@ static int preload(int boot, const struct fsrv_config *config, const struct fsrv
                 }
                 dprintf(STDERR_FILENO, "forkserver: preload: %s\n", error.text);
         }
+        return 0;
+}
+
+/* A child has none of the zygote's threads, and may find a lock that one of them held. */
+static int check_threads(int boot, const struct fsrv_config *config, const struct fsrv_host *host) {
+        char text[FSRV_WIRE_TEXT_MAX];
+
+        if (config->head.thread_policy == FSRV_PRELOAD_IGNORE || !fsrv_measure_has_threads())
+                return 0;
+        fsrv_measure_fork_once(host);
+        if (!fsrv_measure_has_threads())
+                return 0;
+        fsrv_measure_describe_threads(text, sizeof text);
+        if (config->head.thread_policy == FSRV_PRELOAD_FAIL) {
+                tell(boot, FSRV_WIRE_LOAD_FAILED, EBUSY, 0, text);
+                return -1;
+        }
+        dprintf(STDERR_FILENO, "forkserver: preload: %s\n", text);
         return 0;
 }
 
@@ -160,7 +197,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
                 return 0; /* it died before that */
         set_title(&config);
         r = init_fork();
-        if (r < 0 || preload(boot, &config, host) < 0)
+        if (r < 0 || preload(boot, &config, host) < 0 || check_threads(boot, &config, host) < 0)
                 return 1;
         call(host->loaded);
         fflush(NULL); /* or every worker would write what a module left in a buffer */
@@ -177,7 +214,11 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
 }
 
 int fsrv_zygote_main(int argc, char **argv) {
+        sigset_t none;
+
         (void)argc;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL); /* who checks modules starts us with all signals blocked */
         fsrv_title_init(argv);
         if (fsrv_fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1) < 0) {
                 dprintf(STDERR_FILENO, "forkserver-zygote: started by forkserver-server, not by hand\n");

@@ -24,6 +24,8 @@ static int n_processes;
 static bool read_option(struct fsrv_server_options *options, const char *name, const char *value) {
         if (strcmp(name, "policy") == 0)
                 options->preload_policy = (uint32_t)atoi(value);
+        else if (strcmp(name, "threads") == 0)
+                options->thread_policy = (uint32_t)atoi(value);
         else if (strcmp(name, "standbys") == 0)
                 options->standbys = (uint32_t)atoi(value);
         else if (strcmp(name, "preload_timeout") == 0)

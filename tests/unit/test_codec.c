@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "wire/config.h"
+#include "wire/loaded.h"
 #include "wire/request.h"
 
 static char *argv_of_three[] = { "a", "", "c c", NULL };
@@ -209,6 +210,43 @@ static void a_programs_arguments_come_back_as_they_were(void **state) {
         assert_true(fsrv_config_encode(&config, bytes) > 0);
 }
 
+static void a_report_comes_back_as_it_was(void **state) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX], copy[FSRV_WIRE_MESSAGE_MAX];
+        struct fsrv_loaded back;
+        size_t size;
+
+        (void)state;
+        fsrv_loaded_begin(bytes, &size, EIO, "why");
+        fsrv_loaded_add_thread(bytes, &size, "one");
+        fsrv_loaded_add_thread(bytes, &size, "");
+        fsrv_loaded_add_fd(bytes, &size, 7, "epoll", "anon_inode:[eventpoll]");
+        assert_int_equal(fsrv_loaded_decode(bytes, size, &back), 0);
+        assert_string_equal(back.failure, "why");
+        assert_int_equal(back.head.n_threads, 2);
+        assert_string_equal(back.threads[1], "");
+        assert_string_equal(back.fds[0].number, "7");
+        assert_string_equal(back.fds[0].what, "anon_inode:[eventpoll]");
+        fsrv_loaded_done(&back);
+        for (int i = 0; i < 50000; i++) { /* whatever it holds: an error or strings that end */
+                size_t n = 1 + (size_t)rand() % size;
+                memcpy(copy, bytes, n);
+                for (int k = rand() % 4; k > 0; k--)
+                        copy[(size_t)rand() % n] = (char)rand();
+                if (fsrv_loaded_decode(copy, n, &back) == 0) {
+                        size_t all = strlen(back.failure);
+                        for (uint32_t t = 0; t < back.head.n_threads; t++)
+                                all += strlen(back.threads[t]);
+                        for (uint32_t f = 0; f < back.head.n_fds; f++)
+                                all += strlen(back.fds[f].number) + strlen(back.fds[f].kind) + strlen(back.fds[f].what);
+                        assert_true(all < n);
+                        fsrv_loaded_done(&back);
+                }
+        }
+        for (int i = 0; i < 100000; i++) /* more than fits */
+                fsrv_loaded_add_thread(bytes, &size, "a name");
+        assert_true(size <= FSRV_WIRE_MESSAGE_MAX);
+}
+
 static void a_preload_list_has_a_limit(void **state) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX], name[FSRV_WIRE_PRELOAD_MAX + 1];
         char *modules[] = { name, NULL };
@@ -230,6 +268,7 @@ int main(void) {
                 cmocka_unit_test(mutated_requests_do_no_harm),
                 cmocka_unit_test(a_config_comes_back_as_it_was),
                 cmocka_unit_test(a_programs_arguments_come_back_as_they_were),
+                cmocka_unit_test(a_report_comes_back_as_it_was),
                 cmocka_unit_test(a_preload_list_has_a_limit),
         };
 

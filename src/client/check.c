@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/title.h"
+#include "client/server.h"
+#include "client/start.h"
+#include "wire/channel.h"
+#include "wire/loaded.h"
+
+/* fsrv_check_preload(): plays the server for one zygote that serves nobody. */
+
+struct checking {
+        const struct fsrv_server *options; /* for its checked copy of them */
+        void (*report)(const struct fsrv_module_report *report, void *data);
+        void *data;
+        struct fsrv_error *error;
+        int boot; /* our end */
+        pid_t zygote;
+        char loading[FSRV_WIRE_TEXT_MAX];
+        int failed; /* modules */
+};
+
+/* ---- the verdict ---- */
+
+static void append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void append(char *text, size_t size, const char *format, ...) {
+        size_t n = strlen(text);
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(text + n, size - n, format, args);
+        va_end(args);
+        for (char *c = text + n; *c; c++)
+                if (*c == '\n')
+                        *c = ' ';
+}
+
+/* Pipes and files too are shared by all workers, but mostly harmless: a log, a table that is mapped. */
+static bool is_risky(const char *kind) {
+        return strcmp(kind, "file") != 0 && strcmp(kind, "pipe") != 0;
+}
+
+static void judge(const struct fsrv_loaded *loaded, char text[512]) {
+        const struct fsrv_wire_loaded *head = &loaded->head;
+        const char *separator = "";
+
+        text[0] = 0;
+        if (head->err) {
+                append(text, 512, "fails: %.480s", loaded->failure);
+                return;
+        }
+        if (head->n_threads > 0) {
+                append(text, 512, "risky: leaves %u thread%s running (", head->n_threads, head->n_threads == 1 ? "" : "s");
+                for (uint32_t i = 0; i < head->n_threads; i++)
+                        append(text, 300, i ? ", %s" : "%s", loaded->threads[i]);
+                append(text, 512, "), which no child has");
+                separator = "; ";
+        }
+        for (uint32_t i = 0; i < head->n_fds; i++)
+                if (is_risky(loaded->fds[i].kind)) {
+                        append(text, 512, "%s%s%s at fd %s", text[0] ? "" : "risky: ", *separator ? separator : "",
+                               *separator ? loaded->fds[i].kind : "", loaded->fds[i].number);
+                        if (!*separator)
+                                append(text, 512, " (%s)", loaded->fds[i].kind);
+                        separator = ", ";
+                }
+        if (!text[0])
+                append(text, 512, "safe to fork");
+}
+
+static int report(struct checking *c, const struct fsrv_loaded *loaded) {
+        char verdict[512];
+        struct fsrv_module_fd *fds = calloc(loaded->head.n_fds + 1, sizeof *fds);
+
+        if (!fds)
+                return fsrv_fail(c->error, FSRV_STAGE_START, ENOMEM, "a report");
+        for (uint32_t i = 0; i < loaded->head.n_fds; i++)
+                fds[i] = (struct fsrv_module_fd){
+                        .fd = atoi(loaded->fds[i].number), .kind = loaded->fds[i].kind, .what = loaded->fds[i].what
+                };
+        judge(loaded, verdict);
+        struct fsrv_module_report module = {
+                .size = sizeof module, .module = c->loading, .verdict = verdict, .err = loaded->head.err,
+                .load_us = loaded->head.load_us, .private_dirty_kib = loaded->head.private_dirty_kib,
+                .fork_pages = loaded->head.fork_pages, .threads = (const char *const *)loaded->threads,
+                .n_threads = loaded->head.n_threads, .fds = fds, .n_fds = loaded->head.n_fds,
+        };
+        c->failed += module.err != 0;
+        c->report(&module, c->data);
+        c->loading[0] = 0;
+        free(fds);
+        return 0;
+}
+
+/* Of a module that took the zygote with it. */
+static int report_death(struct checking *c, int err, const char *how) {
+        struct fsrv_loaded loaded = { .head.err = err, .failure = (char *)how };
+
+        return report(c, &loaded);
+}
+
+/* ---- the zygote ---- */
+
+/* It has to go, however it is: a module may hang in it. */
+static void end_zygote(struct checking *c) {
+        if (c->zygote <= 0)
+                return;
+        kill(c->zygote, SIGKILL); /* our own child, not reaped yet */
+        while (waitpid(c->zygote, NULL, __WALL) < 0 && errno == EINTR)
+                ;
+}
+
+/* Its socket has closed: it has ended or is about to. */
+static int on_end(struct checking *c) {
+        char how[128];
+        int status, r;
+
+        while ((r = waitpid(c->zygote, &status, __WALL)) < 0 && errno == EINTR)
+                ;
+        c->zygote = 0;
+        if (r < 0) /* the caller ignores SIGCHLD, or has reaped it */
+                snprintf(how, sizeof how, "the process ended while it loaded it");
+        else if (WIFSIGNALED(status))
+                snprintf(how, sizeof how, "the process was killed by SIG%s while it loaded it", sigabbrev_np(WTERMSIG(status)));
+        else
+                snprintf(how, sizeof how, "the process exited with %d while it loaded it", WEXITSTATUS(status));
+        if (c->loading[0])
+                return report_death(c, EIO, how);
+        return fsrv_fail_text(c->error, FSRV_STAGE_START, EIO, "the zygote ended before it loaded anything");
+}
+
+static int on_message(struct checking *c, char *bytes, size_t size) {
+        struct fsrv_wire_order order = { 0 };
+        struct fsrv_loaded loaded;
+
+        memcpy(&order, bytes, size < sizeof order ? size : sizeof order);
+        order.text[sizeof order.text - 1] = 0;
+        switch (order.type) {
+        case FSRV_WIRE_LOADING:
+                memcpy(c->loading, order.text, sizeof c->loading);
+                return 0;
+        case FSRV_WIRE_LOADED: {
+                int r = fsrv_loaded_decode(bytes, size, &loaded);
+                if (r < 0)
+                        return fsrv_fail(c->error, FSRV_STAGE_START, -r, "the zygote's report");
+                r = report(c, &loaded);
+                fsrv_loaded_done(&loaded);
+                return r;
+        }
+        case FSRV_WIRE_PRELOADED:
+                return 1;
+        default:
+                return fsrv_fail_text(c->error, FSRV_STAGE_START, order.err > 0 ? order.err : EPROTO, "the zygote: %s", order.text);
+        }
+}
+
+/* Until the zygote has loaded everything, or something ended it. */
+static int listen_to(struct checking *c) {
+        int64_t deadline = fsrv_deadline(c->options->config.head.preload_timeout_ms);
+        char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
+        int r = bytes ? 0 : fsrv_fail(c->error, FSRV_STAGE_START, ENOMEM, "a message");
+
+        while (r == 0) {
+                struct fsrv_message message;
+                int got = fsrv_channel_receive_by(c->boot, bytes, FSRV_WIRE_MESSAGE_MAX, deadline, &message);
+
+                if (got == 1) {
+                        fsrv_message_close(&message);
+                        r = on_message(c, bytes, message.size);
+                } else if (got == -ETIMEDOUT && c->loading[0]) {
+                        char how[64];
+                        snprintf(how, sizeof how, "did not finish loading within %u ms",
+                                 c->options->config.head.preload_timeout_ms);
+                        r = report_death(c, ETIMEDOUT, how) < 0 ? -ENOMEM : 1;
+                } else if (got == 0) {
+                        r = on_end(c);
+                        r = r < 0 ? r : 1;
+                } else {
+                        r = fsrv_fail(c->error, FSRV_STAGE_START, -got, "the zygote's reports");
+                }
+        }
+        free(bytes);
+        return r < 0 ? r : 0;
+}
+
+static int send_config(const struct checking *c, int sock) {
+        char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
+        struct fsrv_config config = c->options->config;
+
+        config.head.server = getpid();
+        config.head.policy = FSRV_PRELOAD_IGNORE;        /* the reports say it; the rest is loaded all the same */
+        config.head.thread_policy = FSRV_PRELOAD_IGNORE; /* likewise */
+        config.head.measure = 1;
+        int n = bytes ? fsrv_config_encode(&config, bytes) : -ENOMEM;
+        if (n > 0)
+                n = fsrv_channel_send(sock, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+        free(bytes);
+        return n < 0 ? n : 0;
+}
+
+static int start_zygote(struct checking *c) {
+        char program[4096], title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
+        int ends[2];
+
+        if (fsrv_helper_path(c->options->helper_directory, "forkserver-zygote", program) < 0)
+                return fsrv_fail(c->error, FSRV_STAGE_START, ENAMETOOLONG, "the path of the zygote program");
+        int r = fsrv_socketpair(ends);
+        if (r < 0)
+                return fsrv_fail(c->error, FSRV_STAGE_START, -r, "a socket pair");
+        c->boot = ends[0];
+        r = send_config(c, ends[0]);
+        fsrv_title_argument(title, "forkserver: zygote");
+        if (r < 0)
+                fsrv_fail(c->error, FSRV_STAGE_START, -r, "the zygote's configuration");
+        else if ((r = c->zygote = fsrv_start_child(program, argv, &ends[1], 1)) < 0)
+                fsrv_fail(c->error, FSRV_STAGE_START, -r, "starting the zygote program '%s'", program);
+        fsrv_fd_close(ends[1]);
+        return r < 0 ? r : 0;
+}
+
+int fsrv_check_preload(const struct fsrv_server_options *options,
+                       void (*report_one)(const struct fsrv_module_report *report, void *data), void *data,
+                       struct fsrv_error *error) {
+        struct checking c = { .report = report_one, .data = data, .error = error, .boot = -1 };
+        struct fsrv_server *s;
+
+        int r = fsrv_server_new(options, &s, error);
+        if (r < 0)
+                return r;
+        c.options = s;
+        if (fsrv_config_has_program(&s->config) || s->config.argv)
+                r = fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "only modules can be checked, not '%s'", FSRV_PRELOAD_MAIN);
+        else
+                r = start_zygote(&c);
+        if (r == 0)
+                r = listen_to(&c);
+        end_zygote(&c);
+        fsrv_fd_close(c.boot);
+        fsrv_server_free(s);
+        return r < 0 ? r : c.failed;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_WIRE_LOADED_H
+#define FSRV_WIRE_LOADED_H
+
+/* What loading a module did to the zygote, as bytes; no I/O. */
+
+#include <stddef.h>
+
+#include "wire/protocol.h"
+
+/* Appends to the message in `bytes`, which begins with a struct fsrv_wire_loaded; *size grows. What doesn't fit is left out, and
+ * not counted. First the failure (may be empty), then all threads, then all fds. */
+void fsrv_loaded_begin(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *ret_size, int err, const char *failure);
+void fsrv_loaded_add_thread(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, const char *name);
+void fsrv_loaded_add_fd(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, int fd, const char *kind, const char *what);
+
+struct fsrv_loaded_fd {
+        char *number, *kind, *what;
+};
+
+struct fsrv_loaded {
+        struct fsrv_wire_loaded head;
+        char *failure;
+        char **threads;             /* head.n_threads */
+        struct fsrv_loaded_fd *fds; /* head.n_fds */
+        void *memory;
+};
+
+/* Points into the bytes, which stay in use. -EPROTO, -ENOMEM. Free with fsrv_loaded_done(). */
+int fsrv_loaded_decode(char *bytes, size_t size, struct fsrv_loaded *ret_loaded);
+void fsrv_loaded_done(struct fsrv_loaded *loaded);
+
+#endif
