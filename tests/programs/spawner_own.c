@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -115,6 +117,19 @@ static void do_setsid(int argc, char **argv) {
         (void)argc;
         (void)argv;
         say_own(setsid());
+}
+
+static void do_no_new_privs(int argc, char **argv) {
+        (void)argc;
+        (void)argv;
+        say_own(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+/* unshare: a host name of our own */
+static void do_unshare(int argc, char **argv) {
+        (void)argc;
+        (void)argv;
+        say_own(unshare(CLONE_NEWUTS));
 }
 
 /* ---- fds ---- */
@@ -248,6 +263,8 @@ const struct command own_commands[] = {
         { "ids", 0, do_ids },
         { "setpgid", 0, do_setpgid },
         { "setsid", 0, do_setsid },
+        { "no_new_privs", 0, do_no_new_privs },
+        { "unshare", 0, do_unshare },
         { "open", 2, do_open },
         { "pipe", 0, do_pipe },
         { "dup2", 2, do_dup2 },
