@@ -55,7 +55,7 @@ def test_a_parent_death_signal_is_about_the_server(spawner, differences, tmp_pat
 
 def test_limits_of_the_servers_start(spawner, differences):
     before = spawner.output(f"{differences}:limits")
-    spawner("limit", "core", 12345)
+    spawner("limit", "nproc", 12345)
     assert spawner.output(f"{differences}:limits") == before
     spawner("stop", 60000)
     assert spawner.output(f"{differences}:limits").split()[1] == "12345"

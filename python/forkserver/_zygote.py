@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The zygote, and its children: what runs in a Python interpreter that a fork server started."""
 
+import atexit
 import gc
 import importlib
 import io
@@ -11,7 +12,7 @@ import sys
 import traceback
 
 from multiprocessing import forkserver as stock
-from multiprocessing import process, resource_tracker, spawn
+from multiprocessing import process, resource_tracker, spawn, util
 
 from . import _native, install
 
@@ -125,7 +126,15 @@ def _serve(fds, payload, data_fd, sentinel):
         _take_signals()
         _take_streams()
         source = io.BytesIO(payload) if data_fd is None else open(data_fd, "rb", closefd=True)
-        return _bootstrap(source, sentinel)
+        if sys.version_info < (3, 13):
+            return _bootstrap(source, sentinel)
+        # From 3.13 on the exit functions run here, not in process.BaseProcess._bootstrap(); the zygote's are not the child's.
+        atexit._clear()
+        atexit.register(util._exit_function)
+        try:
+            return _bootstrap(source, sentinel)
+        finally:
+            atexit._run_exitfuncs()
     except BaseException:
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()

@@ -44,13 +44,13 @@ int link_of(int argc, char **argv) {
 }
 
 int limits(int argc, char **argv) {
-        struct rlimit files, core;
+        struct rlimit files, processes;
 
         (void)argc;
         (void)argv;
         getrlimit(RLIMIT_NOFILE, &files);
-        getrlimit(RLIMIT_CORE, &core);
-        printf("%ld %ld %d\n", (long)files.rlim_cur, (long)core.rlim_cur, getpriority(PRIO_PROCESS, 0));
+        getrlimit(RLIMIT_NPROC, &processes);
+        printf("%ld %ld %d\n", (long)files.rlim_cur, (long)processes.rlim_cur, getpriority(PRIO_PROCESS, 0));
         return 0;
 }
 
