@@ -11,7 +11,7 @@ import sys
 
 from ._error import Error
 
-__all__ = ["Error", "install", "installed", "stats", "uninstall", "__version__"]
+__all__ = ["Error", "Process", "Server", "install", "installed", "stats", "uninstall", "__version__"]
 
 _saved = None
 
@@ -86,6 +86,11 @@ def stats():
 
 
 def __getattr__(name):
+    # Later than the package: a program under `python3 -m forkserver` may never need them.
+    if name in ("Process", "Server"):
+        from . import _api
+
+        return getattr(_api, name)
     if name == "__version__":
         from . import _native
 

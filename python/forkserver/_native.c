@@ -702,6 +702,19 @@ static PyObject *c_environment(PyObject *module, PyObject *ignored) {
         return list;
 }
 
+/* As it is in the kernel; signal.getsignal() says what Python did last. */
+static PyObject *is_ignored(PyObject *module, PyObject *args) {
+        struct sigaction action;
+        int number;
+
+        (void)module;
+        if (!PyArg_ParseTuple(args, "i:is_ignored", &number))
+                return NULL;
+        if (sigaction(number, NULL, &action) < 0)
+                return PyErr_SetFromErrno(PyExc_OSError);
+        return PyBool_FromLong(action.sa_handler == SIG_IGN);
+}
+
 /* ---- the module ---- */
 
 static PyMethodDef functions[] = {
@@ -712,6 +725,7 @@ static PyMethodDef functions[] = {
         { "payload", payload, METH_NOARGS, "The request's bytes; None: this process is no worker." },
         { "lifeline", lifeline, METH_NOARGS, "An fd that reads end-of-file when the client has ended; None: no worker." },
         { "data_fd", data_fd, METH_NOARGS, "The data fd of connect_to_new_process(); None: there is none." },
+        { "is_ignored", is_ignored, METH_VARARGS, "is_ignored(signal)" },
         { "c_environment", c_environment, METH_NOARGS, "The process's environment as it is in C: a list of bytes." },
         { NULL, NULL, 0, NULL },
 };

@@ -24,6 +24,19 @@ class DupFd:
         return _server.get_inherited_fds()[self.index]
 
 
+def dump(process_obj, carrier):
+    """The bytes that the child unpickles; fds that are pickled on the way go to carrier.duplicate_for_child()."""
+    preparation = spawn.get_preparation_data(process_obj._name)
+    buffer = io.BytesIO()
+    set_spawning_popen(carrier)
+    try:
+        reduction.dump(preparation, buffer)
+        reduction.dump(process_obj, buffer)
+    finally:
+        set_spawning_popen(None)
+    return buffer.getvalue()
+
+
 class Popen(popen_fork.Popen):
     method = "forkserver"
     DupFd = DupFd
@@ -37,15 +50,8 @@ class Popen(popen_fork.Popen):
         return len(self._fds) - 1
 
     def _launch(self, process_obj):
-        preparation = spawn.get_preparation_data(process_obj._name)
-        buffer = io.BytesIO()
-        set_spawning_popen(self)
-        try:
-            reduction.dump(preparation, buffer)
-            reduction.dump(process_obj, buffer)
-        finally:
-            set_spawning_popen(None)
-        self._process = _server.spawn(self._fds, buffer.getvalue())
+        payload = dump(process_obj, self)
+        self._process = _server.spawn(self._fds, payload)
         self.pid = self._process.pid
         self.sentinel = self._process.fileno()
 

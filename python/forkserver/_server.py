@@ -99,12 +99,12 @@ class ForkServer:
         self._served += 1
         return result
 
-    def _stop(self):
+    def _stop(self, timeout=-1.0):
         with self._lock:
             handle, self._server = self._server, None
             inherited, self._server_is_inherited = self._server_is_inherited, False
         if handle is not None and not inherited:
-            handle.stop()
+            handle.stop(timeout)
 
     @property
     def _forkserver_pid(self):

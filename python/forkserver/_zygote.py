@@ -94,13 +94,8 @@ def _take_environment():
 
 def _take_signals():
     """The zygote set all to their defaults; what the client ignores is ignored already."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler and not _is_ignored(signal.SIGINT):
+    if not _native.is_ignored(signal.SIGINT):
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _is_ignored(number):
-    previous = signal.signal(number, signal.SIG_DFL)
-    return previous == signal.SIG_IGN
 
 
 def _take_streams():

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""A small interface of its own, beside multiprocessing's: a server, and processes as handles."""
+
+import os
+
+from multiprocessing import context
+
+from . import _native, _popen, _server
+
+
+class Process:
+    """A process that a Server made. As a context manager it is killed, if it still runs, and waited for at the end."""
+
+    def __init__(self, native):
+        self._native = native
+
+    @property
+    def pid(self):
+        return self._native.pid
+
+    @property
+    def pidfd(self):
+        """Borrowed: valid as long as this object."""
+        return self._native.pidfd
+
+    def fileno(self):
+        """An fd for select and event loops: readable when wait(0) has something to say."""
+        return self._native.fileno()
+
+    @property
+    def returncode(self):
+        """The exit code, minus the signal that ended it, or None before wait() has found out."""
+        return self._native.returncode
+
+    @property
+    def rusage(self):
+        """(utime in s, stime in s, maxrss in KiB, minflt, majflt, nvcsw, nivcsw) after the end; None where it isn't known."""
+        return self._native.rusage
+
+    @property
+    def timed_out(self):
+        """Whether it was killed for its time limit."""
+        return self._native.timed_out
+
+    def wait(self, timeout=None):
+        """The exit code, minus the signal, or None when it still runs after `timeout` seconds. forkserver.Error with errno
+        EOWNERDEAD: the status was lost together with the server."""
+        return self._native.wait(timeout)
+
+    def kill(self, signal=9):
+        """By pidfd, so never another process. ProcessLookupError when it has ended."""
+        self._native.kill(signal)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.returncode is None:
+            try:
+                self.kill()
+            except ProcessLookupError:
+                pass
+            self.wait()
+
+    def __repr__(self):
+        return f"<forkserver.Process {self.pid}, returncode {self.returncode}>"
+
+
+class _Carrier:
+    """Collects the fds that are pickled with a call."""
+
+    DupFd = _popen.DupFd
+    method = "forkserver"
+
+    def __init__(self):
+        self.fds = []
+
+    def duplicate_for_child(self, fd):
+        self.fds.append(fd)
+        return len(self.fds) - 1
+
+
+class Server:
+    """A fork server of one's own.
+
+    preload: names of modules that its zygote imports once; "__main__" is the program's own main module.
+    on_error: what happens when one cannot be imported: "warn", "fail" or "ignore".
+    Threads: any. It ends with close(), and when it and all its processes are gone."""
+
+    def __init__(self, preload=(), on_error="warn"):
+        self._server = _server.ForkServer()
+        self._server.set_forkserver_preload(list(preload), on_error=on_error)
+
+    def spawn(self, function, *args, kill_on_close=False, time_limit=0.0, **kwargs):
+        """Runs function(*args, **kwargs) in a new process; what it needs is pickled. kill_on_close: it ends with its handle.
+        time_limit: seconds, after which it is killed; 0 for none."""
+        made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
+        carrier = _Carrier()
+        payload = _popen.dump(made, carrier)
+        flags = _native.KILL_ON_CLOSE if kill_on_close else 0
+        return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit))
+
+    def run(self, argv, *, env=None, cwd=None, stdin=None, stdout=None, stderr=None, kill_on_close=False, time_limit=0.0):
+        """Runs a program, looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd or a file, or the
+        caller's own. A program that cannot be executed is an Error here, with stage "exec"."""
+        actions = []
+        for number, stream in enumerate((stdin, stdout, stderr)):
+            if stream is not None:
+                actions.append((stream if isinstance(stream, int) else stream.fileno(), number))
+        words = None if env is None else [f"{os.fsdecode(name)}={os.fsdecode(value)}" for name, value in env.items()]
+        flags = _native.KILL_ON_CLOSE if kill_on_close else 0
+        return Process(self._server.run(list(argv), env=words, cwd=None if cwd is None else os.fspath(cwd), actions=actions,
+                                        flags=flags, time_limit=time_limit))
+
+    def ensure_running(self):
+        """Starts it now instead of with the first process."""
+        self._server.ensure_running()
+
+    def stats(self):
+        return self._server.stats()
+
+    def close(self, timeout=60.0):
+        """Waits until its last process has ended. Error with errno ETIMEDOUT after `timeout` seconds."""
+        self._server._stop(timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
