@@ -370,10 +370,10 @@ class Script(unittest.TestCase):
         self.assertEqual(self.run_script("""
             import multiprocessing, os
             if __name__ == "__main__":
-                process = multiprocessing.Process(target=print, args=("parent's", ), kwargs={"flush": True})
+                process = multiprocessing.Process(target=os.write, args=(1, b"parent's\\n"))
                 process.start(); process.join()
                 pid = os.fork()
-                process = multiprocessing.Process(target=print, args=("one's",), kwargs={"flush": True})
+                process = multiprocessing.Process(target=os.write, args=(1, b"one's\\n"))
                 process.start(); process.join()
                 if pid == 0: os._exit(process.exitcode)
                 print(os.waitpid(pid, 0)[1], process.exitcode)

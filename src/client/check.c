@@ -172,8 +172,10 @@ static int on_message(struct checking *c, char *bytes, size_t size) {
 static int listen_to(struct checking *c) {
         int64_t deadline = fsrv_deadline(c->options->config.head.preload_timeout_ms);
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
-        int r = bytes ? 0 : fsrv_fail(c->error, FSRV_STAGE_START, ENOMEM, "a message");
+        int r = 0;
 
+        if (!bytes)
+                return fsrv_fail(c->error, FSRV_STAGE_START, ENOMEM, "a message");
         while (r == 0) {
                 struct fsrv_message message;
                 int got = fsrv_channel_receive_by(c->boot, bytes, FSRV_WIRE_MESSAGE_MAX, deadline, &message);

@@ -186,7 +186,7 @@ int fsrv_get_inherited_fds(const int **ret_fds, size_t *ret_n) {
 }
 
 int fsrv_read_signed(int fd, int64_t *ret_value) {
-        char word[sizeof *ret_value];
+        char word[sizeof *ret_value] = { 0 };
         size_t n = 0;
 
         while (n < sizeof word) {

@@ -178,7 +178,7 @@ static int look_at_own_zombie(int pidfd, struct fsrv_exit *ret_exit) {
 /* After the pidfd said that it has ended. */
 static void watch_once(struct fsrv_process *p) {
         struct pollfd entry = { .fd = p->pidfd, .events = POLLIN };
-        struct fsrv_exit exit;
+        struct fsrv_exit exit = { 0 };
 
         if (poll(&entry, 1, 0) <= 0)
                 return;

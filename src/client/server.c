@@ -313,7 +313,7 @@ void fsrv_server_forget(struct fsrv_server *s, const struct fsrv_link *link) {
 }
 
 int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, uint32_t policy, struct fsrv_error *error) {
-        char **copy;
+        char **copy = NULL;
 
         if (s->kind != FSRV_SERVER_PRIVATE)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EPERM, "only who started a fork server may change its preload list");

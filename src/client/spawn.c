@@ -367,18 +367,21 @@ static int settle(struct fsrv_server *server, struct fsrv_spawning *s, struct fs
                 return r;
         if (r == SERVER_GONE)
                 fsrv_server_forget(server, grip->link);
-        fsrv_server_release(grip);
         r = try_often(server, s, ret_process, NULL);
-        int again = fsrv_server_acquire(server, grip, s->error);
-        return r < 0 ? r : again;
+        struct fsrv_grip fresh;
+        if (fsrv_server_acquire(server, &fresh, NULL) == 0) {
+                fsrv_server_release(grip);
+                *grip = fresh;
+        } /* else with the old one: what cannot be asked for by it is tried alone */
+        return r;
 }
 
 /* Of n equal requests so many are on their way at a time. The number of processes; *ret_error: the first failure. */
 static size_t spawn_window(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_grip *grip, size_t n,
                            struct fsrv_process **ret_processes, int *ret_error) {
-        int answers[WINDOW], r = 0;
+        int answers[WINDOW] = { 0 }, r = 0;
         size_t asked = 0, heard = 0, made = 0;
-        struct fsrv_error *error = s->error, ignored;
+        struct fsrv_error *error = s->error, ignored = { 0 };
 
         while (heard < asked || (r == 0 && asked < n)) {
                 s->error = &ignored; /* one that cannot be asked for now is tried alone, when it is its turn */

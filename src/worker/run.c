@@ -132,7 +132,7 @@ static int keep_for_module(struct fsrv_task *task, struct fsrv_error *error) {
         for (uint32_t i = 0; i < request->head.n_actions; i++) {
                 const struct fsrv_wire_action *action = &request->actions[i];
 
-                if (action->type == FSRV_WIRE_HAND)
+                if (action->type == FSRV_WIRE_HAND && fds)
                         fds[fsrv_inherited.n_fds++] = fsrv_fd_steal(&task->fds[action->source]);
                 else if (action->type == FSRV_WIRE_DATA)
                         fsrv_inherited.data = fsrv_fd_steal(&task->fds[action->source]);
