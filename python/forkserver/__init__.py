@@ -3,7 +3,8 @@
 Forkserver: processes from a process that was prepared once.
 
 Without any change to a program: ``python3 -m forkserver script.py``. By one line: ``forkserver.install()`` makes
-libforkserver what multiprocessing's "forkserver" start method uses, and that method the default.
+libforkserver what multiprocessing's "forkserver" start method uses, and that method the default. With FORKSERVER_INSTALL=1
+in the environment every interpreter that finds this package in its site directory does that when it starts.
 """
 
 import os

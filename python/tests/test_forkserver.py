@@ -2,6 +2,7 @@
 """The Python package, on whatever interpreter runs this: PYTHONPATH=<package> python3 -m unittest python/tests/test_forkserver.py"""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -329,6 +330,22 @@ class Script(unittest.TestCase):
                 forkserver.uninstall(); forkserver.uninstall()
                 print((stock._forkserver, context._default_context._default_context) == before, forkserver.installed())
         """, under=False), "True None\nserved\nTrue False\n")
+
+    def test_every_interpreter_of_an_installation(self):
+        """By the .pth file: off unless the environment says so; with -I as well."""
+        import forkserver
+
+        package = os.path.dirname(forkserver.__file__)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", os.path.join(self.directory.name, "venv")], check=True)
+        site = os.path.join(self.directory.name, "venv", "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
+        shutil.copytree(package, os.path.join(site, "forkserver"))
+        shutil.copy(package + ".pth", site)
+        code = "import multiprocessing, forkserver; print(multiprocessing.get_start_method(), forkserver.installed())"
+        for value, method in (("1", "forkserver True\n"), ("0", "fork False\n")):
+            clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "FORKSERVER_HELPERS")}
+            result = subprocess.run([os.path.join(self.directory.name, "venv", "bin", "python3"), "-I", "-c", code],
+                                    stdout=subprocess.PIPE, text=True, timeout=LIMIT, env={**clean, "FORKSERVER_INSTALL": value})
+            self.assertEqual(result.stdout, method)
 
     def test_install_raises_where_it_cannot_serve(self):
         self.run_script("import forkserver; forkserver.install()", under=False, code=1,

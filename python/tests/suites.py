@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""
+CPython's own suites, on the stock fork server and on this package, side by side.
+
+usage: suites.py PACKAGE [SUITE…]     PACKAGE: the directory that holds the forkserver package
+
+Each runs in a virtual environment with the package and its .pth file in it, so that every interpreter that a test starts, with
+-I too, is under the package. There the stock server's main() is an abort, and each process notes how many it had served.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SUITES = {
+    "test_multiprocessing_forkserver": [],
+    "test_multiprocessing_main_handling": [],
+    "test_concurrent_futures": ["-m", "*orkserver*", "-m", "*orkServer*"],
+}
+LIMIT = 1200
+
+PROBE = """
+import atexit, os
+
+def abort(*args, **kwargs):
+    os.write(2, b"the stock fork server was started\\n")
+    os.abort()
+
+def note(pid=os.getpid()):
+    import forkserver
+    served = forkserver.stats()["served"]
+    if served:
+        with open(os.environ["FORKSERVER_PROBE"], "a") as file:
+            file.write(f"{served}\\n")
+
+if "FORKSERVER_PROBE" in os.environ:
+    import multiprocessing.forkserver
+    multiprocessing.forkserver.main = abort
+    atexit.register(note)
+"""
+
+
+def make_environment(directory, package):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    site = os.path.join(directory, "lib", version, "site-packages")
+    shutil.copytree(os.path.join(package, "forkserver"), os.path.join(site, "forkserver"))
+    shutil.copy(os.path.join(package, "forkserver.pth"), site)
+    with open(os.path.join(site, "forkserver_probe.py"), "w") as file:
+        file.write(PROBE)
+    with open(os.path.join(site, "forkserver_probe.pth"), "w") as file:
+        file.write("import forkserver_probe\n")
+    return os.path.join(directory, "bin", "python3")
+
+
+def run(interpreter, suite, **environment):
+    """(run, skipped, ok, output)"""
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "FORKSERVER_HELPERS")}
+    result = subprocess.run([interpreter, "-m", "test", "-v", suite, *SUITES[suite]], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, errors="replace",
+                            env={**clean, **environment})
+    ran = re.findall(r"^Ran (\d+) tests? in", result.stdout, re.M)
+    skipped = re.findall(r"skipped=(\d+)", result.stdout)
+    return sum(map(int, ran)), sum(map(int, skipped)), result.returncode == 0, result.stdout
+
+
+def compare(interpreter, suite, directory):
+    probe = os.path.join(directory, suite)
+    stock = run(interpreter, suite)
+    ours = run(interpreter, suite, FORKSERVER_INSTALL="1", FORKSERVER_PROBE=probe)
+    served = 0
+    if os.path.exists(probe):
+        with open(probe) as file:
+            served = sum(map(int, file))
+    good = ours[2] and ours[0] == stock[0] and ours[1] <= stock[1] and served > 0
+    print(f"{suite}: stock {stock[0]} run, {stock[1]} skipped; ours {ours[0]} run, {ours[1]} skipped, {served} processes served: "
+          f"{'passed' if good else 'FAILED'}", flush=True)
+    if not good:
+        lines = ours[3].splitlines()
+        print("\n".join([line for line in lines if re.search(r"\.\.\. (FAIL|ERROR)|^(FAIL|ERROR|AssertionError)", line)][:40]
+                        or lines[-40:]))
+    return good
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    package, suites = sys.argv[1], sys.argv[2:] or list(SUITES)
+    with tempfile.TemporaryDirectory(prefix="forkserver-suites-") as directory:
+        interpreter = make_environment(os.path.join(directory, "venv"), package)
+        results = [compare(interpreter, suite, directory) for suite in suites]
+    print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
