@@ -92,10 +92,15 @@ def _take_environment():
             store[name] = value
 
 
+# What the server ignores, and its zygote's interpreter met as ignored when it started.
+_IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
+
+
 def _take_signals():
-    """The zygote set all to their defaults; what the client ignores is ignored already."""
-    if not _native.is_ignored(signal.SIGINT):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """In the kernel each is at its default, or ignored as the client does: what Python remembers is of the zygote."""
+    for number in _IGNORED_BY_SERVER:
+        if not _native.is_ignored(number):
+            signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
 
 
 def _take_streams():

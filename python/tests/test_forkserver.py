@@ -301,6 +301,7 @@ class Script(unittest.TestCase):
             import multiprocessing, os, signal, sys
             def child(queue):
                 queue.put([signal.getsignal(s) is h for s, h in ((signal.SIGINT, signal.default_int_handler),)]
+                          + [signal.getsignal(s) == signal.SIG_DFL for s in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)]
                           + [len(signal.pthread_sigmask(signal.SIG_BLOCK, []))])
                 try:
                     os.kill(os.getpid(), signal.SIGINT)
@@ -312,7 +313,7 @@ class Script(unittest.TestCase):
                 process = multiprocessing.Process(target=child, args=(queue,))
                 process.start()
                 print(queue.get(timeout=30)); process.join(); print(process.exitcode)
-        """), "[True, 0]\n9\n")
+        """), "[True, True, True, True, 0]\n9\n")
 
     # ---- one line; bad input ----
 

@@ -51,9 +51,6 @@ static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t serve
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != server)
                 _exit(0); /* it died before that; the zygote looks too, but a program runs code of its own first */
-        /* What we ignore would be ignored by what modules start, and by a runtime that looks (Python, at SIGINT). */
-        for (int n = 1; n <= SIGRTMAX; n++)
-                signal(n, SIG_DFL);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         if (boot == FSRV_ZYGOTE_BOOT_FD)

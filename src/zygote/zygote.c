@@ -104,11 +104,12 @@ static void reset_signals(void) {
         struct sigaction action = { .sa_handler = SIG_DFL };
         sigset_t mask;
 
-        for (int s = 1; s <= SIGRTMAX; s++)
-                sigaction(s, &action, NULL);
+        /* In this order: what the server ignores, and we with it, may come between the two. */
         sigfillset(&mask);
         sigdelset(&mask, SIGSYS);
         sigprocmask(SIG_SETMASK, &mask, NULL);
+        for (int s = 1; s <= SIGRTMAX; s++)
+                sigaction(s, &action, NULL);
 }
 
 /* Our working sockets come only now: helper processes that modules have started hold none of them. */
