@@ -12,6 +12,7 @@ Each runs in a virtual environment with the package and its .pth file in it, so 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,8 @@ def compare(interpreter, suite, directory):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    # Who runs us in the background may have us ignore it, and with us the tests that are about it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     package, suites = sys.argv[1], sys.argv[2:] or list(SUITES)
     with tempfile.TemporaryDirectory(prefix="forkserver-suites-") as directory:
         interpreter = make_environment(os.path.join(directory, "venv"), package)

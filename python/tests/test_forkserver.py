@@ -12,6 +12,9 @@ import unittest
 
 LIMIT = 60
 
+# Who runs us in the background may have us ignore it, and with us every program that we test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class Script(unittest.TestCase):
     """Programs as users write them, run as they run them."""
