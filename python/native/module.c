@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "native.h"
+
+#include <forkserver-host.h>
+
+static PyObject *error_type;
+
+PyObject *native_raise(int r, const struct fsrv_error *error) {
+        PyObject *value = PyObject_CallFunction(error_type, "iss", -r, error->text, fsrv_stage_name(error->stage));
+
+        if (value) {
+                PyErr_SetObject((PyObject *)Py_TYPE(value), value);
+                Py_DECREF(value);
+        }
+        return NULL;
+}
+
+PyObject *native_raise_plain(int r, const char *what) {
+        PyObject *arguments = Py_BuildValue("(is)", -r, what);
+
+        if (arguments) {
+                PyErr_SetObject(PyExc_OSError, arguments);
+                Py_DECREF(arguments);
+        }
+        return NULL;
+}
+
+static PyMethodDef functions[] = {
+        { "private", (PyCFunction)(void (*)(void))native_private, METH_VARARGS | METH_KEYWORDS, "A handle on a new server." },
+        { "inherit", native_inherit, METH_NOARGS, "In a worker: a handle on the server that it came from." },
+        { "zygote", native_zygote, METH_VARARGS, "zygote(preload, loaded, standby, run): this process, which a server started, serves." },
+        { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
+        { "payload", native_payload, METH_NOARGS, "The request's bytes; None: this process is no worker." },
+        { "lifeline", native_lifeline, METH_NOARGS, "An fd that reads end-of-file when the client has ended; None: no worker." },
+        { "data_fd", native_data_fd, METH_NOARGS, "The data fd of connect_to_new_process(); None: there is none." },
+        { "is_ignored", native_is_ignored, METH_VARARGS, "is_ignored(signal)" },
+        { "c_environment", native_c_environment, METH_NOARGS, "The process's environment as it is in C: a list of bytes." },
+        { NULL, NULL, 0, NULL },
+};
+
+static struct PyModuleDef definition = {
+        PyModuleDef_HEAD_INIT, "forkserver._native", "libforkserver for Python", -1, functions, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void);
+PyMODINIT_FUNC PyInit__native(void) {
+        PyObject *module = PyModule_Create(&definition);
+        PyObject *errors = PyImport_ImportModule("forkserver._error");
+
+        error_type = errors ? PyObject_GetAttrString(errors, "Error") : NULL;
+        Py_XDECREF(errors);
+        PyObject *server_type = native_server_type(), *process_type = native_process_type();
+        if (!module || !error_type || !server_type || !process_type) {
+                Py_XDECREF(module);
+                return NULL;
+        }
+        Py_INCREF(server_type);
+        Py_INCREF(process_type);
+        if (PyModule_AddObject(module, "Server", server_type) < 0 || PyModule_AddObject(module, "Process", process_type) < 0 ||
+            PyModule_AddIntConstant(module, "KILL_ON_CLOSE", FSRV_SPAWN_KILL_ON_CLOSE) < 0 ||
+            PyModule_AddIntConstant(module, "DATA_FD", FSRV_ZYGOTE_DATA_FD) < 0 ||
+            PyModule_AddStringConstant(module, "version", fsrv_version()) < 0) {
+                Py_DECREF(module);
+                return NULL;
+        }
+        return module;
+}

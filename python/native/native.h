@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FORKSERVER_NATIVE_H
+#define FORKSERVER_NATIVE_H
+
+/*
+ * The extension: the library's handles as Python objects, and the Python host of a zygote. Stable ABI of CPython 3.9; only the
+ * public headers of the library.
+ *
+ * The GIL is released around every call that can wait. A wait is made of poll(2) and a look without waiting, so that Python's
+ * signal handlers run in between (PEP 475).
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x03090000
+#include <Python.h>
+#ifdef Py_GIL_DISABLED
+#error "forkserver needs an interpreter with the GIL: a free-threaded one has threads of its own at the time of a fork"
+#endif
+
+#include <forkserver.h>
+
+/* module.c: forkserver.Error(errno, text, stage), or an OSError; both return NULL. */
+PyObject *native_raise(int r, const struct fsrv_error *error);
+PyObject *native_raise_plain(int r, const char *what);
+
+/* process.c, server.c: the types, made once. NULL with an exception. */
+PyObject *native_process_type(void);
+PyObject *native_server_type(void);
+/* Takes the handle over, on failure too. */
+PyObject *native_process_new(struct fsrv_process *process);
+
+/* server.c, zygote.c, worker.c: the module's functions. */
+PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords);
+PyObject *native_inherit(PyObject *module, PyObject *ignored);
+PyObject *native_zygote(PyObject *module, PyObject *args);
+PyObject *native_inherited_fds(PyObject *module, PyObject *ignored);
+PyObject *native_payload(PyObject *module, PyObject *ignored);
+PyObject *native_lifeline(PyObject *module, PyObject *ignored);
+PyObject *native_data_fd(PyObject *module, PyObject *ignored);
+PyObject *native_c_environment(PyObject *module, PyObject *ignored);
+PyObject *native_is_ignored(PyObject *module, PyObject *args);
+
+#endif
