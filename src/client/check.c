@@ -54,32 +54,38 @@ static bool is_risky(const char *kind) {
         return strcmp(kind, "file") != 0 && strcmp(kind, "pipe") != 0;
 }
 
-static void judge(const struct fsrv_loaded *loaded, char text[512]) {
-        const struct fsrv_wire_loaded *head = &loaded->head;
-        const char *separator = "";
+static void describe_threads(const struct fsrv_loaded *loaded, char *text, size_t size) {
+        uint32_t n = loaded->head.n_threads;
 
-        text[0] = 0;
-        if (head->err) {
-                append(text, 512, "fails: %.480s", loaded->failure);
-                return;
+        append(text, size, "leaves %u thread%s running (", n, n == 1 ? "" : "s");
+        for (uint32_t i = 0; i < n && i < 8; i++)
+                append(text, size, i ? ", %s" : "%s", loaded->threads[i]);
+        append(text, size, n > 8 ? ", …), which no child has" : "), which no child has");
+}
+
+static void judge(const struct fsrv_loaded *loaded, char *text, size_t size) {
+        size_t shared = 0;
+
+        snprintf(text, size, "risky: ");
+        if (loaded->head.n_threads > 0)
+                describe_threads(loaded, text, size);
+        for (uint32_t i = 0; i < loaded->head.n_fds; i++) {
+                const struct fsrv_loaded_fd *fd = &loaded->fds[i];
+
+                if (!is_risky(fd->kind))
+                        continue;
+                append(text, size, "%s%s at fd %s", shared ? ", " : loaded->head.n_threads ? "; leaves open " : "leaves open ",
+                       fd->kind, fd->number);
+                shared++;
         }
-        if (head->n_threads > 0) {
-                append(text, 512, "risky: leaves %u thread%s running (", head->n_threads, head->n_threads == 1 ? "" : "s");
-                for (uint32_t i = 0; i < head->n_threads; i++)
-                        append(text, 300, i ? ", %s" : "%s", loaded->threads[i]);
-                append(text, 512, "), which no child has");
-                separator = "; ";
+        if (shared)
+                append(text, size, ", which all children would share");
+        if (loaded->head.err) {
+                text[0] = 0;
+                append(text, size, "fails: %.480s", loaded->failure);
+        } else if (!shared && !loaded->head.n_threads) {
+                snprintf(text, size, "safe to fork");
         }
-        for (uint32_t i = 0; i < head->n_fds; i++)
-                if (is_risky(loaded->fds[i].kind)) {
-                        append(text, 512, "%s%s%s at fd %s", text[0] ? "" : "risky: ", *separator ? separator : "",
-                               *separator ? loaded->fds[i].kind : "", loaded->fds[i].number);
-                        if (!*separator)
-                                append(text, 512, " (%s)", loaded->fds[i].kind);
-                        separator = ", ";
-                }
-        if (!text[0])
-                append(text, 512, "safe to fork");
 }
 
 static int report(struct checking *c, const struct fsrv_loaded *loaded) {
@@ -92,7 +98,7 @@ static int report(struct checking *c, const struct fsrv_loaded *loaded) {
                 fds[i] = (struct fsrv_module_fd){
                         .fd = atoi(loaded->fds[i].number), .kind = loaded->fds[i].kind, .what = loaded->fds[i].what
                 };
-        judge(loaded, verdict);
+        judge(loaded, verdict, sizeof verdict);
         struct fsrv_module_report module = {
                 .size = sizeof module, .module = c->loading, .verdict = verdict, .err = loaded->head.err,
                 .load_us = loaded->head.load_us, .private_dirty_kib = loaded->head.private_dirty_kib,
