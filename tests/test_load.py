@@ -66,7 +66,7 @@ def test_killing_the_server_where_the_kernel_cannot_tell(program, testmod, scale
     assert outcome["wrong"] == 0, outcome
 
 
-@pytest.mark.parametrize("denied", ["sud", "close_range", "sud close_range pidfd_info"])
+@pytest.mark.parametrize("denied", ["sud", "close_range", "pidfd_info", "sud close_range pidfd_info"])
 def test_fallbacks(program, testmod, scale, denied):
     """What an older kernel or a sandbox lacks."""
     command = [program("deny"), *denied.split(), "--", program("load"), "--spawns", scale // 4, "--kills", 40, testmod]

@@ -149,7 +149,8 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
 
         if (!child || child->owed)
                 return;
-        fsrv_children_on_claims(s); /* its claim may still be in the socket: it was sent before the death */
+        if (child->role != FSRV_ROLE_WORKER)
+                fsrv_children_on_claims(s); /* its claim was sent before its death, and nothing promises epoll(7)'s order */
         int r = fsrv_reap_pidfd(child->pidfd, &exit, &exited.rusage);
         if (r == 0)
                 return;
