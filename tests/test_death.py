@@ -188,13 +188,27 @@ def test_standby_that_was_forked_when_the_server_died(start, module, tmp_path):
     spawner.new(preload=[module("held_fork")])
     spawner("ensure")
     server = spawner.server()
-    held = eventually(lambda: [pid for pid in descendants(os.getpid()) if pid != server and
-                               title(pid).startswith("forkserver: zygote") and pid != spawner.stats()["zygote_pid"]])
+
+    def open_gate():
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # ENXIO: nobody waits at it yet
+            return None
+
+    def holds_it(pid):
+        try:
+            return str(fifo) in [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            return False
+
+    gate = eventually(open_gate)
+    held = eventually(lambda: [pid for pid in descendants(os.getpid()) if holds_it(pid)])
+    assert held and spawner.stats()["zygote_pid"] not in held
     os.kill(server, signal.SIGKILL)
-    with open(fifo, "wb") as gate:
-        gate.write(b"x" * 100)
-        gate.flush()
-        assert eventually(lambda: all(state(pid) == "gone" for pid in held))
+    assert eventually(lambda: state(server) == "gone")
+    os.write(gate, b"x" * 100)
+    os.close(gate)
+    assert eventually(lambda: all(state(pid) == "gone" for pid in held))
 
 
 def test_exit_code_after_the_server_died(reaped, testmod, tmp_path):

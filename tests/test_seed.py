@@ -384,9 +384,15 @@ def test_s10_children_have_the_signals_of_their_client(start, testmod, classic):
     client("ignore", signal.SIGINT, 1)
     client("mask", signal.SIGUSR2)
     child = client.connect("idle")
-    text = open(f"/proc/{child.read_pid()}/status").read()
-    bits = {line.split(":")[0]: int(line.split()[1], 16) for line in text.splitlines() if line.startswith(("SigBlk", "SigIgn"))}
-    assert bits["SigBlk"] == 1 << signal.SIGUSR2 - 1
+    child.read_pid()
+
+    def signals():
+        text = open(f"/proc/{child.pid}/status").read()
+        return {line.split(":")[0]: int(line.split()[1], 16) for line in text.splitlines() if line.startswith("Sig") and "/" not in line}
+
+    # the mask comes last of all, after it was told that the process exists
+    assert eventually(lambda: signals()["SigBlk"] == 1 << signal.SIGUSR2 - 1)
+    bits = signals()
     assert bits["SigIgn"] & 1 << signal.SIGINT - 1 and not bits["SigIgn"] & 1 << signal.SIGCHLD - 1
     child.close_data()
     assert child.code() == 5

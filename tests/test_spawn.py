@@ -535,6 +535,7 @@ def test_private_server_is_out_of_reach_of_the_terminal(spawner, testmod):
     spawner("ensure")
     server, own = spawner.server(), spawner("ids")
     assert os.getsid(server) == own["sid"] and os.getpgid(server) != own["pgid"]
+    spawner.zygote()  # and standbys, which are in the group too
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
         os.killpg(os.getpgid(server), number)
     assert spawner.call(f"{testmod}:exit_with", 7).code() == 7
