@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from spawner import KILL_ON_CLOSE, NO_RUSAGE, TIMED_OUT, Failure, eventually, state, title
+from spawner import KILL_ON_CLOSE, TIMED_OUT, Failure, eventually, state, title
 
 
 def refused(call, *args, **kwargs):
