@@ -29,6 +29,9 @@ struct fsrv_host {
         void (*before_fork)(void);
         void (*after_fork_zygote)(void);
         void (*after_fork_child)(void);
+        /* In a child of the zygote that is thrown away: all that every worker does, from after_fork_child on to the end of run(),
+         * as far as it can be done without a request. Which pages it writes to is noted, and each standby has them copied ahead. */
+        void (*rehearse)(void);
         /* In a standby, before it waits for a request: what can be done ahead, off the client's way. */
         void (*warm_up)(void);
         /* In the worker, before the client is told that it started. 0, or -errno and error->err, error->text (stage ENTRY). */

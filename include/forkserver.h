@@ -100,6 +100,14 @@ enum fsrv_preload_policy {
         FSRV_PRELOAD_IGNORE = 2, /* nothing is said */
 };
 
+/* What is done to the zygote's memory after preloading, so that a fork doesn't take the longer the more is loaded. */
+enum fsrv_memory {
+        FSRV_MEMORY_AUTO = 0,     /* freezing where that is safe, else collapsing; nothing below 1 MiB; default */
+        FSRV_MEMORY_FREEZE = 1,   /* the same, and the zygote says on standard error why it did less */
+        FSRV_MEMORY_COLLAPSE = 2, /* into huge pages, of which a fork copies one entry for 2 MiB */
+        FSRV_MEMORY_OFF = 3,
+};
+
 /* In a preload list: the calling program itself. Its zygote is this program, run again up to fsrv_zygote_enter(). */
 #define FSRV_PRELOAD_MAIN "__main__"
 
@@ -118,7 +126,7 @@ struct fsrv_server_options {
                                      * its first fork (after a throw-away fork, since some libraries stop theirs for one). A
                                      * child has none of them, and may find a lock that one of them held: by default it is
                                      * said on standard error, with the module that started them */
-        uint32_t reserved_word;     /* 0 */
+        uint32_t memory;            /* enum fsrv_memory */
         const char *helper_directory; /* where forkserver-server and forkserver-zygote lie; NULL: $FORKSERVER_HELPERS if
                                        * it is set and the program isn't setuid, else beside the library (relative to it,
                                        * as installed), else where they were configured to be */

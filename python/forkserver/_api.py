@@ -96,7 +96,7 @@ class Server:
         time_limit: seconds, after which it is killed; 0 for none."""
         made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
         carrier = _Carrier()
-        payload = _popen.dump(made, carrier)
+        payload = _popen.dump(made, carrier, self._server)
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
         return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit))
 

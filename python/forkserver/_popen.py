@@ -24,9 +24,11 @@ class DupFd:
         return _server.get_inherited_fds()[self.index]
 
 
-def dump(process_obj, carrier):
+def dump(process_obj, carrier, server):
     """The bytes that the child unpickles; fds that are pickled on the way go to carrier.duplicate_for_child()."""
     preparation = spawn.get_preparation_data(process_obj._name)
+    if server.is_prepared(preparation):
+        preparation = None
     buffer = io.BytesIO()
     set_spawning_popen(carrier)
     try:
@@ -50,7 +52,7 @@ class Popen(popen_fork.Popen):
         return len(self._fds) - 1
 
     def _launch(self, process_obj):
-        payload = dump(process_obj, self)
+        payload = dump(process_obj, self, _server)
         self._process = _server.spawn(self._fds, payload)
         self.pid = self._process.pid
         self.sentinel = self._process.fileno()

@@ -7,7 +7,7 @@ import sys
 import threading
 import warnings
 
-from multiprocessing import process, resource_tracker, spawn, util
+from multiprocessing import resource_tracker, spawn, util
 
 from . import _native
 from ._error import Error
@@ -16,7 +16,7 @@ from ._error import Error
 _BOOTSTRAP = (
     "import marshal, sys; "
     f"f = open({_native.DATA_FD}, 'rb'); data = marshal.load(f); f.close(); "
-    "sys.path[:] = data['sys_path']; "
+    "sys.path[:] = data['preparation']['sys_path']; "
     "from forkserver._zygote import main; main(data)"
 )
 
@@ -29,22 +29,18 @@ def helper_directory():
     return directory if os.path.isdir(directory) and "FORKSERVER_HELPERS" not in os.environ else None
 
 
-def _main_of(module):
-    """How the zygote finds the program's main module: ("name", …), ("path", …) or None (python -c, standard input,
-    interactive), as multiprocessing.spawn tells its children."""
-    name = getattr(module.__spec__, "name", None) if hasattr(module, "__spec__") else None
-    if name is not None:
-        return "name", name
-    path = getattr(module, "__file__", None)
-    if path is None:
-        return None
-    if not os.path.isabs(path) and process.ORIGINAL_DIR is not None:
-        path = os.path.join(process.ORIGINAL_DIR, path)
-    return "path", os.path.normpath(path)
+def _preparation():
+    """What a child has to know of this process, as multiprocessing.spawn tells it."""
+    data = spawn.get_preparation_data(None)
+    del data["name"]
+    data["authkey"] = bytes(data["authkey"])
+    return data
 
 
-def _sys_path():
-    return [process.ORIGINAL_DIR if entry == "" else entry for entry in sys.path if isinstance(entry, str)]
+def _modules():
+    """What children will import to find that they are a pool's worker, and whatever else of this kind we have."""
+    common = {"multiprocessing.pool", "multiprocessing.queues", "multiprocessing.synchronize"}
+    return [*common, *(name for name in sys.modules if name.startswith(("multiprocessing.", "concurrent.futures")))]
 
 
 class ForkServer:
@@ -60,6 +56,7 @@ class ForkServer:
         self._forkserver_address = None  # a private server has none
         self._forkserver_alive_fd = None
         self._forkserver_authkey = None  # nobody else can find it, so there is nobody to tell apart
+        self._prepared = None  # what a child finds done when it starts
         self._served = 0
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -115,6 +112,14 @@ class ForkServer:
 
     # ---- ours ----
 
+    def set_prepared(self, preparation):
+        self._prepared = {**preparation, "name": None, "dir": None}
+
+    def is_prepared(self, preparation):
+        """Whether spawn.prepare(preparation) would change nothing in a new child. (Its directory is the client's anyway.)"""
+        self._handle()
+        return {**preparation, "name": None, "dir": None} == self._prepared
+
     def spawn(self, fds, payload, *, flags=0, time_limit=0.0):
         """A native process object. `payload`: what the child unpickles."""
         handle = self._handle()
@@ -142,18 +147,18 @@ class ForkServer:
     def _new_handle(self):
         if not all(type(name) is str for name in self._preload_modules):
             raise TypeError("module_names must be a list of strings")
-        main = _main_of(sys.modules["__main__"]) if "__main__" in self._preload_modules else None
         modules = [name for name in self._preload_modules if name != "__main__"]
-        if main is not None:
+        preparation = _preparation()
+        preparation["sys_path"] = [entry for entry in preparation["sys_path"] if isinstance(entry, str)]
+        preparation["sys_argv"] = [str(word) for word in preparation["sys_argv"]]
+        # python -c, standard input and interactive use have no main module that could be found.
+        if "__main__" in self._preload_modules and {"init_main_from_name", "init_main_from_path"} & preparation.keys():
             modules.insert(0, "__main__")  # first of all, as there
-        data = {
-            "sys_path": _sys_path(),
-            "sys_argv": [str(word) for word in getattr(sys, "argv", [])],
-            "main": main,
-            "directory": os.getcwd(),
-            "original_directory": process.ORIGINAL_DIR,
-            "policy": self._policy,
-        }
+        else:
+            preparation.pop("init_main_from_name", None)
+            preparation.pop("init_main_from_path", None)
+        self.set_prepared(preparation)
+        data = {"preparation": preparation, "policy": self._policy, "modules": _modules()}
         executable = os.fsdecode(spawn.get_executable())
         argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP]
         return _native.private(argv, marshal.dumps(data), modules, self._policy, helpers=helper_directory())

@@ -11,12 +11,20 @@ import signal
 import sys
 import traceback
 
+from multiprocessing import context as stock_context
 from multiprocessing import forkserver as stock
-from multiprocessing import process, resource_tracker, spawn, util
+from multiprocessing import process, reduction, resource_tracker, spawn, util
+from multiprocessing.context import set_spawning_popen
 
 from . import _native, install
 
-_data = None
+_data = None  # what the parent has told
+_main = {}  # how to find the main module, if it is to be preloaded and could not be
+_MAIN = ("init_main_from_name", "init_main_from_path")
+_line_buffered = None  # of standard output; None: it isn't a text file
+_twister = None  # see _find_twister()
+_handled = ()  # signals with handlers in Python
+_IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
 
 # ---- in the zygote ----
@@ -25,7 +33,7 @@ _data = None
 def _preload(name):
     try:
         if name == "__main__":
-            _preload_main(*_data["main"])
+            _preload_main()
         else:
             importlib.import_module(name)
     except BaseException:
@@ -34,19 +42,26 @@ def _preload(name):
         raise
 
 
-def _preload_main(kind, where):
+def _preload_main():
     # So that a start() without a main guard raises instead of forking on and on.
     process.current_process()._inheriting = True
     try:
-        if kind == "name":
-            spawn._fixup_main_from_name(where)
-        else:
-            spawn.import_main_path(where)
+        spawn.prepare(_main)
     finally:
         del process.current_process()._inheriting
+    _main.clear()  # nothing is left to do
 
 
 def _loaded():
+    global _line_buffered, _handled, _twister
+    # What is true of most children need not be done in each; and modules may have changed it.
+    spawn.prepare({name: value for name, value in _data["preparation"].items() if name not in _MAIN})
+    process.current_process().authkey = _data["preparation"]["authkey"]
+    if dict(os.environ._data) == _c_environment():
+        _native.remember_environment()
+    _line_buffered = getattr(sys.stdout, "line_buffering", None)
+    _handled = tuple(number for number in signal.valid_signals() if callable(signal.getsignal(number)))
+    _twister = _find_twister()
     # Buffers that were not flushed would be written by every child again.
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -60,54 +75,90 @@ def _loaded():
 
 def main(data):
     """The whole life of the zygote and its children. `data`: see ForkServer._new_handle()."""
-    global _data
+    global _data, _main
     _data = data
-    sys.argv[:] = data["sys_argv"]
-    process.ORIGINAL_DIR = data["original_directory"]
-    os.chdir(data["directory"])
+    _main = {name: value for name, value in data["preparation"].items() if name in _MAIN}
+    sys.argv[:] = data["preparation"]["sys_argv"]
+    process.ORIGINAL_DIR = data["preparation"]["orig_dir"]
+    os.chdir(data["preparation"]["dir"])
+    # The interpreter met them as ignored by the server, when it started.
+    for number in _IGNORED_BY_SERVER:
+        signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
     install(default=False)
-    os._exit(_native.zygote(_preload, _loaded, _standby, _run))
+    stock._forkserver.set_prepared(data["preparation"])
+    for name in data["modules"]:
+        importlib.import_module(name)
+    os._exit(_native.zygote(_preload, _loaded, _rehearse, _standby, _run))
+
+
+# ---- in a child that is thrown away ----
+
+
+def _nothing():
+    pass
+
+
+def _rehearse():
+    """All that a child does, for a process that does nothing: the pages that it writes to are copied ahead in each standby. It leaves
+    the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not work any more."""
+    _standby()
+    made = stock_context.ForkServerProcess(target=_nothing)
+    set_spawning_popen(made)
+    payload = pickle.dumps(None) + reduction.ForkingPickler.dumps(made).tobytes()
+    set_spawning_popen(None)
+    reader, writer = os.pipe()
+    _serve([writer], payload, None, reader)
 
 
 # ---- in a standby ----
 
 
+def _find_twister():
+    """Where numpy.random's generator has its state; None: it isn't loaded, or is none of the usual kind."""
+    try:
+        state = sys.modules["numpy.random"].mtrand._rand
+        state._reset_gauss()
+        generator = state._bit_generator
+        return generator.ctypes.state_address if type(generator).__name__ == "MT19937" else None
+    except (AttributeError, KeyError):
+        return None
+
+
 def _standby():
     """Ahead of the request, off the client's way."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()  # else siblings would draw the same numbers; `random` does this by itself
+    # Else siblings would draw the same numbers; `random` sees to that by itself.
+    if _twister is not None:
+        _native.reseed(_twister)
+    elif "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
 
 
 # ---- in a worker ----
 
+def _c_environment():
+    words = (word.partition(b"=") for word in _native.c_environment())
+    return {name: value for name, separator, value in words if separator}
+
 
 def _take_environment():
     """os.environ as the client's is now."""
-    store = os.environ._data
-    store.clear()
-    for word in _native.c_environment():
-        name, separator, value = word.partition(b"=")
-        if separator:
-            store[name] = value
-
-
-# What the server ignores, and its zygote's interpreter met as ignored when it started.
-_IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
+    if _native.environment_is_new():
+        store = os.environ._data
+        store.clear()
+        store.update(_c_environment())
 
 
 def _take_signals():
-    """In the kernel each is at its default, or ignored as the client does: what Python remembers is of the zygote."""
-    for number in _IGNORED_BY_SERVER:
-        if not _native.is_ignored(number):
-            signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+    """What Python remembers of signals is of the zygote."""
+    for number in _native.install_handlers(_handled, _IGNORED_BY_SERVER):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _take_streams():
     """Standard output may be another than the zygote's."""
-    for stream, fd in ((sys.stdout, 1), (sys.stderr, 2)):
+    if _line_buffered is not None and os.isatty(1) != _line_buffered:
         try:
-            stream.reconfigure(line_buffering=fd == 2 or os.isatty(fd))
+            sys.stdout.reconfigure(line_buffering=not _line_buffered)
         except (AttributeError, OSError, ValueError):
             pass
 
@@ -145,7 +196,8 @@ def _bootstrap(source, sentinel):
     process.current_process()._inheriting = True
     try:
         with source:
-            spawn.prepare(pickle.load(source))
+            preparation = pickle.load(source)
+            spawn.prepare(preparation or _main)
             process_object = pickle.load(source)
     finally:
         del process.current_process()._inheriting

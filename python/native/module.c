@@ -28,12 +28,15 @@ PyObject *native_raise_plain(int r, const char *what) {
 static PyMethodDef functions[] = {
         { "private", (PyCFunction)(void (*)(void))native_private, METH_VARARGS | METH_KEYWORDS, "A handle on a new server." },
         { "inherit", native_inherit, METH_NOARGS, "In a worker: a handle on the server that it came from." },
-        { "zygote", native_zygote, METH_VARARGS, "zygote(preload, loaded, standby, run): this process, which a server started, serves." },
+        { "zygote", native_zygote, METH_VARARGS, "zygote(preload, loaded, rehearse, standby, run): this process, which a server started, serves." },
         { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
         { "payload", native_payload, METH_NOARGS, "The request's bytes; None: this process is no worker." },
         { "lifeline", native_lifeline, METH_NOARGS, "An fd that reads end-of-file when the client has ended; None: no worker." },
         { "data_fd", native_data_fd, METH_NOARGS, "The data fd of connect_to_new_process(); None: there is none." },
-        { "is_ignored", native_is_ignored, METH_VARARGS, "is_ignored(signal)" },
+        { "install_handlers", native_install_handlers, METH_VARARGS, "install_handlers(handled, defaults) -> those that are ignored" },
+        { "reseed", native_reseed, METH_VARARGS, "reseed(address): random numbers into numpy's MT19937 there" },
+        { "remember_environment", native_remember_environment, METH_NOARGS, "For environment_is_new()." },
+        { "environment_is_new", native_environment_is_new, METH_NOARGS, "Whether it is another than the remembered one." },
         { "c_environment", native_c_environment, METH_NOARGS, "The process's environment as it is in C: a list of bytes." },
         { NULL, NULL, 0, NULL },
 };

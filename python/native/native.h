@@ -37,6 +37,11 @@ PyObject *native_payload(PyObject *module, PyObject *ignored);
 PyObject *native_lifeline(PyObject *module, PyObject *ignored);
 PyObject *native_data_fd(PyObject *module, PyObject *ignored);
 PyObject *native_c_environment(PyObject *module, PyObject *ignored);
-PyObject *native_is_ignored(PyObject *module, PyObject *args);
+PyObject *native_remember_environment(PyObject *module, PyObject *ignored);
+PyObject *native_environment_is_new(PyObject *module, PyObject *ignored);
+PyObject *native_install_handlers(PyObject *module, PyObject *args);
+PyObject *native_reseed(PyObject *module, PyObject *args);
+/* In the zygote, when SIGINT is Python's. */
+void native_remember_handler(void);
 
 #endif

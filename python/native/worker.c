@@ -4,6 +4,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* What a worker knows of its request. */
@@ -68,15 +72,90 @@ PyObject *native_c_environment(PyObject *module, PyObject *ignored) {
         return list;
 }
 
-/* As it is in the kernel; signal.getsignal() says what Python did last. */
-PyObject *native_is_ignored(PyObject *module, PyObject *args) {
-        struct sigaction action;
-        int number;
+/* The environment that os.environ is of, in memory of our own: environ itself is the request's. */
+static char **remembered;
+
+PyObject *native_remember_environment(PyObject *module, PyObject *ignored) {
+        size_t n = 0;
 
         (void)module;
-        if (!PyArg_ParseTuple(args, "i:is_ignored", &number))
+        (void)ignored;
+        while (environ && environ[n])
+                n++;
+        remembered = calloc(n + 1, sizeof *remembered);
+        for (size_t i = 0; remembered && i < n; i++)
+                if (!(remembered[i] = strdup(environ[i])))
+                        return PyErr_NoMemory();
+        if (!remembered)
+                return PyErr_NoMemory();
+        Py_RETURN_NONE;
+}
+
+PyObject *native_environment_is_new(PyObject *module, PyObject *ignored) {
+        size_t i = 0;
+
+        (void)module;
+        (void)ignored;
+        if (!remembered || !environ)
+                Py_RETURN_TRUE;
+        while (remembered[i] && environ[i] && strcmp(remembered[i], environ[i]) == 0)
+                i++;
+        return PyBool_FromLong(remembered[i] || environ[i]);
+}
+
+static PyOS_sighandler_t handler; /* the interpreter's own, which isn't exported */
+
+void native_remember_handler(void) {
+        handler = PyOS_getsig(SIGINT);
+}
+
+/* In the kernel all signals are at their default, or ignored as the client does. Has it call the interpreter's handler for `handled`,
+ * for which Python thinks that it does; not by signal.signal(), whose enumerations write to a hundred pages. Leaves out, and
+ * returns, those of `handled` and `defaults` that are ignored. */
+PyObject *native_install_handlers(PyObject *module, PyObject *args) {
+        PyObject *lists[2], *ignored;
+
+        (void)module;
+        if (!PyArg_ParseTuple(args, "O!O!:install_handlers", &PyTuple_Type, &lists[0], &PyTuple_Type, &lists[1]) ||
+            !(ignored = PyList_New(0)))
                 return NULL;
-        if (sigaction(number, NULL, &action) < 0)
-                return PyErr_SetFromErrno(PyExc_OSError);
-        return PyBool_FromLong(action.sa_handler == SIG_IGN);
+        for (int k = 0; k < 2; k++)
+                for (Py_ssize_t i = 0; i < PyTuple_Size(lists[k]); i++) {
+                        PyObject *item = PyTuple_GetItem(lists[k], i);
+                        int number = (int)PyLong_AsLong(item);
+                        if (PyOS_getsig(number) != SIG_IGN) {
+                                if (k == 0)
+                                        PyOS_setsig(number, handler);
+                        } else if (PyList_Append(ignored, item) < 0) {
+                                Py_DECREF(ignored);
+                                return NULL;
+                        }
+                }
+        return ignored;
+}
+
+/* struct mt19937_state of numpy/random/src/mt19937/mt19937.h, which state_address is documented to lead to. */
+struct twister {
+        uint32_t key[624];
+        int position;
+};
+
+/* reseed(address): other numbers for each child, at the price of one page; numpy.random.seed() writes to more than a hundred. */
+PyObject *native_reseed(PyObject *module, PyObject *args) {
+        unsigned long long address;
+
+        (void)module;
+        if (!PyArg_ParseTuple(args, "K:reseed", &address))
+                return NULL;
+        struct twister *twister = (struct twister *)(uintptr_t)address;
+        char *at = (char *)twister->key, *end = at + sizeof twister->key;
+        while (at < end) {
+                ssize_t n = getrandom(at, (size_t)(end - at < 256 ? end - at : 256), 0); /* up to 256 bytes come whole */
+                if (n < 0)
+                        return PyErr_SetFromErrno(PyExc_OSError);
+                at += n;
+        }
+        twister->key[0] |= 0x80000000u; /* all zeros is the one state that it never leaves */
+        twister->position = 624;        /* all used up: the next draw makes new ones of these */
+        Py_RETURN_NONE;
 }

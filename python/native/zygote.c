@@ -9,7 +9,7 @@
 
 /* The host: a zygote that is a Python interpreter. */
 
-static PyObject *on_preload, *on_loaded, *on_standby, *on_run;
+static PyObject *on_preload, *on_loaded, *on_rehearse, *on_standby, *on_run;
 
 /* What a traceback says belongs to standard error; the caller gets its last line. */
 static int take_exception(struct fsrv_error *error, const char *module) {
@@ -55,6 +55,10 @@ static void host_loaded(void) {
         call(on_loaded);
 }
 
+static void host_rehearse(void) {
+        call(on_rehearse);
+}
+
 static void host_warm_up(void) {
         call(on_standby);
 }
@@ -86,13 +90,15 @@ PyObject *native_zygote(PyObject *module, PyObject *args) {
                 .before_fork = PyOS_BeforeFork,
                 .after_fork_zygote = PyOS_AfterFork_Parent,
                 .after_fork_child = PyOS_AfterFork_Child,
+                .rehearse = host_rehearse,
                 .warm_up = host_warm_up,
                 .find = host_find,
                 .run = host_run,
         };
 
         (void)module;
-        if (!PyArg_ParseTuple(args, "OOOO:zygote", &on_preload, &on_loaded, &on_standby, &on_run))
+        if (!PyArg_ParseTuple(args, "OOOOO:zygote", &on_preload, &on_loaded, &on_rehearse, &on_standby, &on_run))
                 return NULL;
+        native_remember_handler();
         return PyLong_FromLong(fsrv_zygote_serve(&host));
 }

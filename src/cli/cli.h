@@ -26,6 +26,7 @@ struct cli_target {
         uid_t server_uid;        /* FSRV_UID_OWN unless --server-uid */
         const char *entry;       /* --call; NULL: a program */
         double timeout;          /* seconds, 0: none */
+        uint32_t memory;         /* enum fsrv_memory */
 };
 
 #define CLI_TARGET_INIT { .server_uid = FSRV_UID_OWN }
@@ -53,6 +54,9 @@ int cli_parse_seconds(const char *text, double *ret_seconds);
 /* Parse a whole number within [min, max], or complain naming `what`. 0 or -EINVAL. */
 int cli_parse_number(const char *what, const char *text, unsigned long min, unsigned long max,
                      unsigned long *ret_number);
+/* One of `words`, which ends with NULL: its number; or complain. 0 or -EINVAL. */
+int cli_parse_word(const char *what, const char *text, const char *const words[], uint32_t *ret_number);
+int cli_parse_memory(const char *text, uint32_t *ret_memory);
 int cli_target_add_preload(struct cli_target *target, const char *module);
 void cli_target_done(struct cli_target *target);
 /* The handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */

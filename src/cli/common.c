@@ -142,6 +142,30 @@ int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid) {
         return 0;
 }
 
+int cli_parse_word(const char *what, const char *text, const char *const words[], uint32_t *ret_number) {
+        char known[128] = "";
+        size_t n = 0;
+
+        for (uint32_t i = 0; words[i]; i++) {
+                if (strcmp(text, words[i]) == 0) {
+                        *ret_number = i;
+                        return 0;
+                }
+                n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " and ", words[i]);
+        }
+        cli_complain("%s: '%s' is none of %s", what, text, known);
+        return -EINVAL;
+}
+
+int cli_parse_memory(const char *text, uint32_t *ret_memory) {
+        static const char *const words[] = {
+                [FSRV_MEMORY_AUTO] = "auto", [FSRV_MEMORY_FREEZE] = "freeze", [FSRV_MEMORY_COLLAPSE] = "collapse",
+                [FSRV_MEMORY_OFF] = "off", NULL
+        };
+
+        return cli_parse_word("--memory", text, words, ret_memory);
+}
+
 int cli_target_add_preload(struct cli_target *target, const char *module) {
         const char **grown = realloc(target->preload, (target->n_preload + 2) * sizeof *grown);
 
@@ -166,6 +190,7 @@ int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_se
                 .size = sizeof options,
                 .preload = target->preload,
                 .preload_policy = FSRV_PRELOAD_FAIL,
+                .memory = target->memory,
         };
         struct fsrv_error error = { 0 };
         int r;

@@ -35,6 +35,8 @@ static const char help[] =
         "      --progress         a summary at the end, also when standard error is no terminal\n"
         "      --quiet            neither progress nor summary on a terminal\n"
         "      --preload M        load module M once, before all (may be repeated)\n"
+        "      --memory MODE      what is done to the loaded memory, so that a process costs the same however much it is:\n"
+        "                         auto (default), freeze, collapse, off\n"
         "      --socket PATH      use the server that listens at PATH\n"
         "      --server-uid UID   whom that server must belong to (default: yourself or root)\n"
         "      --help             show this help\n"
@@ -46,8 +48,8 @@ static const char help[] =
 
 /* ---- options ---- */
 
-enum { OPT_HELP = 256, OPT_TAG, OPT_DRY_RUN, OPT_TIMEOUT, OPT_HALT, OPT_JSON, OPT_PRELOAD, OPT_SOCKET, OPT_SERVER_UID,
-       OPT_CALL, OPT_PROGRESS, OPT_QUIET };
+enum { OPT_HELP = 256, OPT_TAG, OPT_DRY_RUN, OPT_TIMEOUT, OPT_HALT, OPT_JSON, OPT_PRELOAD, OPT_MEMORY, OPT_SOCKET,
+       OPT_SERVER_UID, OPT_CALL, OPT_PROGRESS, OPT_QUIET };
 
 static const struct option long_options[] = {
         { "jobs", required_argument, NULL, 'j' },
@@ -63,6 +65,7 @@ static const struct option long_options[] = {
         { "progress", no_argument, NULL, OPT_PROGRESS },
         { "quiet", no_argument, NULL, OPT_QUIET },
         { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "memory", required_argument, NULL, OPT_MEMORY },
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "call", required_argument, NULL, OPT_CALL },
@@ -78,6 +81,7 @@ static int take_option(struct map_options *options, int c, char **argv) {
         case OPT_HALT: return cli_parse_number("--halt", optarg, 1, 1000000000, &options->halt);
         case OPT_TIMEOUT: return cli_parse_seconds(optarg, &target->timeout);
         case OPT_SERVER_UID: return cli_parse_uid("--server-uid", optarg, &target->server_uid);
+        case OPT_MEMORY: return cli_parse_memory(optarg, &target->memory);
         case OPT_PRELOAD: return cli_target_add_preload(target, optarg);
         case '0': options->separator = 0; return 0;
         case 'a': options->file = optarg; return 0;

@@ -21,6 +21,9 @@ static const char help[] =
         "\n"
         "      --call MODULE:FUNCTION  what to run instead of a program\n"
         "      --preload MODULE        load MODULE into the server first; repeatable\n"
+        "      --memory MODE           what is done to the loaded memory, so that a process\n"
+        "                              costs the same however much it is: auto (default),\n"
+        "                              freeze, collapse, off\n"
         "      --socket PATH           use the server that listens at PATH instead of a\n"
         "                              private one\n"
         "      --server-uid UID        the user who must run that server (default: you\n"
@@ -227,11 +230,12 @@ static int run_target(const struct cli_target *target, char **operands) {
         return code;
 }
 
-enum { OPT_CALL = 256, OPT_PRELOAD, OPT_SOCKET, OPT_SERVER_UID, OPT_TIMEOUT, OPT_HELP };
+enum { OPT_CALL = 256, OPT_PRELOAD, OPT_MEMORY, OPT_SOCKET, OPT_SERVER_UID, OPT_TIMEOUT, OPT_HELP };
 
 static const struct option options[] = {
         { "call", required_argument, NULL, OPT_CALL },
         { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "memory", required_argument, NULL, OPT_MEMORY },
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -251,6 +255,9 @@ static int parse(int argc, char **argv, struct cli_target *target) {
                         break;
                 case OPT_PRELOAD:
                         r = cli_target_add_preload(target, optarg);
+                        break;
+                case OPT_MEMORY:
+                        r = cli_parse_memory(optarg, &target->memory);
                         break;
                 case OPT_SOCKET:
                         target->socket_path = optarg;

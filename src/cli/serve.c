@@ -24,6 +24,9 @@ static const char help[] =
         "      --preload-timeout SECONDS  limit for loading all modules (default: 60)\n"
         "      --threads POLICY           when modules leave threads running, which no child\n"
         "                                 has: warn (default), fail, ignore\n"
+        "      --memory MODE              what is done to the loaded memory, so that a process\n"
+        "                                 costs the same however much it is: auto (default),\n"
+        "                                 freeze, collapse, off\n"
         "      --standbys N               processes kept ready, 1 to 64\n"
         "      --help                     show this help\n"
         "\n"
@@ -40,7 +43,7 @@ struct serve {
         struct fsrv_server_options server;
 };
 
-enum { OPT_SOCKET = 256, OPT_MODE, OPT_ALLOW_UID, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_THREADS, OPT_STANDBYS, OPT_HELP };
+enum { OPT_SOCKET = 256, OPT_MODE, OPT_ALLOW_UID, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_THREADS, OPT_MEMORY, OPT_STANDBYS, OPT_HELP };
 
 static const struct option options[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },
@@ -49,6 +52,7 @@ static const struct option options[] = {
         { "preload", required_argument, NULL, OPT_PRELOAD },
         { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
         { "threads", required_argument, NULL, OPT_THREADS },
+        { "memory", required_argument, NULL, OPT_MEMORY },
         { "standbys", required_argument, NULL, OPT_STANDBYS },
         { "help", no_argument, NULL, OPT_HELP },
         { 0 },
@@ -76,16 +80,10 @@ static int add_uid(struct serve *serve, const char *text) {
 
 static int parse_policy(const char *text, uint32_t *ret_policy) {
         static const char *const words[] = {
-                [FSRV_PRELOAD_WARN] = "warn", [FSRV_PRELOAD_FAIL] = "fail", [FSRV_PRELOAD_IGNORE] = "ignore"
+                [FSRV_PRELOAD_WARN] = "warn", [FSRV_PRELOAD_FAIL] = "fail", [FSRV_PRELOAD_IGNORE] = "ignore", NULL
         };
 
-        for (uint32_t i = 0; i < sizeof words / sizeof *words; i++)
-                if (strcmp(text, words[i]) == 0) {
-                        *ret_policy = i;
-                        return 0;
-                }
-        cli_complain("--threads: '%s' is none of warn, fail and ignore", text);
-        return -EINVAL;
+        return cli_parse_word("--threads", text, words, ret_policy);
 }
 
 static int parse_preload_timeout(const char *text, int *ret_ms) {
@@ -135,6 +133,9 @@ static int parse(int argc, char **argv, struct serve *serve) {
                         break;
                 case OPT_THREADS:
                         r = parse_policy(optarg, &serve->server.thread_policy);
+                        break;
+                case OPT_MEMORY:
+                        r = cli_parse_memory(optarg, &serve->server.memory);
                         break;
                 case OPT_STANDBYS:
                         r = parse_standbys(optarg, &serve->server.standbys);

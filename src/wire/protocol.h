@@ -213,6 +213,7 @@ struct fsrv_wire_config {
         uint32_t type;
         uint32_t policy;        /* for modules that cannot be loaded */
         uint32_t thread_policy; /* for threads at the first fork */
+        uint32_t memory;        /* enum fsrv_memory */
         uint32_t measure;       /* to the zygote: 1: memory too, which takes time in proportion to it */
         uint32_t n_argv;        /* another program than ours is the zygote: its arguments, and it as an fd of the message; else 0 */
         uint32_t has_data;      /* 1: then a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD comes along */

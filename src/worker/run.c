@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,6 +83,16 @@ static int exec_search(const char *name, const char *search, char *const *argv, 
         return found;
 }
 
+/* The zygote's is for its frozen memory, and would outlive the exec. */
+static void restore_core_filter(uint64_t filter) {
+        char text[32];
+        int n = snprintf(text, sizeof text, "%#llx", (unsigned long long)filter - 1);
+        FSRV_CLEANUP_FD int fd = filter == 0 ? -1 : fsrv_open("/proc/self/coredump_filter", O_WRONLY);
+
+        if (fd >= 0)
+                (void)!write(fd, text, (size_t)n);
+}
+
 _Noreturn void fsrv_run_program(struct fsrv_task *task) {
         const struct fsrv_request_parts *request = &task->request;
         struct fsrv_error error;
@@ -90,6 +102,7 @@ _Noreturn void fsrv_run_program(struct fsrv_task *task) {
                 fsrv_fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
                 fsrv_worker_fail(task, task->answer, &error);
         }
+        restore_core_filter(task->birth->core_filter);
         send_started(task, ends[0]);
         fsrv_setup_unblock(&request->head);
         int err = exec_search(request->name, request->search, request->argv, request->environment);

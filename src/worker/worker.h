@@ -17,6 +17,7 @@ struct fsrv_birth {
         int claims;
         const struct fsrv_wire_config *config;
         const struct fsrv_host *host;
+        uint64_t core_filter; /* what a program's /proc/self/coredump_filter is to be, plus one; 0: as it is */
 };
 
 /* A request as it was taken from the doorbell, and what it takes to answer it. Owns its fds. */

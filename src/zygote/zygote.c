@@ -14,6 +14,8 @@
 #include "base/title.h"
 #include "forkserver-host.h"
 #include "wire/config.h"
+#include "zygote/freeze.h"
+#include "zygote/hot.h"
 #include "zygote/measure.h"
 
 static int tell(int sock, uint32_t type, int err, int value, const char *text) {
@@ -112,6 +114,17 @@ static void reset_signals(void) {
                 sigaction(s, &action, NULL);
 }
 
+/* Last of all that writes to memory. */
+static void freeze(const struct fsrv_config *config, const struct fsrv_host *host, struct fsrv_birth *birth) {
+        struct fsrv_freeze_report report;
+
+        fsrv_hot_rehearse(host);
+        fsrv_freeze(config->head.memory, &report);
+        if (report.why[0] && config->head.memory == FSRV_MEMORY_FREEZE)
+                dprintf(STDERR_FILENO, "forkserver: memory is not frozen: %s\n", report.why);
+        birth->core_filter = report.core_filter;
+}
+
 /* Our working sockets come only now: helper processes that modules have started hold none of them. */
 static int receive_sockets(int boot, struct fsrv_birth *birth, int *ret_orders) {
         struct fsrv_wire_order order;
@@ -145,6 +158,7 @@ static int obey(int orders, const struct fsrv_host *host) {
                 call(host->before_fork);
                 pid_t pid = fsrv_fork_sibling(orders);
                 if (pid == 0) {
+                        fsrv_hot_populate(); /* before anything is written to, or it comes too late */
                         call(host->after_fork_child);
                         return 1;
                 }
@@ -203,6 +217,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         call(host->loaded);
         fflush(NULL); /* or every worker would write what a module left in a buffer */
         reset_signals();
+        freeze(&config, host, &birth);
         birth.config = &config.head;
         birth.host = host;
         if (tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 || receive_sockets(boot, &birth, &orders) < 0)

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "zygote/mappings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+void *fsrv_list_add(struct fsrv_list *list, size_t size) {
+        enum { FIRST = 1 << 16 };
+
+        if ((list->n + 1) * size > list->size) {
+                struct fsrv_list grown = { .n = list->n, .size = list->size ? 2 * list->size : FIRST };
+                /* Not mremap(2): the object behind shared memory keeps its first size. */
+                grown.items = mmap(NULL, grown.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+                if (grown.items == MAP_FAILED)
+                        return NULL;
+                if (list->items)
+                        memcpy(grown.items, list->items, list->n * size);
+                fsrv_list_done(list);
+                *list = grown;
+        }
+        return (char *)list->items + list->n++ * size;
+}
+
+void fsrv_list_done(struct fsrv_list *list) {
+        if (list->items)
+                munmap(list->items, list->size);
+        *list = (struct fsrv_list){ 0 };
+}
+
+/* proc_pid_smaps(5). Nothing special: locked, wiped or left out at a fork, advised of huge pages, a stack that grows, watched by
+ * userfaultfd … are special, and whatever is invented next. */
+static bool are_plain(const char *flags) {
+        static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd" };
+        bool readable = false, writable = false;
+
+        for (const char *at = flags; at[0] && at[0] != '\n';) {
+                bool known = false;
+                if (at[0] == ' ') {
+                        at++;
+                        continue;
+                }
+                for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+                        known |= strncmp(at, plain[i], 2) == 0;
+                if (!known)
+                        return false;
+                readable |= strncmp(at, "rd", 2) == 0;
+                writable |= strncmp(at, "wr", 2) == 0;
+                at += 2;
+        }
+        return readable && writable;
+}
+
+static enum fsrv_mapping_kind kind_of(uint64_t inode, const char *name) {
+        if (inode != 0)
+                return FSRV_MAPPING_FILE;
+        if (strncmp(name, "[heap]", 6) == 0)
+                return FSRV_MAPPING_HEAP;
+        /* Unnamed, or named by PR_SET_VMA_ANON_NAME. The others are the stack and what the kernel maps by itself. */
+        return name[0] && name[0] != '\n' && strncmp(name, "[anon:", 6) != 0 ? FSRV_MAPPING_OTHER : FSRV_MAPPING_ANONYMOUS;
+}
+
+int fsrv_mappings_read(struct fsrv_list *ret_mappings) {
+        struct fsrv_mapping *now = NULL;
+        FILE *file = fopen("/proc/self/smaps", "re");
+        char line[512], permissions[5];
+        int r = 0, at = 0;
+
+        if (!file)
+                return -errno;
+        while (fgets(line, sizeof line, file)) {
+                uint64_t start, end, offset, inode, kib;
+
+                if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %" SCNu64 " %n", &start, &end, permissions, &offset,
+                           &inode, &at) == 5) {
+                        if (!(now = fsrv_list_add(ret_mappings, sizeof *now))) {
+                                r = -ENOMEM;
+                                break;
+                        }
+                        *now = (struct fsrv_mapping){ .start = start, .end = end, .offset = offset };
+                        now->is_private = permissions[3] == 'p';
+                        now->is_writable = permissions[1] == 'w';
+                        now->kind = kind_of(inode, line + at);
+                } else if (now && (sscanf(line, "Anonymous: %" SCNu64, &kib) == 1 || sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
+                        now->anonymous += kib * 1024;
+                } else if (now && strncmp(line, "VmFlags:", 8) == 0) {
+                        now->is_plain = now->is_private && are_plain(line + 8);
+                }
+        }
+        fclose(file);
+        return r;
+}
+
+/* ---- which pages are there? ---- */
+
+/* linux/fs.h, Linux 6.7 */
+struct scan {
+        uint64_t size, flags, start, end, walk_end, regions, n_regions, max_pages;
+        uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+struct region {
+        uint64_t start, end, categories;
+};
+enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4 };
+#define SCAN _IOWR('f', 16, struct scan)
+
+static int add_run(struct fsrv_list *runs, uintptr_t start, uintptr_t end) {
+        struct fsrv_run *last = runs->n ? (struct fsrv_run *)runs->items + runs->n - 1 : NULL;
+
+        if (last && last->end == start) {
+                last->end = end;
+                return 0;
+        }
+        struct fsrv_run *run = fsrv_list_add(runs, sizeof *run);
+        if (!run)
+                return -ENOMEM;
+        *run = (struct fsrv_run){ start, end };
+        return 0;
+}
+
+static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs) {
+        struct region regions[64];
+
+        while (start < end) {
+                struct scan arg = { .size = sizeof arg, .start = start, .end = end, .regions = (uintptr_t)regions,
+                                    .n_regions = sizeof regions / sizeof *regions, .category_inverted = IS_FILE,
+                                    .category_mask = IS_FILE, .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
+                                    .return_mask = IS_PRESENT };
+                int n = ioctl(pagemap, SCAN, &arg);
+                if (n < 0)
+                        return -errno;
+                for (int i = 0; i < n; i++)
+                        if (add_run(runs, regions[i].start, regions[i].end) < 0)
+                                return -ENOMEM;
+                if (arg.walk_end <= start)
+                        return -EIO;
+                start = arg.walk_end;
+        }
+        return 0;
+}
+
+/* Documentation/admin-guide/mm/pagemap.rst; the page numbers in it are hidden from most, these bits aren't. */
+#define ENTRY_PRESENT (UINT64_C(1) << 63)
+#define ENTRY_SWAPPED (UINT64_C(1) << 62)
+#define ENTRY_FILE (UINT64_C(1) << 61)
+#define ENTRY_EXCLUSIVE (UINT64_C(1) << 56)
+
+static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wanted, struct fsrv_list *runs) {
+        uint64_t entries[512];
+        size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+        if (end - start > UINT64_C(64) << 30)
+                return -EFBIG; /* a reservation: 12 s for 16 TiB */
+        while (start < end) {
+                ssize_t n = pread(pagemap, entries, sizeof entries, (off_t)(start / page * sizeof *entries));
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                for (size_t i = 0; i < (size_t)n / sizeof *entries && start < end; i++, start += page)
+                        if (entries[i] & wanted && !(entries[i] & ENTRY_FILE) && add_run(runs, start, start + page) < 0)
+                                return -ENOMEM;
+        }
+        return 0;
+}
+
+int fsrv_pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs) {
+        int r = scan(pagemap, start, end, runs);
+
+        if (r == -ENOTTY || r == -EINVAL || r == -EPERM || r == -ENOSYS)
+                r = read_entries(pagemap, start, end, ENTRY_PRESENT | ENTRY_SWAPPED, runs);
+        return r;
+}
+
+int fsrv_pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs) {
+        return read_entries(pagemap, start, end, ENTRY_EXCLUSIVE, runs);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_ZYGOTE_MAPPINGS_H
+#define FSRV_ZYGOTE_MAPPINGS_H
+
+/* What lies where in this process, as far as freezing and hot pages have to know. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/linux.h"
+
+/* A list in memory that is no mapping of the kind that we look for: shared, so that it stays as it is while all else is copied. */
+struct fsrv_list {
+        void *items;
+        size_t n, size; /* in bytes */
+};
+/* Room for one more item of `size` bytes, or NULL. Always the same `size` for one list. */
+void *fsrv_list_add(struct fsrv_list *list, size_t size);
+void fsrv_list_done(struct fsrv_list *list);
+
+enum fsrv_mapping_kind { FSRV_MAPPING_OTHER, FSRV_MAPPING_ANONYMOUS, FSRV_MAPPING_HEAP, FSRV_MAPPING_FILE };
+
+struct fsrv_mapping {
+        uintptr_t start, end;
+        uint64_t anonymous; /* bytes of private pages, in memory or swapped */
+        uint64_t offset;    /* in its file */
+        bool is_private, is_writable;
+        bool is_plain;      /* private, readable, writable, and nothing special about it in VmFlags */
+        enum fsrv_mapping_kind kind;
+};
+
+/* All mappings, in ascending order, from /proc/self/smaps. 0 or -errno. */
+int fsrv_mappings_read(struct fsrv_list *ret_mappings);
+
+struct fsrv_run {
+        uintptr_t start, end;
+};
+
+/* Appends the runs of private pages in [start, end) that are there: in memory or swapped. 0 or -errno. */
+int fsrv_pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs);
+/* The same for the pages that no other process shares. */
+int fsrv_pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs);
+
+#endif
