@@ -3,7 +3,7 @@
 """
 The Python package against the stock fork server and fork, by turns in one run.
 
-usage: python.py [--quick] [--json FILE] [CASE…]     with the package on PYTHONPATH
+usage: python.py [--quick] [--add-to FILE] [CASE…]     with the package on PYTHONPATH; FILE: the other cases' JSON
 """
 
 import argparse
@@ -93,7 +93,7 @@ def measure(case, quick):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.strip().splitlines()[2].removeprefix("usage: "))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json")
+    parser.add_argument("--add-to", metavar="FILE")
     parser.add_argument("cases", nargs="*")
     options = parser.parse_args()
     results = []
@@ -105,9 +105,12 @@ def main():
         print(f"{result['name']}: {result['ratio']:.2f} x (ours {result['ours']:.0f} {result['unit']}, quartiles "
               f"{result['spread'][0]:.0f} to {result['spread'][1]:.0f}; stock {result['peer']:.0f}, "
               f"fork {result['second_peer']:.0f}); bar {result['bar']} x; {result['note']}", flush=True)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=1)
+    if options.add_to:
+        with open(options.add_to, encoding="utf-8") as file:
+            data = json.load(file)
+        data["cases"] += results
+        with open(options.add_to, "w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1)
 
 
 if __name__ == "__main__":

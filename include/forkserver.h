@@ -251,7 +251,7 @@ struct fsrv_request;
 /*
  * What to run. Everything that isn't set is as posix_spawn(3) has it, and taken at the moment of the *spawn*: the
  * caller's environment, working directory, umask, signal mask, ignored signals, process group, and its standard input,
- * output and error. No other fd reaches the child (that is the one difference).
+ * output and error, as far as they are open and not close-on-exec. No other fd reaches the child (that is the one difference).
  */
 FSRV_PUBLIC int fsrv_request_new(struct fsrv_request **ret_request);
 FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request); /* takes NULL, returns NULL */

@@ -15,6 +15,7 @@ from ._error import Error
 __all__ = ["Error", "Process", "Server", "install", "installed", "stats", "uninstall", "__version__"]
 
 _saved = None
+_ours = None  # the context that is the default
 
 
 def _check():
@@ -30,8 +31,8 @@ def _check():
 
 def install(*, default=True):
     """Has multiprocessing use this package for its "forkserver" start method; with `default`, makes that the method of programs
-    that choose none. A second call changes nothing. Raises RuntimeError when it could not serve."""
-    global _saved
+    that choose none (and have started nothing yet: the first start settles it). A second call changes nothing. Raises RuntimeError when it could not serve."""
+    global _ours, _saved
     from multiprocessing import context
     from multiprocessing import forkserver as stock
 
@@ -54,7 +55,10 @@ def install(*, default=True):
             setattr(stock, name, getattr(server, name))
         context.ForkServerProcess._Popen = staticmethod(_popen.Popen)
     if default:
-        context._default_context._default_context = context._concrete_contexts["forkserver"]
+        # An object of its own, so that what the program chooses can be told from what it only met.
+        if _ours is None:
+            _ours = type(context._concrete_contexts["forkserver"])()
+        context._default_context._default_context = _ours
 
 
 def uninstall():
@@ -69,7 +73,10 @@ def uninstall():
     for name, value in _saved["stock"].items():
         setattr(stock, name, value)
     context.ForkServerProcess._Popen = _saved["popen"]
-    context._default_context._default_context = _saved["default"]
+    chosen = context._default_context
+    if chosen._actual_context is _ours:
+        chosen._actual_context = None  # settled by the first start(), not by the program
+    chosen._default_context = _saved["default"]
     _saved = None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python3 -m forkserver [-m MODULE | -c CODE | SCRIPT] ARG…: runs a program with the fork server as the default."""
+"""python3 -m forkserver [-m MODULE | -c CODE | SCRIPT | -] ARG…: runs a program with the fork server as the default."""
 
 import runpy
 import sys
@@ -9,6 +9,7 @@ import forkserver
 USAGE = """usage: python3 -m forkserver SCRIPT [ARG…]
        python3 -m forkserver -m MODULE [ARG…]
        python3 -m forkserver -c CODE [ARG…]
+       python3 -m forkserver - [ARG…]         (the program is on standard input)
 
 Runs the program as python3 would, with Forkserver behind multiprocessing and as its default start method."""
 
@@ -28,7 +29,9 @@ def main():
     if words[0] == "-m":
         _run_module(words[1], words[2:])
     elif words[0] == "-c":
-        _run_code(words[1], words[2:])
+        _run_code(words[1], ["-c", *words[2:]], "<string>")
+    elif words[0] == "-":
+        _run_code(sys.stdin.buffer.read(), words, "<stdin>")
     else:
         _run_script(words[0], words[1:])
     return 0
@@ -50,10 +53,10 @@ def _own_main():
     return module
 
 
-def _run_code(code, args):
-    sys.argv[:] = ["-c", *args]
+def _run_code(code, argv, name):
+    sys.argv[:] = argv
     sys.path[0] = ""
-    exec(compile(code, "<string>", "exec"), _own_main().__dict__)
+    exec(compile(code, name, "exec"), _own_main().__dict__)
 
 
 def _run_script(path, args):

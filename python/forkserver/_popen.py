@@ -5,11 +5,11 @@ import errno
 import io
 import os
 
-from multiprocessing import popen_fork, reduction, spawn
+from multiprocessing import popen_fork, reduction
 from multiprocessing.context import set_spawning_popen
 
 from ._error import Error
-from ._server import lost_status
+from ._server import lost_status, preparation
 
 _server = None  # the ForkServer; set by install()
 
@@ -26,13 +26,13 @@ class DupFd:
 
 def dump(process_obj, carrier, server):
     """The bytes that the child unpickles; fds that are pickled on the way go to carrier.duplicate_for_child()."""
-    preparation = spawn.get_preparation_data(process_obj._name)
-    if server.is_prepared(preparation):
-        preparation = None
+    data = preparation(process_obj._name)
+    if server.is_prepared(data):
+        data = None
     buffer = io.BytesIO()
     set_spawning_popen(carrier)
     try:
-        reduction.dump(preparation, buffer)
+        reduction.dump(data, buffer)
         reduction.dump(process_obj, buffer)
     finally:
         set_spawning_popen(None)

@@ -29,9 +29,16 @@ def helper_directory():
     return directory if os.path.isdir(directory) and "FORKSERVER_HELPERS" not in os.environ else None
 
 
-def _preparation():
+def preparation(name):
     """What a child has to know of this process, as multiprocessing.spawn tells it."""
-    data = spawn.get_preparation_data(None)
+    data = spawn.get_preparation_data(name)
+    if data.get("init_main_from_path", "").endswith("<stdin>"):
+        del data["init_main_from_path"]  # python3 -: there is no file that the child could run
+    return data
+
+
+def _preparation():
+    data = preparation(None)
     del data["name"]
     data["authkey"] = bytes(data["authkey"])
     return data
@@ -112,13 +119,13 @@ class ForkServer:
 
     # ---- ours ----
 
-    def set_prepared(self, preparation):
-        self._prepared = {**preparation, "name": None, "dir": None}
+    def set_prepared(self, data):
+        self._prepared = {**data, "name": None, "dir": None}
 
-    def is_prepared(self, preparation):
-        """Whether spawn.prepare(preparation) would change nothing in a new child. (Its directory is the client's anyway.)"""
+    def is_prepared(self, data):
+        """Whether spawn.prepare(data) would change nothing in a new child. (Its directory is the client's anyway.)"""
         self._handle()
-        return {**preparation, "name": None, "dir": None} == self._prepared
+        return {**data, "name": None, "dir": None} == self._prepared
 
     def spawn(self, fds, payload, *, flags=0, time_limit=0.0):
         """A native process object. `payload`: what the child unpickles."""
@@ -148,20 +155,20 @@ class ForkServer:
         if not all(type(name) is str for name in self._preload_modules):
             raise TypeError("module_names must be a list of strings")
         modules = [name for name in self._preload_modules if name != "__main__"]
-        preparation = _preparation()
-        preparation["sys_path"] = [entry for entry in preparation["sys_path"] if isinstance(entry, str)]
-        preparation["sys_argv"] = [str(word) for word in preparation["sys_argv"]]
+        data = _preparation()
+        data["sys_path"] = [entry for entry in data["sys_path"] if isinstance(entry, str)]
+        data["sys_argv"] = [str(word) for word in data["sys_argv"]]
         # python -c, standard input and interactive use have no main module that could be found.
-        if "__main__" in self._preload_modules and {"init_main_from_name", "init_main_from_path"} & preparation.keys():
+        if "__main__" in self._preload_modules and {"init_main_from_name", "init_main_from_path"} & data.keys():
             modules.insert(0, "__main__")  # first of all, as there
         else:
-            preparation.pop("init_main_from_name", None)
-            preparation.pop("init_main_from_path", None)
-        self.set_prepared(preparation)
-        data = {"preparation": preparation, "policy": self._policy, "modules": _modules()}
+            data.pop("init_main_from_name", None)
+            data.pop("init_main_from_path", None)
+        self.set_prepared(data)
+        told = {"preparation": data, "policy": self._policy, "modules": _modules()}
         executable = os.fsdecode(spawn.get_executable())
         argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP]
-        return _native.private(argv, marshal.dumps(data), modules, self._policy, helpers=helper_directory())
+        return _native.private(argv, marshal.dumps(told), modules, self._policy, helpers=helper_directory())
 
 
 def lost_status(pid):

@@ -30,6 +30,12 @@ _IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGT
 # ---- in the zygote ----
 
 
+def _prepare():
+    """All but the main module of what is true of most children, and need not be done in each."""
+    preparation = {name: value for name, value in _data["preparation"].items() if name not in _MAIN}
+    spawn.prepare({name: list(value) if isinstance(value, list) else value for name, value in preparation.items()})
+
+
 def _preload(name):
     try:
         if name == "__main__":
@@ -54,9 +60,7 @@ def _preload_main():
 
 def _loaded():
     global _line_buffered, _handled, _twister
-    # What is true of most children need not be done in each; and modules may have changed it.
-    spawn.prepare({name: value for name, value in _data["preparation"].items() if name not in _MAIN})
-    process.current_process().authkey = _data["preparation"]["authkey"]
+    _prepare()  # again: modules may have changed it
     if dict(os.environ._data) == _c_environment():
         _native.remember_environment()
     _line_buffered = getattr(sys.stdout, "line_buffering", None)
@@ -78,14 +82,12 @@ def main(data):
     global _data, _main
     _data = data
     _main = {name: value for name, value in data["preparation"].items() if name in _MAIN}
-    sys.argv[:] = data["preparation"]["sys_argv"]
-    process.ORIGINAL_DIR = data["preparation"]["orig_dir"]
-    os.chdir(data["preparation"]["dir"])
     # The interpreter met them as ignored by the server, when it started.
     for number in _IGNORED_BY_SERVER:
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
     install(default=False)
     stock._forkserver.set_prepared(data["preparation"])
+    _prepare()
     for name in data["modules"]:
         importlib.import_module(name)
     os._exit(_native.zygote(_preload, _loaded, _rehearse, _standby, _run))
@@ -155,7 +157,9 @@ def _take_signals():
 
 
 def _take_streams():
-    """Standard output may be another than the zygote's."""
+    """Standard output may be another than the zygote's, or none."""
+    for fd in _native.fill_streams():
+        setattr(sys, ("stdin", "stdout", "stderr")[fd], None)  # as in an interpreter that starts so
     if _line_buffered is not None and os.isatty(1) != _line_buffered:
         try:
             sys.stdout.reconfigure(line_buffering=not _line_buffered)

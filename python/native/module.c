@@ -34,6 +34,7 @@ static PyMethodDef functions[] = {
         { "lifeline", native_lifeline, METH_NOARGS, "An fd that reads end-of-file when the client has ended; None: no worker." },
         { "data_fd", native_data_fd, METH_NOARGS, "The data fd of connect_to_new_process(); None: there is none." },
         { "install_handlers", native_install_handlers, METH_VARARGS, "install_handlers(handled, defaults) -> those that are ignored" },
+        { "fill_streams", native_fill_streams, METH_NOARGS, "/dev/null for the standard streams that are closed -> their numbers" },
         { "reseed", native_reseed, METH_VARARGS, "reseed(address): random numbers into numpy's MT19937 there" },
         { "remember_environment", native_remember_environment, METH_NOARGS, "For environment_is_new()." },
         { "environment_is_new", native_environment_is_new, METH_NOARGS, "Whether it is another than the remembered one." },

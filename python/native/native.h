@@ -40,6 +40,7 @@ PyObject *native_c_environment(PyObject *module, PyObject *ignored);
 PyObject *native_remember_environment(PyObject *module, PyObject *ignored);
 PyObject *native_environment_is_new(PyObject *module, PyObject *ignored);
 PyObject *native_install_handlers(PyObject *module, PyObject *args);
+PyObject *native_fill_streams(PyObject *module, PyObject *ignored);
 PyObject *native_reseed(PyObject *module, PyObject *args);
 /* In the zygote, when SIGINT is Python's. */
 void native_remember_handler(void);

@@ -3,6 +3,7 @@
 #include "native.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -101,6 +102,27 @@ PyObject *native_environment_is_new(PyObject *module, PyObject *ignored) {
         while (remembered[i] && environ[i] && strcmp(remembered[i], environ[i]) == 0)
                 i++;
         return PyBool_FromLong(remembered[i] || environ[i]);
+}
+
+/* fill_streams(): puts /dev/null where the client has no standard stream, before a file of the program's takes the number. Those
+ * numbers. */
+PyObject *native_fill_streams(PyObject *module, PyObject *ignored) {
+        PyObject *closed = PyList_New(0);
+
+        (void)module;
+        (void)ignored;
+        for (int fd = 0; closed && fd < 3; fd++) {
+                if (fcntl(fd, F_GETFD) >= 0 || open("/dev/null", O_RDWR) != fd) /* the lowest number that is free */
+                        continue;
+                PyObject *number = PyLong_FromLong(fd);
+                if (!number || PyList_Append(closed, number) < 0) {
+                        Py_XDECREF(number);
+                        Py_DECREF(closed);
+                        return NULL;
+                }
+                Py_DECREF(number);
+        }
+        return closed;
 }
 
 static PyOS_sighandler_t handler; /* the interpreter's own, which isn't exported */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -37,7 +38,9 @@ static int number_fds(struct fsrv_spawning *s, struct fsrv_wire_action **ret_act
         for (int i = 0; i < 3; i++) {
                 if (!request->inherits[i] && !request->pinned[i])
                         continue;
-                bool open = fsrv_fd_is_open(i) == 1;
+                int flags = fcntl(i, F_GETFD);
+                /* One that a program that was started without it has opened since is the program's own: it says close-on-exec. */
+                bool open = flags >= 0 && (request->pinned[i] || !(flags & FD_CLOEXEC));
                 actions[n++] = (struct fsrv_wire_action){ .type = open ? FSRV_WIRE_INSTALL : FSRV_WIRE_CLOSE,
                                                           .target = i, .source = (uint32_t)s->n_user_fds };
                 if (open)
