@@ -7,10 +7,16 @@ libforkserver what multiprocessing's "forkserver" start method uses, and that me
 in the environment every interpreter that finds this package in its site directory does that when it starts.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
 from ._error import Error
+
+TYPE_CHECKING = False  # type checkers take it for true; `typing` would cost every program 7 ms
+if TYPE_CHECKING:
+    from ._api import Process, Server
 
 __all__ = ["Error", "Process", "Server", "install", "installed", "stats", "uninstall", "__version__"]
 
@@ -18,7 +24,7 @@ _saved = None
 _ours = None  # the context that is the default
 
 
-def _check():
+def _check() -> None:
     """Raises where install() could not serve."""
     from . import _server
 
@@ -29,7 +35,7 @@ def _check():
         raise RuntimeError(f"forkserver's helper program is missing: {directory}/forkserver-server")
 
 
-def install(*, default=True):
+def install(*, default: bool = True) -> None:
     """Has multiprocessing use this package for its "forkserver" start method; with `default`, makes that the method of programs
     that choose none (and have started nothing yet: the first start settles it). A second call changes nothing. Raises RuntimeError when it could not serve."""
     global _ours, _saved
@@ -61,7 +67,7 @@ def install(*, default=True):
         context._default_context._default_context = _ours
 
 
-def uninstall():
+def uninstall() -> None:
     """Takes install() back. Processes that run go on; the server ends with the last of them."""
     global _saved
     from multiprocessing import context
@@ -80,12 +86,12 @@ def uninstall():
     _saved = None
 
 
-def installed():
+def installed() -> bool:
     """Whether install() is in force."""
     return _saved is not None
 
 
-def stats():
+def stats() -> dict[str, int]:
     """What was served: "served" by this process; and of the server, while it runs: server_pid, zygote_pid, spawns, exits,
     workers, standbys, zygote_starts, zygote_restarts, uptime_ms."""
     from multiprocessing import forkserver as stock

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
 """A small interface of its own, beside multiprocessing's: a server, and processes as handles."""
 
+from __future__ import annotations
+
 import os
+from typing import IO, Any, Callable, Mapping, Optional, Sequence, Tuple, Union
 
 from multiprocessing import context
 
 from . import _native, _popen, _server
+
+Stream = Union[int, IO[Any]]
+Path = Union[str, bytes, "os.PathLike[Any]"]
 
 
 class Process:
@@ -15,46 +21,46 @@ class Process:
         self._native = native
 
     @property
-    def pid(self):
+    def pid(self) -> int:
         return self._native.pid
 
     @property
-    def pidfd(self):
+    def pidfd(self) -> int:
         """Borrowed: valid as long as this object."""
         return self._native.pidfd
 
-    def fileno(self):
+    def fileno(self) -> int:
         """An fd for select and event loops: readable when wait(0) has something to say."""
         return self._native.fileno()
 
     @property
-    def returncode(self):
+    def returncode(self) -> Optional[int]:
         """The exit code, minus the signal that ended it, or None before wait() has found out."""
         return self._native.returncode
 
     @property
-    def rusage(self):
+    def rusage(self) -> Optional[Tuple[float, float, int, int, int, int, int]]:
         """(utime in s, stime in s, maxrss in KiB, minflt, majflt, nvcsw, nivcsw) after the end; None where it isn't known."""
         return self._native.rusage
 
     @property
-    def timed_out(self):
+    def timed_out(self) -> bool:
         """Whether it was killed for its time limit."""
         return self._native.timed_out
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: Optional[float] = None) -> Optional[int]:
         """The exit code, minus the signal, or None when it still runs after `timeout` seconds. forkserver.Error with errno
         EOWNERDEAD: the status was lost together with the server."""
         return self._native.wait(timeout)
 
-    def kill(self, signal=9):
+    def kill(self, signal: int = 9) -> None:
         """By pidfd, so never another process. ProcessLookupError when it has ended."""
         self._native.kill(signal)
 
-    def __enter__(self):
+    def __enter__(self) -> Process:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self.returncode is None:
             try:
                 self.kill()
@@ -87,11 +93,12 @@ class Server:
     on_error: what happens when one cannot be imported: "warn", "fail" or "ignore".
     Threads: any. It ends with close(), and when it and all its processes are gone."""
 
-    def __init__(self, preload=(), on_error="warn"):
+    def __init__(self, preload: Sequence[str] = (), on_error: str = "warn") -> None:
         self._server = _server.ForkServer()
         self._server.set_forkserver_preload(list(preload), on_error=on_error)
 
-    def spawn(self, function, *args, kill_on_close=False, time_limit=0.0, **kwargs):
+    def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
+              **kwargs: Any) -> Process:
         """Runs function(*args, **kwargs) in a new process; what it needs is pickled. kill_on_close: it ends with its handle.
         time_limit: seconds, after which it is killed; 0 for none."""
         made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
@@ -100,7 +107,9 @@ class Server:
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
         return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit))
 
-    def run(self, argv, *, env=None, cwd=None, stdin=None, stdout=None, stderr=None, kill_on_close=False, time_limit=0.0):
+    def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
+            stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,
+            kill_on_close: bool = False, time_limit: float = 0.0) -> Process:
         """Runs a program, looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd or a file, or the
         caller's own. A program that cannot be executed is an Error here, with stage "exec"."""
         actions = []
@@ -112,19 +121,19 @@ class Server:
         return Process(self._server.run(list(argv), env=words, cwd=None if cwd is None else os.fspath(cwd), actions=actions,
                                         flags=flags, time_limit=time_limit))
 
-    def ensure_running(self):
+    def ensure_running(self) -> None:
         """Starts it now instead of with the first process."""
         self._server.ensure_running()
 
-    def stats(self):
+    def stats(self) -> dict[str, int]:
         return self._server.stats()
 
-    def close(self, timeout=60.0):
+    def close(self, timeout: float = 60.0) -> None:
         """Waits until its last process has ended. Error with errno ETIMEDOUT after `timeout` seconds."""
         self._server._stop(timeout)
 
-    def __enter__(self):
+    def __enter__(self) -> Server:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()

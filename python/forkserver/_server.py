@@ -20,6 +20,8 @@ _BOOTSTRAP = (
     "from forkserver._zygote import main; main(data)"
 )
 
+_STANDBYS = 4  # ready processes, of some 2.5 MB each: pools start in bursts
+
 _POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
 
 
@@ -48,6 +50,12 @@ def _modules():
     """What children will import to find that they are a pool's worker, and whatever else of this kind we have."""
     common = {"multiprocessing.pool", "multiprocessing.queues", "multiprocessing.synchronize"}
     return [*common, *(name for name in sys.modules if name.startswith(("multiprocessing.", "concurrent.futures")))]
+
+
+def _tracker():
+    """The resource tracker's fd. Its own getfd() asks whether it lives by a message, which wakes it for each process that starts."""
+    fd = resource_tracker._resource_tracker._fd
+    return fd if fd is not None and _native.has_reader(fd) else resource_tracker.getfd()
 
 
 class ForkServer:
@@ -99,7 +107,7 @@ class ForkServer:
         """(status_r, data_w) of a new process: two signed words to read, and where its preparation data and its process object
         are to be written, as multiprocessing.popen_forkserver does."""
         handle = self._handle()
-        result = handle.connect_to_new_process("python:data", [resource_tracker.getfd(), *fds])
+        result = handle.connect_to_new_process("python:data", [_tracker(), *fds])
         self._served += 1
         return result
 
@@ -130,7 +138,7 @@ class ForkServer:
     def spawn(self, fds, payload, *, flags=0, time_limit=0.0):
         """A native process object. `payload`: what the child unpickles."""
         handle = self._handle()
-        made = handle.spawn([resource_tracker.getfd(), *fds], payload, entry="python:payload", flags=flags,
+        made = handle.spawn([_tracker(), *fds], payload, entry="python:payload", flags=flags,
                             time_limit=time_limit)
         self._served += 1
         return made
@@ -168,7 +176,8 @@ class ForkServer:
         told = {"preparation": data, "policy": self._policy, "modules": _modules()}
         executable = os.fsdecode(spawn.get_executable())
         argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP]
-        return _native.private(argv, marshal.dumps(told), modules, self._policy, helpers=helper_directory())
+        return _native.private(argv, marshal.dumps(told), modules, self._policy, standbys=_STANDBYS,
+                               helpers=helper_directory())
 
 
 def lost_status(pid):

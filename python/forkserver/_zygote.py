@@ -85,6 +85,8 @@ def main(data):
     # The interpreter met them as ignored by the server, when it started.
     for number in _IGNORED_BY_SERVER:
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+    if os.environ.get("LD_BIND_NOW") == "forkserver":
+        del os.environ["LD_BIND_NOW"]  # the server's, for this process alone
     install(default=False)
     stock._forkserver.set_prepared(data["preparation"])
     _prepare()
@@ -118,10 +120,12 @@ def _rehearse():
 def _find_twister():
     """Where numpy.random's generator has its state; None: it isn't loaded, or is none of the usual kind."""
     try:
-        state = sys.modules["numpy.random"].mtrand._rand
-        state._reset_gauss()
-        generator = state._bit_generator
-        return generator.ctypes.state_address if type(generator).__name__ == "MT19937" else None
+        generator = sys.modules["numpy.random"].mtrand._rand
+        state = generator.get_state(legacy=False)
+        if state["bit_generator"] != "MT19937":
+            return None
+        generator.set_state({**state, "has_gauss": 0})  # normal numbers come in pairs: no second one of ours in each child
+        return generator._bit_generator.ctypes.state_address
     except (AttributeError, KeyError):
         return None
 

@@ -29,6 +29,7 @@ static PyMethodDef functions[] = {
         { "private", (PyCFunction)(void (*)(void))native_private, METH_VARARGS | METH_KEYWORDS, "A handle on a new server." },
         { "inherit", native_inherit, METH_NOARGS, "In a worker: a handle on the server that it came from." },
         { "zygote", native_zygote, METH_VARARGS, "zygote(preload, loaded, rehearse, standby, run): this process, which a server started, serves." },
+        { "has_reader", native_has_reader, METH_VARARGS, "has_reader(fd): whether anybody reads this pipe." },
         { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
         { "payload", native_payload, METH_NOARGS, "The request's bytes; None: this process is no worker." },
         { "lifeline", native_lifeline, METH_NOARGS, "An fd that reads end-of-file when the client has ended; None: no worker." },

@@ -28,7 +28,8 @@ PyObject *native_server_type(void);
 /* Takes the handle over, on failure too. */
 PyObject *native_process_new(struct fsrv_process *process);
 
-/* server.c, zygote.c, worker.c: the module's functions. */
+/* process.c, server.c, zygote.c, worker.c: the module's functions. */
+PyObject *native_has_reader(PyObject *module, PyObject *args);
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords);
 PyObject *native_inherit(PyObject *module, PyObject *ignored);
 PyObject *native_zygote(PyObject *module, PyObject *args);

@@ -185,6 +185,16 @@ static PyObject *process_kill(PyObject *object, PyObject *args) {
         Py_RETURN_NONE;
 }
 
+/* has_reader(fd): whether anybody would read what is written to this pipe. */
+PyObject *native_has_reader(PyObject *module, PyObject *args) {
+        struct pollfd entry = { 0 };
+
+        (void)module;
+        if (!PyArg_ParseTuple(args, "i:has_reader", &entry.fd))
+                return NULL;
+        return PyBool_FromLong(poll(&entry, 1, 0) == 0);
+}
+
 static PyMethodDef process_methods[] = {
         { "fileno", process_fileno, METH_NOARGS, "An fd for select and friends: readable when wait(0) has something to do." },
         { "wait", process_wait, METH_VARARGS,

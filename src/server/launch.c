@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -59,6 +60,8 @@ static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t serve
                 dup2(boot, FSRV_ZYGOTE_BOOT_FD);
         fsrv_cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
         leave_data(s);
+        /* Else each worker would look up anew what nobody in the zygote has called before. The zygote takes it out again. */
+        setenv("LD_BIND_NOW", FSRV_WIRE_BIND_NOW, 0);
         const char *program = execute(s);
 
         struct fsrv_wire_order order = { .type = FSRV_WIRE_LOAD_FAILED, .err = errno };

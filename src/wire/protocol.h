@@ -208,6 +208,9 @@ enum {
 #define FSRV_WIRE_UIDS_MAX 64
 #define FSRV_WIRE_PRELOAD_MAX 61440 /* bytes of all module names with their NULs */
 
+/* LD_BIND_NOW's value, ld.so(8), when it isn't the caller's own. */
+#define FSRV_WIRE_BIND_NOW "forkserver"
+
 struct fsrv_wire_config {
         uint32_t version;
         uint32_t type;

@@ -88,18 +88,29 @@ static const char *obstacle(void) {
 
 /* ---- what is to be frozen ---- */
 
-static bool is_candidate(const struct fsrv_mapping *mapping, const struct work *work) {
-        return mapping->is_plain && mapping->kind != FSRV_MAPPING_OTHER && mapping->anonymous >= SHORTEST * work->page;
+/* Of files, what has been written to: data, and what is read-only since its relocation. However small, it is a mapping with private pages
+ * for each fork to see to, and there are two of each library. */
+static bool is_of_file(const struct fsrv_mapping *mapping) {
+        return mapping->kind == FSRV_MAPPING_FILE && mapping->anonymous > 0;
 }
 
-static int add_piece(struct work *work, uintptr_t start, uintptr_t end) {
-        if (end < start + SHORTEST * work->page)
-                return 0;
+static bool is_candidate(const struct fsrv_mapping *mapping, const struct work *work) {
+        bool is_large = mapping->is_writable && mapping->anonymous >= SHORTEST * work->page;
+
+        return mapping->is_plain && mapping->kind != FSRV_MAPPING_OTHER && (is_of_file(mapping) || is_large);
+}
+
+static int add_piece(struct work *work, uintptr_t start, uintptr_t end, int protection) {
         struct fsrv_run *piece = fsrv_list_add(&work->pieces, sizeof *piece);
+
         if (!piece)
                 return -ENOMEM;
-        *piece = (struct fsrv_run){ start, end };
+        *piece = (struct fsrv_run){ start, end, protection };
         return 0;
+}
+
+static int add_large(struct work *work, uintptr_t start, uintptr_t end) {
+        return end < start + SHORTEST * work->page ? 0 : add_piece(work, start, end, PROT_READ | PROT_WRITE);
 }
 
 /* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag. Any memory may
@@ -118,16 +129,16 @@ static int add_run(struct work *work, struct fsrv_run run, uintptr_t mapping_end
         for (uintptr_t at = run.start; at < run.end;) {
                 uintptr_t end = end_of_chunk(at, mapping_end, work->page);
                 if (end && end <= run.end) {
-                        if (add_piece(work, start, end - work->page) < 0)
+                        if (add_large(work, start, end - work->page) < 0)
                                 return -ENOMEM;
                         start = end;
                 }
                 at = end ? end : at + work->page;
         }
-        return add_piece(work, start, run.end);
+        return add_large(work, start, run.end);
 }
 
-static int add_mapping(struct work *work, const struct fsrv_mapping *mapping) {
+static int add_memory(struct work *work, const struct fsrv_mapping *mapping) {
         struct fsrv_list runs = { 0 };
         int r = fsrv_pages_find(work->pagemap, mapping->start, mapping->end, &runs);
         const struct fsrv_run *run = runs.items;
@@ -139,10 +150,16 @@ static int add_mapping(struct work *work, const struct fsrv_mapping *mapping) {
                         whole.end = run[i++].end;
                 if (keeps_last && whole.end == mapping->end)
                         whole.end -= work->page;
-                r = keeps_last ? add_run(work, whole, mapping->end) : add_piece(work, whole.start, whole.end);
+                r = keeps_last ? add_run(work, whole, mapping->end) : add_large(work, whole.start, whole.end);
         }
         fsrv_list_done(&runs);
         return r;
+}
+
+static int add_mapping(struct work *work, const struct fsrv_mapping *mapping) {
+        int protection = mapping->is_writable ? PROT_READ | PROT_WRITE : PROT_READ;
+
+        return is_of_file(mapping) ? add_piece(work, mapping->start, mapping->end, protection) : add_memory(work, mapping);
 }
 
 static int find_pieces(struct work *work) {
@@ -158,26 +175,28 @@ static int find_pieces(struct work *work) {
 
 /* ---- freezing ---- */
 
+struct place {
+        uintptr_t start;
+        uint64_t size, offset;
+        int protection;
+};
+
 /*
  * This runs while the memory under it is replaced: libc's and our own static data, the heap. Between the copy and the mapping nothing
  * may be written but the stack, which is neither. (The thread's own block may be: errno is written by calls that fail, after which
  * nothing is mapped; and the kernel notes the CPU there, for who asks next.)
  */
-static int move(int memfd, uintptr_t start, uint64_t size, uint64_t offset) {
-        for (uint64_t done = 0; done < size;) {
-                ssize_t n = pwrite(memfd, (const void *)(start + done), size - done, (off_t)(offset + done));
+static int move(int memfd, const struct place *place) {
+        for (uint64_t done = 0; done < place->size;) {
+                ssize_t n = pwrite(memfd, (const void *)(place->start + done), place->size - done, (off_t)(place->offset + done));
                 if (n <= 0)
                         return n < 0 ? -errno : -EIO;
                 done += (uint64_t)n;
         }
-        void *mapped = mmap((void *)start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, memfd, (off_t)offset);
+        void *mapped = mmap((void *)place->start, place->size, place->protection, MAP_PRIVATE | MAP_FIXED, memfd,
+                            (off_t)place->offset);
         return mapped == MAP_FAILED ? -errno : 0;
 }
-
-struct place {
-        uintptr_t start;
-        uint64_t size, offset;
-};
 
 /* The offset has the address's place in a huge page, so that a collapsed memfd can be mapped by huge pages. */
 static uint64_t next_offset(uint64_t end, uintptr_t start, uint64_t page) {
@@ -195,7 +214,7 @@ static int split(const struct work *work, struct fsrv_list *places, uint64_t *re
                         struct place *place = fsrv_list_add(places, sizeof *place);
                         if (!place)
                                 return -ENOMEM;
-                        *place = (struct place){ at, size, next_offset(*ret_end, at, work->page) };
+                        *place = (struct place){ at, size, next_offset(*ret_end, at, work->page), piece[i].protection };
                         *ret_end = place->offset + size;
                         at += size;
                 }
@@ -228,7 +247,7 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
         const struct place *place = moved.items;
 
         for (size_t i = 0; r == 0 && i < moved.n; i++) {
-                r = move(memfd, place[i].start, place[i].size, place[i].offset);
+                r = move(memfd, &place[i]);
                 report->frozen += r == 0 ? place[i].size : 0;
         }
         for (size_t i = 0; r == 0 && mirror && i < moved.n; i++)

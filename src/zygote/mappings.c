@@ -37,7 +37,7 @@ void fsrv_list_done(struct fsrv_list *list) {
  * userfaultfd … are special, and whatever is invented next. */
 static bool are_plain(const char *flags) {
         static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd" };
-        bool readable = false, writable = false;
+        bool readable = false;
 
         for (const char *at = flags; at[0] && at[0] != '\n';) {
                 bool known = false;
@@ -50,10 +50,9 @@ static bool are_plain(const char *flags) {
                 if (!known)
                         return false;
                 readable |= strncmp(at, "rd", 2) == 0;
-                writable |= strncmp(at, "wr", 2) == 0;
                 at += 2;
         }
-        return readable && writable;
+        return readable;
 }
 
 static enum fsrv_mapping_kind kind_of(uint64_t inode, const char *name) {
@@ -119,7 +118,7 @@ static int add_run(struct fsrv_list *runs, uintptr_t start, uintptr_t end) {
         struct fsrv_run *run = fsrv_list_add(runs, sizeof *run);
         if (!run)
                 return -ENOMEM;
-        *run = (struct fsrv_run){ start, end };
+        *run = (struct fsrv_run){ .start = start, .end = end };
         return 0;
 }
 

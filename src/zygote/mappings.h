@@ -26,7 +26,7 @@ struct fsrv_mapping {
         uint64_t anonymous; /* bytes of private pages, in memory or swapped */
         uint64_t offset;    /* in its file */
         bool is_private, is_writable;
-        bool is_plain;      /* private, readable, writable, and nothing special about it in VmFlags */
+        bool is_plain;      /* private, readable, and nothing special about it in VmFlags: no code either */
         enum fsrv_mapping_kind kind;
 };
 
@@ -35,6 +35,7 @@ int fsrv_mappings_read(struct fsrv_list *ret_mappings);
 
 struct fsrv_run {
         uintptr_t start, end;
+        int protection; /* PROT_…, for who needs it */
 };
 
 /* Appends the runs of private pages in [start, end) that are there: in memory or swapped. 0 or -errno. */

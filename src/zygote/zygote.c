@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -32,6 +33,14 @@ static int tell(int sock, uint32_t type, int err, int value, const char *text) {
 static void call(void (*hook)(void)) {
         if (hook)
                 hook();
+}
+
+/* The server has set it for us alone. */
+static void forget_bind_now(void) {
+        const char *value = getenv("LD_BIND_NOW");
+
+        if (value && strcmp(value, FSRV_WIRE_BIND_NOW) == 0)
+                unsetenv("LD_BIND_NOW");
 }
 
 static int receive_config(int boot, struct fsrv_config *ret_config) {
@@ -207,6 +216,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
                                            : "the zygote's configuration did not arrive");
                 return 1;
         }
+        forget_bind_now();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)
                 return 0; /* it died before that */

@@ -5,6 +5,8 @@
  *   close_range  close_range(2) (5.9)
  *   pidfd_info   the exit status of a foreign process by pidfd (6.15)
  *   set_mm       a command line elsewhere (PR_SET_MM, kernels without CONFIG_CHECKPOINT_RESTORE)
+ *   memfd_create files in memory alone
+ *   pagemap_scan the populated pages of a range (6.7)
  *
  * Called by another name, as by a symbolic link DIRECTORY/PROGRAM, it takes the names from the file DIRECTORY/.deny and
  * executes DIRECTORY/.real/PROGRAM with its own arguments: so a test suite can put it before a program of which its
@@ -41,6 +43,14 @@ static const struct sock_filter pidfd_info[] = {
 static const struct sock_filter set_mm[] = {
         LOAD(nr), SKIP_UNLESS(SYS_prctl, 3), LOAD(args[0]), SKIP_UNLESS(35, 1), FAIL_WITH(EINVAL),
 };
+static const struct sock_filter memfd_filter[] = {
+        LOAD(nr), SKIP_UNLESS(SYS_memfd_create, 1), FAIL_WITH(ENOSYS),
+};
+/* _IOWR('f', 16, …) of any size */
+static const struct sock_filter pagemap_scan[] = {
+        LOAD(nr), SKIP_UNLESS(SYS_ioctl, 4), LOAD(args[1]), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xFFFF),
+        SKIP_UNLESS(0x6610, 1), FAIL_WITH(ENOTTY),
+};
 static const struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
 
 #define COUNT(list) (sizeof list / sizeof *list)
@@ -54,6 +64,8 @@ static const struct {
         { "close_range", close_range_filter, COUNT(close_range_filter) },
         { "pidfd_info", pidfd_info, COUNT(pidfd_info) },
         { "set_mm", set_mm, COUNT(set_mm) },
+        { "memfd_create", memfd_filter, COUNT(memfd_filter) },
+        { "pagemap_scan", pagemap_scan, COUNT(pagemap_scan) },
 };
 
 static struct sock_filter program[64];

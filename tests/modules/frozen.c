@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that a zygote freezes, and what was made of it. Each entry point checks one thing: 0, 1 after it has said what is
+ * wrong, or 77 where the machine doesn't let it look. FROZEN in the environment of the zygote: what else the hook does.
+ * What workers do to such memory is in frozen_use.c.
+ */
+#include "frozen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const size_t TOUCHED[] = { 0, 8 * MIB, 16 * MIB, (size_t)48 << 30 }; /* in `sparse`, RUN pages each */
+
+unsigned char *small[N_SMALL], *of_thread[N_SMALL];
+unsigned char *block[2], *big, *area[N_AREAS], *sparse;
+size_t big_size;
+static unsigned char *marked, *locked, *wiped, *kept_out;
+
+/* ---- in the zygote ---- */
+
+unsigned char byte_of(size_t i) {
+        return (unsigned char)(1 + i * 7 % 255); /* never 0 */
+}
+
+static void fill(unsigned char *at, size_t size) {
+        for (size_t i = 0; i < size; i += PAGE)
+                memset(at + i, byte_of(i / PAGE), PAGE);
+}
+
+size_t small_size(size_t i) {
+        return 16 + i * 37 % 900;
+}
+
+static void allocate_small(unsigned char **blocks) {
+        for (size_t i = 0; i < N_SMALL; i++)
+                if ((blocks[i] = malloc(small_size(i))))
+                        memset(blocks[i], byte_of(i), small_size(i));
+}
+
+static void *allocate_in_thread(void *data) {
+        allocate_small(of_thread);
+        return data;
+}
+
+static void *idle(void *data) {
+        for (;;)
+                pause();
+        return data;
+}
+
+unsigned char *map(size_t size, int flags) {
+        void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+        return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+static unsigned char *map_filled(size_t size) {
+        unsigned char *mapped = map(size, 0);
+
+        if (mapped)
+                fill(mapped, size);
+        return mapped;
+}
+
+static bool prepare_special(void) {
+        locked = map_filled(LEFT_ALONE);
+        wiped = map_filled(LEFT_ALONE);
+        kept_out = map_filled(LEFT_ALONE);
+        return locked && wiped && kept_out && mlock(locked, LEFT_ALONE) == 0 &&
+               madvise(wiped, LEFT_ALONE, MADV_WIPEONFORK) == 0 && madvise(kept_out, LEFT_ALONE, MADV_DONTFORK) == 0;
+}
+
+static bool prepare_sparse(bool read) {
+        volatile unsigned char sum = 0;
+
+        if (!(sparse = map(SPARSE, MAP_NORESERVE)))
+                return false;
+        for (size_t i = 0; i < sizeof TOUCHED / sizeof *TOUCHED; i++)
+                fill(sparse + TOUCHED[i], RUN * PAGE);
+        for (size_t at = 64 * MIB; read && at < (size_t)320 * MIB; at += PAGE)
+                sum += sparse[at];
+        sparse[(size_t)20 << 30] = 1;
+        return true;
+}
+
+int forkserver_preload(void) {
+        const char *what = getenv("FROZEN") ? getenv("FROZEN") : "";
+        enum { N_HOLES = 40, HOLE = 100000 }; /* where room is found later; or what is above would keep the heap from shrinking */
+        void *holes[N_HOLES];
+        pthread_t thread;
+
+        if (strstr(what, "small")) {
+                big = map_filled(big_size = MIB / 4);
+                return big ? 0 : ENOMEM;
+        }
+        for (int i = 0; i < N_HOLES; i++)
+                holes[i] = malloc(HOLE);
+        if (strstr(what, "thread") && pthread_create(&thread, NULL, idle, NULL) != 0)
+                return EAGAIN;
+        if (pthread_create(&thread, NULL, allocate_in_thread, NULL) != 0)
+                return EAGAIN;
+        pthread_join(thread, NULL);
+        for (int i = 0; i < 2; i++) /* the second lies beside the first, in what is one mapping then */
+                if ((block[i] = malloc(BLOCK)))
+                        fill(block[i], BLOCK);
+        big = map_filled(big_size = (strstr(what, "large") ? 160 : 64) * MIB);
+        for (int i = 0; i < N_AREAS; i++)
+                area[i] = map_filled(AREA);
+        marked = map(AREA, 0);
+        for (int i = 0; marked && i < AREA / PAGE; i++)
+                sprintf((char *)marked + i * PAGE, "forkserver's marker %04d", i);
+        if (!block[0] || !block[1] || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
+            !prepare_special())
+                return errno ? errno : ENOMEM;
+        allocate_small(small);
+        for (int i = 0; i < N_HOLES; i++)
+                free(holes[i]);
+        return 0;
+}
+
+/* ---- in workers ---- */
+
+int complain(const char *format, ...) {
+        va_list list;
+
+        va_start(list, format);
+        vprintf(format, list);
+        va_end(list);
+        puts("");
+        return 1;
+}
+
+/* All mappings that touch [at, at + size), or the frozen ones alone. */
+struct sum look(const void *at, size_t size, bool frozen) {
+        FILE *file = fopen("/proc/self/smaps", "re");
+        uintptr_t low = (uintptr_t)at, high = low + size, start, end;
+        char line[512], permissions[5];
+        struct sum sum = { 0 };
+        bool counts = false;
+        long kib;
+
+        while (file && fgets(line, sizeof line, file))
+                if (sscanf(line, "%lx-%lx %4s", &start, &end, permissions) == 3) {
+                        counts = end > low && start < high && (!frozen || strstr(line, "/memfd:forkserver-frozen"));
+                        if (!counts)
+                                continue;
+                        sum.mapped += (end < high ? end : high) - (start > low ? start : low);
+                        sum.all += end - start;
+                        sum.longest = end - start > sum.longest ? end - start : sum.longest;
+                        sum.readonly += permissions[1] != 'w';
+                        if (sum.n++ == 0) {
+                                sum.first = start;
+                                sum.first_end = end;
+                        }
+                } else if (counts) {
+                        sum.anonymous_kib += sscanf(line, "Anonymous: %ld", &kib) == 1 ? kib : 0;
+                        sum.huge_kib += sscanf(line, "AnonHugePages: %ld", &kib) == 1 ? kib : 0;
+                        sum.private_clean_kib += sscanf(line, "Private_Clean: %ld", &kib) == 1 ? kib : 0;
+                }
+        if (file)
+                fclose(file);
+        return sum;
+}
+
+struct sum look_at_all_frozen(void) {
+        return look(NULL, SIZE_MAX, true);
+}
+
+/* The memfd by way of a mapping of it; -1 for who may not. */
+static int open_memfd(int flags) {
+        struct sum sum = look_at_all_frozen();
+        char path[80];
+
+        snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", sum.first, sum.first_end);
+        return open(path, flags | O_CLOEXEC);
+}
+
+/* In 512 bytes; 0 where that can't be told. */
+long memfd_blocks(void) {
+        int fd = open_memfd(O_RDONLY);
+        struct stat st = { 0 };
+
+        if (fd >= 0) {
+                fstat(fd, &st);
+                close(fd);
+        }
+        return st.st_blocks;
+}
+
+size_t not_filled(const unsigned char *at, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if (at[i] != byte_of(i / PAGE))
+                        return i + 1;
+        return 0;
+}
+
+size_t not_zero(const unsigned char *at, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if (at[i])
+                        return i + 1;
+        return 0;
+}
+
+int check_all(void) {
+        for (size_t i = 0; i < N_SMALL; i++)
+                for (size_t k = 0; k < small_size(i); k++)
+                        CHECK(small[i][k] == byte_of(i) && of_thread[i][k] == byte_of(i), "small block %zu, byte %zu", i, k);
+        CHECK_FILLED(block[0], BLOCK);
+        CHECK_FILLED(block[1], BLOCK);
+        CHECK_FILLED(big, big_size);
+        for (int i = 0; i < N_AREAS; i++)
+                CHECK_FILLED(area[i], AREA);
+        for (size_t i = 0; i < sizeof TOUCHED / sizeof *TOUCHED; i++)
+                CHECK_FILLED(sparse + TOUCHED[i], RUN * PAGE);
+        return 0;
+}
+
+/* ---- what was done ---- */
+
+int is_right(int argc, char **argv) {
+        (void)argc, (void)argv;
+        return check_all();
+}
+
+int is_not_frozen(int argc, char **argv) {
+        (void)argc, (void)argv;
+        struct sum sum = look_at_all_frozen();
+
+        CHECK(sum.all == 0, "%zu bytes are frozen", sum.all);
+        CHECK_FILLED(big, big_size);
+        return 0;
+}
+
+int is_frozen(int argc, char **argv) {
+        (void)argc, (void)argv;
+        struct sum sum = look(big, big_size, true), all = look_at_all_frozen();
+
+        CHECK(sum.mapped >= big_size / 10 * 9, "%zu bytes of %zu are frozen", sum.mapped, big_size);
+        CHECK(sum.anonymous_kib == 0, "page tables to be copied: %ld KiB are anonymous", sum.anonymous_kib);
+        CHECK(all.longest <= 64 * MIB, "a mapping of %zu bytes", all.longest);
+        return check_all();
+}
+
+/* Of the zygote's own mapping of all of it a worker has nothing, but for the accounting. */
+int mirror(int argc, char **argv) {
+        (void)argc, (void)argv;
+
+        CHECK(look_at_all_frozen().readonly == 0, "the zygote's mapping is here");
+        CHECK_FILLED(big, big_size);
+        CHECK(look(big, big_size, true).private_clean_kib == 0, "what was read only counts as private");
+        return 0;
+}
+
+int is_collapsed(int argc, char **argv) {
+        (void)argc, (void)argv;
+        unsigned char *probe = map(4 * MIB, 0), *aligned = (void *)(((uintptr_t)probe + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
+
+        fill(aligned, 2 * MIB);
+        if (madvise(aligned, 2 * MIB, COLLAPSE) < 0)
+                return SKIPPED;
+        struct sum sum = look(big, big_size, false);
+        CHECK(look_at_all_frozen().all == 0, "it is frozen");
+        CHECK(sum.huge_kib >= 32 * 1024, "%ld KiB of huge pages", sum.huge_kib);
+        return check_all();
+}
+
+int partly(int argc, char **argv) {
+        (void)argc, (void)argv;
+        struct sum sum = look_at_all_frozen();
+
+        CHECK(sum.all > 16 * MIB && sum.all < big_size, "%zu bytes are frozen", sum.all);
+        return check_all();
+}
+
+/* What the two ways of finding pages are compared by. */
+int sizes(int argc, char **argv) {
+        (void)argc, (void)argv;
+        printf("%zu %zu %zu %zu %zu\n", look(big, big_size, true).mapped, look(area[N_AREAS - 1], AREA, true).mapped,
+               look(block[1], 2 * BLOCK, true).mapped, look(sparse, SPARSE, true).mapped, look(marked, AREA, true).mapped);
+        return check_all();
+}
+
+int sealed(int argc, char **argv) {
+        (void)argc, (void)argv;
+        int fd = open_memfd(O_RDWR);
+
+        CHECK(look_at_all_frozen().all, "nothing is frozen");
+        if (fd < 0)
+                return SKIPPED;
+        int seals = fcntl(fd, F_GET_SEALS), wanted = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+        CHECK((seals & wanted) == wanted, "seals %#x", seals);
+        CHECK(pwrite(fd, "x", 1, 0) < 0 && errno == EPERM, "it can be written to");
+        CHECK(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED, "it can be mapped");
+        return ftruncate(fd, 0) < 0 ? 0 : complain("it can be cut");
+}
+
+int left_alone(int argc, char **argv) {
+        (void)argc, (void)argv;
+        CHECK(look(locked, LEFT_ALONE, true).all == 0, "locked memory is frozen");
+        CHECK_FILLED(locked, LEFT_ALONE);
+        CHECK_ZERO(wiped, LEFT_ALONE);
+        CHECK(look(kept_out, LEFT_ALONE, false).all == 0, "what is not for children is there");
+        return 0;
+}
+
+int has_holes(int argc, char **argv) {
+        (void)argc, (void)argv;
+        size_t frozen = look(sparse, SPARSE, true).mapped, touched = sizeof TOUCHED / sizeof *TOUCHED * RUN * PAGE;
+        struct sum all = look_at_all_frozen();
+        long before = memfd_blocks();
+
+        CHECK(frozen <= touched && frozen >= touched - PAGE, "%zu bytes of the reservation are frozen, not %zu", frozen, touched);
+        CHECK((size_t)before * 512 <= all.all, "%ld blocks for %zu bytes", before, all.all);
+        for (size_t at = 0; at < 2 * (size_t)512 * MIB; at += PAGE)
+                CHECK(sparse[at] == (at < RUN * PAGE || (at >= TOUCHED[1] && at < TOUCHED[1] + RUN * PAGE) ||
+                                                     (at >= TOUCHED[2] && at < TOUCHED[2] + RUN * PAGE)
+                                             ? byte_of(at % (8 * MIB) / PAGE) : 0),
+                      "byte %zu of the reservation is %d", at, sparse[at]);
+        CHECK(memfd_blocks() == before, "reading holes made %ld blocks of %ld", memfd_blocks(), before);
+        return 0;
+}
+
+/* ---- processes and threads ---- */
+
+int write_all(int argc, char **argv) {
+        (void)argc, (void)argv;
+        memset(big, 0, big_size);
+        for (int i = 0; i < 2; i++)
+                memset(block[i], 0, BLOCK);
+        for (int i = 0; i < N_AREAS; i++)
+                memset(area[i], 0, AREA);
+        for (int i = 0; i < N_SMALL; i++)
+                memset(small[i], 0, small_size((size_t)i));
+        CHECK_ZERO(big, big_size);
+        return 0;
+}
+
+int forks(int argc, char **argv) {
+        (void)argc, (void)argv;
+        int status;
+
+        big[5] = 0;
+        pid_t pid = fork();
+        if (pid == 0) {
+                bool good = big[5] == 0 && big[6] == byte_of(0) && not_filled(big + PAGE * 255, PAGE * 255) == 0;
+                big[5] = byte_of(0);
+                good = good && check_all() == 0;
+                _exit(good && write_all(0, NULL) == 0 ? 3 : 1);
+        }
+        waitpid(pid, &status, 0);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3, "the child's status: %#x", (unsigned)status);
+        CHECK(big[5] == 0, "the child's write is seen");
+        big[5] = byte_of(0);
+        return check_all();
+}
+
+int executes(int argc, char **argv) {
+        (void)argc, (void)argv;
+        big[5] = 0;
+        execl("/bin/sh", "sh", "-c", "exit 7", NULL);
+        return 1;
+}
+
+static void *work(void *data) {
+        unsigned char *from = big + (uintptr_t)data * (big_size / 8), *copy = malloc(big_size / 8);
+        bool good = copy;
+
+        for (size_t i = 0; good && i < big_size / 8; i++) {
+                copy[i] = from[i];
+                from[i] = (unsigned char)~copy[i];
+        }
+        for (size_t i = (uintptr_t)data; good && i < N_SMALL; i += 8)
+                free(of_thread[i]);
+        for (size_t i = 0; good && i < big_size / 8; i++)
+                good = from[i] == (unsigned char)~copy[i];
+        if (good)
+                memcpy(from, copy, big_size / 8);
+        free(copy);
+        return good ? data : big;
+}
+
+int starts_threads(int argc, char **argv) {
+        (void)argc, (void)argv;
+        pthread_t threads[8];
+
+        for (uintptr_t i = 0; i < 8; i++)
+                CHECK(pthread_create(&threads[i], NULL, work, (void *)i) == 0, "no thread");
+        for (uintptr_t i = 0; i < 8; i++) {
+                void *result;
+                pthread_join(threads[i], &result);
+                CHECK(result == (void *)i, "thread %zu", (size_t)i);
+        }
+        CHECK_FILLED(big, big_size);
+        return 0;
+}
+
+int crash(int argc, char **argv) {
+        (void)argc, (void)argv;
+        struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+        if (setrlimit(RLIMIT_CORE, &limit) < 0)
+                return SKIPPED;
+        abort();
+}
+
+int core_filter(int argc, char **argv) {
+        (void)argc, (void)argv;
+        FILE *file = fopen("/proc/self/coredump_filter", "re");
+        unsigned filter = 0;
+
+        CHECK(file && fscanf(file, "%x", &filter) == 1 && filter & 4, "the filter is %#x", filter);
+        fclose(file);
+        return 0;
+}

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""Frozen memory: what is frozen and what isn't, and that workers can't tell it from memory of their own.
+
+tests/modules/frozen.c has a zygote freeze memory of many kinds; each of its functions checks one thing in a worker."""
+
+import glob
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+
+import pytest
+
+from spawner import eventually
+
+MIB = 1 << 20
+SKIPPED = 77  # by tests/modules/frozen.h
+WEAKER = "forkserver: memory is not frozen: "
+
+
+def execute(forkserver, *words, frozen="", before=(), environment=(), **options):
+    environment = {**os.environ, "FROZEN": frozen, **dict(environment)}
+    return subprocess.run([*before, forkserver, "run", *words], capture_output=True, text=True, timeout=120, env=environment,
+                          stdin=subprocess.DEVNULL, **options)
+
+
+@pytest.fixture
+def run(forkserver, module, sanitized):
+    """Calls a function of the module in a worker of a zygote that has loaded it. Its standard output, and error."""
+    if sanitized:
+        pytest.skip("a sanitizer has an allocator and mappings of its own, and nothing is frozen beside those")
+
+    def run_one(function, mode="freeze", code=0, **options):
+        path = module("frozen")
+        result = execute(forkserver, "--memory", mode, "--preload", path, "--call", f"{path}:{function}", **options)
+        if result.returncode == SKIPPED:
+            pytest.skip(f"{function} cannot look at that on this machine")
+        assert result.returncode == code, result.stdout + result.stderr
+        return result.stdout, result.stderr
+
+    return run_one
+
+
+# ---- what is frozen ----
+
+
+@pytest.mark.parametrize("mode", ["auto", "freeze"])
+def test_nine_tenths_are_frozen_and_no_page_tables_are_left_to_copy(run, mode):
+    assert run("is_frozen", mode) == ("", "")
+
+
+@pytest.mark.parametrize("mode, function", [
+    ("off", "is_not_frozen"), ("collapse", "is_not_frozen"), ("collapse", "is_collapsed"),
+])
+def test_the_other_modes(run, mode, function):
+    assert run(function, mode) == ("", "")
+
+
+def test_little_is_left_alone(run):
+    assert run("is_not_frozen", "auto", frozen="small") == ("", "")
+
+
+def test_workers_have_not_the_zygotes_own_mapping(run):
+    run("mirror")
+
+
+@pytest.mark.parametrize("mode", ["auto", "freeze", "collapse"])
+def test_locked_wiped_and_kept_out_memory_is_as_ever(run, mode):
+    run("left_alone", mode)
+
+
+def test_it_cannot_be_written_to(run):
+    run("sealed")
+
+
+def test_a_reservation_stays_sparse(run):
+    run("has_holes")
+
+
+# FAILS: PAGEMAP_SCAN calls the zero page present, and not of a file: 256 MiB of zeros are written to the memfd
+def test_zeros_that_were_only_read_stay_holes(run):
+    run("has_holes", frozen="zeros")
+
+
+# ---- malloc ----
+
+
+@pytest.mark.parametrize("function", [
+    "allocates",
+    "allocates_in_thread",
+    "moves_break",
+    "reallocates",
+    # FAILS: realloc shrinks a block by mremap, and its last, anonymous page is gone; growth then runs into the memfd: SIGBUS
+    "reallocates_smaller",
+])
+def test_malloc(run, function):
+    run(function)
+
+
+JEMALLOC = [*glob.glob("/usr/lib/*/libjemalloc.so.2"), *glob.glob("/usr/lib*/libjemalloc.so.2")]
+
+
+@pytest.mark.skipif(not JEMALLOC, reason="no jemalloc: Debian's package is libjemalloc2")
+@pytest.mark.parametrize("decay", ["", "dirty_decay_ms:0,muzzy_decay_ms:0"])
+def test_jemalloc(run, decay):
+    environment = {"LD_PRELOAD": JEMALLOC[0], "MALLOC_CONF": decay}
+    assert run("is_not_frozen", "auto", environment=environment) == ("", "")
+    assert run("is_right", "freeze", environment=environment)[1] == WEAKER + "malloc is not the C library's\n"
+    for function in "allocates", "allocates_in_thread", "reallocates", "reallocates_smaller":
+        run(function, "auto", environment=environment)
+
+
+# ---- mremap and madvise ----
+
+
+@pytest.mark.parametrize("function", [
+    "grows",
+    # FAILS: the sizes are not rounded to pages: what lies behind the old size in its page is lost, growth within it fails
+    "grows_from_any_size",
+    # FAILS: the copy reads memory that may not be read: SIGSEGV
+    "grows_unreadable",
+    # FAILS: memory that has moved is not known as frozen any more, and grows by the bytes that follow in the memfd
+    "moves_and_shrinks",
+])
+def test_mremap(run, function):
+    run(function)
+
+
+@pytest.mark.parametrize("function", [
+    "advises_zeros",
+    "advises_others",
+    "advises_replaced",
+    # FAILS: MADV_DONTNEED_LOCKED brings the frozen bytes back
+    "advises_locked",
+    # FAILS: MADV_GUARD_REMOVE brings back what MADV_GUARD_INSTALL has thrown away
+    "advises_guard",
+    # FAILS: relocations of data (R_X86_64_64) are not redirected
+    "advises_by_pointer",
+])
+def test_madvise(run, function):
+    run(function)
+
+
+# ---- processes and threads ----
+
+
+@pytest.mark.parametrize("function, code", [("forks", 0), ("executes", 7), ("starts_threads", 0)])
+def test_workers_of_every_kind(run, function, code):
+    run(function, code=code)
+
+
+def test_what_one_worker_writes_is_seen_by_nobody_else(run, forkserver, module, tmp_path):
+    path, name = module("frozen"), str(tmp_path / "socket")
+    with open(tmp_path / "log", "w") as log:
+        words = ["--socket", name, "--memory", "freeze", "--standbys", "2", "--preload", path]
+        server = subprocess.Popen([forkserver, "serve", *words], stderr=log)
+    assert eventually(lambda: os.path.exists(name))
+    for function in ("is_frozen", "write_all", "is_frozen", "forks", "write_all", "is_frozen", "is_right"):
+        result = execute(forkserver, "--socket", name, "--call", f"{path}:{function}")
+        assert result.returncode == 0, function + ": " + result.stdout + result.stderr
+    server.terminate()
+    assert server.wait(60) == 0
+
+
+def test_no_freezing_beside_a_thread(run):
+    out, errors = run("is_not_frozen", "freeze", frozen="thread")
+    assert errors.endswith(WEAKER + "a thread runs\n")
+    _, errors = run("is_not_frozen", "auto", frozen="thread")
+    assert WEAKER not in errors
+    run("is_collapsed", "auto", frozen="thread")
+
+
+# ---- core dumps ----
+
+
+def own_filter():
+    return int(pathlib.Path("/proc/self/coredump_filter").read_text(), 16)
+
+
+@pytest.mark.parametrize("mode", ["freeze", "auto"])
+def test_frozen_memory_is_wanted_in_cores(run, mode):
+    run("core_filter", mode)
+
+
+def test_a_program_has_the_servers_core_filter(run, forkserver, module):
+    result = execute(forkserver, "--memory", "freeze", "--preload", module("frozen"), "cat", "/proc/self/coredump_filter")
+    assert result.returncode == 0 and int(result.stdout, 16) == own_filter()
+
+
+def written_parts(path):
+    """A core is sparse: the whole reservation of 64 GiB is in it."""
+    with open(path, "rb") as file:
+        end = 0
+        while True:
+            try:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError:  # ENXIO: none comes any more
+                return
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            yield os.pread(file.fileno(), end - start, start)
+
+
+def test_a_core_has_what_is_frozen(run, tmp_path):
+    pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    if pattern[:1] in ("|", "@", "") or "/" in pattern:
+        pytest.skip(f"cores go elsewhere here: {pattern}")
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+        pytest.skip("cores are limited here")
+    run("crash", code=128 + signal.SIGABRT, cwd=tmp_path)
+    (core,) = tmp_path.iterdir()
+    try:
+        content = b"".join(written_parts(core))
+    finally:
+        core.unlink()
+    assert [i for i in range(256) if b"forkserver's marker %04d\0" % i not in content] == []
+
+
+# ---- what the system refuses ----
+
+
+def limit_files(size):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return limit
+
+
+@pytest.mark.parametrize("mode", ["auto", "freeze"])
+def test_a_limit_on_the_size_of_files(run, mode):
+    _, errors = run("is_not_frozen", mode, preexec_fn=limit_files(16 * 1024))
+    assert errors == ("" if mode == "auto" else WEAKER + "File too large\n")
+    run("is_right", mode, preexec_fn=limit_files(16 * 1024))
+
+
+def test_a_limit_that_is_reached_on_the_way(run):
+    _, errors = run("partly", frozen="large", preexec_fn=limit_files(100 * MIB))
+    assert errors == WEAKER + "File too large\n"
+    for function in "allocates", "reallocates", "grows", "advises_zeros", "left_alone":
+        run(function, frozen="large", preexec_fn=limit_files(100 * MIB))
+
+
+# FAILS: after a failure on the way the memfd is not sealed, though part of the memory is mapped from it
+def test_what_is_frozen_in_part_cannot_be_written_to(run):
+    run("sealed", frozen="large", preexec_fn=limit_files(100 * MIB))
+
+
+def test_without_memfds(run, program):
+    deny = [program("deny"), "memfd_create", "--"]
+    assert run("is_not_frozen", "freeze", before=deny)[1] == WEAKER + "Function not implemented\n"
+    assert run("is_not_frozen", "auto", before=deny) == ("", "")
+    run("is_right", "auto", before=deny)
+    run("is_collapsed", "auto", before=deny)
+
+
+def test_without_pagemap_scan(run, program):
+    """What Linux before 6.7 has instead gives the same."""
+    deny = [program("deny"), "pagemap_scan", "--"]
+    assert run("sizes", before=deny) == run("sizes")
+    for function in "is_frozen", "has_holes", "allocates":
+        run(function, before=deny)
