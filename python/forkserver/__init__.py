@@ -35,9 +35,14 @@ def _check() -> None:
         raise RuntimeError(f"forkserver's helper program is missing: {directory}/forkserver-server")
 
 
-def install(*, default: bool = True) -> None:
+def install(*, default: bool = True, memory: str = "auto") -> None:
     """Has multiprocessing use this package for its "forkserver" start method; with `default`, makes that the method of programs
-    that choose none (and have started nothing yet: the first start settles it). A second call changes nothing. Raises RuntimeError when it could not serve."""
+    that choose none (and have started nothing yet: the first start settles it). A second call changes nothing.
+
+    memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze" (which says on standard error why it
+    did less), "collapse", "off".
+
+    Raises RuntimeError when it could not serve, ValueError for another word."""
     global _ours, _saved
     from multiprocessing import context
     from multiprocessing import forkserver as stock
@@ -52,7 +57,7 @@ def install(*, default: bool = True) -> None:
             "popen": context.ForkServerProcess.__dict__["_Popen"],
             "default": context._default_context._default_context,
         }
-        server = _server.ForkServer()
+        server = _server.ForkServer(memory)
         before = stock._forkserver._preload_modules
         if before != ["__main__"]:
             server.set_forkserver_preload(before)  # chosen before this call

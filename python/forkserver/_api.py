@@ -91,10 +91,11 @@ class Server:
 
     preload: names of modules that its zygote imports once; "__main__" is the program's own main module.
     on_error: what happens when one cannot be imported: "warn", "fail" or "ignore".
+    memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze", "collapse", "off".
     Threads: any. It ends with close(), and when it and all its processes are gone."""
 
-    def __init__(self, preload: Sequence[str] = (), on_error: str = "warn") -> None:
-        self._server = _server.ForkServer()
+    def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto") -> None:
+        self._server = _server.ForkServer(memory)
         self._server.set_forkserver_preload(list(preload), on_error=on_error)
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,

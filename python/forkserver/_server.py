@@ -23,6 +23,7 @@ _BOOTSTRAP = (
 _STANDBYS = 4  # ready processes, of some 2.5 MB each: pools start in bursts
 
 _POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
+_MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
 
 
 def helper_directory():
@@ -61,7 +62,10 @@ def _tracker():
 class ForkServer:
     """What `multiprocessing.forkserver._forkserver` is, on libforkserver. Methods and private names as there."""
 
-    def __init__(self):
+    def __init__(self, memory="auto"):
+        if memory not in _MEMORY:
+            raise ValueError(f"memory must be one of {', '.join(_MEMORY)}")
+        self._memory = _MEMORY[memory]
         self._lock = threading.RLock()
         self._server = None  # the native handle; made by the first call that needs it
         self._server_is_inherited = False
@@ -177,7 +181,7 @@ class ForkServer:
         executable = os.fsdecode(spawn.get_executable())
         argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP]
         return _native.private(argv, marshal.dumps(told), modules, self._policy, standbys=_STANDBYS,
-                               helpers=helper_directory())
+                               helpers=helper_directory(), memory=self._memory)
 
 
 def lost_status(pid):

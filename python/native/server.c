@@ -67,7 +67,7 @@ static PyObject *wrap_server(struct fsrv_server *handle) {
 }
 
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords) {
-        static char *names[] = { "argv", "data", "preload", "policy", "threads", "standbys", "timeout", "helpers", NULL };
+        static char *names[] = { "argv", "data", "preload", "policy", "threads", "standbys", "timeout", "helpers", "memory", NULL };
         struct fsrv_server_options options = { .size = sizeof options };
         PyObject *argv, *preload, *argv_owner = NULL, *preload_owner = NULL, *result = NULL;
         const char **argv_list = NULL, **preload_list = NULL, *data, *helpers = NULL;
@@ -76,9 +76,9 @@ PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords) {
         struct fsrv_server *handle;
 
         (void)module;
-        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#O|IIIiz:private", names, &argv, &data, &size, &preload,
+        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#O|IIIizI:private", names, &argv, &data, &size, &preload,
                                          &options.preload_policy, &options.thread_policy, &options.standbys,
-                                         &options.preload_timeout_ms, &helpers))
+                                         &options.preload_timeout_ms, &helpers, &options.memory))
                 return NULL;
         if (take_strings(argv, &argv_list, &argv_owner) == 0 && take_strings(preload, &preload_list, &preload_owner) == 0) {
                 options.preload = (const char *const *)preload_list;

@@ -335,6 +335,44 @@ class Script(unittest.TestCase):
                 print((stock._forkserver, context._default_context._default_context) == before, forkserver.installed())
         """, under=False), "True None\nserved\nTrue False\n")
 
+    def test_memory_is_frozen(self):
+        text = """
+            import multiprocessing, sys
+            def child(): sys.exit("memfd:forkserver-frozen" in open("/proc/self/maps").read())
+            if __name__ == "__main__":
+                import forkserver
+                forkserver.install(memory=sys.argv[1])
+                process = multiprocessing.Process(target=child)
+                process.start(); process.join()
+                print(process.exitcode)
+        """
+        for memory, frozen in (("auto", 1), ("freeze", 1), ("off", 0)):
+            self.assertEqual(self.run_script(text, memory, under=False), f"{frozen}\n")
+            self.assertEqual(self.errors, "")
+        self.run_script(text, "hot", under=False, code=1)
+        self.assertIn("ValueError: memory must be one of auto, freeze, collapse, off", self.errors)
+
+    def test_nearly_all_of_it_is_frozen(self):
+        """Objects of Python's own allocator: twenty megabytes of them."""
+        self.assertEqual(self.run_script("""
+            import multiprocessing, sys
+            if __name__ == "__mp_main__": data = [str(number).encode() * 20 for number in range(150000)]
+            def child(pipe):
+                frozen = anonymous = 0
+                for line in open("/proc/self/smaps"):
+                    if line[0] in "0123456789abcdef" and "-" in line.split()[0]: here = "memfd:forkserver-frozen" in line
+                    elif line.startswith("Size:") and here: frozen += int(line.split()[1])
+                    elif line.startswith("Anonymous:"): anonymous += int(line.split()[1])
+                pipe.send((frozen, anonymous))
+            if __name__ == "__main__":
+                receiver, sender = multiprocessing.Pipe(False)
+                process = multiprocessing.Process(target=child, args=(sender,))
+                process.start()
+                frozen, anonymous = receiver.recv()
+                process.join()
+                print(frozen > 20000, anonymous < frozen / 4)
+        """), "True True\n")
+
     def test_every_interpreter_of_an_installation(self):
         """By the .pth file: off unless the environment says so; with -I as well."""
         import forkserver
