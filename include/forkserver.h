@@ -199,6 +199,10 @@ struct fsrv_stats {
         uint64_t zygote_restarts; /* starts after one died or failed to start */
         uint32_t workers;      /* alive now */
         uint32_t standbys;     /* idle now */
+        uint64_t memory_frozen;    /* bytes of the zygote's private memory that a fork has nothing to do for */
+        uint64_t memory_collapsed; /* bytes of it in huge pages */
+        uint64_t memory_left;      /* bytes that stayed as they were */
+        char memory_why[256];      /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
         uint64_t failures[32]; /* by enum fsrv_stage: what the server and its workers reported as failed */
 };
 

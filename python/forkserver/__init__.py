@@ -96,9 +96,9 @@ def installed() -> bool:
     return _saved is not None
 
 
-def stats() -> dict[str, int]:
+def stats() -> dict[str, object]:
     """What was served: "served" by this process; and of the server, while it runs: server_pid, zygote_pid, spawns, exits,
-    workers, standbys, zygote_starts, zygote_restarts, uptime_ms."""
+    workers, standbys, zygote_starts, zygote_restarts, uptime_ms, memory_frozen, memory_collapsed, memory_left (bytes), memory_why."""
     from multiprocessing import forkserver as stock
 
     return stock._forkserver.stats() if _saved is not None else {"served": 0, "inherited": False}

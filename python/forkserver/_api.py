@@ -126,7 +126,7 @@ class Server:
         """Starts it now instead of with the first process."""
         self._server.ensure_running()
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, object]:
         return self._server.stats()
 
     def close(self, timeout: float = 60.0) -> None:

@@ -185,6 +185,16 @@ static void print_failures(bool json, const struct fsrv_stats *stats) {
                 printf("}");
 }
 
+static void print_why(bool json, const char *why) {
+        if (json) {
+                printf("\"memory_why\": ");
+                cli_json_string(stdout, why);
+                printf(", ");
+        } else if (why[0]) {
+                printf("memory_why %s\n", why);
+        }
+}
+
 static int ask_stats(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
         struct fsrv_stats stats = { .size = sizeof stats };
         bool json = question->json;
@@ -204,6 +214,10 @@ static int ask_stats(struct fsrv_server *server, const struct question *question
         print_counter(json, "zygote_restarts", stats.zygote_restarts);
         print_counter(json, "workers", stats.workers);
         print_counter(json, "standbys", stats.standbys);
+        print_counter(json, "memory_frozen", stats.memory_frozen);
+        print_counter(json, "memory_collapsed", stats.memory_collapsed);
+        print_counter(json, "memory_left", stats.memory_left);
+        print_why(json, stats.memory_why);
         print_failures(json, &stats);
         if (json)
                 printf("}\n");

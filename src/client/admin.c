@@ -90,8 +90,12 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
                 .size = sizeof to, .server_pid = from.reply.server_pid, .zygote_pid = from.zygote_pid,
                 .uptime_ms = from.uptime_ms, .spawns = from.spawns, .claims = from.claims, .exits = from.exits,
                 .zygote_starts = from.zygote_starts, .zygote_restarts = from.zygote_restarts, .workers = from.workers,
-                .standbys = from.standbys,
+                .standbys = from.standbys, .memory_frozen = from.memory.frozen, .memory_collapsed = from.memory.collapsed,
+                .memory_left = from.memory.left,
         };
+        _Static_assert(sizeof to.memory_why == sizeof from.memory.why, "one sentence");
+        memcpy(to.memory_why, from.memory.why, sizeof to.memory_why);
+        to.memory_why[sizeof to.memory_why - 1] = 0;
         _Static_assert(sizeof to.failures == sizeof from.failures, "one list of stages");
         memcpy(to.failures, from.failures, sizeof to.failures);
         *ret_stats = to;

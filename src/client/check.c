@@ -167,6 +167,8 @@ static int on_message(struct checking *c, char *bytes, size_t size) {
                 fsrv_loaded_done(&loaded);
                 return r;
         }
+        case FSRV_WIRE_MEMORY:
+                return 0;
         case FSRV_WIRE_PRELOADED:
                 return 1;
         default:

@@ -155,6 +155,19 @@ static void on_cannot_fork(struct fsrv_supervisor *s, int err) {
 }
 
 /* A line of the log; what it says comes from a process that runs the user's code. */
+static void on_memory(struct fsrv_supervisor *s, const char *bytes, size_t size) {
+        struct fsrv_wire_memory *memory = &s->stats.memory;
+
+        if (size != sizeof *memory)
+                return;
+        memcpy(memory, bytes, size);
+        memory->why[sizeof memory->why - 1] = 0;
+        if (s->config.path)
+                fsrv_log(s, "memory: %.1f MiB frozen, %.1f collapsed, %.1f as it was%s%s", (double)memory->frozen / (1 << 20),
+                         (double)memory->collapsed / (1 << 20), (double)memory->left / (1 << 20), memory->why[0] ? "; " : "",
+                         memory->why);
+}
+
 static void on_loaded(struct fsrv_supervisor *s, char *bytes, size_t size) {
         struct fsrv_loaded loaded;
         char text[512];
@@ -225,6 +238,8 @@ void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid) {
                 memcpy(&order, bytes, message.size < sizeof order ? message.size : sizeof order);
                 if (order.type == FSRV_WIRE_LOADED)
                         on_loaded(s, bytes, message.size);
+                else if (order.type == FSRV_WIRE_MEMORY)
+                        on_memory(s, bytes, message.size);
                 else
                         on_order(s, &order);
         }

@@ -174,6 +174,7 @@ enum {
         FSRV_WIRE_FORKED = 7,      /* zygote: value is the pid */
         FSRV_WIRE_CANNOT_FORK = 8, /* zygote: err */
         FSRV_WIRE_LOADED = 9,      /* zygote: a struct fsrv_wire_loaded: the module of the last LOADING is there */
+        FSRV_WIRE_MEMORY = 10,     /* zygote: a struct fsrv_wire_memory, before PRELOADED */
 };
 
 struct fsrv_wire_order {
@@ -193,6 +194,14 @@ struct fsrv_wire_loaded {
         uint64_t fork_pages;        /* if config.measure */
         uint32_t n_threads;
         uint32_t n_fds;
+};
+
+/* What was done to the zygote's memory. */
+struct fsrv_wire_memory {
+        uint32_t type;
+        uint32_t reserved;
+        uint64_t frozen, collapsed, left; /* bytes */
+        char why[FSRV_WIRE_TEXT_MAX];     /* less than the mode says; or "" */
 };
 
 /* ---- admin ---- */
@@ -256,6 +265,7 @@ struct fsrv_wire_stats {
         uint64_t exits;
         uint64_t zygote_starts;
         uint64_t zygote_restarts;
+        struct fsrv_wire_memory memory;
         uint64_t failures[32];
 };
 

@@ -248,7 +248,7 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
 
         for (size_t i = 0; r == 0 && i < moved.n; i++) {
                 r = move(memfd, &place[i]);
-                report->frozen += r == 0 ? place[i].size : 0;
+                report->memory.frozen += r == 0 ? place[i].size : 0;
         }
         for (size_t i = 0; r == 0 && mirror && i < moved.n; i++)
                 madvise(mirror + place[i].offset, place[i].size, MADV_POPULATE_READ);
@@ -264,7 +264,7 @@ static void collapse(struct work *work, struct fsrv_freeze_report *report) {
         for (size_t i = 0; i < work->pieces.n; i++)
                 for (uint64_t at = round_up(piece[i].start, HUGE_PAGE); at + HUGE_PAGE <= piece[i].end; at += HUGE_PAGE)
                         if (madvise((void *)(uintptr_t)at, HUGE_PAGE, MADV_COLLAPSE) == 0)
-                                report->collapsed += HUGE_PAGE;
+                                report->memory.collapsed += HUGE_PAGE;
 }
 
 /* ---- */
@@ -309,7 +309,7 @@ static int find_and_freeze(struct work *work, enum fsrv_memory mode, struct fsrv
                 return r;
         if (mode == FSRV_MEMORY_COLLAPSE || (why = obstacle()) || (why = fsrv_redirect(work->pieces.items, work->pieces.n))) {
                 if (why)
-                        snprintf(report->why, sizeof report->why, "%s", why);
+                        snprintf(report->memory.why, sizeof report->memory.why, "%s", why);
                 collapse(work, report);
                 return 0;
         }
@@ -324,13 +324,13 @@ void fsrv_freeze(enum fsrv_memory mode, struct fsrv_freeze_report *ret_report) {
         struct work work = { .pagemap = -1 };
         int r = mode == FSRV_MEMORY_OFF ? 0 : begin(&work);
 
-        *ret_report = (struct fsrv_freeze_report){ 0 };
+        *ret_report = (struct fsrv_freeze_report){ .memory.type = FSRV_WIRE_MEMORY };
         if (r == 0 && mode != FSRV_MEMORY_OFF && (work.candidates >= LITTLE || mode != FSRV_MEMORY_AUTO))
                 r = find_and_freeze(&work, mode, ret_report);
         if (r < 0)
-                snprintf(ret_report->why, sizeof ret_report->why, "%s", strerror(-r));
-        if (work.candidates > ret_report->frozen + ret_report->collapsed)
-                ret_report->left = work.candidates - ret_report->frozen - ret_report->collapsed;
+                snprintf(ret_report->memory.why, sizeof ret_report->memory.why, "%s", strerror(-r));
+        if (work.candidates > ret_report->memory.frozen + ret_report->memory.collapsed)
+                ret_report->memory.left = work.candidates - ret_report->memory.frozen - ret_report->memory.collapsed;
         fsrv_list_done(&work.mappings);
         fsrv_list_done(&work.pieces);
         fsrv_fd_close(work.pagemap);

@@ -10,9 +10,8 @@
 #include "wire/protocol.h"
 
 struct fsrv_freeze_report {
-        uint64_t frozen, collapsed, left; /* bytes of private memory; `left` is what stays as it was */
-        uint64_t core_filter;               /* what /proc/self/coredump_filter was, plus one; 0: it wasn't changed */
-        char why[FSRV_WIRE_TEXT_MAX];     /* the mode is a weaker one than was asked for, or something failed: a sentence. Or "" */
+        struct fsrv_wire_memory memory; /* what was done; `why` without a full stop */
+        uint64_t core_filter;           /* what /proc/self/coredump_filter was, plus one; 0: it wasn't changed */
 };
 
 /* Freezes or collapses this process's memory. In a process of one thread, with all signals blocked that could be caught, when all is

@@ -123,15 +123,16 @@ static void reset_signals(void) {
                 sigaction(s, &action, NULL);
 }
 
-/* Last of all that writes to memory. */
-static void freeze(const struct fsrv_config *config, const struct fsrv_host *host, struct fsrv_birth *birth) {
+/* Last of all that writes to memory. 0, or -1 when nobody listens. */
+static int freeze(int boot, const struct fsrv_config *config, const struct fsrv_host *host, struct fsrv_birth *birth) {
         struct fsrv_freeze_report report;
 
         fsrv_hot_rehearse(host);
         fsrv_freeze(config->head.memory, &report);
-        if (report.why[0] && config->head.memory == FSRV_MEMORY_FREEZE)
-                dprintf(STDERR_FILENO, "forkserver: memory is not frozen: %s\n", report.why);
+        if (report.memory.why[0] && config->head.memory == FSRV_MEMORY_FREEZE)
+                dprintf(STDERR_FILENO, "forkserver: memory is not frozen: %s\n", report.memory.why);
         birth->core_filter = report.core_filter;
+        return fsrv_channel_send(boot, &report.memory, sizeof report.memory, NULL, 0, 0) < 0 ? -1 : 0;
 }
 
 /* Our working sockets come only now: helper processes that modules have started hold none of them. */
@@ -227,10 +228,10 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         call(host->loaded);
         fflush(NULL); /* or every worker would write what a module left in a buffer */
         reset_signals();
-        freeze(&config, host, &birth);
         birth.config = &config.head;
         birth.host = host;
-        if (tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 || receive_sockets(boot, &birth, &orders) < 0)
+        if (freeze(boot, &config, host, &birth) < 0 || tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 ||
+            receive_sockets(boot, &birth, &orders) < 0)
                 return 1;
         fsrv_fd_close(boot);
         if (obey(orders, host) != 1)

@@ -18,9 +18,9 @@
 static const size_t TOUCHED[] = { 0, 8 * MIB, 16 * MIB, (size_t)48 << 30 }; /* in `sparse`, RUN pages each */
 
 unsigned char *small[N_SMALL], *of_thread[N_SMALL];
-unsigned char *block[2], *big, *area[N_AREAS], *sparse;
+unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file;
 size_t big_size;
-static unsigned char *marked, *locked, *wiped, *kept_out;
+static unsigned char *marked, *locked, *wiped, *kept_out, *fragments;
 
 /* ---- in the zygote ---- */
 
@@ -89,6 +89,31 @@ static bool prepare_sparse(bool read) {
         return true;
 }
 
+/* A private mapping of the first half of a file, all of whose pages were written to. */
+static bool prepare_file(void) {
+        int fd = memfd_create("of-the-module", MFD_CLOEXEC);
+        unsigned char page[PAGE];
+
+        memset(page, 'f', sizeof page);
+        for (int i = 0; i < 2 * AREA / PAGE; i++)
+                if (write(fd, page, sizeof page) != PAGE)
+                        return false;
+        private_file = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+        close(fd);
+        if (private_file == MAP_FAILED)
+                return false;
+        fill(private_file, AREA);
+        return true;
+}
+
+/* Each a mapping if it is frozen, and the hole after it another: more than a process may have. */
+static bool prepare_fragments(void) {
+        fragments = map((size_t)N_FRAGMENTS * FRAGMENT, MAP_NORESERVE);
+        for (size_t i = 0; fragments && i < N_FRAGMENTS; i++)
+                fill(fragments + i * FRAGMENT, RUN / 2 * PAGE);
+        return fragments;
+}
+
 int forkserver_preload(void) {
         const char *what = getenv("FROZEN") ? getenv("FROZEN") : "";
         enum { N_HOLES = 40, HOLE = 100000 }; /* where room is found later; or what is above would keep the heap from shrinking */
@@ -116,7 +141,8 @@ int forkserver_preload(void) {
         for (int i = 0; marked && i < AREA / PAGE; i++)
                 sprintf((char *)marked + i * PAGE, "forkserver's marker %04d", i);
         if (!block[0] || !block[1] || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
-            !prepare_special())
+            !prepare_special() || (strstr(what, "file") && !prepare_file()) ||
+            (strstr(what, "fragments") && !prepare_fragments()))
                 return errno ? errno : ENOMEM;
         allocate_small(small);
         for (int i = 0; i < N_HOLES; i++)
@@ -161,7 +187,7 @@ struct sum look(const void *at, size_t size, bool frozen) {
                 } else if (counts) {
                         sum.anonymous_kib += sscanf(line, "Anonymous: %ld", &kib) == 1 ? kib : 0;
                         sum.huge_kib += sscanf(line, "AnonHugePages: %ld", &kib) == 1 ? kib : 0;
-                        sum.private_clean_kib += sscanf(line, "Private_Clean: %ld", &kib) == 1 ? kib : 0;
+                        sum.private_kib += sscanf(line, "Private_Dirty: %ld", &kib) == 1 ? kib : 0; /* a memfd's are dirty */
                 }
         if (file)
                 fclose(file);
@@ -253,7 +279,7 @@ int mirror(int argc, char **argv) {
 
         CHECK(look_at_all_frozen().readonly == 0, "the zygote's mapping is here");
         CHECK_FILLED(big, big_size);
-        CHECK(look(big, big_size, true).private_clean_kib == 0, "what was read only counts as private");
+        CHECK(look(big, big_size, true).private_kib == 0, "what was read only counts as private");
         return 0;
 }
 
@@ -298,6 +324,18 @@ int sealed(int argc, char **argv) {
         CHECK(pwrite(fd, "x", 1, 0) < 0 && errno == EPERM, "it can be written to");
         CHECK(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED, "it can be mapped");
         return ftruncate(fd, 0) < 0 ? 0 : complain("it can be cut");
+}
+
+/* A process may have 65,530 mappings by default, and a worker wants some for itself. */
+int leaves_mappings(int argc, char **argv) {
+        (void)argc, (void)argv;
+        unsigned char *own = map(20000 * PAGE, MAP_NORESERVE);
+
+        for (size_t i = 0; i < 20000; i += 2)
+                CHECK(mprotect(own + i * PAGE, PAGE, PROT_NONE) == 0, "%zu mappings alone: %s", i, strerror(errno));
+        for (size_t i = 0; i < N_FRAGMENTS; i++)
+                CHECK_FILLED(fragments + i * FRAGMENT, RUN / 2 * PAGE);
+        return 0;
 }
 
 int left_alone(int argc, char **argv) {

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#define MREMAP_DONTUNMAP_ 4
+
 /* ---- malloc ---- */
 
 static int check_calloc(const char *when) {
@@ -164,6 +166,49 @@ int moves_and_shrinks(int argc, char **argv) {
         CHECK_FILLED(moved, AREA / 2);
         CHECK(mremap(moved, AREA / 2, AREA / 4, 0) == moved, "shrinking: %s", strerror(errno));
         return check_growth(moved, AREA / 4, 2 * AREA, 0, NULL);
+}
+
+/* What has moved leaves zeros behind. */
+int moves_and_stays(int argc, char **argv) {
+        (void)argc, (void)argv;
+        unsigned char *moved = mremap(area[0], AREA / 2, AREA / 2, MREMAP_MAYMOVE | MREMAP_DONTUNMAP_);
+
+        if (moved == MAP_FAILED && errno == EINVAL)
+                return SKIPPED;
+        CHECK(moved != MAP_FAILED, "mremap: %s", strerror(errno));
+        CHECK_FILLED(moved, AREA / 2);
+        CHECK_ZERO(area[0], AREA / 2);
+        return 0;
+}
+
+/* Of a private mapping of a file the file comes back, and it grows by the file. */
+int keeps_file(int argc, char **argv) {
+        (void)argc, (void)argv;
+        CHECK_FILLED(private_file, AREA);
+        CHECK(madvise(private_file, AREA / 2, MADV_DONTNEED) == 0, "madvise: %s", strerror(errno));
+        for (int i = 0; i < AREA / 2; i++)
+                CHECK(private_file[i] == 'f', "byte %d of the file is %d", i, private_file[i]);
+        unsigned char *grown = mremap(private_file, AREA, 2 * AREA, MREMAP_MAYMOVE);
+        CHECK(grown != MAP_FAILED, "mremap: %s", strerror(errno));
+        for (int i = AREA; i < 2 * AREA; i++)
+                CHECK(grown[i] == 'f', "byte %d of the file is %d", i, grown[i]);
+        return 0;
+}
+
+/* As who compiles at run time does: written by the zygote, executed by a worker. */
+int becomes_code(int argc, char **argv) {
+        (void)argc, (void)argv;
+#ifdef __x86_64__
+        static const unsigned char code[] = { 0xB8, 42, 0, 0, 0, 0xC3 };
+
+        memcpy(area[0], code, sizeof code);
+        CHECK(mprotect(area[0], AREA, PROT_READ | PROT_EXEC) == 0, "mprotect: %s", strerror(errno));
+        CHECK(((int (*)(void))(uintptr_t)area[0])() == 42, "other code");
+        CHECK(mprotect(area[1], AREA, PROT_READ | PROT_EXEC) == 0, "mprotect: %s", strerror(errno));
+        return 0;
+#else
+        return SKIPPED;
+#endif
 }
 
 /* ---- madvise ---- */
