@@ -1,45 +1,131 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Writes the bench's figures between the markers of documents: figures.py JSON DOCUMENT… (./dev bench --readme does it). The marker
-"figures NAME" takes the cases whose names begin with NAME."""
+"""
+Writes the bench's figures into the documents: figures.py JSON ROOT (./dev bench --docs does it).
+
+README.md and doc/python.md have them between markers ("figures NAME…": the cases whose names begin so); doc/performance.md is made
+whole, of bench/performance.head.md, the tables, the plots, and bench/performance.tail.md.
+"""
+
 import json
+import os
 import re
+import subprocess
 import sys
 
-MARKED = re.compile(r"(<!-- figures ?(\S*) -->\n).*?(<!-- end of figures -->)", re.S)
+MARKED = re.compile(r"(<!-- figures ?([^>]*?) ?-->\n).*?(<!-- end of figures -->)", re.S)
+GROUPS = [
+    ("A spawn", ("roundtrip", "throughput", "afl", "live", "client")),
+    ("Preloaded memory", ("preload",)),
+    ("Python", ("python",)),
+    ("Memory of a process", ("memory",)),
+    ("How many standbys", ("standbys",)),
+]
 
 
-def table(data, prefix):
-    yield "| case | ours | peer | ratio | bar |"
+def number(value):
+    return f"{value:,.0f}"
+
+
+def row(case):
+    if case.get("skipped"):
+        return f"| {case['name']} | | | | skipped: {case['skipped']} |"
+    peers = "; ".join(f"{name}: {number(value)}" for name, value in [[case["peer_name"], case["peer"]], *case["more_peers"]] if value)
+    ratio = "" if case["ratio"] is None else f"{case['ratio']:.2f} ×"
+    bar = ""
+    if case["bar"] is not None:
+        times = "" if case["ratio"] is None else " ×"
+        bar = f"{'≥' if case['higher_is_better'] else '≤'} {case['bar']:g}{times}: {'met' if case['met'] else '**not met**'}"
+    return f"| {case['name']}: {case['what']} | {number(case['ours'])} {case['unit']} | {peers} | {ratio} | {bar} |"
+
+
+def table(data, prefixes):
+    yield "| case | ours | peers | ratio | bar |"
     yield "|---|---|---|---|---|"
     for case in data["cases"]:
-        if not case["name"].startswith(prefix):
-            continue
-        unit, sign = case["unit"], "≥" if case.get("higher_is_better") else "≤"
-        peers = f"{case['peer_name']}: {case['peer']:.0f} {unit}"
-        if "second_peer" in case:
-            peers += f"; {case['second_peer_name']}: {case['second_peer']:.0f}"
-        met = "met" if case["met"] else "**not met**"
-        yield (f"| {case['name']}: {case['what']} | {case['ours']:.0f} {unit} | {peers} | {case['ratio']:.2f} × | "
-               f"{sign} {case['bar']:g} × ({met}) |")
-    yield ""
+        if case["name"].startswith(prefixes):
+            yield row(case)
+
+
+def origin(data):
+    return (f"{data['date']}, {data['machine']}, `./dev bench{' --quick' if data['quick'] else ''}`: by turns in one run, medians; the "
+            "time of one spawn and its exit, unless said otherwise.")
+
+
+def notes(data, prefixes):
     for case in data["cases"]:
-        if case["name"].startswith(prefix):
+        if case["name"].startswith(prefixes) and case.get("note"):
             yield f"- {case['name']}: {case['note']}"
-    yield ""
-    yield f"{data['date']}, {data['machine']}, `./dev bench`: by turns in one run, medians. Time of one spawn and exit, unless said otherwise."
+
+
+def write_marked(data, path):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    text = MARKED.sub(lambda found: found[1] + "\n".join([*table(data, tuple(found[2].split()) or ("",)), "", origin(data)]) + "\n" +
+                      found[3], text)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+# ---- plots ----
+
+
+def plot(path, lines, title, x, y, logarithmic="xy"):
+    """lines: name -> [[x, y], …]"""
+    script = [f"set terminal svg size 720,420 font 'sans-serif,13' background 'white'; set output '{path}'", f"set title '{title}'",
+              f"set xlabel '{x}'; set ylabel '{y}'; set key left top; set grid", f"set logscale {logarithmic}"]
+    curves = [f"'-' with linespoints lw 2 title '{name}'" for name in lines]
+    script.append("plot " + ", ".join(curves))
+    for points in lines.values():
+        script += [f"{max(a, 0.5)} {b}" for a, b in points] + ["e"]
+    subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
+
+
+def bars(path, data):
+    cases = [case for case in data["cases"] if case["name"].startswith("python") and case["unit"] == "us"]
+    script = [f"set terminal svg size 720,420 font 'sans-serif,13' background 'white'; set output '{path}'",
+              "set title 'Python 3.11: time of one process'; set ylabel 'ms'; set style data histogram; set style fill solid 0.8",
+              "set key left top; set grid y; set yrange [0:*]",
+              "plot '-' using 2:xtic(1) title 'ours', '-' using 2 title 'stock fork server', '-' using 2 title 'fork'"]
+    for pick in (lambda case: case["ours"], lambda case: case["peer"], lambda case: case["more_peers"][0][1]):
+        script += [f"\"{case['name'].removeprefix('python-')}\" {pick(case) / 1000}" for case in cases] + ["e"]
+    subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
+
+
+def draw(data, directory):
+    os.makedirs(directory, exist_ok=True)
+    plot(os.path.join(directory, "preload.svg"), data["plots"]["preload"], "a child that touches nothing", "MiB preloaded", "us")
+    plot(os.path.join(directory, "live.svg"), {"ours": data["plots"]["live"]}, "with idle workers", "workers alive", "us", "x")
+    bars(os.path.join(directory, "python.svg"), data)
+
+
+def write_performance(data, root):
+    parts = []
+    with open(os.path.join(root, "bench", "performance.head.md"), encoding="utf-8") as file:
+        parts.append(file.read())
+    parts.append(origin(data) + "\n")
+    for title, prefixes in GROUPS:
+        parts.append(f"## {title}\n\n" + "\n".join(table(data, prefixes)) + "\n\n" + "\n".join(notes(data, prefixes)) + "\n")
+        if "preload" in prefixes:
+            parts.append("![latency against preloaded memory](performance/preload.svg)\n")
+        if "live" in prefixes:
+            parts.append("![latency against live workers](performance/live.svg)\n")
+        if "python" in prefixes:
+            parts.append("![Python](performance/python.svg)\n")
+    with open(os.path.join(root, "bench", "performance.tail.md"), encoding="utf-8") as file:
+        parts.append(file.read())
+    with open(os.path.join(root, "doc", "performance.md"), "w", encoding="utf-8") as file:
+        file.write("\n".join(parts))
 
 
 def main():
-    source, *documents = sys.argv[1:]
+    source, root = sys.argv[1:]
     with open(source, encoding="utf-8") as file:
         data = json.load(file)
-    for document in documents:
-        with open(document, encoding="utf-8") as file:
-            text = file.read()
-        text = MARKED.sub(lambda found: found[1] + "\n".join(table(data, found[2])) + "\n" + found[3], text)
-        with open(document, "w", encoding="utf-8") as file:
-            file.write(text)
+    for document in ("README.md", os.path.join("doc", "python.md")):
+        write_marked(data, os.path.join(root, document))
+    draw(data, os.path.join(root, "doc", "performance"))
+    write_performance(data, root)
 
 
 if __name__ == "__main__":

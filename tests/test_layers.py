@@ -37,7 +37,7 @@ def test_what_the_table_allows_passes(tmp_path):
         "src/base/fd.c": '#include "base/fd.h"\n#include <stdio.h>\n',
         "src/server/main.c": '#include "server/server.h"\n#include "wire/channel.h"\n#include "forkserver.h"\n',
         "tests/unit/test_fd.c": '#include "base/fd.h"\n',
-        "bench/roundtrip.c": '#include "forkserver.h"\n',
+        "bench/loops.c": '#include "forkserver.h"\n',
     })
     assert check(tmp_path)[0] == 0
 
@@ -52,7 +52,7 @@ def test_an_include_against_the_direction_is_named(tmp_path):
 def test_spelling_does_not_hide_it(tmp_path):
     make(tmp_path, **{
         "src/base/fd.c": '#  include "../server/server.h"\n',
-        "bench/roundtrip.c": '#include "../src/base/fd.h"\n',
+        "bench/loops.c": '#include "../src/base/fd.h"\n',
     })
     code, text = check(tmp_path)
     assert code == 1

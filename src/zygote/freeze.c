@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,9 +92,32 @@ static const char *obstacle(void) {
 
 /* ---- what is to be frozen ---- */
 
-/* Of files, what has been written to: data, and what is read-only since its relocation. */
+struct search {
+        const struct fsrv_mapping *mapping;
+        bool found;
+};
+
+static int find_segment(struct dl_phdr_info *info, size_t size, void *data) {
+        struct search *search = data;
+
+        (void)size;
+        for (int i = 0; i < info->dlpi_phnum; i++) {
+                uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = start + info->dlpi_phdr[i].p_memsz;
+                if (info->dlpi_phdr[i].p_type == PT_LOAD && start < search->mapping->end && end > search->mapping->start)
+                        search->found = true;
+        }
+        return search->found;
+}
+
+/* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files' private mappings the
+ * file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they are. */
 static bool is_of_file(const struct fsrv_mapping *mapping) {
-        return mapping->is_plain && mapping->kind == FSRV_MAPPING_FILE && mapping->anonymous > 0;
+        struct search search = { mapping, false };
+
+        if (!mapping->is_plain || mapping->kind != FSRV_MAPPING_FILE || mapping->anonymous == 0)
+                return false;
+        dl_iterate_phdr(find_segment, &search);
+        return search.found;
 }
 
 /* Small mappings of files are private pages for each fork to see to, two of each library: worth it where there are many. (Of a few,
@@ -102,12 +126,13 @@ static bool is_candidate(const struct fsrv_mapping *mapping, const struct work *
         bool is_large = mapping->is_writable && mapping->anonymous >= SHORTEST * work->page;
 
         return (is_of_file(mapping) && (is_large || work->n_of_files >= MANY)) ||
-               (mapping->is_plain && mapping->kind != FSRV_MAPPING_OTHER && is_large);
+               (mapping->is_plain && mapping->kind != FSRV_MAPPING_OTHER && mapping->kind != FSRV_MAPPING_FILE && is_large);
 }
 
 static int add_piece(struct work *work, uintptr_t start, uintptr_t end, int protection) {
+        if (work->pieces.n >= PIECES_MAX)
+                return 0;
         struct fsrv_run *piece = fsrv_list_add(&work->pieces, sizeof *piece);
-
         if (!piece)
                 return -ENOMEM;
         *piece = (struct fsrv_run){ start, end, protection };
@@ -119,8 +144,8 @@ static int add_large(struct work *work, uintptr_t start, uintptr_t end) {
 }
 
 /* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag. Any memory may
- * look like that by chance; then a page stays anonymous for nothing. */
-static uintptr_t end_of_chunk(uintptr_t at, uintptr_t limit, uint64_t page) {
+ * look like that by chance; then a page stays anonymous for nothing. (A sanitizer's allocator doesn't let us look at all.) */
+__attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at, uintptr_t limit, uint64_t page) {
         const uint64_t *header = (const void *)at;
         uint64_t size = header[1] & ~UINT64_C(7);
 
@@ -278,7 +303,8 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
         for (size_t i = 0; r == 0 && mirror && i < moved.n; i++)
                 madvise(mirror + place[i].offset, place[i].size, MADV_POPULATE_READ);
         fsrv_list_done(&moved);
-        return r < 0 ? r : seal(memfd);
+        int sealed = memfd < 0 ? 0 : seal(memfd); /* after a failure too: part of the memory may be in it */
+        return r < 0 ? r : sealed;
 }
 
 /* ---- the weaker mode: of a huge page a fork copies one entry instead of 512 ---- */

@@ -105,7 +105,9 @@ struct scan {
 struct region {
         uint64_t start, end, categories;
 };
-enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4 };
+enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, IS_ZERO = 1 << 5 };
+/* The zero page is what a hole is read as: it is as good as one. */
+enum { NOT_THESE = IS_FILE | IS_ZERO };
 #define SCAN _IOWR('f', 16, struct scan)
 
 static int add_run(struct fsrv_list *runs, uintptr_t start, uintptr_t end) {
@@ -127,8 +129,8 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *r
 
         while (start < end) {
                 struct scan arg = { .size = sizeof arg, .start = start, .end = end, .regions = (uintptr_t)regions,
-                                    .n_regions = sizeof regions / sizeof *regions, .category_inverted = IS_FILE,
-                                    .category_mask = IS_FILE, .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
+                                    .n_regions = sizeof regions / sizeof *regions, .category_inverted = NOT_THESE,
+                                    .category_mask = NOT_THESE, .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
                                     .return_mask = IS_PRESENT };
                 int n = ioctl(pagemap, SCAN, &arg);
                 if (n < 0)

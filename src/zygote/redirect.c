@@ -2,10 +2,12 @@
 #define _GNU_SOURCE
 #include "zygote/redirect.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +22,8 @@
  * zeros when they use them again. Of a private mapping of a file the file's bytes come back. So the entries of the loaded objects'
  * global offset tables that lead to madvise and mremap are made to lead here. Code that makes the system calls itself isn't caught;
  * that of Go does so, but has threads, which keep us from freezing anyway. The C library's own calls aren't either: its malloc never
- * takes such pages for zeros, and copies where mremap fails.
+ * takes such pages for zeros, and copies where mremap fails. It doesn't fail for a block that is a mapping and has been shrunk: what
+ * is left ends in the middle of the file. So calls of realloc lead here too, and such blocks grow by copying.
  */
 
 /* ---- in a worker: nothing here may allocate, since an allocator calls it ---- */
@@ -28,8 +31,11 @@
 /* What was frozen; by now there may be something else. */
 static struct fsrv_run *places;
 static size_t n_places;
+static bool have_moved; /* some are elsewhere by now */
 
 static bool was_frozen(uintptr_t start, uintptr_t end) {
+        if (have_moved)
+                return true;
         size_t low = 0, high = n_places; /* the first place that ends after start */
 
         while (low < high) {
@@ -41,6 +47,9 @@ static bool was_frozen(uintptr_t start, uintptr_t end) {
         }
         return low < n_places && places[low].start < end;
 }
+
+/* Linux 5.18 and 6.13: others that throw away what is there */
+enum { DONTNEED_LOCKED = 24, GUARD_INSTALL = 102, DONTUNMAP = 4 /* mremap, 5.7 */ };
 
 struct seen {
         uintptr_t start, end;
@@ -115,17 +124,25 @@ static bool put_zeros(const struct seen *mapping, void *data) {
         return range->r == 0;
 }
 
+static uintptr_t round_to_pages(uintptr_t value) {
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+        return (value + page - 1) & ~(page - 1);
+}
+
 static int redirected_madvise(void *address, size_t length, int advice) {
         int r = (int)syscall(SYS_madvise, address, length, advice);
 
-        if (r == 0 && advice == MADV_DONTNEED) {
-                uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)address;
-                struct range range = { start, (start + length + page - 1) & ~(page - 1), 0 };
+        if (r == 0 && (advice == MADV_DONTNEED || advice == DONTNEED_LOCKED || advice == GUARD_INSTALL)) {
+                uintptr_t start = (uintptr_t)address;
+                struct range range = { start, round_to_pages(start + length), 0 };
                 int looked = for_each_frozen(range.start, range.end, put_zeros, &range);
                 if (looked < 0 || range.r < 0) {
                         errno = looked < 0 ? -looked : -range.r;
                         return -1;
                 }
+                if (advice == GUARD_INSTALL) /* the zeros have taken the guards' place */
+                        r = (int)syscall(SYS_madvise, address, length, advice);
         }
         return r;
 }
@@ -146,6 +163,8 @@ static void *grow(void *old, size_t old_size, size_t new_size, int flags, void *
         void *grown = mmap(fixed ? wanted : NULL, new_size, protection | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
         if (grown == MAP_FAILED)
                 return MAP_FAILED;
+        if (!(protection & PROT_READ))
+                mprotect(old, old_size, PROT_READ);
         memcpy(grown, old, old_size);
         if (!(protection & PROT_WRITE))
                 mprotect(grown, new_size, protection);
@@ -154,32 +173,81 @@ static void *grow(void *old, size_t old_size, size_t new_size, int flags, void *
 }
 
 static void *redirected_mremap(void *old, size_t old_size, size_t new_size, int flags, ...) {
+        uintptr_t start = (uintptr_t)old, end = start + round_to_pages(old_size);
         int protection = -1;
         va_list list;
 
         va_start(list, flags);
         void *wanted = flags & MREMAP_FIXED ? va_arg(list, void *) : NULL;
         va_end(list);
-        if (new_size > old_size)
-                for_each_frozen((uintptr_t)old, (uintptr_t)old + old_size, note, &protection);
-        return protection >= 0 ? grow(old, old_size, new_size, flags, wanted, protection)
-                               : (void *)syscall(SYS_mremap, old, old_size, new_size, flags, wanted);
+        if (round_to_pages(new_size) > end - start)
+                for_each_frozen(start, end, note, &protection);
+        if (protection >= 0)
+                return grow(old, end - start, round_to_pages(new_size), flags, wanted, protection);
+        void *result = (void *)syscall(SYS_mremap, old, old_size, new_size, flags, wanted);
+        if (result != old && result != MAP_FAILED && was_frozen(start, end)) {
+                have_moved = true;
+                if (flags & DONTUNMAP) /* what it leaves there is to be zeros */
+                        redirected_madvise(old, old_size, MADV_DONTNEED);
+        }
+        return result;
+}
+
+static void *(*real_realloc)(void *, size_t);
+
+/* glibc's, whose header says by a flag that the block is a mapping. */
+static void *redirected_realloc(void *old, size_t size) {
+        enum { IS_MAPPED = 2 };
+        size_t has = old ? malloc_usable_size(old) : 0;
+
+        if (size <= has || !was_frozen((uintptr_t)old, (uintptr_t)old + has) || !(((const size_t *)old)[-1] & IS_MAPPED))
+                return real_realloc(old, size);
+        void *grown = malloc(size);
+        if (grown) {
+                memcpy(grown, old, has);
+                free(old);
+        }
+        return grown;
 }
 
 /* ---- in the zygote ---- */
 
 #if defined(__x86_64__)
-enum { JUMP_SLOT = R_X86_64_JUMP_SLOT, GLOBAL_DATA = R_X86_64_GLOB_DAT };
+enum { JUMP_SLOT = R_X86_64_JUMP_SLOT, GLOBAL_DATA = R_X86_64_GLOB_DAT, ADDRESS = R_X86_64_64 };
 #elif defined(__aarch64__)
-enum { JUMP_SLOT = R_AARCH64_JUMP_SLOT, GLOBAL_DATA = R_AARCH64_GLOB_DAT };
+enum { JUMP_SLOT = R_AARCH64_JUMP_SLOT, GLOBAL_DATA = R_AARCH64_GLOB_DAT, ADDRESS = R_AARCH64_ABS64 };
 #else
-enum { JUMP_SLOT = -1, GLOBAL_DATA = -1 };
+enum { JUMP_SLOT = -1, GLOBAL_DATA = -1, ADDRESS = -1 };
 #endif
 
-static uintptr_t replacement_of(const char *name) {
-        return strcmp(name, "madvise") == 0 ? (uintptr_t)redirected_madvise
-               : strcmp(name, "mremap") == 0 ? (uintptr_t)redirected_mremap
-                                             : 0;
+/* Found out before the first object is looked at: ours is one of them, and leads to the replacements afterwards. */
+static struct call {
+        const char *name;
+        uintptr_t original, replacement;
+} calls[3];
+
+/* By name, not by address: in a program that isn't position-independent realloc's is one of the program's own, whose table entry is
+ * among those that we change. */
+static bool find_realloc(void) {
+        void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+
+        real_realloc = libc ? (void *(*)(void *, size_t))dlsym(libc, "realloc") : NULL;
+        if (libc)
+                dlclose(libc);
+        return real_realloc;
+}
+
+static void find_calls(void) {
+        calls[0] = (struct call){ "madvise", (uintptr_t)madvise, (uintptr_t)redirected_madvise };
+        calls[1] = (struct call){ "mremap", (uintptr_t)mremap, (uintptr_t)redirected_mremap };
+        calls[2] = (struct call){ "realloc", (uintptr_t)realloc, (uintptr_t)redirected_realloc };
+}
+
+static const struct call *find_call(const char *name) {
+        for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+                if (strcmp(name, calls[i].name) == 0)
+                        return &calls[i];
+        return NULL;
 }
 
 struct object {
@@ -202,10 +270,13 @@ static bool set_slot(const struct object *object, uintptr_t *slot, uintptr_t val
 static bool redirect_table(const struct object *object, const ElfW(Rela) *entry, size_t n) {
         for (size_t i = 0; entry && i < n; i++) {
                 unsigned long type = ELF64_R_TYPE(entry[i].r_info);
-                if (type != (unsigned long)JUMP_SLOT && type != (unsigned long)GLOBAL_DATA)
+                uintptr_t *slot = (uintptr_t *)(object->base + entry[i].r_offset);
+                if (type != (unsigned long)JUMP_SLOT && type != (unsigned long)GLOBAL_DATA && type != (unsigned long)ADDRESS)
                         continue;
-                uintptr_t value = replacement_of(object->strings + object->symbols[ELF64_R_SYM(entry[i].r_info)].st_name);
-                if (value && !set_slot(object, (uintptr_t *)(object->base + entry[i].r_offset), value))
+                const struct call *call = find_call(object->strings + object->symbols[ELF64_R_SYM(entry[i].r_info)].st_name);
+                if (!call || (type == (unsigned long)ADDRESS && *slot != call->original))
+                        continue; /* or a variable, which has got another value since */
+                if (!set_slot(object, slot, call->replacement))
                         return false;
         }
         return true;
@@ -226,9 +297,6 @@ static int redirect_object(struct dl_phdr_info *info, size_t size, void *data) {
         for (int i = 0; i < info->dlpi_phnum; i++) {
                 const ElfW(Phdr) *header = &info->dlpi_phdr[i];
                 uintptr_t start = info->dlpi_addr + header->p_vaddr;
-                uintptr_t own = (uintptr_t)redirect_object;
-                if (header->p_type == PT_LOAD && own >= start && own < start + header->p_memsz)
-                        return 0;
                 if (header->p_type == PT_DYNAMIC)
                         dynamic = (const ElfW(Dyn) *)start;
                 if (header->p_type == PT_GNU_RELRO) {
@@ -273,6 +341,9 @@ const char *fsrv_redirect(const struct fsrv_run *frozen, size_t n) {
                 return "no memory";
         memcpy(places, frozen, n * sizeof *places);
         n_places = n;
+        if (!find_realloc())
+                return "not known with this C library";
+        find_calls();
         dl_iterate_phdr(redirect_object, &good);
         return good ? NULL : "madvise could not be redirected";
 }

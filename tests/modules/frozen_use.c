@@ -2,6 +2,7 @@
 /* What workers do to memory that a zygote has frozen, each entry point one thing. They leave nothing in the memfd by it. */
 #include "frozen.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -76,11 +77,13 @@ int allocates_in_thread(int argc, char **argv) {
         return bad || check_calloc("beside it");
 }
 
-static int grow_block(unsigned char **at, size_t old) {
+typedef void *(*reallocate)(void *, size_t);
+
+static int grow_block(unsigned char **at, size_t old, reallocate how) {
         long before = memfd_blocks();
         size_t size = 64 * MIB;
         volatile unsigned char sum = 0;
-        unsigned char *grown = *at = realloc(*at, size);
+        unsigned char *grown = *at = how(*at, size);
 
         CHECK(grown, "realloc");
         for (size_t i = 0; i < size; i += PAGE) /* what lies behind the end of the memfd would be SIGBUS */
@@ -95,11 +98,19 @@ static int grow_block(unsigned char **at, size_t old) {
 /* Blocks that are mappings, which malloc grows by mremap(2). */
 int reallocates(int argc, char **argv) {
         (void)argc, (void)argv;
-        if (grow_block(&block[1], BLOCK) || grow_block(&block[0], BLOCK))
+        if (grow_block(&block[1], BLOCK, realloc) || grow_block(&block[0], BLOCK, realloc))
                 return 1;
         free(block[0]);
         free(block[1]);
         return check_calloc("after blocks grew");
+}
+
+/* Whoever is loaded later has an address of realloc that the zygote hasn't seen. */
+int reallocates_unseen(int argc, char **argv) {
+        (void)argc, (void)argv;
+        reallocate unseen = (reallocate)dlsym(RTLD_DEFAULT, "realloc");
+
+        return grow_block(&block[1], BLOCK, unseen) || grow_block(&block[0], BLOCK, unseen);
 }
 
 /* A block that has shrunk ends where it is frozen. */
@@ -111,7 +122,7 @@ int reallocates_smaller(int argc, char **argv) {
                 block[i] = shrunk;
                 CHECK_FILLED(block[i], BLOCK / 2);
         }
-        return grow_block(&block[1], BLOCK / 2) || grow_block(&block[0], BLOCK / 2);
+        return grow_block(&block[1], BLOCK / 2, realloc) || grow_block(&block[0], BLOCK / 2, realloc);
 }
 
 /* ---- mremap ---- */

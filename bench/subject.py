@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""A program that is measured: told line by line what to do, so that several can be measured by turns; and the CPU time it costs."""
+
+import os
+import statistics
+import subprocess
+import sys
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Subject:
+    def __init__(self, command, first=(), environment=()):
+        self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+                                        env={**os.environ, **dict(environment)})
+        for line in first:
+            print(line, file=self.process.stdin)
+        self.values, self.cpu, self.spawns = [], 0.0, 0
+
+    def ask(self, line):
+        print(line, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline().split()
+        if not answer:
+            sys.exit(f"bench: {line} failed")
+        return answer
+
+    def turn(self, line, spawns):
+        """One turn; without spawns it is for warming up, and isn't counted."""
+        before = self.cpu_of_all()
+        values = [float(word) for word in self.ask(line)]
+        if spawns:
+            self.values += values
+            self.cpu += self.cpu_of_all() - before
+            self.spawns += spawns
+
+    def cpu_of_all(self):
+        """Seconds: of the session's living processes, and of the ended ones that these have waited for."""
+        ticks = 0
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == self.process.pid:
+                ticks += sum(map(int, fields[11:15]))
+        return ticks / TICKS
+
+    @property
+    def median(self):
+        return statistics.median(self.values)
+
+    @property
+    def quartiles(self):
+        return statistics.quantiles(self.values, n=4)[::2] if len(self.values) > 1 else self.values * 2
+
+    @property
+    def cpu_each(self):
+        """µs"""
+        return self.cpu / self.spawns * 1e6 if self.spawns else 0.0
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(60)
+
+
+def result(name, what, ours, peers, unit, bar, *, higher_is_better=False, note=""):
+    """peers: [(name, value)]; the first is what the bar is against."""
+    peer = peers[0][1] if peers else None
+    ratio = None if not peer else peer / ours if higher_is_better else ours / peer
+    met = None if ratio is None or bar is None else (ratio >= bar if higher_is_better else ratio <= bar)
+    return {"name": name, "what": what, "ours": round(ours, 1), "peer": peer and round(peer, 1),
+            "peer_name": peers[0][0] if peers else None, "more_peers": [[n, round(value, 1)] for n, value in peers[1:]], "unit": unit,
+            "ratio": ratio and round(ratio, 3), "bar": bar, "met": met, "higher_is_better": higher_is_better, "note": note}
+
+
+def tell(case):
+    if case.get("skipped"):
+        print(f"{case['name']}: skipped: {case['skipped']}", flush=True)
+        return
+    peers = "; ".join(f"{name} {value:g}" for name, value in [[case["peer_name"], case["peer"]], *case["more_peers"]] if value)
+    sign = "at least" if case["higher_is_better"] else "at most"
+    bar = "" if case["bar"] is None else f"; bar {sign} {case['bar']:g}: {'met' if case['met'] else 'NOT MET'}"
+    ratio = "" if case["ratio"] is None else f"{case['ratio']:.2f} x "
+    print(f"{case['name']}: {ratio}(ours {case['ours']:g} {case['unit']}{'; ' if peers else ''}{peers}){bar}; {case['note']}", flush=True)
