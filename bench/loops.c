@@ -17,7 +17,7 @@
 
 #include "forkserver.h"
 
-enum { DEPTH_MAX = 64, FILES = 65536 };
+enum { DEPTH_MAX = 64 };
 
 extern char **environ;
 static struct fsrv_server *server;
@@ -232,9 +232,7 @@ int main(int argc, char **argv) {
         char line[4096], name[4000];
         int depth, n;
 
-        /* The server takes as many processes as fit below this, and inherits it. Raising the hard limit takes a privilege. */
-        limit = (struct rlimit){ FILES, FILES };
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
                 limit.rlim_cur = limit.rlim_max;
                 setrlimit(RLIMIT_NOFILE, &limit);
         }
