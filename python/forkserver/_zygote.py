@@ -30,9 +30,9 @@ _IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGT
 # ---- in the zygote ----
 
 
-def _prepare():
-    """All but the main module of what is true of most children, and need not be done in each."""
-    preparation = {name: value for name, value in _data["preparation"].items() if name not in _MAIN}
+def _prepare(*without):
+    """What is true of most children, and need not be done in each; but the main module."""
+    preparation = {name: value for name, value in _data["preparation"].items() if name not in (*_MAIN, *without)}
     spawn.prepare({name: list(value) if isinstance(value, list) else value for name, value in preparation.items()})
 
 
@@ -60,7 +60,7 @@ def _preload_main():
 
 def _loaded():
     global _line_buffered, _handled, _twister
-    _prepare()  # again: modules may have changed it
+    _prepare("log_to_stderr", "log_level")  # again: modules may have changed it; a second handler would say all twice
     if dict(os.environ._data) == _c_environment():
         _native.remember_environment()
     _line_buffered = getattr(sys.stdout, "line_buffering", None)
@@ -105,6 +105,7 @@ def _nothing():
 def _rehearse():
     """All that a child does, for a process that does nothing: the pages that it writes to are copied ahead in each standby. It leaves
     the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not work any more."""
+    util._logger = None  # nobody is to hear of it
     _standby()
     made = stock_context.ForkServerProcess(target=_nothing)
     set_spawning_popen(made)

@@ -417,6 +417,19 @@ class Script(unittest.TestCase):
         """).split()[1:], ["1"])
         self.assertIn("ModuleNotFoundError: No module named 'only_here'", self.errors)
 
+    def test_what_is_logged_is_logged_once(self):
+        self.run_script("""
+            import logging, multiprocessing
+            def child(): multiprocessing.get_logger().info("in the child")
+            if __name__ == "__main__":
+                multiprocessing.log_to_stderr(logging.INFO)
+                for _ in range(2):
+                    process = multiprocessing.Process(target=child)
+                    process.start(); process.join()
+        """)
+        self.assertEqual(self.errors.count("in the child"), 2)
+        self.assertEqual(self.errors.count("child process calling self.run()"), 2)
+
     def test_stdin_closed(self):
         self.assertEqual(self.execute("-m", "forkserver", self.write("script.py", """
             import multiprocessing
