@@ -200,7 +200,7 @@ static void *redirected_realloc(void *old, size_t size) {
         enum { IS_MAPPED = 2 };
         size_t has = old ? malloc_usable_size(old) : 0;
 
-        if (size <= has || !was_frozen((uintptr_t)old, (uintptr_t)old + has) || !(((const size_t *)old)[-1] & IS_MAPPED))
+        if (!old || size <= has || !was_frozen((uintptr_t)old, (uintptr_t)old + has) || !(((const size_t *)old)[-1] & IS_MAPPED))
                 return real_realloc(old, size);
         void *grown = malloc(size);
         if (grown) {
