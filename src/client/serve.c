@@ -33,7 +33,7 @@ static int fill_config(struct fsrv_config *config, const struct fsrv_listen_opti
 
 /* The new program finds its configuration waiting in a socket at its fd 3. */
 static int leave_config(struct fsrv_config *config, struct fsrv_error *error) {
-        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        char bytes[FSRV_WIRE_MESSAGE_MAX];
         int pair[2], n = fsrv_config_encode(config, bytes);
 
         if (n < 0)

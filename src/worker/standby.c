@@ -15,13 +15,13 @@
 #include "wire/inherited.h"
 #include "worker/worker.h"
 
-/* In .bss, touched by nobody before the fork: each request lies in the memory of the process that runs it alone. Together,
- * so that a small request takes two pages. */
+/* In .bss, touched by nobody before the fork: each request lies in the memory of the process that runs it alone. The library's last
+ * (src/meson.build), so that its small variables, which a worker writes to as well, share a page with the beginning of this. */
 static struct {
         struct fsrv_task task;
         struct fsrv_message message;
         char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
-} own __attribute__((aligned(4096)));
+} own;
 
 /* Idle standbys end with the server. The signal fires for a parent that dies from now on, hence the look behind. */
 static void die_with_server(pid_t server) {

@@ -25,7 +25,7 @@ static int receive_more_fds(struct fsrv_task *task, const struct fsrv_wire_reque
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, ENOMEM, "%u fds", head->n_fds);
         memcpy(fds, task->fds, n * sizeof *fds);
         while (n < head->n_fds) {
-                static struct fsrv_message message;
+                struct fsrv_message message;
                 struct fsrv_wire_more more;
                 int r = fsrv_channel_receive_by(task->answer, &more, sizeof more, deadline, &message);
 

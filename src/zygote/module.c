@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "zygote/symbols.h"
 #include "zygote/zygote.h"
 
 /* The module host: modules are shared objects, an entry point is a function in one; or, without a module's name, one of
@@ -18,9 +19,10 @@ static const struct fsrv_entry *program_entry;
 
 /* What was preloaded, by the name that it was asked for with: dlopen(3) would find it again, after writing to a dozen pages
  * of the loader's. */
-static struct {
+static struct module {
         const char *name;
         void *handle;
+        struct fsrv_symbols symbols;
 } *preloaded;
 static size_t n_preloaded;
 
@@ -30,16 +32,18 @@ static void remember(const char *name, void *handle) {
         if (!grown)
                 return;
         preloaded = grown;
-        preloaded[n_preloaded].name = name; /* of the configuration, which stays */
-        preloaded[n_preloaded++].handle = handle;
+        struct module *module = &preloaded[n_preloaded++];
+        module->name = name; /* of the configuration, which stays */
+        module->handle = handle;
+        fsrv_symbols_init(handle, &module->symbols);
 }
 
-static void *find_preloaded(const char *name, size_t n) {
+static const struct module *find_preloaded(const char *name, size_t n) {
         bool relative = name[0] != '/' && memchr(name, '/', n); /* to the caller, not to who started the server */
 
         for (size_t i = 0; i < n_preloaded && !relative; i++)
                 if (strncmp(preloaded[i].name, name, n) == 0 && !preloaded[i].name[n])
-                        return preloaded[i].handle;
+                        return &preloaded[i];
         return NULL;
 }
 
@@ -108,20 +112,18 @@ static int module_find(const char *entry, struct fsrv_error *error) {
         if (!colon)
                 return fsrv_fail(error, FSRV_STAGE_ENTRY, EINVAL, "entry point '%s'", entry);
         size_t n = (size_t)(colon - entry);
-        void *module = find_preloaded(entry, n);
-        if (!module && !(module = load(entry, n, error)))
+        const struct module *module = find_preloaded(entry, n);
+        entry_function = module ? (main_function)fsrv_symbols_find(&module->symbols, colon + 1) : NULL;
+        if (entry_function)
+                return 0;
+        void *handle = module ? module->handle : load(entry, n, error);
+        if (!handle)
                 return -error->err;
-        entry_function = (main_function)dlsym(module, colon + 1);
+        entry_function = (main_function)dlsym(handle, colon + 1);
         if (!entry_function)
                 return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%.*s' has no function '%s'", (int)n, entry,
                                       colon + 1);
         return 0;
-}
-
-/* Most of what dlsym(3) costs a new process is nine page faults in the loader. */
-static void module_warm_up(void) {
-        if (n_preloaded > 0)
-                (void)dlsym(preloaded[0].handle, "main");
 }
 
 static int module_run(int argc, char **argv, char **environment) {
@@ -130,7 +132,6 @@ static int module_run(int argc, char **argv, char **environment) {
 
 const struct fsrv_host fsrv_module_host = {
         .preload = module_preload,
-        .warm_up = module_warm_up,
         .find = module_find,
         .run = module_run,
 };

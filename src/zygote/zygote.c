@@ -43,8 +43,9 @@ static void forget_bind_now(void) {
                 unsetenv("LD_BIND_NOW");
 }
 
+/* On the stack, as in load(): what workers write to in static memory is to lie close together. */
 static int receive_config(int boot, struct fsrv_config *ret_config) {
-        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv_message message;
         int r = fsrv_channel_receive(boot, bytes, sizeof bytes, 0, &message);
 
@@ -57,7 +58,7 @@ static int receive_config(int boot, struct fsrv_config *ret_config) {
 /* Loads one module and tells what it did. 0, 1 when nobody listens, or -errno of the loading. */
 static int load(int boot, const char *module, const struct fsrv_config *config, const struct fsrv_host *host,
                 struct fsrv_error *error) {
-        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        char bytes[FSRV_WIRE_MESSAGE_MAX];
         bool measure = config->head.measure;
 
         /* So that the server can name the module if it crashes us or never comes back. */

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_ZYGOTE_SYMBOLS_H
+#define FSRV_ZYGOTE_SYMBOLS_H
+
+/* The functions of a loaded object, found by reading alone: dlsym(3) takes locks and allocates, which in a new process is a page
+ * fault for each thing that it writes to. */
+
+#include <elf.h>
+#include <link.h>
+#include <stdint.h>
+
+struct fsrv_symbols {
+        uintptr_t base;
+        const uint32_t *hash;      /* DT_GNU_HASH; NULL: nothing can be found */
+        const ElfW(Sym) *symbols;
+        const ElfW(Half) *versions; /* NULL: none */
+        const char *strings;
+};
+
+/* What dlopen(3) returned. */
+void fsrv_symbols_init(void *handle, struct fsrv_symbols *ret_symbols);
+
+/* A plain function that the object itself defines. NULL: there may be one all the same, which dlsym(3) knows. */
+void *fsrv_symbols_find(const struct fsrv_symbols *symbols, const char *name);
+
+#endif
