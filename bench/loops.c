@@ -2,7 +2,7 @@
 /*
  * loops MODULE [ballast MIB] [threads N] [standbys N] [memory MODE]: spawns as it is told, line by line, so that bench.py can have
  * several programs measured by turns. Each line "CASE DEPTH N" is answered with the microseconds that one of N took, DEPTH of them
- * at a time; "idle N" with 0 when there are N idle workers; "pids" with the server's and the zygote's.
+ * at a time (not "run:CASE"); "idle N" with 0 when there are N idle workers; "pids" with the server's and the zygote's.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -88,6 +88,21 @@ static void spawns(const char *name, int depth, int n) {
         for (int i = 0; i < depth; i++)
                 if (running[i])
                         finish(running[i], code);
+        fsrv_request_free(request);
+}
+
+/* The same by fsrv_run(). */
+static void runs(const char *name, int n) {
+        struct fsrv_request *request = request_for(name);
+        struct fsrv_error error;
+
+        for (int i = 0; i < n; i++) {
+                struct fsrv_status status = { .size = sizeof status };
+                if (fsrv_run(server, request, &status, &error) < 0)
+                        die("run", &error);
+                if (status.exit_code != 7)
+                        die("the exit code", NULL);
+        }
         fsrv_request_free(request);
 }
 
@@ -183,6 +198,8 @@ static void obey(const char *name, int depth, int n) {
                 forks(name, depth, n);
         else if (name[0] == '/')
                 afl(name, n);
+        else if (strncmp(name, "run:", 4) == 0)
+                runs(name + 4, n);
         else
                 spawns(name, depth, n);
         printf("%.3f\n", (now() - begin) / n);

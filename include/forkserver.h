@@ -384,6 +384,15 @@ struct fsrv_status {
 FSRV_PUBLIC int fsrv_process_wait(struct fsrv_process *process, int timeout_ms, struct fsrv_status *ret_status,
                                   struct fsrv_error *error);
 
+/*
+ * Creates the process and waits for its end: fsrv_spawn() and fsrv_process_wait() in one, without a handle, and without being
+ * woken for the start. Nobody can end it early but its time limit (fsrv_request_set_time_limit()) and who knows its pid.
+ * Set ret_status->size; ret_status may be NULL. Any number of threads at once.
+ * Errors: those of both. Only a failure of stage STATUS (-EOWNERDEAD) means that something has run.
+ */
+FSRV_PUBLIC int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status,
+                         struct fsrv_error *error);
+
 /* Sends a signal, by pidfd: never to another process that got the same pid. -ESRCH when it has ended, -EINVAL, -EPERM. */
 FSRV_PUBLIC int fsrv_process_kill(struct fsrv_process *process, int signal);
 

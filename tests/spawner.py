@@ -153,6 +153,12 @@ class Spawner:
         made = [Process(self, {"process": answer["first"] + i, "pid": pid}) for i, pid in enumerate(answer["pids"])]
         return made, (answer["why_stage"], answer["why"])
 
+    def run(self, **request):
+        """The status of a process that was waited for by the call which created it."""
+        if request:
+            self.request(**request)
+        return Status(self("run"))
+
     def call(self, entry, *args, **request):
         """Spawns an entry point with arguments."""
         return self.spawn(entry=entry, argv=[entry, *args], **request)

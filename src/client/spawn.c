@@ -197,12 +197,23 @@ static int last_look(int answer, union fsrv_wire_answer *reply, struct fsrv_mess
         return fsrv_channel_receive(answer, reply, sizeof *reply, MSG_DONTWAIT, message);
 }
 
+/* Until everybody has closed the other end, the server as the last, or the deadline: no message wakes poll(2) for nothing but a
+ * hang-up. What has been said is in the queue then, the start first. */
+static void await_hang_up(int answer, int64_t deadline) {
+        struct pollfd entry = { .fd = answer };
+
+        while (poll(&entry, 1, fsrv_left(deadline)) <= 0 && fsrv_now() < deadline)
+                ;
+}
+
 /* Takes `answer` over. 0: started; NOTHING_RAN; or it failed. */
 static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_process) {
         FSRV_CLEANUP_FD int own_answer = answer;
         union fsrv_wire_answer reply;
         struct fsrv_message message;
 
+        if (s->extra->until_ended)
+                await_hang_up(answer, s->deadline);
         int r = fsrv_channel_receive_by(answer, &reply, sizeof reply, s->deadline, &message);
         if (r == -ETIMEDOUT) {
                 r = last_look(answer, &reply, &message);
@@ -353,6 +364,20 @@ int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request, s
         static const struct fsrv_spawn_extra none = FSRV_SPAWN_EXTRA_NONE;
 
         return fsrv_spawn_with(server, request, &none, ret_process, NULL, error);
+}
+
+int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status, struct fsrv_error *error) {
+        static const struct fsrv_spawn_extra to_its_end = { { -1, -1, -1 }, -1, false, true };
+        struct fsrv_process *process;
+
+        if (ret_status && ret_status->size != sizeof *ret_status)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_status");
+        int r = fsrv_spawn_with(server, request, &to_its_end, &process, NULL, error);
+        if (r < 0)
+                return r;
+        r = fsrv_process_wait(process, -1, ret_status, error);
+        fsrv_process_unref(process);
+        return r;
 }
 
 /* ---- many at once ---- */

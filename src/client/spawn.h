@@ -14,8 +14,9 @@ struct fsrv_spawn_extra {
         int streams[3];    /* over what the request maps to the standard streams; -1: none */
         int data;          /* for fsrv_worker_get_data(); -1: none */
         bool wants_status; /* a socket with the seed's two words */
+        bool until_ended;  /* return when the process has ended, without having been woken for its start */
 };
-#define FSRV_SPAWN_EXTRA_NONE { { -1, -1, -1 }, -1, false }
+#define FSRV_SPAWN_EXTRA_NONE { { -1, -1, -1 }, -1, false, false }
 
 /* A request on its way: made once, sent until somebody runs it. */
 struct fsrv_spawning {

@@ -267,6 +267,22 @@ static void do_wait(int argc, char **argv) {
                 say_status(&status);
 }
 
+/* run [SIZE]: the request to its end */
+static void do_run(int argc, char **argv) {
+        struct fsrv_status status = { .size = argc > 1 ? (size_t)atoi(argv[1]) : sizeof status };
+        int r = fsrv_run(server, request, &status, fresh_error());
+
+        say(r);
+        if (r == 0)
+                say_status(&status);
+}
+
+static void do_run_null(int argc, char **argv) {
+        (void)argc;
+        (void)argv;
+        say(fsrv_run(server, request, NULL, NULL));
+}
+
 static void do_wait_null(int argc, char **argv) {
         (void)argc;
         say(fsrv_process_wait(named(argv[1]), atoi(argv[2]), NULL, NULL));
@@ -373,6 +389,8 @@ const struct command api_commands[] = {
         { "spawn_pipes", 1, do_spawn_pipes },
         { "wait", 2, do_wait },
         { "wait_null", 2, do_wait_null },
+        { "run", 0, do_run },
+        { "run_null", 0, do_run_null },
         { "loop", 2, do_loop },
         { "poll_fd", 2, do_poll_fd },
         { "pidfd", 2, do_pidfd },
