@@ -208,9 +208,9 @@ class Bench:
 
 
 def most_workers():
-    """The server has three fds for each; raising the hard limit takes a privilege that root in a container may not have."""
+    """The server has two fds for each; raising the hard limit takes a privilege that root in a container may not have."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return (hard - 500) // 3
+    return (hard - 500) // 2
 
 
 def available():

@@ -119,7 +119,7 @@ struct fsrv_server_options {
                                      * the dynamic loader finds; FSRV_PRELOAD_MAIN anywhere), loaded in this order; NULL
                                      * for none. Copied */
         uint32_t preload_policy;    /* enum fsrv_preload_policy */
-        uint32_t standbys;          /* processes kept ready, 1…64; 0 for the default */
+        uint32_t standbys;          /* processes kept ready, 1…64; 0 for the default, 4 (doc/performance.md says why) */
         int preload_timeout_ms;     /* limit for loading all modules; 0 for the default of 60,000 */
         uint32_t flags;             /* FSRV_SERVER_… */
         uint32_t thread_policy;     /* enum fsrv_preload_policy: what happens when the zygote has other threads at the time of

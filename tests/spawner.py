@@ -11,6 +11,7 @@ import subprocess
 import time
 
 LIMIT = 60  # seconds for anything that has to happen
+STANDBYS = 4  # the default
 POLICY = {"warn": 0, "fail": 1, "ignore": 2}
 KILL_ON_CLOSE = 1
 TIMED_OUT, NO_RUSAGE = 2, 4

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from spawner import Failure, children, eventually, title
+from spawner import STANDBYS, Failure, children, eventually, title
 from test_spawn import refused
 
 
@@ -321,7 +321,7 @@ def test_garbage(spawner, testmod):
         assert serves_and_forgets(spawner, testmod)
     # By ps, as that connection may have been closed upon the garbage
     assert [title(pid).split()[1] for pid in pids] == ["server", "zygote"]
-    assert eventually(lambda: [title(pid) for pid in children(pids[0])].count("forkserver: standby") == 2)
+    assert eventually(lambda: [title(pid) for pid in children(pids[0])].count("forkserver: standby") == STANDBYS)
 
 
 def test_garbage_while_nobody_is_ready(start, module, testmod):

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from leftovers import descendants
-from spawner import KILL_ON_CLOSE, NO_RUSAGE, Failure, Process, children, eventually, state, title
+from spawner import KILL_ON_CLOSE, NO_RUSAGE, STANDBYS, Failure, Process, children, eventually, state, title
 from test_spawn import refused
 
 
@@ -28,7 +28,6 @@ def kill_all(pids):
             os.kill(pid, signal.SIGKILL)
 
 
-STANDBYS = 2  # the default
 KERNEL = tuple(int(re.match(r"\d+", part)[0]) for part in os.uname().release.split(".")[:2])
 KERNEL_KEEPS_STATUS = KERNEL >= (6, 15) and "pidfd_info" not in os.environ.get("FORKSERVER_DENY", "").split()
 
@@ -68,10 +67,10 @@ def test_zygote_dies_and_nobody_is_ready(start, testmod):
 def test_standbys_die(spawner, testmod):
     spawner("ensure")
     for i in range(20):
-        assert eventually(lambda: len(spawner.standbys()) == 2)
+        assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
         kill_all(spawner.standbys())
         assert spawner.call(f"{testmod}:exit_with", i).code() == i
-    assert eventually(lambda: spawner.stats()["standbys"] == 2)
+    assert eventually(lambda: spawner.stats()["standbys"] == STANDBYS)
 
 
 def test_standby_dies_with_the_request_before_it(start, testmod):
@@ -137,9 +136,9 @@ def test_worker_dies_whenever_it_is_set_up(spawner, testmod, tmp_path):
 def test_zygote_that_is_stopped(spawner, testmod):
     """Standbys serve on; then the time-out ends the waiting."""
     zygote = (spawner("ensure"), spawner.zygote())[1]
-    assert eventually(lambda: len(spawner.standbys()) == 2)
+    assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
     os.kill(zygote, signal.SIGSTOP)
-    for i in range(2):
+    for i in range(STANDBYS):
         assert spawner.call(f"{testmod}:exit_with", i).code() == i
     failure = refused(spawner.call, f"{testmod}:exit_with", 0, spawn_timeout=100)
     assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue")
@@ -291,7 +290,7 @@ def test_server_that_is_stopped(spawner, testmod):
     """Idle standbys still serve; what needs the server ends with the time-out, not later."""
     spawner("ensure")
     spawner.zygote()
-    assert eventually(lambda: len(spawner.standbys()) == 2)
+    assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
     server = spawner.server()
     os.kill(server, signal.SIGSTOP)
     process = spawner.call(f"{testmod}:exit_with", 3, spawn_timeout=60000)

@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from spawner import LIMIT, Failure, Spawner, children, eventually, state, title
+from spawner import LIMIT, STANDBYS, Failure, Spawner, children, eventually, state, title
 from test_spawn import refused
 
 KINDS = ["program", "program-no-pie", "program-static"]
@@ -95,7 +95,7 @@ def test_s05_roles_are_in_their_titles(launch, program):
     process = main.call(":hang", "x")
     assert title(main.zygote()).startswith("forkserver: zygote " + program("program"))
     assert title(process.pid) == "forkserver: worker :hang x"
-    assert eventually(lambda: len(main.standbys()) == 2)
+    assert eventually(lambda: len(main.standbys()) == STANDBYS)
     process.kill()
 
 

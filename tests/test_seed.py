@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from spawner import LIMIT, Failure, children, eventually, state, title
+from spawner import LIMIT, STANDBYS, Failure, children, eventually, state, title
 
 
 @pytest.fixture(scope="session")
@@ -424,7 +424,7 @@ def test_s13_garbage_is_no_request(client):
 
     def held():
         """fds in the standbys, once there are as many as there should be"""
-        standbys = eventually(lambda: len(p := [c for c in children(server) if title(c) == "forkserver: standby"]) == 2 and p)
+        standbys = eventually(lambda: len(p := [c for c in children(server) if title(c) == "forkserver: standby"]) == STANDBYS and p)
         return [len(os.listdir(f"/proc/{pid}/fd")) for pid in standbys]
 
     before = held()

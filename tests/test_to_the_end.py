@@ -5,7 +5,7 @@ import os
 import signal
 
 from leftovers import descendants
-from spawner import NO_RUSAGE, TIMED_OUT, Failure, Status, eventually, state, title
+from spawner import NO_RUSAGE, STANDBYS, TIMED_OUT, Failure, Status, eventually, state, title
 from test_death import KERNEL_KEEPS_STATUS, reaped  # noqa: F401 (a fixture)
 from test_spawn import refused
 
@@ -76,7 +76,7 @@ def test_longer_than_the_spawn_timeout(spawner, testmod):
 
 def test_nobody_takes_it(spawner, testmod, tmp_path):
     zygote = (spawner("ensure"), spawner.zygote())[1]
-    assert eventually(lambda: len(spawner.standbys()) == 2)
+    assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
     pids = [zygote, *spawner.standbys()]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)

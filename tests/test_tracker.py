@@ -16,7 +16,7 @@ import sys
 import pytest
 
 from leftovers import descendants
-from spawner import LIMIT, Failure, Spawner, eventually, state, title
+from spawner import LIMIT, STANDBYS, Failure, Spawner, eventually, state, title
 
 TITLE = "forkserver: resource tracker"
 TRACKER = 1  # FSRV_SERVER_TRACKER
@@ -466,7 +466,7 @@ def test_s15_nobody_else_holds_it(client, tracking):
     worker = client.call(f"{tracking}:hold", "dummy", "/x")
     client("line", worker["fd"])
     program = client("spawn", "program", "cat", "/dev/zero")
-    assert eventually(lambda: client("server")["standbys"] == 2)
+    assert eventually(lambda: client("server")["standbys"] == STANDBYS)
     assert holders(inode) == {client.process.pid: {"w"}, worker["pid"]: {"w"}, tracker(): {"r"}}
     for one in (worker, program):
         os.kill(one["pid"], signal.SIGKILL)

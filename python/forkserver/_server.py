@@ -20,8 +20,6 @@ _BOOTSTRAP = (
     "from forkserver._zygote import main; main(data)"
 )
 
-_STANDBYS = 4  # ready processes, of some 2.5 MB each: pools start in bursts
-
 _POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
 _MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
 
@@ -180,7 +178,7 @@ class ForkServer:
         told = {"preparation": data, "policy": self._policy, "modules": _modules()}
         executable = os.fsdecode(spawn.get_executable())
         argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP]
-        return _native.private(argv, marshal.dumps(told), modules, self._policy, standbys=_STANDBYS,
+        return _native.private(argv, marshal.dumps(told), modules, self._policy,
                                helpers=helper_directory(), memory=self._memory)
 
 

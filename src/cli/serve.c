@@ -27,7 +27,7 @@ static const char help[] =
         "      --memory MODE              what is done to the loaded memory, so that a process\n"
         "                                 costs the same however much it is: auto (default),\n"
         "                                 freeze, collapse, off\n"
-        "      --standbys N               processes kept ready, 1 to 64\n"
+        "      --standbys N               processes kept ready, 1 to 64 (default: 4)\n"
         "      --help                     show this help\n"
         "\n"
         "SIGTERM or SIGINT drains it: it takes no new requests and ends when its last\n"

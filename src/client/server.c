@@ -15,7 +15,7 @@
 #include "wire/inherited.h"
 #include "wire/strings.h"
 
-enum { STANDBYS_DEFAULT = 2, STANDBYS_MAX = 64, PRELOAD_TIMEOUT_MS = 60000 };
+enum { STANDBYS_DEFAULT = 4, STANDBYS_MAX = 64, PRELOAD_TIMEOUT_MS = 60000 };
 
 /* ---- all handles, for fork(): a child must not find a lock that a thread holds which it doesn't have ---- */
 

@@ -72,6 +72,13 @@ static int client_of(const struct fsrv_child *child) {
         return child->status >= 0 ? child->status : child->answer;
 }
 
+/* Each has a pidfd. Those that are still to claim may come with a socket to the client, and with one for the status. */
+bool fsrv_child_fits(const struct fsrv_supervisor *s) {
+        unsigned alive = HASH_COUNT(s->children), due = s->zygote.due;
+
+        return alive + s->answers + s->statuses + 2 * s->idle + 3 * (due + 1) <= s->room || alive + due == 0;
+}
+
 static void watch_client(struct fsrv_supervisor *s, const struct fsrv_child *child) {
         fsrv_watch(s, client_of(child), 0, FSRV_SOURCE_ANSWER, (uint32_t)child->pid); /* hang-up is always reported */
 }
@@ -86,9 +93,10 @@ static void hang_up(struct fsrv_supervisor *s, struct fsrv_child *child) {
         if (child->answer < 0)
                 return;
         unwatch_client(s, child);
+        s->answers--;
+        s->statuses -= child->status >= 0;
         child->answer = fsrv_fd_close(child->answer);
         child->status = fsrv_fd_close(child->status);
-        s->answers--;
 }
 
 /* A word of the status socket; a client that doesn't want it is no concern. A stream socket, so that nothing can block us,
@@ -206,6 +214,7 @@ static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wir
         child->status = message->n_fds > 1 ? message->fds[1] : -1;
         child->flags = claim->flags;
         s->answers++;
+        s->statuses += child->status >= 0;
         if (claim->time_limit_ms)
                 limit_time(s, child, claim->time_limit_ms);
         if (s->draining || child->flags & FSRV_WIRE_KILL_ON_CLOSE)

@@ -23,7 +23,6 @@ enum { ADMIN_FD = 3, DOORBELL_FD = 4 };
 
 enum {
         RESERVED_FDS = 64, /* for everything that isn't a child: peers, zygote, epoll… */
-        FDS_PER_CHILD = 3, /* its pidfd, the socket to its client, and perhaps that for the seed's two words */
 };
 
 static int complain(const char *what, int err) {
@@ -65,7 +64,7 @@ static void raise_limit(struct fsrv_supervisor *s) {
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
                 limit.rlim_cur = s->config.head.nofile;
         rlim_t most = limit.rlim_cur > 1u << 20 ? 1u << 20 : limit.rlim_cur;
-        s->max_children = most > RESERVED_FDS + FDS_PER_CHILD ? (unsigned)(most - RESERVED_FDS) / FDS_PER_CHILD : 1;
+        s->room = most > RESERVED_FDS ? (unsigned)(most - RESERVED_FDS) : 0;
 }
 
 /* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't. */

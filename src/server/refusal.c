@@ -21,7 +21,7 @@ static const struct fsrv_wire_failed *at_limit(struct fsrv_supervisor *s) {
                 .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_LIMIT, .err = EAGAIN
         };
 
-        if (HASH_COUNT(s->children) < s->max_children)
+        if (s->zygote.due > 0 || fsrv_child_fits(s))
                 return NULL;
         snprintf(full.text, sizeof full.text,
                  "the fork server has %u processes, all that fit below its limit of open files (RLIMIT_NOFILE)",

@@ -103,9 +103,10 @@ struct fsrv_supervisor {
         bool doorbell_watched;
         bool draining;
         bool killing;
-        unsigned max_children;
+        unsigned room;     /* fds for children */
         unsigned idle;
         unsigned answers;  /* workers whose client is still there */
+        unsigned statuses; /* of them, those with a socket for the seed's two words */
         struct fsrv_child *children; /* hash by pid */
         struct fsrv_child *first_deadline, *last_deadline;
         unsigned owed;
@@ -138,6 +139,8 @@ void fsrv_zygote_kill(struct fsrv_supervisor *s);
 int fsrv_zygote_launch(struct fsrv_supervisor *s);
 
 /* children.c */
+/* One more, below the limit of open files. */
+bool fsrv_child_fits(const struct fsrv_supervisor *s);
 struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid);
 /* A new child of ours in the table; NULL when out of memory or fds. */
 struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role);

@@ -253,7 +253,7 @@ static void order_standbys(struct fsrv_supervisor *s) {
 
         if (s->refusal.until > fsrv_now())
                 return; /* a fork has just failed */
-        while (s->idle + z->due < s->config.head.standbys && HASH_COUNT(s->children) + z->due < s->max_children) {
+        while (s->idle + z->due < s->config.head.standbys && fsrv_child_fits(s)) {
                 struct fsrv_wire_order order = { .type = type };
                 if (fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0, MSG_DONTWAIT) < 0)
                         return;
