@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loops MODULE [ballast MIB] [threads N] [standbys N] [memory MODE]: spawns as it is told, line by line, so that bench.py can have
+ * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE]: spawns as it is told, line by line, so that bench.py can have
  * several programs measured by turns. Each line "CASE DEPTH N" is answered with the microseconds that one of N took, DEPTH of them
  * at a time (not "run:CASE"); "idle N" with 0 when there are N idle workers; "pids" with the server's and the zygote's.
  */
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -220,15 +221,24 @@ static void *sleep_on(void *data) {
         return data;
 }
 
+/* In pages of 4 KiB or of 2 MiB, whatever the machine's default is. */
+static void take_ballast(size_t size, int advice) {
+        ballast = mmap(NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (ballast == MAP_FAILED || madvise(ballast, size + 1, advice) < 0)
+                die("ballast", NULL);
+        ballast_size = size;
+        for (size_t at = 0; at < size; at += 4096)
+                ballast[at] = 1;
+}
+
 static void take_option(const char *name, const char *value, struct fsrv_server_options *options) {
         unsigned long number = strtoul(value, NULL, 10);
         pthread_t thread;
 
         if (strcmp(name, "ballast") == 0) {
-                ballast_size = number << 20;
-                ballast = malloc(ballast_size + 1);
-                for (size_t at = 0; ballast && at < ballast_size; at += 4096)
-                        ballast[at] = 1;
+                take_ballast(number << 20, MADV_NOHUGEPAGE);
+        } else if (strcmp(name, "huge") == 0) {
+                take_ballast(number << 20, MADV_HUGEPAGE);
         } else if (strcmp(name, "threads") == 0) {
                 while (number-- > 0)
                         pthread_create(&thread, NULL, sleep_on, NULL);

@@ -16,6 +16,7 @@ class Subject:
         for line in first:
             print(line, file=self.process.stdin)
         self.values, self.cpu, self.spawns = [], 0.0, 0
+        self.zygote, self.zygote_ns = None, 0
 
     def ask(self, line):
         print(line, file=self.process.stdin, flush=True)
@@ -26,12 +27,23 @@ class Subject:
 
     def turn(self, line, spawns):
         """One turn; without spawns it is for warming up, and isn't counted."""
-        before = self.cpu_of_all()
+        before, zygote = self.cpu_of_all(), self.zygote_cpu()
         values = [float(word) for word in self.ask(line)]
         if spawns:
             self.values += values
             self.cpu += self.cpu_of_all() - before
+            self.zygote_ns += self.zygote_cpu() - zygote
             self.spawns += spawns
+
+    def watch_zygote(self):
+        self.zygote = int(self.ask("pids")[1])
+
+    def zygote_cpu(self):
+        """ns on a CPU"""
+        if self.zygote is None:
+            return 0
+        with open(f"/proc/{self.zygote}/schedstat") as file:
+            return int(file.read().split()[0])
 
     def cpu_of_all(self):
         """Seconds: of the session's living processes, and of the ended ones that these have waited for."""
