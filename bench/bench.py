@@ -125,7 +125,7 @@ class Bench:
     def client(self):
         size = 4 * GIB if not self.quick else GIB
         large, small = self.loops("ballast", size, "threads", 8), self.loops()
-        cases = {"ours": (large, "exec 1", 50), "ours from a small one": (small, "exec 1", 50), "fork_exec": (large, "fork_exec 1", 5),
+        cases = {"ours": (large, "run:exec 1", 50), "ours from a small one": (small, "run:exec 1", 50), "fork_exec": (large, "fork_exec 1", 5),
                  "posix_spawn": (large, "posix_spawn 1", 50)}
         found = {name: [] for name in cases}
         for turn in range(4 if self.quick else 10):
