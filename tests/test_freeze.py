@@ -260,13 +260,13 @@ def limit_files(size):
 @pytest.mark.parametrize("mode", ["auto", "freeze"])
 def test_a_limit_on_the_size_of_files(run, mode):
     _, errors = run("is_not_frozen", mode, preexec_fn=limit_files(16 * 1024))
-    assert errors == ("" if mode == "auto" else WEAKER + "File too large\n")
+    assert errors == ("" if mode == "auto" else WEAKER + "writing to the memfd: File too large\n")
     run("is_right", mode, preexec_fn=limit_files(16 * 1024))
 
 
 def test_a_limit_that_is_reached_on_the_way(run):
     _, errors = run("partly", frozen="large", preexec_fn=limit_files(100 * MIB))
-    assert errors == WEAKER + "File too large\n"
+    assert errors == WEAKER + "writing to the memfd: File too large\n"
     for function in "allocates", "reallocates", "grows", "advises_zeros", "left_alone":
         run(function, frozen="large", preexec_fn=limit_files(100 * MIB))
 
@@ -278,7 +278,7 @@ def test_what_is_frozen_in_part_cannot_be_written_to(run):
 
 def test_without_memfds(run, program):
     deny = [program("deny"), "memfd_create", "--"]
-    assert run("is_not_frozen", "freeze", before=deny)[1] == WEAKER + "Function not implemented\n"
+    assert run("is_not_frozen", "freeze", before=deny)[1] == WEAKER + "memfd_create: Function not implemented\n"
     assert run("is_not_frozen", "auto", before=deny) == ("", "")
     run("is_right", "auto", before=deny)
     run("is_collapsed", "auto", before=deny)
