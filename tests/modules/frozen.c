@@ -106,6 +106,20 @@ static bool prepare_file(void) {
         return true;
 }
 
+/* Blocks that are mappings of malloc's, side by side: what is one mapping then. Where the first ones fill gaps, those stay unused. */
+static bool prepare_blocks(void) {
+        for (int tries = 0; tries < 20; tries++) {
+                block[0] = block[1];
+                if (!(block[1] = malloc(BLOCK)))
+                        return false;
+                if (block[0] && block[0] - block[1] == BLOCK + PAGE)
+                        break;
+        }
+        fill(block[0], BLOCK);
+        fill(block[1], BLOCK);
+        return block[0] && block[1]; /* other allocators have other ways */
+}
+
 /* Each a mapping if it is frozen, and the hole after it another: more than a process may have. */
 static bool prepare_fragments(void) {
         fragments = map((size_t)N_FRAGMENTS * FRAGMENT, MAP_NORESERVE);
@@ -131,16 +145,14 @@ int forkserver_preload(void) {
         if (pthread_create(&thread, NULL, allocate_in_thread, NULL) != 0)
                 return EAGAIN;
         pthread_join(thread, NULL);
-        for (int i = 0; i < 2; i++) /* the second lies beside the first, in what is one mapping then */
-                if ((block[i] = malloc(BLOCK)))
-                        fill(block[i], BLOCK);
+        bool has_blocks = prepare_blocks();
         big = map_filled(big_size = (strstr(what, "large") ? 160 : 64) * MIB);
         for (int i = 0; i < N_AREAS; i++)
                 area[i] = map_filled(AREA);
         marked = map(AREA, 0);
         for (int i = 0; marked && i < AREA / PAGE; i++)
                 sprintf((char *)marked + i * PAGE, "forkserver's marker %04d", i);
-        if (!block[0] || !block[1] || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
+        if (!has_blocks || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
             !prepare_special() || (strstr(what, "file") && !prepare_file()) ||
             (strstr(what, "fragments") && !prepare_fragments()))
                 return errno ? errno : ENOMEM;
