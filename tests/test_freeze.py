@@ -250,11 +250,12 @@ def test_a_core_has_what_is_frozen(run, tmp_path):
 # ---- what the system refuses ----
 
 
-def limit_files(size):
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+def limited(what, size):
+    return lambda: resource.setrlimit(what, (size, size))
 
-    return limit
+
+def limit_files(size):
+    return limited(resource.RLIMIT_FSIZE, size)
 
 
 @pytest.mark.parametrize("mode", ["auto", "freeze"])
@@ -276,12 +277,117 @@ def test_what_is_frozen_in_part_cannot_be_written_to(run):
     run("sealed", frozen="large", preexec_fn=limit_files(100 * MIB))
 
 
-def test_without_memfds(run, program):
-    deny = [program("deny"), "memfd_create", "--"]
-    assert run("is_not_frozen", "freeze", before=deny)[1] == WEAKER + "memfd_create: Function not implemented\n"
+@pytest.mark.parametrize("refused, what", [
+    ("memfd_create", "memfd_create: Function not implemented"),
+    ("pwrite", "writing to the memfd: No space left on device"),
+    ("map_fixed", "mapping the memfd: Cannot allocate memory"),
+])
+def test_what_is_refused_is_named_and_memory_collapsed(run, program, refused, what):
+    deny = [program("deny"), refused, "--"]
+    assert run("is_not_frozen", "freeze", before=deny)[1] == WEAKER + what + "\n"
     assert run("is_not_frozen", "auto", before=deny) == ("", "")
-    run("is_right", "auto", before=deny)
     run("is_collapsed", "auto", before=deny)
+    for function in "is_right", "allocates", "grows", "advises_zeros", "left_alone":
+        run(function, "auto", before=deny)
+
+
+def test_huge_pages_are_refused(run, program):
+    """Frozen memory does without; what would be collapsed stays as it is."""
+    deny = [program("deny"), "collapse", "--"]
+    assert run("is_frozen", "freeze", before=deny) == ("", "")
+    out, errors = run("is_not_frozen", "collapse", before=deny)
+    assert errors == "forkserver: memory is not collapsed: MADV_COLLAPSE: Invalid argument\n"
+    run("is_right", "collapse", before=deny)
+    deny[1:1] = ["memfd_create"]
+    _, errors = run("is_not_frozen", "freeze", before=deny)
+    assert errors == WEAKER + "memfd_create: Function not implemented; MADV_COLLAPSE: Invalid argument\n"
+    assert run("is_right", "auto", before=deny) == ("", "")
+
+
+def test_what_cannot_be_sealed_is_frozen_all_the_same(run, program):
+    deny = [program("deny"), "seal", "--"]
+    assert run("is_frozen", "freeze", before=deny)[1] == WEAKER + "sealing the memfd: Operation not permitted\n"
+    for function in "allocates", "grows", "advises_zeros":
+        run(function, before=deny)
+
+
+def test_shared_memory_is_full(run):
+    """It is no matter: the memfd is on no file system that anybody has mounted."""
+    script = 'mount -t tmpfs -o size=64k none /dev/shm && { head -c 1M /dev/zero >/dev/shm/full; exec "$@"; }; exit 77'
+    before = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    if subprocess.run([*before, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    out, errors = run("is_frozen", "freeze", before=before)
+    assert out == "" and WEAKER not in errors
+
+
+# ---- too little memory ----
+
+
+@pytest.mark.parametrize("what", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
+def test_a_preload_larger_than_memory(run, forkserver, module, what):
+    path = module("frozen")
+    result = execute(forkserver, "--preload", path, "--call", f"{path}:is_right", preexec_fn=limited(what, 256 * MIB))
+    assert result.returncode == 125
+    assert f"module '{path}': its forkserver_preload(): Cannot allocate memory (stage preload)" in result.stderr
+
+
+def test_there_is_room_for_what_is_loaded_alone(run):
+    """Not for the zygote's own mapping of all of it, nor for what collapsing takes."""
+    near = limited(resource.RLIMIT_AS, (64 << 30) + 420 * MIB)
+    assert run("is_frozen", frozen="large", preexec_fn=near) == ("", "")
+    for function in "allocates", "grows", "advises_zeros":
+        run(function, preexec_fn=near)
+
+
+def own_groups():
+    """Where a control group for memory may be made: (directory, its limit's file, the file that has the peak)."""
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            yield f"/sys/fs/cgroup/memory{path}", "memory.limit_in_bytes", "memory.max_usage_in_bytes"
+        if not controllers:  # version 2: beside us, since none with processes has children with controllers
+            yield os.path.dirname(f"/sys/fs/cgroup{path}"), "memory.max", "memory.peak"
+
+
+@pytest.fixture
+def group():
+    """A control group of our own: its directory, and the names of those two files."""
+    for parent, limit, peak in own_groups():
+        directory = pathlib.Path(parent, f"forkserver-test-{os.getpid()}")
+        try:
+            directory.mkdir()
+        except OSError:
+            continue
+        if (directory / limit).exists() and (directory / peak).exists():
+            yield directory, limit, peak
+            assert eventually(lambda: not (directory / "cgroup.procs").read_text())
+            directory.rmdir()
+            return
+        directory.rmdir()
+    pytest.skip("no control group can be made here")
+
+
+def test_near_a_control_groups_limit(run, group):
+    """Who needs more than that for a moment is killed."""
+    directory, limit, peak = group
+    join = {"preexec_fn": lambda: (directory / "cgroup.procs").write_text("0")}
+    run("is_right", "off", **join)
+    most = int((directory / peak).read_text())
+    assert eventually(lambda: not (directory / "cgroup.procs").read_text())
+    (directory / limit).write_text(str(most + 8 * MIB))
+    assert run("is_frozen", "freeze", **join) == ("", "")
+    assert int((directory / peak).read_text()) <= most + 8 * MIB
+    run("is_right", "freeze", **join)
+
+
+def test_a_control_group_without_room_for_the_preload(run, forkserver, module, group):
+    directory, limit, _ = group
+    (directory / limit).write_text(str(60 * MIB))
+    path = module("frozen")
+    result = execute(forkserver, "--preload", path, "--call", f"{path}:is_right",
+                     preexec_fn=lambda: (directory / "cgroup.procs").write_text("0"))
+    assert result.returncode == 125 and f"killed by SIGKILL while it loaded module '{path}'" in result.stderr
 
 
 def test_without_pagemap_scan(run, program):
