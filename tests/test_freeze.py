@@ -52,6 +52,11 @@ def test_nine_tenths_are_frozen_and_no_page_tables_are_left_to_copy(run, mode, f
     assert run("is_frozen", mode, frozen=frozen) == ("", "")
 
 
+def test_advice_about_huge_pages_does_not_keep_from_it(run):
+    """numpy gives it for every large array."""
+    run("advised_is_frozen", "auto")
+
+
 @pytest.mark.parametrize("mode, function", [
     ("off", "is_not_frozen"), ("collapse", "is_not_frozen"), ("collapse", "is_collapsed"),
 ])

@@ -258,9 +258,11 @@ static int copy(int memfd, uintptr_t start, uint64_t size, uint64_t offset) {
  * The kernel makes one mapping of what follows one another in the file.
  */
 static int move(struct work *work, int memfd, const struct place *place, struct fsrv_freeze_report *report) {
-        for (uint64_t done = 0; done < place->size; done += HUGE_PAGE) {
-                uint64_t left = place->size - done, size = left < HUGE_PAGE ? left : HUGE_PAGE;
+        for (uint64_t done = 0, size; done < place->size; done += size) {
                 uintptr_t start = place->start + done;
+                size = HUGE_PAGE - start % HUGE_PAGE; /* of a huge page, all or nothing can be given back */
+                if (size > place->size - done)
+                        size = place->size - done;
                 work->doing = "writing to the memfd";
                 int r = copy(memfd, start, size, place->offset + done);
                 if (r < 0)
@@ -364,7 +366,9 @@ static int collapse(struct work *work, struct fsrv_freeze_report *report) {
 
         for (size_t i = 0; i < work->pieces.n; i++) {
                 struct fsrv_mapping *mapping = mapping_at(work, piece[i].start);
-                mapping->why = "only whole huge pages can be collapsed";
+                mapping->why = mapping->no_huge ? "advised of no huge pages" : "only whole huge pages can be collapsed";
+                if (mapping->no_huge)
+                        continue;
                 for (uint64_t at = round_up(piece[i].start, HUGE_PAGE); at + HUGE_PAGE <= piece[i].end; at += HUGE_PAGE)
                         if (madvise((void *)(uintptr_t)at, HUGE_PAGE, MADV_COLLAPSE) == 0) {
                                 mapping->collapsed += HUGE_PAGE;

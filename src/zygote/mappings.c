@@ -33,17 +33,17 @@ void fsrv_list_done(struct fsrv_list *list) {
         *list = (struct fsrv_list){ 0 };
 }
 
-/* proc_pid_smaps(5). NULL: nothing special. Locked, wiped or left out at a fork, advised of huge pages, a stack that grows, watched by
- * userfaultfd … are special, and whatever is invented next. */
+/* proc_pid_smaps(5). NULL: nothing special. Locked, wiped or left out at a fork, a stack that grows, watched by userfaultfd … are
+ * special, and whatever is invented next. Advice about huge pages (numpy's, of every large array) is not: once frozen, pages are
+ * shared and are huge by themselves, and what is written is copied by small ones, as after any fork. */
 static const char *special(const char *flags) {
-        static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd" };
+        static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd", "hg", "nh" };
         static const struct {
                 const char *flag, *what;
         } known[] = {
                 { "ex", "code" }, { "gd", "a stack" }, { "lo", "locked" }, { "dc", "kept out of forks" }, { "wf", "wiped at a fork" },
-                { "dd", "kept out of cores" }, { "hg", "advised of huge pages" }, { "nh", "advised of no huge pages" },
-                { "ht", "of huge pages" }, { "io", "a device's" }, { "pf", "a device's" }, { "rr", "read at random" },
-                { "sr", "read in order" }, { "mg", "to be merged" }, { "um", "watched by userfaultfd" },
+                { "dd", "kept out of cores" }, { "ht", "of huge pages alone" }, { "io", "a device's" }, { "pf", "a device's" },
+                { "rr", "read at random" }, { "sr", "read in order" }, { "mg", "to be merged" }, { "um", "watched by userfaultfd" },
                 { "uw", "watched by userfaultfd" }, { "ss", "a shadow stack" }, { "sl", "sealed" }
         };
         bool readable = false;
@@ -113,6 +113,7 @@ int fsrv_mappings_read(struct fsrv_list *ret_mappings) {
                         now->anonymous += kib * 1024;
                 } else if (now && strncmp(line, "VmFlags:", 8) == 0) {
                         now->special = now->is_private ? special(line + 8) : "shared: no fork copies it";
+                        now->no_huge = strstr(line, " nh");
                 }
         }
         fclose(file);

@@ -26,6 +26,7 @@ struct fsrv_mapping {
         uint64_t anonymous; /* bytes of private pages, in memory or swapped */
         uint64_t offset;    /* in its file */
         bool is_private, is_writable;
+        bool no_huge;       /* advised of no huge pages */
         const char *special; /* NULL: plain, that is private, readable, nothing in VmFlags that we don't know, and no code */
         enum fsrv_mapping_kind kind;
         char name[104]; /* a path's end if it is longer */

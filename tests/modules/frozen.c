@@ -18,7 +18,7 @@
 static const size_t TOUCHED[] = { 0, 8 * MIB, 16 * MIB, (size_t)48 << 30 }; /* in `sparse`, RUN pages each */
 
 unsigned char *small[N_SMALL], *of_thread[N_SMALL];
-unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file;
+unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2];
 size_t big_size;
 static unsigned char *marked, *locked, *wiped, *kept_out, *fragments;
 
@@ -74,6 +74,16 @@ static bool prepare_special(void) {
         kept_out = map_filled(LEFT_ALONE);
         return locked && wiped && kept_out && mlock(locked, LEFT_ALONE) == 0 &&
                madvise(wiped, LEFT_ALONE, MADV_WIPEONFORK) == 0 && madvise(kept_out, LEFT_ALONE, MADV_DONTFORK) == 0;
+}
+
+/* As numpy advises of its large arrays, and others of theirs. */
+static bool prepare_advised(void) {
+        for (int i = 0; i < 2; i++) {
+                if (!(advised[i] = map(ADVISED, 0)) || madvise(advised[i], ADVISED, i ? MADV_NOHUGEPAGE : MADV_HUGEPAGE) < 0)
+                        return false;
+                fill(advised[i], ADVISED);
+        }
+        return true;
 }
 
 static bool prepare_sparse(bool read) {
@@ -153,7 +163,7 @@ int forkserver_preload(void) {
         for (int i = 0; marked && i < AREA / PAGE; i++)
                 sprintf((char *)marked + i * PAGE, "forkserver's marker %04d", i);
         if (!has_blocks || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
-            !prepare_special() || (strstr(what, "file") && !prepare_file()) ||
+            !prepare_special() || !prepare_advised() || (strstr(what, "file") && !prepare_file()) ||
             (strstr(what, "fragments") && !prepare_fragments()))
                 return errno ? errno : ENOMEM;
         allocate_small(small);
@@ -283,6 +293,20 @@ int is_frozen(int argc, char **argv) {
         CHECK(sum.anonymous_kib == 0, "page tables to be copied: %ld KiB are anonymous", sum.anonymous_kib);
         CHECK(all.longest <= 64 * MIB, "a mapping of %zu bytes", all.longest);
         return check_all();
+}
+
+int advised_is_frozen(int argc, char **argv) {
+        (void)argc, (void)argv;
+        for (int i = 0; i < 2; i++) {
+                struct sum sum = look(advised[i], ADVISED, true);
+                CHECK(sum.mapped >= ADVISED / 10 * 9, "%zu bytes of %d are frozen", sum.mapped, ADVISED);
+                CHECK(sum.anonymous_kib == 0, "%ld KiB are anonymous", sum.anonymous_kib);
+                CHECK_FILLED(advised[i], ADVISED);
+                CHECK(madvise(advised[i], ADVISED, i ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0, "madvise: %s", strerror(errno));
+                CHECK_FILLED(advised[i], ADVISED);
+                memset(advised[i], 1, ADVISED);
+        }
+        return 0;
 }
 
 /* Of the zygote's own mapping of all of it a worker has nothing, but for the accounting. */
