@@ -96,10 +96,10 @@ static int preload(int boot, const struct fsrv_config *config, const struct fsrv
 static int check_threads(int boot, const struct fsrv_config *config, const struct fsrv_host *host) {
         char text[FSRV_WIRE_TEXT_MAX];
 
-        if (config->head.thread_policy == FSRV_PRELOAD_IGNORE || !fsrv_measure_has_threads())
+        if (!fsrv_measure_has_threads())
                 return 0;
         fsrv_measure_fork_once(host);
-        if (!fsrv_measure_has_threads())
+        if (config->head.thread_policy == FSRV_PRELOAD_IGNORE || !fsrv_measure_has_threads())
                 return 0;
         fsrv_measure_describe_threads(text, sizeof text);
         if (config->head.thread_policy == FSRV_PRELOAD_FAIL) {
