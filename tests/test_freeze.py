@@ -207,6 +207,33 @@ def test_no_freezing_beside_a_thread(run):
     run("is_collapsed", "auto", frozen="thread")
 
 
+BLAS = [*glob.glob("/usr/lib/*/openblas-pthread/libopenblas.so.0"), *glob.glob("/usr/lib*/libopenblas.so.0")]
+
+
+@pytest.mark.skipif(not BLAS, reason="no OpenBLAS: Debian's package is libopenblas0-pthread")
+def test_threads_that_end_for_a_fork(run, forkserver, module):
+    path = module("blas")
+    environment = {"BLAS": BLAS[0], "OPENBLAS_NUM_THREADS": "2"}
+    result = execute(forkserver, "--memory", "freeze", "--preload", path, "--call", f"{path}:multiplies", environment=environment)
+    assert (result.stdout, result.stderr) == ("1 threads, frozen, then 2 or more: yes\n", "")
+    assert result.returncode == 0
+
+
+# What a remedy is for: the throw-away fork is left out when nobody wants to hear of threads
+def test_threads_that_end_for_a_fork_and_nobody_minds(run, forkserver, module, tmp_path):
+    name = str(tmp_path / "socket")
+    environment = {**os.environ, "LEAVES": "stopped thread"}
+    words = ["--socket", name, "--memory", "freeze", "--threads", "ignore", "--preload", module("leaves"), "--preload",
+             module("frozen")]
+    with open(tmp_path / "log", "w") as log:
+        server = subprocess.Popen([forkserver, "serve", *words], stderr=log, env=environment)
+    assert eventually(lambda: os.path.exists(name))
+    result = execute(forkserver, "--socket", name, "--call", f"{module('frozen')}:is_frozen")
+    server.terminate()
+    assert server.wait(60) == 0
+    assert result.returncode == 0, result.stdout + (tmp_path / "log").read_text()
+
+
 # ---- core dumps ----
 
 
