@@ -9,6 +9,7 @@ import pathlib
 import re
 import resource
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -68,6 +69,10 @@ def test_little_is_left_alone(run):
     assert run("is_not_frozen", "auto", frozen="small") == ("", "")
 
 
+def test_reading_is_done_by_huge_pages(run):
+    run("is_read_as_huge_pages")
+
+
 def test_workers_have_not_the_zygotes_own_mapping(run):
     run("mirror")
 
@@ -95,6 +100,75 @@ def test_mappings_are_left_for_workers(run):
     if int(re.search(r"MemAvailable: *(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) < 8 << 20:
         pytest.skip("it takes 2.5 GiB")
     run("leaves_mappings", frozen="fragments")
+
+
+# ---- the zygote's own loop ----
+
+
+@pytest.fixture
+def server(run, forkserver, module, tmp_path):
+    """A named server with frozen memory: a function that calls an entry point so many times, and the zygote's pid."""
+    name = str(tmp_path / "socket")
+    with open(tmp_path / "log", "w") as log:
+        words = ["--socket", name, "--memory", "freeze", "--preload", module("frozen")]
+        server = subprocess.Popen([forkserver, "serve", *words], stderr=log)
+    assert eventually(lambda: os.path.exists(name))
+
+    def spawn(function, times=1):
+        words = ["map", "--jobs", "1", "--socket", name, "--call", f"{module('frozen')}:{function}", "{}"]
+        result = subprocess.run([forkserver, *words], input="x\n" * times, capture_output=True, text=True, timeout=120)
+        assert (result.returncode, result.stdout) == (0, ""), result.stdout + result.stderr
+
+    spawn("is_frozen")
+    stats = subprocess.run([forkserver, "stats", "--socket", name], capture_output=True, text=True, timeout=60).stdout
+    yield spawn, int(re.search(r"^zygote_pid (\d+)$", stats, re.M)[1])
+    server.terminate()
+    assert server.wait(60) == 0
+
+
+def mappings(pid):
+    """Of each mapping: start, end, name, and what smaps says of it."""
+    found = []
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)", line):
+            found.append((int(match[1], 16), int(match[2], 16), match[4], {}))
+        else:
+            name, value = line.split(":", 1)
+            found[-1][3][name] = value.split() if name == "VmFlags" else int(value.split()[0])
+    return found
+
+
+def own_pages(pid):
+    """Which page of memory lies where, of those that are the process's own. Only root is told."""
+    pages = {}
+    with open(f"/proc/{pid}/pagemap", "rb") as pagemap:
+        for start, end, _, numbers in mappings(pid):
+            if not numbers["Anonymous"] or end - start > 1 << 33:
+                continue
+            pagemap.seek(start // 4096 * 8)
+            for i, (entry,) in enumerate(struct.iter_unpack("Q", pagemap.read((end - start) // 4096 * 8))):
+                if entry >> 63 and not entry >> 61 & 1:  # in memory, and no file's
+                    pages[start + i * 4096] = entry & ((1 << 55) - 1)
+    return pages
+
+
+def test_the_loop_writes_to_few_pages(server):
+    """What it writes to it shares with the last child, so that it gets another page."""
+    spawn, zygote = server
+    before = own_pages(zygote)
+    if not any(before.values()):
+        pytest.skip("only root is told which page is which")
+    spawn("nothing", 1000)
+    written = [at for at, page in own_pages(zygote).items() if before.get(at) != page]
+    assert 0 < len(written) * 4096 < 64 << 10
+
+
+def test_the_loop_has_no_page_tables_of_what_is_frozen(server):
+    spawn, zygote = server
+    spawn("nothing", 100)
+    frozen = [one for one in mappings(zygote) if "/memfd:forkserver-frozen" in one[2] and "dc" not in one[3]["VmFlags"]]
+    assert sum(end - start for start, end, _, _ in frozen) > 100 * MIB
+    assert sum(numbers["Rss"] for _, _, _, numbers in frozen) < 64
 
 
 # ---- malloc ----

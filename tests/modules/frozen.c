@@ -209,6 +209,7 @@ struct sum look(const void *at, size_t size, bool frozen) {
                 } else if (counts) {
                         sum.anonymous_kib += sscanf(line, "Anonymous: %ld", &kib) == 1 ? kib : 0;
                         sum.huge_kib += sscanf(line, "AnonHugePages: %ld", &kib) == 1 ? kib : 0;
+                        sum.shared_huge_kib += sscanf(line, "ShmemPmdMapped: %ld", &kib) == 1 ? kib : 0;
                         sum.private_kib += sscanf(line, "Private_Dirty: %ld", &kib) == 1 ? kib : 0; /* a memfd's are dirty */
                 }
         if (file)
@@ -330,6 +331,34 @@ int is_collapsed(int argc, char **argv) {
         CHECK(look_at_all_frozen().all == 0, "it is frozen");
         CHECK(sum.huge_kib >= 32 * 1024, "%ld KiB of huge pages", sum.huge_kib);
         return check_all();
+}
+
+/* Where the kernel makes pages of a memfd huge on demand. */
+static bool can_be_huge(void) {
+        int fd = memfd_create("probe", MFD_CLOEXEC);
+        unsigned char *probe = map(6 * MIB, 0), *aligned = (void *)(((uintptr_t)probe + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
+
+        if (fd < 0 || ftruncate(fd, 2 * MIB) < 0 ||
+            mmap(aligned, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+                return false;
+        fill(aligned, 2 * MIB);
+        return madvise(aligned, 2 * MIB, COLLAPSE) == 0;
+}
+
+/* It is, where plain memory would be. */
+int is_read_as_huge_pages(int argc, char **argv) {
+        (void)argc, (void)argv;
+        if (!can_be_huge())
+                return SKIPPED;
+        CHECK_FILLED(big, big_size);
+        struct sum sum = look(big, big_size, true);
+        CHECK(sum.shared_huge_kib >= (long)(big_size / 1024 / 2), "%ld KiB of huge pages", sum.shared_huge_kib);
+        return 0;
+}
+
+int nothing(int argc, char **argv) {
+        (void)argc, (void)argv;
+        return 0;
 }
 
 int partly(int argc, char **argv) {

@@ -29,7 +29,7 @@ extern size_t big_size;
 
 struct sum {
         size_t mapped, all, longest; /* bytes of frozen mappings: in the range, of all that touch it, the longest of them */
-        long anonymous_kib, huge_kib, private_kib;
+        long anonymous_kib, huge_kib, private_kib, shared_huge_kib;
         int readonly, n;
         uintptr_t first, first_end;
 };
