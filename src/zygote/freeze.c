@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/linux.h"
 #include "zygote/mappings.h"
@@ -41,6 +42,7 @@ enum {
         MANY = 64,             /* mappings of files */
         COREDUMP_FILE_PRIVATE = 1 << 2,
         LITTLE = 1 << 20,      /* bytes: less than that is forked as fast as anything */
+        COLLAPSE_LIMIT_MS = 10000, /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
 };
 static const uint64_t LARGEST = UINT64_C(64) << 20;
 static const uint64_t LARGE = UINT64_C(16) << 20; /* below that there is little to gain */
@@ -346,7 +348,8 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
 
         for (size_t i = 0; r == 0 && i < moved.n; i++)
                 r = move(work, memfd, &place[i], report);
-        for (size_t i = 0; r == 0 && i < moved.n; i++)
+        int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
+        for (size_t i = 0; r == 0 && i < moved.n && fsrv_now() < deadline; i++)
                 collapse_file(memfd, &place[i]);
         for (size_t i = 0; r == 0 && mirror && i < moved.n; i++)
                 madvise(mirror + place[i].offset, place[i].size, MADV_POPULATE_READ);
@@ -362,6 +365,7 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
 /* 0 or -errno of what could not be collapsed. */
 static int collapse(struct work *work, struct fsrv_freeze_report *report) {
         const struct fsrv_run *piece = work->pieces.items;
+        int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
         int r = 0;
 
         for (size_t i = 0; i < work->pieces.n; i++) {
@@ -370,7 +374,9 @@ static int collapse(struct work *work, struct fsrv_freeze_report *report) {
                 if (mapping->no_huge)
                         continue;
                 for (uint64_t at = round_up(piece[i].start, HUGE_PAGE); at + HUGE_PAGE <= piece[i].end; at += HUGE_PAGE)
-                        if (madvise((void *)(uintptr_t)at, HUGE_PAGE, MADV_COLLAPSE) == 0) {
+                        if (fsrv_now() >= deadline)
+                                r = -ETIME;
+                        else if (madvise((void *)(uintptr_t)at, HUGE_PAGE, MADV_COLLAPSE) == 0) {
                                 mapping->collapsed += HUGE_PAGE;
                                 report->memory.collapsed += HUGE_PAGE;
                         } else
