@@ -104,7 +104,7 @@ enum fsrv_preload_policy {
 enum fsrv_memory {
         FSRV_MEMORY_AUTO = 0,     /* freezing where that is safe, else collapsing; nothing below 1 MiB; default */
         FSRV_MEMORY_FREEZE = 1,   /* the same, and the zygote says on standard error why it did less */
-        FSRV_MEMORY_COLLAPSE = 2, /* into huge pages, of which a fork copies one entry for 2 MiB */
+        FSRV_MEMORY_COLLAPSE = 2, /* into huge pages, of which a fork copies one entry for 2 MiB; it says why it can't be done */
         FSRV_MEMORY_OFF = 3,
 };
 
@@ -468,16 +468,28 @@ struct fsrv_module_report {
         size_t n_fds;
 };
 
+/* A mapping of the prepared zygote, and what was done to it as the options' `memory` says. */
+struct fsrv_mapping_report {
+        size_t size;
+        uint64_t start, end;
+        const char *what; /* as /proc/PID/maps has it, of a long path the end; "" for anonymous memory */
+        uint64_t frozen, collapsed, left; /* bytes of private memory; what is left is copied by each fork, as ever */
+        const char *why;  /* one line: not all of it is frozen; "": all is */
+};
+
 /*
  * Loads the modules as a zygote would, in a zygote that serves nobody, and calls report() for each, in order, as soon as it
  * has been loaded; a module that cannot be loaded, crashes or hangs (options' preload_timeout_ms) is the last one reported.
- * What a report points to is valid during the call. While it runs the zygote is a child of the caller's (SIGCHLD). Used of `options`: preload (without FSRV_PRELOAD_MAIN), timeout, helper
- * directory. Returns the number of modules that could not be loaded: 0 or 1.
+ * report_mapping(), unless it is NULL, is called when all
+ * are loaded: for each mapping, in ascending order (for none with FSRV_MEMORY_OFF). What a report points to is valid during the call.
+ * While it runs the zygote is a child of the caller's (SIGCHLD). Used of `options`: preload (without FSRV_PRELOAD_MAIN), timeout,
+ * memory, helper directory. Returns the number of modules that could not be loaded: 0 or 1.
  *
  * Errors: -EINVAL, -E2BIG (options), -ENOMEM, -EMFILE; stage START: the zygote program cannot be executed.
  */
 FSRV_PUBLIC int fsrv_check_preload(const struct fsrv_server_options *options,
-                                   void (*report)(const struct fsrv_module_report *report, void *data), void *data,
+                                   void (*report)(const struct fsrv_module_report *report, void *data),
+                                   void (*report_mapping)(const struct fsrv_mapping_report *report, void *data), void *data,
                                    struct fsrv_error *error);
 
 /* ---- Resource tracker ----------------------------------------------------------------------------------------------- */

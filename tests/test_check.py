@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -91,6 +92,68 @@ def test_one_that_hangs(forkserver, module):
     assert one["verdict"] == "fails: did not finish loading within 500 ms"
 
 
+# ---- what is done to memory ----
+
+
+def mappings(forkserver, module, mode, frozen=""):
+    """Of `frozen`, which has memory of every kind, what was done to each mapping."""
+    environment = {**os.environ, "FROZEN": frozen}
+    words = ["--verbose", "--json", "--memory", mode, "--preload", module("frozen")]
+    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=60, env=environment)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)["mappings"]
+
+
+@pytest.fixture
+def memory(forkserver, module, sanitized):
+    if sanitized:
+        pytest.skip("a sanitizer's memory is of another kind")
+    return lambda mode, frozen="": mappings(forkserver, module, mode, frozen)
+
+
+def test_each_mapping_and_why(memory, module):
+    told = memory("freeze")
+    assert [one["start"] for one in told] == sorted({one["start"] for one in told})
+    assert all(one["start"] < one["end"] for one in told)
+    assert sum(one["frozen"] for one in told) > 100 << 20 and all(not one["collapsed"] for one in told)
+    why = [one["why"] for one in told]
+    assert {"locked", "wiped at a fork", "kept out of forks", "a stack", "shared: no fork copies it"} <= set(why)
+    own = [one for one in told if one["what"].endswith("/frozen.so")]  # of a long path the end is told
+    assert own and {one["why"] for one in own} <= {"nothing was written to it", "read-only", "so little is copied as fast"}
+    for one in told:
+        assert one["frozen"] or one["why"], one  # nothing is left alone without a reason
+        assert not one["left"] or one["why"], one
+    (heap,) = (one for one in told if one["what"] == "[heap]")
+    assert heap["frozen"] > 8 << 20
+    large = [one for one in told if one["frozen"] >= 60 << 20]
+    assert large and large[0]["left"] == 4096 and large[0]["why"] == "last pages stay, so that what grows is copied"
+
+
+def test_each_mapping_is_told_as_text(forkserver, module, memory):
+    text = check(forkserver, "--verbose", "--preload", module("frozen"))
+    assert re.search(r"^    [0-9a-f]+-[0-9a-f]+ \[heap\]: \d+ KiB frozen(, \d+ KiB left alone: .+)?$", text, re.M)
+    assert re.search(r"^    [0-9a-f]+-[0-9a-f]+ anonymous: 256 KiB left alone: locked$", text, re.M)
+    assert re.search(r"^    [0-9a-f]+-[0-9a-f]+ /\S+/libc.so.6: left alone: nothing was written to it$", text, re.M)
+    n = len(re.findall(r"^    [0-9a-f]+-[0-9a-f]+ ", text, re.M))
+    summary = rf"^memory: 1\d{{5}} KiB frozen, 0 KiB collapsed, \d+ KiB left alone, in {n} mappings$"
+    assert re.search(summary, text, re.M) and text.endswith("\n1 module: 1 safe to fork, 0 risky, 0 failing\n")
+
+
+def test_why_a_weaker_mode(memory):
+    assert {one["why"] for one in memory("auto", "small") if one["left"] >= 256 << 10} == {"it is little in all"}
+    told = memory("freeze", "thread")
+    assert all(one["frozen"] == 0 for one in told) and "a thread runs" in {one["why"] for one in told}
+    told = memory("collapse")
+    assert all(one["frozen"] == 0 for one in told) and "only whole huge pages can be collapsed" in {one["why"] for one in told}
+    assert "a thread runs" not in {one["why"] for one in told}
+
+
+def test_memory_that_is_left_alone_on_request(forkserver, module):
+    text = check(forkserver, "--verbose", "--memory", "off", "--preload", module("testmod"))
+    assert "\nmemory: left alone, as asked for\n" in text
+    assert mappings(forkserver, module, "off") == []
+
+
 @pytest.mark.parametrize("words, complaint", [
     ([], "--preload is missing"),
     (["--preload"], "needs an argument"),
@@ -98,6 +161,7 @@ def test_one_that_hangs(forkserver, module):
     (["--preload", "__main__"], "only modules can be checked"),
     (["--preload", ""], "empty name"),
     (["--timeout", "x", "--preload", "y"], "not a number of seconds"),
+    (["--memory", "x", "--preload", "y"], "--memory: 'x' is none of auto, freeze, collapse and off"),
 ])
 def test_misuse(forkserver, words, complaint):
     result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=60)

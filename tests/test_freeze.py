@@ -9,6 +9,7 @@ import pathlib
 import re
 import resource
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -52,6 +53,11 @@ def test_nine_tenths_are_frozen_and_no_page_tables_are_left_to_copy(run, mode, f
     assert run("is_frozen", mode, frozen=frozen) == ("", "")
 
 
+def test_advice_about_huge_pages_does_not_keep_from_it(run):
+    """numpy gives it for every large array."""
+    run("advised_is_frozen", "auto")
+
+
 @pytest.mark.parametrize("mode, function", [
     ("off", "is_not_frozen"), ("collapse", "is_not_frozen"), ("collapse", "is_collapsed"),
 ])
@@ -61,6 +67,10 @@ def test_the_other_modes(run, mode, function):
 
 def test_little_is_left_alone(run):
     assert run("is_not_frozen", "auto", frozen="small") == ("", "")
+
+
+def test_reading_is_done_by_huge_pages(run):
+    run("is_read_as_huge_pages")
 
 
 def test_workers_have_not_the_zygotes_own_mapping(run):
@@ -90,6 +100,75 @@ def test_mappings_are_left_for_workers(run):
     if int(re.search(r"MemAvailable: *(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) < 8 << 20:
         pytest.skip("it takes 2.5 GiB")
     run("leaves_mappings", frozen="fragments")
+
+
+# ---- the zygote's own loop ----
+
+
+@pytest.fixture
+def server(run, forkserver, module, tmp_path):
+    """A named server with frozen memory: a function that calls an entry point so many times, and the zygote's pid."""
+    name = str(tmp_path / "socket")
+    with open(tmp_path / "log", "w") as log:
+        words = ["--socket", name, "--memory", "freeze", "--preload", module("frozen")]
+        server = subprocess.Popen([forkserver, "serve", *words], stderr=log)
+    assert eventually(lambda: os.path.exists(name))
+
+    def spawn(function, times=1):
+        words = ["map", "--jobs", "1", "--socket", name, "--call", f"{module('frozen')}:{function}", "{}"]
+        result = subprocess.run([forkserver, *words], input="x\n" * times, capture_output=True, text=True, timeout=120)
+        assert (result.returncode, result.stdout) == (0, ""), result.stdout + result.stderr
+
+    spawn("is_frozen")
+    stats = subprocess.run([forkserver, "stats", "--socket", name], capture_output=True, text=True, timeout=60).stdout
+    yield spawn, int(re.search(r"^zygote_pid (\d+)$", stats, re.M)[1])
+    server.terminate()
+    assert server.wait(60) == 0
+
+
+def mappings(pid):
+    """Of each mapping: start, end, name, and what smaps says of it."""
+    found = []
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)", line):
+            found.append((int(match[1], 16), int(match[2], 16), match[4], {}))
+        else:
+            name, value = line.split(":", 1)
+            found[-1][3][name] = value.split() if name == "VmFlags" else int(value.split()[0])
+    return found
+
+
+def own_pages(pid):
+    """Which page of memory lies where, of those that are the process's own. Only root is told."""
+    pages = {}
+    with open(f"/proc/{pid}/pagemap", "rb") as pagemap:
+        for start, end, _, numbers in mappings(pid):
+            if not numbers["Anonymous"] or end - start > 1 << 33:
+                continue
+            pagemap.seek(start // 4096 * 8)
+            for i, (entry,) in enumerate(struct.iter_unpack("Q", pagemap.read((end - start) // 4096 * 8))):
+                if entry >> 63 and not entry >> 61 & 1:  # in memory, and no file's
+                    pages[start + i * 4096] = entry & ((1 << 55) - 1)
+    return pages
+
+
+def test_the_loop_writes_to_few_pages(server):
+    """What it writes to it shares with the last child, so that it gets another page."""
+    spawn, zygote = server
+    before = own_pages(zygote)
+    if not any(before.values()):
+        pytest.skip("only root is told which page is which")
+    spawn("nothing", 1000)
+    written = [at for at, page in own_pages(zygote).items() if before.get(at) != page]
+    assert 0 < len(written) * 4096 < 64 << 10
+
+
+def test_the_loop_has_no_page_tables_of_what_is_frozen(server):
+    spawn, zygote = server
+    spawn("nothing", 100)
+    frozen = [one for one in mappings(zygote) if "/memfd:forkserver-frozen" in one[2] and "dc" not in one[3]["VmFlags"]]
+    assert sum(end - start for start, end, _, _ in frozen) > 100 * MIB
+    assert sum(numbers["Rss"] for _, _, _, numbers in frozen) < 64
 
 
 # ---- malloc ----
@@ -202,6 +281,33 @@ def test_no_freezing_beside_a_thread(run):
     run("is_collapsed", "auto", frozen="thread")
 
 
+BLAS = [*glob.glob("/usr/lib/*/openblas-pthread/libopenblas.so.0"), *glob.glob("/usr/lib*/libopenblas.so.0")]
+
+
+@pytest.mark.skipif(not BLAS, reason="no OpenBLAS: Debian's package is libopenblas0-pthread")
+def test_threads_that_end_for_a_fork(run, forkserver, module):
+    path = module("blas")
+    environment = {"BLAS": BLAS[0], "OPENBLAS_NUM_THREADS": "2"}
+    result = execute(forkserver, "--memory", "freeze", "--preload", path, "--call", f"{path}:multiplies", environment=environment)
+    assert (result.stdout, result.stderr) == ("1 threads, frozen, then 2 or more: yes\n", "")
+    assert result.returncode == 0
+
+
+# What a remedy is for: the throw-away fork is left out when nobody wants to hear of threads
+def test_threads_that_end_for_a_fork_and_nobody_minds(run, forkserver, module, tmp_path):
+    name = str(tmp_path / "socket")
+    environment = {**os.environ, "LEAVES": "stopped thread"}
+    words = ["--socket", name, "--memory", "freeze", "--threads", "ignore", "--preload", module("leaves"), "--preload",
+             module("frozen")]
+    with open(tmp_path / "log", "w") as log:
+        server = subprocess.Popen([forkserver, "serve", *words], stderr=log, env=environment)
+    assert eventually(lambda: os.path.exists(name))
+    result = execute(forkserver, "--socket", name, "--call", f"{module('frozen')}:is_frozen")
+    server.terminate()
+    assert server.wait(60) == 0
+    assert result.returncode == 0, result.stdout + (tmp_path / "log").read_text()
+
+
 # ---- core dumps ----
 
 
@@ -250,23 +356,24 @@ def test_a_core_has_what_is_frozen(run, tmp_path):
 # ---- what the system refuses ----
 
 
-def limit_files(size):
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+def limited(what, size):
+    return lambda: resource.setrlimit(what, (size, size))
 
-    return limit
+
+def limit_files(size):
+    return limited(resource.RLIMIT_FSIZE, size)
 
 
 @pytest.mark.parametrize("mode", ["auto", "freeze"])
 def test_a_limit_on_the_size_of_files(run, mode):
     _, errors = run("is_not_frozen", mode, preexec_fn=limit_files(16 * 1024))
-    assert errors == ("" if mode == "auto" else WEAKER + "File too large\n")
+    assert errors == ("" if mode == "auto" else WEAKER + "writing to the memfd: File too large\n")
     run("is_right", mode, preexec_fn=limit_files(16 * 1024))
 
 
 def test_a_limit_that_is_reached_on_the_way(run):
     _, errors = run("partly", frozen="large", preexec_fn=limit_files(100 * MIB))
-    assert errors == WEAKER + "File too large\n"
+    assert errors == WEAKER + "writing to the memfd: File too large\n"
     for function in "allocates", "reallocates", "grows", "advises_zeros", "left_alone":
         run(function, frozen="large", preexec_fn=limit_files(100 * MIB))
 
@@ -276,12 +383,117 @@ def test_what_is_frozen_in_part_cannot_be_written_to(run):
     run("sealed", frozen="large", preexec_fn=limit_files(100 * MIB))
 
 
-def test_without_memfds(run, program):
-    deny = [program("deny"), "memfd_create", "--"]
-    assert run("is_not_frozen", "freeze", before=deny)[1] == WEAKER + "Function not implemented\n"
+@pytest.mark.parametrize("refused, what", [
+    ("memfd_create", "memfd_create: Function not implemented"),
+    ("pwrite", "writing to the memfd: No space left on device"),
+    ("map_fixed", "mapping the memfd: Cannot allocate memory"),
+])
+def test_what_is_refused_is_named_and_memory_collapsed(run, program, refused, what):
+    deny = [program("deny"), refused, "--"]
+    assert run("is_not_frozen", "freeze", before=deny)[1] == WEAKER + what + "\n"
     assert run("is_not_frozen", "auto", before=deny) == ("", "")
-    run("is_right", "auto", before=deny)
     run("is_collapsed", "auto", before=deny)
+    for function in "is_right", "allocates", "grows", "advises_zeros", "left_alone":
+        run(function, "auto", before=deny)
+
+
+def test_huge_pages_are_refused(run, program):
+    """Frozen memory does without; what would be collapsed stays as it is."""
+    deny = [program("deny"), "collapse", "--"]
+    assert run("is_frozen", "freeze", before=deny) == ("", "")
+    out, errors = run("is_not_frozen", "collapse", before=deny)
+    assert errors == "forkserver: memory is not collapsed: MADV_COLLAPSE: Invalid argument\n"
+    run("is_right", "collapse", before=deny)
+    deny[1:1] = ["memfd_create"]
+    _, errors = run("is_not_frozen", "freeze", before=deny)
+    assert errors == WEAKER + "memfd_create: Function not implemented; MADV_COLLAPSE: Invalid argument\n"
+    assert run("is_right", "auto", before=deny) == ("", "")
+
+
+def test_what_cannot_be_sealed_is_frozen_all_the_same(run, program):
+    deny = [program("deny"), "seal", "--"]
+    assert run("is_frozen", "freeze", before=deny)[1] == WEAKER + "sealing the memfd: Operation not permitted\n"
+    for function in "allocates", "grows", "advises_zeros":
+        run(function, before=deny)
+
+
+def test_shared_memory_is_full(run):
+    """It is no matter: the memfd is on no file system that anybody has mounted."""
+    script = 'mount -t tmpfs -o size=64k none /dev/shm && { head -c 1M /dev/zero >/dev/shm/full; exec "$@"; }; exit 77'
+    before = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    if subprocess.run([*before, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    out, errors = run("is_frozen", "freeze", before=before)
+    assert out == "" and WEAKER not in errors
+
+
+# ---- too little memory ----
+
+
+@pytest.mark.parametrize("what", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
+def test_a_preload_larger_than_memory(run, forkserver, module, what):
+    path = module("frozen")
+    result = execute(forkserver, "--preload", path, "--call", f"{path}:is_right", preexec_fn=limited(what, 256 * MIB))
+    assert result.returncode == 125
+    assert f"module '{path}': its forkserver_preload(): Cannot allocate memory (stage preload)" in result.stderr
+
+
+def test_there_is_room_for_what_is_loaded_alone(run):
+    """Not for the zygote's own mapping of all of it, nor for what collapsing takes."""
+    near = limited(resource.RLIMIT_AS, (64 << 30) + 420 * MIB)
+    assert run("is_frozen", frozen="large", preexec_fn=near) == ("", "")
+    for function in "allocates", "grows", "advises_zeros":
+        run(function, preexec_fn=near)
+
+
+def own_groups():
+    """Where a control group for memory may be made: (directory, its limit's file, the file that has the peak)."""
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            yield f"/sys/fs/cgroup/memory{path}", "memory.limit_in_bytes", "memory.max_usage_in_bytes"
+        if not controllers:  # version 2: beside us, since none with processes has children with controllers
+            yield os.path.dirname(f"/sys/fs/cgroup{path}"), "memory.max", "memory.peak"
+
+
+@pytest.fixture
+def group():
+    """A control group of our own: its directory, and the names of those two files."""
+    for parent, limit, peak in own_groups():
+        directory = pathlib.Path(parent, f"forkserver-test-{os.getpid()}")
+        try:
+            directory.mkdir()
+        except OSError:
+            continue
+        if (directory / limit).exists() and (directory / peak).exists():
+            yield directory, limit, peak
+            assert eventually(lambda: not (directory / "cgroup.procs").read_text())
+            directory.rmdir()
+            return
+        directory.rmdir()
+    pytest.skip("no control group can be made here")
+
+
+def test_near_a_control_groups_limit(run, group):
+    """Who needs more than that for a moment is killed."""
+    directory, limit, peak = group
+    join = {"preexec_fn": lambda: (directory / "cgroup.procs").write_text("0")}
+    run("is_right", "off", **join)
+    most = int((directory / peak).read_text())
+    assert eventually(lambda: not (directory / "cgroup.procs").read_text())
+    (directory / limit).write_text(str(most + 8 * MIB))
+    assert run("is_frozen", "freeze", **join) == ("", "")
+    assert int((directory / peak).read_text()) <= most + 8 * MIB
+    run("is_right", "freeze", **join)
+
+
+def test_a_control_group_without_room_for_the_preload(run, forkserver, module, group):
+    directory, limit, _ = group
+    (directory / limit).write_text(str(60 * MIB))
+    path = module("frozen")
+    result = execute(forkserver, "--preload", path, "--call", f"{path}:is_right",
+                     preexec_fn=lambda: (directory / "cgroup.procs").write_text("0"))
+    assert result.returncode == 125 and f"killed by SIGKILL while it loaded module '{path}'" in result.stderr
 
 
 def test_without_pagemap_scan(run, program):

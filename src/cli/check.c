@@ -15,6 +15,9 @@ static const char help[] =
         "\n"
         "      --preload MODULE   a shared object to load; may be given more than once\n"
         "      --timeout SECONDS  for loading all of them (default: 60)\n"
+        "      --memory MODE      auto, freeze, collapse or off, as a server's\n"
+        "      --verbose          also tell what is done to each mapping of the loaded\n"
+        "                         memory: frozen, collapsed or left alone, and why\n"
         "      --json             print one JSON object instead\n"
         "      --help             show this help\n"
         "\n"
@@ -28,21 +31,32 @@ static const char help[] =
         "            and pipes are listed, and not held against it.)\n"
         "  fails: …  it cannot be loaded\n"
         "\n"
+        "What is frozen is not copied by forks, of what is collapsed they copy one entry\n"
+        "for 2 MiB, what is left they copy as ever.\n"
+        "\n"
         "Exit code: 0 if all can be loaded, 1 if one cannot; 125 if forkserver itself fails.\n";
 
-enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_JSON, OPT_HELP };
+enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_MEMORY, OPT_VERBOSE, OPT_JSON, OPT_HELP };
 
 static const struct option options[] = {
         { "preload", required_argument, NULL, OPT_PRELOAD },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
+        { "memory", required_argument, NULL, OPT_MEMORY },
+        { "verbose", no_argument, NULL, OPT_VERBOSE },
         { "json", no_argument, NULL, OPT_JSON },
         { "help", no_argument, NULL, OPT_HELP },
         { 0 },
 };
 
+struct wish {
+        int timeout_ms;
+        bool verbose, json;
+};
+
 struct summary {
         bool json;
-        unsigned modules, risky, failing;
+        unsigned modules, risky, failing, mappings;
+        uint64_t frozen, collapsed, left; /* bytes */
 };
 
 static void print_text(const struct fsrv_module_report *report) {
@@ -100,7 +114,57 @@ static void on_report(const struct fsrv_module_report *report, void *data) {
         fflush(stdout);
 }
 
-static int parse(int argc, char **argv, struct cli_target *target, int *ret_timeout_ms, bool *ret_json) {
+static void print_mapping_text(const struct fsrv_mapping_report *report) {
+        const struct {
+                const char *done;
+                uint64_t bytes;
+        } parts[] = { { "frozen", report->frozen }, { "collapsed", report->collapsed }, { "left alone", report->left } };
+        const char *separator = ":";
+
+        printf("    %012" PRIx64 "-%012" PRIx64 " %s", report->start, report->end, report->what[0] ? report->what : "anonymous");
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+                if (parts[i].bytes) {
+                        printf("%s %" PRIu64 " KiB %s", separator, parts[i].bytes / 1024, parts[i].done);
+                        separator = ",";
+                }
+        printf("%s%s%s\n", separator[0] == ':' ? ": left alone" : "", report->why[0] ? ": " : "", report->why);
+}
+
+static void print_mapping_json(const struct fsrv_mapping_report *report) {
+        printf("{\"start\":%" PRIu64 ",\"end\":%" PRIu64 ",", report->start, report->end);
+        print_member("what", report->what);
+        printf(",\"frozen\":%" PRIu64 ",\"collapsed\":%" PRIu64 ",\"left\":%" PRIu64 ",", report->frozen, report->collapsed, report->left);
+        print_member("why", report->why);
+        putchar('}');
+}
+
+static void on_mapping(const struct fsrv_mapping_report *report, void *data) {
+        struct summary *summary = data;
+
+        if (summary->json)
+                fputs(summary->mappings ? "," : "],\"mappings\":[", stdout);
+        summary->mappings++;
+        summary->frozen += report->frozen;
+        summary->collapsed += report->collapsed;
+        summary->left += report->left;
+        if (summary->json)
+                print_mapping_json(report);
+        else
+                print_mapping_text(report);
+}
+
+static void print_summary(const struct summary *summary, const struct cli_target *target, bool verbose) {
+        if (verbose && target->memory == FSRV_MEMORY_OFF)
+                printf("memory: left alone, as asked for\n");
+        else if (verbose)
+                printf("memory: %" PRIu64 " KiB frozen, %" PRIu64 " KiB collapsed, %" PRIu64 " KiB left alone, in %u mappings\n",
+                       summary->frozen / 1024, summary->collapsed / 1024, summary->left / 1024, summary->mappings);
+        printf("%u module%s: %u safe to fork, %u risky, %u failing%s\n", summary->modules, summary->modules == 1 ? "" : "s",
+               summary->modules - summary->risky - summary->failing, summary->risky, summary->failing,
+               summary->modules < target->n_preload ? "; the rest was not loaded" : "");
+}
+
+static int parse(int argc, char **argv, struct cli_target *target, struct wish *ret_wish) {
         double seconds;
         int c;
 
@@ -114,10 +178,17 @@ static int parse(int argc, char **argv, struct cli_target *target, int *ret_time
                 case OPT_TIMEOUT:
                         if (cli_parse_seconds(optarg, &seconds) < 0)
                                 return CLI_EXIT_OURS;
-                        *ret_timeout_ms = seconds >= INT_MAX / 1000 ? INT_MAX : (int)cli_milliseconds(seconds);
+                        ret_wish->timeout_ms = seconds >= INT_MAX / 1000 ? INT_MAX : (int)cli_milliseconds(seconds);
                         break;
                 case OPT_JSON:
-                        *ret_json = true;
+                        ret_wish->json = true;
+                        break;
+                case OPT_MEMORY:
+                        if (cli_parse_memory(optarg, &target->memory) < 0)
+                                return CLI_EXIT_OURS;
+                        break;
+                case OPT_VERBOSE:
+                        ret_wish->verbose = true;
                         break;
                 case OPT_HELP:
                         return fputs(help, stdout) < 0 ? CLI_EXIT_OURS : -1;
@@ -131,22 +202,20 @@ static int parse(int argc, char **argv, struct cli_target *target, int *ret_time
         return 0;
 }
 
-static int check(const struct cli_target *target, int timeout_ms, bool json) {
+static int check(const struct cli_target *target, const struct wish *wish) {
         const struct fsrv_server_options server = {
-                .size = sizeof server, .preload = target->preload, .preload_timeout_ms = timeout_ms
+                .size = sizeof server, .preload = target->preload, .preload_timeout_ms = wish->timeout_ms, .memory = target->memory
         };
-        struct summary summary = { .json = json };
+        struct summary summary = { .json = wish->json };
         struct fsrv_error error = { 0 };
 
-        if (json)
+        if (wish->json)
                 printf("{\"modules\":[");
-        int r = fsrv_check_preload(&server, on_report, &summary, &error);
-        if (json)
-                printf("]}\n");
+        int r = fsrv_check_preload(&server, on_report, wish->verbose ? on_mapping : NULL, &summary, &error);
+        if (wish->json)
+                printf("%s]}\n", wish->verbose && !summary.mappings ? "],\"mappings\":[" : "");
         else if (r >= 0)
-                printf("%u module%s: %u safe to fork, %u risky, %u failing%s\n", summary.modules,
-                       summary.modules == 1 ? "" : "s", summary.modules - summary.risky - summary.failing, summary.risky,
-                       summary.failing, summary.modules < target->n_preload ? "; the rest was not loaded" : "");
+                print_summary(&summary, target, wish->verbose);
         if (r < 0) {
                 cli_complain_error(&error);
                 return CLI_EXIT_OURS;
@@ -156,12 +225,11 @@ static int check(const struct cli_target *target, int timeout_ms, bool json) {
 
 int cli_check(int argc, char **argv) {
         struct cli_target target = CLI_TARGET_INIT;
-        int timeout_ms = 0;
-        bool json = false;
-        int r = parse(argc, argv, &target, &timeout_ms, &json);
+        struct wish wish = { 0 };
+        int r = parse(argc, argv, &target, &wish);
 
         if (r == 0)
-                r = check(&target, timeout_ms, json);
+                r = check(&target, &wish);
         cli_target_done(&target);
         return r < 0 ? 0 : r;
 }

@@ -25,6 +25,7 @@
 struct checking {
         const struct fsrv_server *options; /* for its checked copy of them */
         void (*report)(const struct fsrv_module_report *report, void *data);
+        void (*report_mapping)(const struct fsrv_mapping_report *report, void *data);
         void *data;
         struct fsrv_error *error;
         int boot; /* our end */
@@ -112,6 +113,21 @@ static int report(struct checking *c, const struct fsrv_loaded *loaded) {
         return 0;
 }
 
+static int report_mapping(struct checking *c, const char *bytes, size_t size) {
+        struct fsrv_wire_mapping told;
+
+        if (size != sizeof told || !c->report_mapping)
+                return fsrv_fail(c->error, FSRV_STAGE_START, EPROTO, "the zygote's report of its memory");
+        memcpy(&told, bytes, sizeof told);
+        told.what[sizeof told.what - 1] = told.why[sizeof told.why - 1] = 0;
+        struct fsrv_mapping_report mapping = {
+                .size = sizeof mapping, .start = told.start, .end = told.end, .what = told.what, .frozen = told.frozen,
+                .collapsed = told.collapsed, .left = told.left, .why = told.why
+        };
+        c->report_mapping(&mapping, c->data);
+        return 0;
+}
+
 /* Of a module that took the zygote with it. */
 static int report_death(struct checking *c, int err, const char *how) {
         struct fsrv_loaded loaded = { .head.err = err, .failure = (char *)how };
@@ -146,7 +162,7 @@ static int on_end(struct checking *c) {
                 snprintf(how, sizeof how, "the process exited with %d while it loaded it", WEXITSTATUS(status));
         if (c->loading[0])
                 return report_death(c, EIO, how);
-        return fsrv_fail_text(c->error, FSRV_STAGE_START, EIO, "the zygote ended before it loaded anything");
+        return fsrv_fail_text(c->error, FSRV_STAGE_START, EIO, "the zygote ended before it was ready");
 }
 
 static int on_message(struct checking *c, char *bytes, size_t size) {
@@ -167,6 +183,8 @@ static int on_message(struct checking *c, char *bytes, size_t size) {
                 fsrv_loaded_done(&loaded);
                 return r;
         }
+        case FSRV_WIRE_MAPPING:
+                return report_mapping(c, bytes, size);
         case FSRV_WIRE_MEMORY:
                 return 0;
         case FSRV_WIRE_PRELOADED:
@@ -214,7 +232,7 @@ static int send_config(const struct checking *c, int sock) {
         config.head.server = getpid();
         config.head.policy = FSRV_PRELOAD_IGNORE;        /* the reports say it; the rest is loaded all the same */
         config.head.thread_policy = FSRV_PRELOAD_IGNORE; /* likewise */
-        config.head.measure = 1;
+        config.head.measure = c->report_mapping ? FSRV_WIRE_MEASURE_MAPPINGS : FSRV_WIRE_MEASURE_MEMORY;
         int n = bytes ? fsrv_config_encode(&config, bytes) : -ENOMEM;
         if (n > 0)
                 n = fsrv_channel_send(sock, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
@@ -243,9 +261,10 @@ static int start_zygote(struct checking *c) {
 }
 
 int fsrv_check_preload(const struct fsrv_server_options *options,
-                       void (*report_one)(const struct fsrv_module_report *report, void *data), void *data,
+                       void (*report_one)(const struct fsrv_module_report *report, void *data),
+                       void (*report_a_mapping)(const struct fsrv_mapping_report *report, void *data), void *data,
                        struct fsrv_error *error) {
-        struct checking c = { .report = report_one, .data = data, .error = error, .boot = -1 };
+        struct checking c = { .report = report_one, .report_mapping = report_a_mapping, .data = data, .error = error, .boot = -1 };
         struct fsrv_server *s;
 
         int r = fsrv_server_new(options, &s, error);

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530002u /* "FS", 2 */
+#define FSRV_WIRE_VERSION 0x46530003u /* "FS", 3 */
 
 #define FSRV_WIRE_MESSAGE_MAX 65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX (1u << 30)    /* bytes of a request in all */
@@ -175,6 +175,7 @@ enum {
         FSRV_WIRE_CANNOT_FORK = 8, /* zygote: err */
         FSRV_WIRE_LOADED = 9,      /* zygote: a struct fsrv_wire_loaded: the module of the last LOADING is there */
         FSRV_WIRE_MEMORY = 10,     /* zygote: a struct fsrv_wire_memory, before PRELOADED */
+        FSRV_WIRE_MAPPING = 11,    /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */
 };
 
 struct fsrv_wire_order {
@@ -204,6 +205,16 @@ struct fsrv_wire_memory {
         char why[FSRV_WIRE_TEXT_MAX];     /* less than the mode says; or "" */
 };
 
+/* What was done to a mapping of the zygote's. */
+struct fsrv_wire_mapping {
+        uint32_t type;
+        uint32_t reserved;
+        uint64_t start, end;
+        uint64_t frozen, collapsed, left; /* bytes; a fork copies what is left */
+        char what[104];                   /* as /proc/PID/maps has it, or a path's end; "": anonymous */
+        char why[FSRV_WIRE_TEXT_MAX];     /* not all of it is frozen; or "" */
+};
+
 /* ---- admin ---- */
 
 enum {
@@ -220,13 +231,18 @@ enum {
 /* LD_BIND_NOW's value, ld.so(8), when it isn't the caller's own. */
 #define FSRV_WIRE_BIND_NOW "forkserver"
 
+enum {
+        FSRV_WIRE_MEASURE_MEMORY = 1,   /* what a module takes, which takes time in proportion to it */
+        FSRV_WIRE_MEASURE_MAPPINGS = 2, /* and what becomes of each mapping */
+};
+
 struct fsrv_wire_config {
         uint32_t version;
         uint32_t type;
         uint32_t policy;        /* for modules that cannot be loaded */
         uint32_t thread_policy; /* for threads at the first fork */
         uint32_t memory;        /* enum fsrv_memory */
-        uint32_t measure;       /* to the zygote: 1: memory too, which takes time in proportion to it */
+        uint32_t measure;       /* to the zygote: FSRV_WIRE_MEASURE_… */
         uint32_t n_argv;        /* another program than ours is the zygote: its arguments, and it as an fd of the message; else 0 */
         uint32_t has_data;      /* 1: then a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD comes along */
         uint32_t standbys;

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/linux.h"
 #include "zygote/mappings.h"
@@ -41,6 +42,7 @@ enum {
         MANY = 64,             /* mappings of files */
         COREDUMP_FILE_PRIVATE = 1 << 2,
         LITTLE = 1 << 20,      /* bytes: less than that is forked as fast as anything */
+        COLLAPSE_LIMIT_MS = 10000, /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
 };
 static const uint64_t LARGEST = UINT64_C(64) << 20;
 static const uint64_t LARGE = UINT64_C(16) << 20; /* below that there is little to gain */
@@ -54,10 +56,12 @@ static const uint64_t HUGE_PAGE = UINT64_C(2) << 20;
 #endif
 
 struct work {
-        struct fsrv_list mappings, pieces;
+        struct fsrv_list *mappings, pieces;
         int pagemap;
         uint64_t page, candidates;
         size_t n_of_files;
+        size_t at;         /* of the mappings: where the last piece was */
+        const char *doing; /* what failed, if something has */
 };
 
 static uint64_t round_up(uint64_t value, uint64_t to) {
@@ -111,36 +115,50 @@ static int find_segment(struct dl_phdr_info *info, size_t size, void *data) {
 
 /* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files' private mappings the
  * file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they are. */
-static bool is_of_file(const struct fsrv_mapping *mapping) {
+static bool is_of_object(const struct fsrv_mapping *mapping) {
         struct search search = { mapping, false };
 
-        if (!mapping->is_plain || mapping->kind != FSRV_MAPPING_FILE || mapping->anonymous == 0)
+        if (mapping->special || mapping->kind != FSRV_MAPPING_FILE || mapping->anonymous == 0)
                 return false;
         dl_iterate_phdr(find_segment, &search);
         return search.found;
 }
 
-/* Small mappings of files are private pages for each fork to see to, two of each library: worth it where there are many. (Of a few,
- * most are used by each child, for which the page that a fork has copied costs less than a fault.) */
-static bool is_candidate(const struct fsrv_mapping *mapping, const struct work *work) {
-        bool is_large = mapping->is_writable && mapping->anonymous >= SHORTEST * work->page;
-
-        return (is_of_file(mapping) && (is_large || work->n_of_files >= MANY)) ||
-               (mapping->is_plain && mapping->kind != FSRV_MAPPING_OTHER && mapping->kind != FSRV_MAPPING_FILE && is_large);
+/* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each library: worth
+ * it where there are many. (Of a few, most are used by each child, for which the page that a fork has copied costs less than a fault.) */
+static const char *why_not(const struct fsrv_mapping *mapping, const struct work *work) {
+        if (mapping->is_private && mapping->anonymous == 0)
+                return "nothing was written to it";
+        if (mapping->special)
+                return mapping->special;
+        if (mapping->kind == FSRV_MAPPING_OTHER)
+                return "the kernel's";
+        if (mapping->kind == FSRV_MAPPING_FILE && !mapping->is_of_object)
+                return "of a file that is no loaded object: MADV_DONTNEED is to bring its bytes back";
+        if (mapping->is_of_object && work->n_of_files >= MANY)
+                return NULL;
+        if (!mapping->is_writable)
+                return "read-only";
+        return mapping->anonymous < SHORTEST * work->page ? "so little is copied as fast" : NULL;
 }
 
-static int add_piece(struct work *work, uintptr_t start, uintptr_t end, int protection) {
-        if (work->pieces.n >= PIECES_MAX)
+static int add_piece(struct work *work, struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
+        if (work->pieces.n >= PIECES_MAX) {
+                mapping->why = "there are too many pieces: a process may have so many mappings alone";
                 return 0;
+        }
         struct fsrv_run *piece = fsrv_list_add(&work->pieces, sizeof *piece);
         if (!piece)
                 return -ENOMEM;
-        *piece = (struct fsrv_run){ start, end, protection };
+        *piece = (struct fsrv_run){ start, end, mapping->is_writable ? PROT_READ | PROT_WRITE : PROT_READ };
         return 0;
 }
 
-static int add_large(struct work *work, uintptr_t start, uintptr_t end) {
-        return end < start + SHORTEST * work->page ? 0 : add_piece(work, start, end, PROT_READ | PROT_WRITE);
+static int add_large(struct work *work, struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
+        if (end >= start + SHORTEST * work->page)
+                return add_piece(work, mapping, start, end);
+        mapping->why = "runs of few pages are copied as fast";
+        return 0;
 }
 
 /* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag. Any memory may
@@ -152,55 +170,67 @@ __attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at,
         return header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at ? at + size : 0;
 }
 
-/* A run without the last pages of the chunks that end in it. `mapping_end`: how far a chunk may reach. */
-static int add_run(struct work *work, struct fsrv_run run, uintptr_t mapping_end) {
+static void keep_last(struct fsrv_mapping *mapping) {
+        mapping->why = "last pages stay, so that what grows is copied";
+}
+
+/* A run without the last pages of the chunks that end in it. */
+static int add_run(struct work *work, struct fsrv_mapping *mapping, struct fsrv_run run) {
         uintptr_t start = run.start;
 
         for (uintptr_t at = run.start; at < run.end;) {
-                uintptr_t end = end_of_chunk(at, mapping_end, work->page);
+                uintptr_t end = end_of_chunk(at, mapping->end, work->page);
                 if (end && end <= run.end) {
-                        if (add_large(work, start, end - work->page) < 0)
+                        if (add_large(work, mapping, start, end - work->page) < 0)
                                 return -ENOMEM;
+                        keep_last(mapping);
                         start = end;
                 }
                 at = end ? end : at + work->page;
         }
-        return add_large(work, start, run.end);
+        return start < run.end ? add_large(work, mapping, start, run.end) : 0;
 }
 
-static int add_memory(struct work *work, const struct fsrv_mapping *mapping) {
+static int add_memory(struct work *work, struct fsrv_mapping *mapping) {
         struct fsrv_list runs = { 0 };
         int r = fsrv_pages_find(work->pagemap, mapping->start, mapping->end, &runs);
         const struct fsrv_run *run = runs.items;
-        bool keeps_last = mapping->kind == FSRV_MAPPING_ANONYMOUS;
+        bool is_anonymous = mapping->kind == FSRV_MAPPING_ANONYMOUS;
 
         for (size_t i = 0; r == 0 && i < runs.n;) {
                 struct fsrv_run whole = run[i++];
                 while (i < runs.n && run[i].start - whole.end <= HOLE * work->page)
                         whole.end = run[i++].end;
-                if (keeps_last && whole.end == mapping->end)
+                if (is_anonymous && whole.end == mapping->end) {
                         whole.end -= work->page;
-                r = keeps_last ? add_run(work, whole, mapping->end) : add_large(work, whole.start, whole.end);
+                        keep_last(mapping);
+                }
+                r = is_anonymous ? add_run(work, mapping, whole) : add_large(work, mapping, whole.start, whole.end);
         }
         fsrv_list_done(&runs);
         return r;
 }
 
-static int add_mapping(struct work *work, const struct fsrv_mapping *mapping) {
-        int protection = mapping->is_writable ? PROT_READ | PROT_WRITE : PROT_READ;
+static int find_pieces(struct work *work) {
+        struct fsrv_mapping *mapping = work->mappings->items;
+        int r = 0;
 
-        return is_of_file(mapping) ? add_piece(work, mapping->start, mapping->end, protection) : add_memory(work, mapping);
+        for (size_t i = 0; r == 0 && i < work->mappings->n; i++)
+                if (mapping[i].is_candidate)
+                        r = mapping[i].is_of_object ? add_piece(work, &mapping[i], mapping[i].start, mapping[i].end)
+                                                    : add_memory(work, &mapping[i]);
+        return r;
 }
 
-static int find_pieces(struct work *work) {
-        const struct fsrv_mapping *mapping = work->mappings.items;
+/* Pieces come in the mappings' order. */
+static struct fsrv_mapping *mapping_at(struct work *work, uintptr_t address) {
+        struct fsrv_mapping *mapping = work->mappings->items;
 
-        for (size_t i = 0; i < work->mappings.n; i++) {
-                int r = is_candidate(&mapping[i], work) ? add_mapping(work, &mapping[i]) : 0;
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        if (mapping[work->at].start > address)
+                work->at = 0;
+        while (mapping[work->at].end <= address)
+                work->at++;
+        return &mapping[work->at];
 }
 
 /* ---- freezing ---- */
@@ -211,21 +241,42 @@ struct place {
         int protection;
 };
 
-/*
- * This runs while the memory under it is replaced: libc's and our own static data, the heap. Between the copy and the mapping nothing
- * may be written but the stack, which is neither. (The thread's own block may be: errno is written by calls that fail, after which
- * nothing is mapped; and the kernel notes the CPU there, for who asks next.)
- */
-static int move(int memfd, const struct place *place) {
-        for (uint64_t done = 0; done < place->size;) {
-                ssize_t n = pwrite(memfd, (const void *)(place->start + done), place->size - done, (off_t)(place->offset + done));
+static int copy(int memfd, uintptr_t start, uint64_t size, uint64_t offset) {
+        for (uint64_t done = 0; done < size;) {
+                ssize_t n = pwrite(memfd, (const void *)(start + done), size - done, (off_t)(offset + done));
                 if (n <= 0)
                         return n < 0 ? -errno : -EIO;
                 done += (uint64_t)n;
         }
-        void *mapped = mmap((void *)place->start, place->size, place->protection, MAP_PRIVATE | MAP_FIXED, memfd,
-                            (off_t)place->offset);
-        return mapped == MAP_FAILED ? -errno : 0;
+        return 0;
+}
+
+/*
+ * This runs while the memory under it is replaced: libc's and our own static data, the heap. Between the copy and the mapping nothing
+ * may be written but the stack, which is neither. (The thread's own block may be: errno is written by calls that fail, after which
+ * nothing is mapped; and the kernel notes the CPU there, for who asks next.)
+ *
+ * Little by little: nobody has room for all of it twice, least of all who is near the limit of a control group and would be killed.
+ * The kernel makes one mapping of what follows one another in the file.
+ */
+static int move(struct work *work, int memfd, const struct place *place, struct fsrv_freeze_report *report) {
+        for (uint64_t done = 0, size; done < place->size; done += size) {
+                uintptr_t start = place->start + done;
+                size = HUGE_PAGE - start % HUGE_PAGE; /* of a huge page, all or nothing can be given back */
+                if (size > place->size - done)
+                        size = place->size - done;
+                work->doing = "writing to the memfd";
+                int r = copy(memfd, start, size, place->offset + done);
+                if (r < 0)
+                        return r;
+                work->doing = "mapping the memfd";
+                if (mmap((void *)start, size, place->protection, MAP_PRIVATE | MAP_FIXED, memfd, (off_t)(place->offset + done)) ==
+                    MAP_FAILED)
+                        return -errno;
+                mapping_at(work, start)->frozen += size;
+                report->memory.frozen += size;
+        }
+        return 0;
 }
 
 /* The offset has the address's place in a huge page, so that a collapsed memfd can be mapped by huge pages. */
@@ -287,6 +338,7 @@ static int seal(int memfd) {
 }
 
 static int freeze(struct work *work, struct fsrv_freeze_report *report) {
+        work->doing = "memfd_create";
         FSRV_CLEANUP_FD int memfd = memfd_create(FSRV_FROZEN_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
         struct fsrv_list moved = { 0 };
         uint64_t end = 0;
@@ -294,45 +346,65 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
         char *mirror = r < 0 ? NULL : map_again(memfd, end);
         const struct place *place = moved.items;
 
-        for (size_t i = 0; r == 0 && i < moved.n; i++) {
-                r = move(memfd, &place[i]);
-                report->memory.frozen += r == 0 ? place[i].size : 0;
-        }
         for (size_t i = 0; r == 0 && i < moved.n; i++)
+                r = move(work, memfd, &place[i], report);
+        int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
+        for (size_t i = 0; r == 0 && i < moved.n && fsrv_now() < deadline; i++)
                 collapse_file(memfd, &place[i]);
         for (size_t i = 0; r == 0 && mirror && i < moved.n; i++)
                 madvise(mirror + place[i].offset, place[i].size, MADV_POPULATE_READ);
         fsrv_list_done(&moved);
         int sealed = memfd < 0 ? 0 : seal(memfd); /* after a failure too: part of the memory may be in it */
+        if (r == 0 && sealed < 0)
+                work->doing = "sealing the memfd";
         return r < 0 ? r : sealed;
 }
 
 /* ---- the weaker mode: of a huge page a fork copies one entry instead of 512 ---- */
 
-static void collapse(struct work *work, struct fsrv_freeze_report *report) {
+/* 0 or -errno of what could not be collapsed. */
+static int collapse(struct work *work, struct fsrv_freeze_report *report) {
         const struct fsrv_run *piece = work->pieces.items;
+        int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
+        int r = 0;
 
-        for (size_t i = 0; i < work->pieces.n; i++)
+        for (size_t i = 0; i < work->pieces.n; i++) {
+                struct fsrv_mapping *mapping = mapping_at(work, piece[i].start);
+                mapping->why = mapping->no_huge ? "advised of no huge pages" : "only whole huge pages can be collapsed";
+                if (mapping->no_huge)
+                        continue;
                 for (uint64_t at = round_up(piece[i].start, HUGE_PAGE); at + HUGE_PAGE <= piece[i].end; at += HUGE_PAGE)
-                        if (madvise((void *)(uintptr_t)at, HUGE_PAGE, MADV_COLLAPSE) == 0)
+                        if (fsrv_now() >= deadline)
+                                r = -ETIME;
+                        else if (madvise((void *)(uintptr_t)at, HUGE_PAGE, MADV_COLLAPSE) == 0) {
+                                mapping->collapsed += HUGE_PAGE;
                                 report->memory.collapsed += HUGE_PAGE;
+                        } else
+                                r = -errno;
+        }
+        return r;
 }
 
 /* ---- */
 
 static int begin(struct work *work) {
-        int r;
-
         work->page = (uint64_t)sysconf(_SC_PAGESIZE);
+        work->doing = "/proc/self/pagemap";
         work->pagemap = fsrv_open("/proc/self/pagemap", O_RDONLY);
         if (work->pagemap < 0)
                 return work->pagemap;
-        r = fsrv_mappings_read(&work->mappings);
-        const struct fsrv_mapping *mapping = work->mappings.items;
-        for (size_t i = 0; i < work->mappings.n; i++)
-                work->n_of_files += is_of_file(&mapping[i]);
-        for (size_t i = 0; i < work->mappings.n; i++)
-                work->candidates += is_candidate(&mapping[i], work) ? mapping[i].anonymous : 0;
+        work->doing = "/proc/self/smaps";
+        int r = fsrv_mappings_read(work->mappings);
+        struct fsrv_mapping *mapping = work->mappings->items;
+        for (size_t i = 0; i < work->mappings->n; i++) {
+                mapping[i].is_of_object = is_of_object(&mapping[i]);
+                work->n_of_files += mapping[i].is_of_object;
+        }
+        for (size_t i = 0; i < work->mappings->n; i++) {
+                mapping[i].why = why_not(&mapping[i], work);
+                mapping[i].is_candidate = !mapping[i].why;
+                work->candidates += mapping[i].is_candidate ? mapping[i].anonymous : 0;
+        }
         return r;
 }
 
@@ -354,37 +426,62 @@ static void want_in_cores(struct fsrv_freeze_report *report) {
                 report->core_filter = filter + 1;
 }
 
-static int find_and_freeze(struct work *work, enum fsrv_memory mode, struct fsrv_freeze_report *report) {
-        const char *why = NULL;
-        int r = find_pieces(work);
+/* Adds to what is to be told. */
+static void tell(struct fsrv_freeze_report *report, const char *what, int r) {
+        char *why = report->memory.why;
+        size_t n = strlen(why);
 
-        if (r < 0)
-                return r;
-        if (mode == FSRV_MEMORY_COLLAPSE || (why = obstacle()) || (why = fsrv_redirect(work->pieces.items, work->pieces.n))) {
-                if (why)
-                        snprintf(report->memory.why, sizeof report->memory.why, "%s", why);
-                collapse(work, report);
-                return 0;
+        snprintf(why + n, sizeof report->memory.why - n, "%s%s%s%s", n ? "; " : "", what, r < 0 ? ": " : "",
+                 r < 0 ? strerror(-r) : "");
+}
+
+static void find_and_freeze(struct work *work, enum fsrv_memory mode, struct fsrv_freeze_report *report) {
+        const char *why = NULL;
+
+        work->doing = "looking for pages";
+        int r = find_pieces(work);
+        if (r == 0 && mode != FSRV_MEMORY_COLLAPSE && !(why = obstacle()) &&
+            !(why = fsrv_redirect(work->pieces.items, work->pieces.n))) {
+                want_in_cores(report);
+                r = freeze(work, report);
+                if (r == 0)
+                        return;
         }
-        want_in_cores(report);
-        r = freeze(work, report);
+        if (r < 0 || why)
+                tell(report, r < 0 ? work->doing : why, r);
+        r = collapse(work, report); /* what is left */
         if (r < 0)
-                collapse(work, report); /* what is left */
-        return r;
+                tell(report, "MADV_COLLAPSE", r);
+}
+
+static uint64_t less(uint64_t bytes, uint64_t done) {
+        return bytes > done ? bytes - done : 0; /* more may be done: holes are frozen too */
+}
+
+static void settle(const struct work *work, const char *why, struct fsrv_freeze_report *report) {
+        struct fsrv_mapping *mapping = work->mappings->items;
+
+        report->memory.left = less(work->candidates, report->memory.frozen + report->memory.collapsed);
+        for (size_t i = 0; i < work->mappings->n; i++) {
+                mapping[i].left = less(mapping[i].anonymous, mapping[i].frozen + mapping[i].collapsed);
+                if (mapping[i].is_candidate && (why || mapping[i].left == 0))
+                        mapping[i].why = why;
+        }
 }
 
 void fsrv_freeze(enum fsrv_memory mode, struct fsrv_freeze_report *ret_report) {
-        struct work work = { .pagemap = -1 };
-        int r = mode == FSRV_MEMORY_OFF ? 0 : begin(&work);
+        struct work work = { .mappings = &ret_report->mappings, .pagemap = -1 };
 
         *ret_report = (struct fsrv_freeze_report){ .memory.type = FSRV_WIRE_MEMORY };
-        if (r == 0 && mode != FSRV_MEMORY_OFF && (work.candidates >= LITTLE || mode != FSRV_MEMORY_AUTO))
-                r = find_and_freeze(&work, mode, ret_report);
+        if (mode == FSRV_MEMORY_OFF)
+                return;
+        int r = begin(&work);
+        bool little = mode == FSRV_MEMORY_AUTO && work.candidates < LITTLE;
         if (r < 0)
-                snprintf(ret_report->memory.why, sizeof ret_report->memory.why, "%s", strerror(-r));
-        if (work.candidates > ret_report->memory.frozen + ret_report->memory.collapsed)
-                ret_report->memory.left = work.candidates - ret_report->memory.frozen - ret_report->memory.collapsed;
-        fsrv_list_done(&work.mappings);
+                tell(ret_report, work.doing, r);
+        else if (!little)
+                find_and_freeze(&work, mode, ret_report);
+        settle(&work, ret_report->memory.why[0] ? ret_report->memory.why : little ? "it is little in all" : NULL, ret_report);
         fsrv_list_done(&work.pieces);
         fsrv_fd_close(work.pagemap);
 }

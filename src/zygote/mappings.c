@@ -33,26 +33,38 @@ void fsrv_list_done(struct fsrv_list *list) {
         *list = (struct fsrv_list){ 0 };
 }
 
-/* proc_pid_smaps(5). Nothing special: locked, wiped or left out at a fork, advised of huge pages, a stack that grows, watched by
- * userfaultfd … are special, and whatever is invented next. */
-static bool are_plain(const char *flags) {
-        static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd" };
+/* proc_pid_smaps(5). NULL: nothing special. Locked, wiped or left out at a fork, a stack that grows, watched by userfaultfd … are
+ * special, and whatever is invented next. Advice about huge pages (numpy's, of every large array) is not: once frozen, pages are
+ * shared and are huge by themselves, and what is written is copied by small ones, as after any fork. */
+static const char *special(const char *flags) {
+        static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd", "hg", "nh" };
+        static const struct {
+                const char *flag, *what;
+        } known[] = {
+                { "ex", "code" }, { "gd", "a stack" }, { "lo", "locked" }, { "dc", "kept out of forks" }, { "wf", "wiped at a fork" },
+                { "dd", "kept out of cores" }, { "ht", "of huge pages alone" }, { "io", "a device's" }, { "pf", "a device's" },
+                { "rr", "read at random" }, { "sr", "read in order" }, { "mg", "to be merged" }, { "um", "watched by userfaultfd" },
+                { "uw", "watched by userfaultfd" }, { "ss", "a shadow stack" }, { "sl", "sealed" }
+        };
         bool readable = false;
 
         for (const char *at = flags; at[0] && at[0] != '\n';) {
-                bool known = false;
+                bool is_plain = false;
                 if (at[0] == ' ') {
                         at++;
                         continue;
                 }
                 for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-                        known |= strncmp(at, plain[i], 2) == 0;
-                if (!known)
-                        return false;
+                        is_plain |= strncmp(at, plain[i], 2) == 0;
+                for (size_t i = 0; !is_plain && i < sizeof known / sizeof *known; i++)
+                        if (strncmp(at, known[i].flag, 2) == 0)
+                                return known[i].what;
+                if (!is_plain)
+                        return "of a kind that is not known";
                 readable |= strncmp(at, "rd", 2) == 0;
                 at += 2;
         }
-        return readable;
+        return readable ? NULL : "not to be read";
 }
 
 static enum fsrv_mapping_kind kind_of(uint64_t inode, const char *name) {
@@ -62,6 +74,16 @@ static enum fsrv_mapping_kind kind_of(uint64_t inode, const char *name) {
                 return FSRV_MAPPING_HEAP;
         /* Unnamed, or named by PR_SET_VMA_ANON_NAME. The others are the stack and what the kernel maps by itself. */
         return name[0] && name[0] != '\n' && strncmp(name, "[anon:", 6) != 0 ? FSRV_MAPPING_OTHER : FSRV_MAPPING_ANONYMOUS;
+}
+
+static void keep_name(struct fsrv_mapping *mapping, char *name) {
+        size_t n = strcspn(name, "\n"), room = sizeof mapping->name - 1;
+
+        name[n] = 0;
+        if (n > room)
+                snprintf(mapping->name, sizeof mapping->name, "...%s", name + n - (room - 3));
+        else
+                memcpy(mapping->name, name, n + 1);
 }
 
 int fsrv_mappings_read(struct fsrv_list *ret_mappings) {
@@ -85,10 +107,13 @@ int fsrv_mappings_read(struct fsrv_list *ret_mappings) {
                         now->is_private = permissions[3] == 'p';
                         now->is_writable = permissions[1] == 'w';
                         now->kind = kind_of(inode, line + at);
+                        now->special = "of a kind that is not known"; /* until its VmFlags come */
+                        keep_name(now, line + at);
                 } else if (now && (sscanf(line, "Anonymous: %" SCNu64, &kib) == 1 || sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
                         now->anonymous += kib * 1024;
                 } else if (now && strncmp(line, "VmFlags:", 8) == 0) {
-                        now->is_plain = now->is_private && are_plain(line + 8);
+                        now->special = now->is_private ? special(line + 8) : "shared: no fork copies it";
+                        now->no_huge = strstr(line, " nh");
                 }
         }
         fclose(file);

@@ -26,8 +26,16 @@ struct fsrv_mapping {
         uint64_t anonymous; /* bytes of private pages, in memory or swapped */
         uint64_t offset;    /* in its file */
         bool is_private, is_writable;
-        bool is_plain;      /* private, readable, and nothing special about it in VmFlags: no code either */
+        bool no_huge;       /* advised of no huge pages */
+        const char *special; /* NULL: plain, that is private, readable, nothing in VmFlags that we don't know, and no code */
         enum fsrv_mapping_kind kind;
+        char name[104]; /* a path's end if it is longer */
+
+        /* What freeze.c finds out and does: */
+        bool is_of_object; /* of a loaded one, and written to */
+        bool is_candidate; /* for freezing; if not, `why` says why */
+        uint64_t frozen, collapsed, left; /* bytes; `left` of the anonymous ones */
+        const char *why;   /* it, or a part of it, is not frozen; or NULL */
 };
 
 /* All mappings, in ascending order, from /proc/self/smaps. 0 or -errno. */

@@ -96,10 +96,10 @@ static int preload(int boot, const struct fsrv_config *config, const struct fsrv
 static int check_threads(int boot, const struct fsrv_config *config, const struct fsrv_host *host) {
         char text[FSRV_WIRE_TEXT_MAX];
 
-        if (config->head.thread_policy == FSRV_PRELOAD_IGNORE || !fsrv_measure_has_threads())
+        if (!fsrv_measure_has_threads())
                 return 0;
         fsrv_measure_fork_once(host);
-        if (!fsrv_measure_has_threads())
+        if (config->head.thread_policy == FSRV_PRELOAD_IGNORE || !fsrv_measure_has_threads())
                 return 0;
         fsrv_measure_describe_threads(text, sizeof text);
         if (config->head.thread_policy == FSRV_PRELOAD_FAIL) {
@@ -124,16 +124,35 @@ static void reset_signals(void) {
                 sigaction(s, &action, NULL);
 }
 
+static int tell_of_mappings(int boot, const struct fsrv_list *mappings) {
+        const struct fsrv_mapping *mapping = mappings->items;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < mappings->n; i++) {
+                struct fsrv_wire_mapping told = {
+                        .type = FSRV_WIRE_MAPPING, .start = mapping[i].start, .end = mapping[i].end, .frozen = mapping[i].frozen,
+                        .collapsed = mapping[i].collapsed, .left = mapping[i].left
+                };
+                snprintf(told.what, sizeof told.what, "%s", mapping[i].name);
+                snprintf(told.why, sizeof told.why, "%s", mapping[i].why ? mapping[i].why : "");
+                r = fsrv_channel_send(boot, &told, sizeof told, NULL, 0, 0);
+        }
+        return r;
+}
+
 /* Last of all that writes to memory. 0, or -1 when nobody listens. */
 static int freeze(int boot, const struct fsrv_config *config, const struct fsrv_host *host, struct fsrv_birth *birth) {
         struct fsrv_freeze_report report;
 
         fsrv_hot_rehearse(host);
         fsrv_freeze(config->head.memory, &report);
-        if (report.memory.why[0] && config->head.memory == FSRV_MEMORY_FREEZE)
-                dprintf(STDERR_FILENO, "forkserver: memory is not frozen: %s\n", report.memory.why);
+        if (report.memory.why[0] && config->head.memory != FSRV_MEMORY_AUTO)
+                dprintf(STDERR_FILENO, "forkserver: memory is not %s: %s\n",
+                        config->head.memory == FSRV_MEMORY_FREEZE ? "frozen" : "collapsed", report.memory.why);
         birth->core_filter = report.core_filter;
-        return fsrv_channel_send(boot, &report.memory, sizeof report.memory, NULL, 0, 0) < 0 ? -1 : 0;
+        int r = config->head.measure == FSRV_WIRE_MEASURE_MAPPINGS ? tell_of_mappings(boot, &report.mappings) : 0;
+        fsrv_list_done(&report.mappings);
+        return r < 0 || fsrv_channel_send(boot, &report.memory, sizeof report.memory, NULL, 0, 0) < 0 ? -1 : 0;
 }
 
 /* Our working sockets come only now: helper processes that modules have started hold none of them. */

@@ -18,7 +18,7 @@
 static const size_t TOUCHED[] = { 0, 8 * MIB, 16 * MIB, (size_t)48 << 30 }; /* in `sparse`, RUN pages each */
 
 unsigned char *small[N_SMALL], *of_thread[N_SMALL];
-unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file;
+unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2];
 size_t big_size;
 static unsigned char *marked, *locked, *wiped, *kept_out, *fragments;
 
@@ -76,6 +76,16 @@ static bool prepare_special(void) {
                madvise(wiped, LEFT_ALONE, MADV_WIPEONFORK) == 0 && madvise(kept_out, LEFT_ALONE, MADV_DONTFORK) == 0;
 }
 
+/* As numpy advises of its large arrays, and others of theirs. */
+static bool prepare_advised(void) {
+        for (int i = 0; i < 2; i++) {
+                if (!(advised[i] = map(ADVISED, 0)) || madvise(advised[i], ADVISED, i ? MADV_NOHUGEPAGE : MADV_HUGEPAGE) < 0)
+                        return false;
+                fill(advised[i], ADVISED);
+        }
+        return true;
+}
+
 static bool prepare_sparse(bool read) {
         volatile unsigned char sum = 0;
 
@@ -106,6 +116,20 @@ static bool prepare_file(void) {
         return true;
 }
 
+/* Blocks that are mappings of malloc's, side by side: what is one mapping then. Where the first ones fill gaps, those stay unused. */
+static bool prepare_blocks(void) {
+        for (int tries = 0; tries < 20; tries++) {
+                block[0] = block[1];
+                if (!(block[1] = malloc(BLOCK)))
+                        return false;
+                if (block[0] && block[0] - block[1] == BLOCK + PAGE)
+                        break;
+        }
+        fill(block[0], BLOCK);
+        fill(block[1], BLOCK);
+        return block[0] && block[1]; /* other allocators have other ways */
+}
+
 /* Each a mapping if it is frozen, and the hole after it another: more than a process may have. */
 static bool prepare_fragments(void) {
         fragments = map((size_t)N_FRAGMENTS * FRAGMENT, MAP_NORESERVE);
@@ -131,17 +155,15 @@ int forkserver_preload(void) {
         if (pthread_create(&thread, NULL, allocate_in_thread, NULL) != 0)
                 return EAGAIN;
         pthread_join(thread, NULL);
-        for (int i = 0; i < 2; i++) /* the second lies beside the first, in what is one mapping then */
-                if ((block[i] = malloc(BLOCK)))
-                        fill(block[i], BLOCK);
+        bool has_blocks = prepare_blocks();
         big = map_filled(big_size = (strstr(what, "large") ? 160 : 64) * MIB);
         for (int i = 0; i < N_AREAS; i++)
                 area[i] = map_filled(AREA);
         marked = map(AREA, 0);
         for (int i = 0; marked && i < AREA / PAGE; i++)
                 sprintf((char *)marked + i * PAGE, "forkserver's marker %04d", i);
-        if (!block[0] || !block[1] || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
-            !prepare_special() || (strstr(what, "file") && !prepare_file()) ||
+        if (!has_blocks || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
+            !prepare_special() || !prepare_advised() || (strstr(what, "file") && !prepare_file()) ||
             (strstr(what, "fragments") && !prepare_fragments()))
                 return errno ? errno : ENOMEM;
         allocate_small(small);
@@ -187,6 +209,7 @@ struct sum look(const void *at, size_t size, bool frozen) {
                 } else if (counts) {
                         sum.anonymous_kib += sscanf(line, "Anonymous: %ld", &kib) == 1 ? kib : 0;
                         sum.huge_kib += sscanf(line, "AnonHugePages: %ld", &kib) == 1 ? kib : 0;
+                        sum.shared_huge_kib += sscanf(line, "ShmemPmdMapped: %ld", &kib) == 1 ? kib : 0;
                         sum.private_kib += sscanf(line, "Private_Dirty: %ld", &kib) == 1 ? kib : 0; /* a memfd's are dirty */
                 }
         if (file)
@@ -273,6 +296,20 @@ int is_frozen(int argc, char **argv) {
         return check_all();
 }
 
+int advised_is_frozen(int argc, char **argv) {
+        (void)argc, (void)argv;
+        for (int i = 0; i < 2; i++) {
+                struct sum sum = look(advised[i], ADVISED, true);
+                CHECK(sum.mapped >= ADVISED / 10 * 9, "%zu bytes of %d are frozen", sum.mapped, ADVISED);
+                CHECK(sum.anonymous_kib == 0, "%ld KiB are anonymous", sum.anonymous_kib);
+                CHECK_FILLED(advised[i], ADVISED);
+                CHECK(madvise(advised[i], ADVISED, i ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0, "madvise: %s", strerror(errno));
+                CHECK_FILLED(advised[i], ADVISED);
+                memset(advised[i], 1, ADVISED);
+        }
+        return 0;
+}
+
 /* Of the zygote's own mapping of all of it a worker has nothing, but for the accounting. */
 int mirror(int argc, char **argv) {
         (void)argc, (void)argv;
@@ -294,6 +331,34 @@ int is_collapsed(int argc, char **argv) {
         CHECK(look_at_all_frozen().all == 0, "it is frozen");
         CHECK(sum.huge_kib >= 32 * 1024, "%ld KiB of huge pages", sum.huge_kib);
         return check_all();
+}
+
+/* Where the kernel makes pages of a memfd huge on demand. */
+static bool can_be_huge(void) {
+        int fd = memfd_create("probe", MFD_CLOEXEC);
+        unsigned char *probe = map(6 * MIB, 0), *aligned = (void *)(((uintptr_t)probe + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
+
+        if (fd < 0 || ftruncate(fd, 2 * MIB) < 0 ||
+            mmap(aligned, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+                return false;
+        fill(aligned, 2 * MIB);
+        return madvise(aligned, 2 * MIB, COLLAPSE) == 0;
+}
+
+/* It is, where plain memory would be. */
+int is_read_as_huge_pages(int argc, char **argv) {
+        (void)argc, (void)argv;
+        if (!can_be_huge())
+                return SKIPPED;
+        CHECK_FILLED(big, big_size);
+        struct sum sum = look(big, big_size, true);
+        CHECK(sum.shared_huge_kib >= (long)(big_size / 1024 / 2), "%ld KiB of huge pages", sum.shared_huge_kib);
+        return 0;
+}
+
+int nothing(int argc, char **argv) {
+        (void)argc, (void)argv;
+        return 0;
 }
 
 int partly(int argc, char **argv) {

@@ -16,7 +16,7 @@
 #pragma GCC visibility push(hidden)
 
 enum { PAGE = 4096, MIB = 1 << 20, SKIPPED = 77, N_SMALL = 20000, RUN = 32, N_AREAS = 6 };
-enum { BLOCK = 8 * MIB, AREA = MIB, LEFT_ALONE = 64 * PAGE, N_FRAGMENTS = 34000, FRAGMENT = 64 * PAGE };
+enum { BLOCK = 8 * MIB, AREA = MIB, LEFT_ALONE = 64 * PAGE, ADVISED = 5 * MIB, N_FRAGMENTS = 34000, FRAGMENT = 64 * PAGE };
 #define SPARSE ((size_t)64 << 30)
 
 /* Headers that are older than the kernel lack them. */
@@ -24,12 +24,12 @@ enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23, DONTNEE
 enum { GUARD_INSTALL = 102, GUARD_REMOVE = 103 };
 
 extern unsigned char *small[N_SMALL], *of_thread[N_SMALL]; /* in the main arena, and in a thread's */
-extern unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file;
+extern unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2];
 extern size_t big_size;
 
 struct sum {
         size_t mapped, all, longest; /* bytes of frozen mappings: in the range, of all that touch it, the longest of them */
-        long anonymous_kib, huge_kib, private_kib;
+        long anonymous_kib, huge_kib, private_kib, shared_huge_kib;
         int readonly, n;
         uintptr_t first, first_end;
 };

@@ -7,6 +7,11 @@
  *   set_mm       a command line elsewhere (PR_SET_MM, kernels without CONFIG_CHECKPOINT_RESTORE)
  *   memfd_create files in memory alone
  *   pagemap_scan the populated pages of a range (6.7)
+ *   collapse     huge pages on demand (MADV_COLLAPSE, 6.1)
+ * or where it refuses, as it does when it is short of something:
+ *   pwrite       writing at an offset: no space
+ *   map_fixed    private mappings of files in a given place, but the loader's: no memory
+ *   seal         sealing a memfd: not permitted
  *
  * Called by another name, as by a symbolic link DIRECTORY/PROGRAM, it takes the names from the file DIRECTORY/.deny and
  * executes DIRECTORY/.real/PROGRAM with its own arguments: so a test suite can put it before a program of which its
@@ -14,6 +19,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -21,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,6 +58,19 @@ static const struct sock_filter pagemap_scan[] = {
         LOAD(nr), SKIP_UNLESS(SYS_ioctl, 4), LOAD(args[1]), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xFFFF),
         SKIP_UNLESS(0x6610, 1), FAIL_WITH(ENOTTY),
 };
+static const struct sock_filter collapse[] = {
+        LOAD(nr), SKIP_UNLESS(SYS_madvise, 3), LOAD(args[2]), SKIP_UNLESS(25, 1), FAIL_WITH(EINVAL),
+};
+static const struct sock_filter pwrite_filter[] = {
+        LOAD(nr), SKIP_UNLESS(SYS_pwrite64, 1), FAIL_WITH(ENOSPC),
+};
+/* The loader says MAP_DENYWRITE too. */
+static const struct sock_filter map_fixed[] = {
+        LOAD(nr), SKIP_UNLESS(SYS_mmap, 3), LOAD(args[3]), SKIP_UNLESS(MAP_PRIVATE | MAP_FIXED, 1), FAIL_WITH(ENOMEM),
+};
+static const struct sock_filter seal[] = {
+        LOAD(nr), SKIP_UNLESS(SYS_fcntl, 3), LOAD(args[1]), SKIP_UNLESS(F_ADD_SEALS, 1), FAIL_WITH(EPERM),
+};
 static const struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
 
 #define COUNT(list) (sizeof list / sizeof *list)
@@ -66,6 +86,10 @@ static const struct {
         { "set_mm", set_mm, COUNT(set_mm) },
         { "memfd_create", memfd_filter, COUNT(memfd_filter) },
         { "pagemap_scan", pagemap_scan, COUNT(pagemap_scan) },
+        { "collapse", collapse, COUNT(collapse) },
+        { "pwrite", pwrite_filter, COUNT(pwrite_filter) },
+        { "map_fixed", map_fixed, COUNT(map_fixed) },
+        { "seal", seal, COUNT(seal) },
 };
 
 static struct sock_filter program[64];
