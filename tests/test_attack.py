@@ -342,18 +342,18 @@ def test_server_that_answers_nonsense(start, layout, tmp_path):
         impostor.end()
 
 
-@pytest.mark.parametrize("n_fds", [0, 2, 253])
-def test_peer_that_stuffs_fds(start, layout, tmp_path, n_fds):
-    """An answer to ATTACH, with other fds than the doorbell."""
+@pytest.mark.parametrize("n_fds, err, stage", [(0, 0, "connect"), (2, 0, "connect"), (253, 0, "connect"), (0, -5, "queue"), (1, -5, "queue")])
+def test_wrong_reply(start, layout, tmp_path, n_fds, err, stage):
+    """To ATTACH: other fds than the doorbell; an error that is none."""
     impostor, spawner = Impostor(tmp_path / "socket", layout), start()
     before = spawner("count_fds")["result"]
     spawner.ask("connect", tmp_path / "socket")
     connection, _ = impostor.listener.accept()
     with connection:
-        impostor.send(connection, struct.pack(f"=IiIi{layout['text']}s", layout["version"], 0, 0, 1, b""), n_fds)
+        impostor.send(connection, struct.pack(f"=IiIi{layout['text']}s", layout["version"], err, 6, 1, b"x"), n_fds)
     with pytest.raises(Failure) as failure:
         spawner.answer("connect")
-    assert (failure.value.errno, failure.value.stage) == ("EPROTO", "connect")
+    assert (failure.value.errno, failure.value.stage) == ("EPROTO", stage)
     assert spawner("count_fds")["result"] == before
     impostor.listener.close()
     os.close(impostor.null)
