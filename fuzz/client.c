@@ -28,7 +28,7 @@ int __wrap_kill(pid_t pid, int number) {
 int __wrap_fsrv_pidfd_send_signal(int pidfd, int number);
 int __wrap_fsrv_pidfd_send_signal(int pidfd, int number) {
         (void)number;
-        FSRV_FUZZ_CHECK(fsrv_fd_is_open(pidfd) == 1);
+        FSRV_FUZZ_CHECK(pidfd >= FUZZ_FIRST_FD && fsrv_fd_is_open(pidfd) == 1); /* one that has come */
         return 0;
 }
 

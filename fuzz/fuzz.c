@@ -16,7 +16,7 @@
 #include "base/linux.h"
 #include "wire/channel.h"
 
-enum { FIRST_FD = 100, FDS_SEEN = 600, BLOCKS_MAX = 4096, MAPPINGS_MAX = 64 };
+enum { FDS_SEEN = 600, BLOCKS_MAX = 4096, MAPPINGS_MAX = 64 };
 
 /* ---- inputs ---- */
 
@@ -45,10 +45,11 @@ size_t fuzz_message(struct fuzz_input *input, char *bytes, size_t size) {
         return fuzz_bytes(input, bytes, wanted < size ? wanted : size);
 }
 
-/* ---- what is left: fds of ours lie below FIRST_FD, those of an input above ---- */
+/* ---- what is left: fds of ours lie below FUZZ_FIRST_FD, those of an input above ---- */
 
 static __thread bool watching; /* not the threads of the fuzzer itself */
 static bool warm;
+static unsigned fds_before;
 static const volatile void *blocks[BLOCKS_MAX];
 static size_t n_blocks;
 static struct {
@@ -83,16 +84,30 @@ void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_
         return mapping;
 }
 
+static unsigned count_fds(void) {
+        static struct pollfd entries[FDS_SEEN]; /* all in one system call */
+        unsigned n = 0;
+
+        for (int fd = 0; fd < FDS_SEEN; fd++)
+                entries[fd].fd = fd;
+        poll(entries, FDS_SEEN, 0);
+        for (int fd = 0; fd < FDS_SEEN; fd++)
+                n += !(entries[fd].revents & POLLNVAL);
+        return n;
+}
+
 void fuzz_begin(void) {
         static bool initialized;
 
         if (!initialized) {
                 initialized = true;
                 __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
-                for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd < FIRST_FD - 1; fd = dup(fd))
+                for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd < FUZZ_FIRST_FD - 1; fd = dup(fd))
                         ; /* so that what comes lies above */
-                fsrv_close_range(FIRST_FD, UINT_MAX); /* who started us may have left something there */
+                fsrv_close_range(FUZZ_FIRST_FD, UINT_MAX); /* who started us may have left something there */
         }
+        if (!warm)
+                fds_before = count_fds();
         n_blocks = n_mappings = 0;
         watching = warm; /* the first time something may be made that stays: pthread_atfork(3)'s */
         warm = true;
@@ -104,7 +119,7 @@ void fuzz_check_memory(void) {
 
 void fuzz_end(void) {
         watching = false;
-        fsrv_close_range(FIRST_FD, UINT_MAX);
+        fsrv_close_range(FUZZ_FIRST_FD, UINT_MAX);
         while (n_blocks > 0)
                 free((void *)blocks[--n_blocks]);
         while (n_mappings > 0) {
@@ -114,18 +129,12 @@ void fuzz_end(void) {
 }
 
 void fuzz_check_fds(unsigned expected) {
-        static struct pollfd entries[FDS_SEEN]; /* all in one system call */
-        unsigned n = 0;
+        unsigned n = count_fds() - fds_before;
 
-        for (int i = 0; i < FDS_SEEN; i++)
-                entries[i].fd = FIRST_FD + i;
-        poll(entries, FDS_SEEN, 0);
-        for (int i = 0; i < FDS_SEEN; i++)
-                n += !(entries[i].revents & POLLNVAL);
         if (n == expected)
                 return;
         fprintf(stderr, "%u fds instead of %u:\n", n, expected);
-        for (int fd = FIRST_FD; fd < FIRST_FD + FDS_SEEN; fd++) {
+        for (int fd = FUZZ_FIRST_FD; fd < FDS_SEEN; fd++) {
                 char path[32], name[128] = "";
                 snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
                 if (readlink(path, name, sizeof name - 1) > 0)
@@ -139,6 +148,6 @@ void fuzz_send(int sock, const void *bytes, size_t size, size_t n_fds) {
 
         n_fds = n_fds < FSRV_WIRE_FDS_MAX ? n_fds : FSRV_WIRE_FDS_MAX;
         for (size_t i = 0; i < n_fds; i++)
-                fds[i] = FIRST_FD - 1;
+                fds[i] = FUZZ_FIRST_FD - 1;
         fsrv_channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
 }

@@ -10,6 +10,8 @@
 
 #define FSRV_FUZZ_CHECK(condition) ((condition) ? (void)0 : __builtin_trap())
 
+enum { FUZZ_FIRST_FD = 100 }; /* the lowest that an input gets: below all are taken */
+
 struct fuzz_input {
         const uint8_t *at;
         size_t left;
