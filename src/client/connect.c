@@ -65,7 +65,7 @@ static int check_reply(const struct fsrv_message *message, struct fsrv_wire_repl
         if (message->size < sizeof *reply || reply->version != FSRV_WIRE_VERSION)
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "%s is not a fork server", whom);
         if (reply->err)
-                return fsrv_fail_text(error, reply->stage, reply->err, "%.*s", (int)sizeof reply->text - 1, reply->text);
+                return fsrv_fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s", (int)sizeof reply->text - 1, reply->text);
         if (message->size != size)
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s", message->size, whom);
         return 0;

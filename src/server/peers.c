@@ -20,6 +20,10 @@
 
 enum { PEERS_MAX = 128 };
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16 */
+#endif
+
 /* ---- the listener ---- */
 
 static int bind_at(int sock, const struct sockaddr_un *address) {
@@ -43,7 +47,7 @@ static int bind_at(int sock, const struct sockaddr_un *address) {
 int fsrv_listen(struct fsrv_supervisor *s) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         const char *path = s->config.path;
-        int r;
+        int r, off = 0;
 
         if (strlen(path) >= sizeof address.sun_path)
                 return -ENAMETOOLONG;
@@ -51,6 +55,8 @@ int fsrv_listen(struct fsrv_supervisor *s) {
         FSRV_CLEANUP_FD int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (sock < 0)
                 return -errno;
+        /* Nobody needs to send fds here, and who is turned away may leave one whose close(2) takes hours: SO_LINGER. */
+        setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
         mode_t mask = umask(0777); /* nobody gets in before the mode is what was asked for */
         r = bind_at(sock, &address);
         umask(mask);

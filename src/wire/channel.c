@@ -94,8 +94,10 @@ static ssize_t receive_truly(int sock, struct msghdr *header, int flags) {
         if (n == 0 && header->msg_controllen == 0) {
                 *header = before;
                 n = receive(sock, header, flags | MSG_DONTWAIT);
-                if (n == -EAGAIN) /* it was an empty message */
+                if (n == -EAGAIN) { /* it was an empty message */
+                        header->msg_controllen = 0; /* nobody has written there */
                         n = 0;
+                }
         }
         return n;
 }

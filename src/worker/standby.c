@@ -38,6 +38,7 @@ static void refuse(const struct fsrv_error *error) {
         if (own.message.n_fds > 0)
                 fsrv_channel_send(own.message.fds[0], &failed, sizeof failed, NULL, 0, MSG_DONTWAIT);
         fsrv_message_close(&own.message);
+        memset(own.buffer, 0, own.message.size); /* not for the request that this process will run */
 }
 
 /* The doorbell alone doesn't do: a worker that gave up its privileges still holds it. */

@@ -4,7 +4,8 @@
 
 usage: run.py [NAME…]      (./dev mutants)
 
-A patch begins with lines "# why: …" and "# test: tests/test_x.py::test_y" or "# unit: codec" (several: one is enough).
+A patch begins with lines "# why: …" and "# test: tests/test_x.py::test_y", "# unit: codec" or "# fuzz: request", for which
+five seconds have to do (several: one is enough).
 """
 import os
 import shutil
@@ -37,13 +38,15 @@ def copy_tree(target):
 
 def tests_of(patch):
     lines = patch.read_text(encoding="utf-8").splitlines()
-    tests = [line.split(":", 1) for line in lines if line.startswith(("# test:", "# unit:"))]
+    tests = [line.split(":", 1) for line in lines if line.startswith(("# test:", "# unit:", "# fuzz:"))]
     return [(kind[2:], name.strip()) for kind, name in tests]
 
 
 def passes(tree, kind, name):
     if kind == "unit":
         command = ["meson", "test", "-C", "build", "--no-rebuild", name]
+    elif kind == "fuzz":
+        command = ["./dev", "-y", "fuzz", "--seconds", "5", name]
     else:
         command = ["/usr/bin/python3", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", name]
     environment = {**os.environ, "FORKSERVER_BUILD": str(tree / "build")}

@@ -34,6 +34,8 @@ static bool read_option(struct fsrv_server_options *options, const char *name, c
                 options->flags = (uint32_t)atoi(value);
         else if (strcmp(name, "helpers") == 0)
                 options->helper_directory = value;
+        else if (strcmp(name, "memory") == 0)
+                options->memory = (uint32_t)atoi(value);
         else if (strcmp(name, "size") == 0)
                 options->size = (size_t)atoi(value);
         else
@@ -158,6 +160,18 @@ static int set_number(const char *name, long long value) {
         exit(2);
 }
 
+/* The word as often as said. */
+static int set_payload(const char *word, size_t times) {
+        size_t n = strlen(word);
+        char *bytes = malloc(n * times + 1);
+
+        for (size_t i = 0; bytes && i < times; i++)
+                memcpy(bytes + i * n, word, n);
+        int r = bytes ? fsrv_request_set_payload(request, bytes, n * times) : -ENOMEM;
+        free(bytes);
+        return r;
+}
+
 /* set NAME WORD… */
 static void do_set(int argc, char **argv) {
         const char *name = argv[1], *word = argc > 2 ? argv[2] : "";
@@ -180,6 +194,8 @@ static void do_set(int argc, char **argv) {
                 r = fsrv_request_set_signal_mask(request, &set);
         else if (strcmp(name, "signals_ignored") == 0)
                 r = fsrv_request_set_signals_ignored(request, &set);
+        else if (strcmp(name, "payload") == 0 && argc == 4)
+                r = set_payload(word, (size_t)atoi(argv[3]));
         else if (strcmp(name, "dup2") == 0 && argc == 4)
                 r = fsrv_request_add_dup2(request, atoi(word), atoi(argv[3]));
         else if (strcmp(name, "open") == 0 && argc == 6)

@@ -102,6 +102,27 @@ static void the_end_and_an_empty_message_differ_where_credentials_are_on(void **
         assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 0);
 }
 
+/* Without credentials it brings nothing that says what came along; what lies on the stack from the message before, which is
+ * received with nothing else in between, doesn't. */
+static void an_empty_message_brings_no_fds(void **state) {
+        struct fsrv_message empty;
+        int fds[FSRV_WIRE_FDS_MAX];
+        char byte;
+
+        (void)state;
+        for (size_t i = 0; i < FSRV_WIRE_FDS_MAX; i++)
+                fds[i] = pair[0];
+        assert_int_equal(fsrv_channel_send(pair[0], "y", 1, fds, FSRV_WIRE_FDS_MAX, 0), 0);
+        assert_int_equal(fsrv_channel_send(pair[0], "", 0, NULL, 0, 0), 0);
+        int first = fsrv_channel_receive(pair[1], &byte, 1, 0, &message);
+        int second = fsrv_channel_receive(pair[1], &byte, 1, 0, &empty);
+        fsrv_message_close(&message);
+        assert_int_equal(first, 1);
+        assert_int_equal(second, 0);
+        assert_int_equal(empty.n_fds, 0);
+        assert_int_equal(empty.sender.pid, 0);
+}
+
 static void waiting_ends_at_its_deadline(void **state) {
         char byte;
 
@@ -165,6 +186,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(lost_fds_are_an_error, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_message_that_is_too_long_is_an_error, setup, teardown),
                 cmocka_unit_test_setup_teardown(the_end_and_an_empty_message_differ_where_credentials_are_on, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_empty_message_brings_no_fds, setup, teardown),
                 cmocka_unit_test_setup_teardown(waiting_ends_at_its_deadline, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_closed_reader_is_an_error_not_a_signal, setup, teardown),
                 cmocka_unit_test(the_end_does_not_overtake_the_last_message),

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: what standbys claim, zygotes report, and peers and doorbells send it, in any order, with children that end
+ * in between. An input is a list of steps: a number, and for most of them a message and how many fds come with it. No process
+ * is started, signalled or waited for.
+ */
+#define _GNU_SOURCE
+#include "fuzz.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "forkserver.h"
+#include "server/server.h"
+
+enum { ZYGOTE = 1 << 22, /* no process has such a pid */
+       STEPS_MAX = 64 };
+
+/* ---- instead of processes ---- */
+
+static uint8_t deaths; /* what the next children that are asked for do */
+
+int __wrap_fsrv_pidfd_open(pid_t pid);
+int __wrap_fsrv_pidfd_open(pid_t pid) {
+        (void)pid;
+        return eventfd(0, EFD_CLOEXEC);
+}
+
+int __wrap_fsrv_pidfd_send_signal(int pidfd, int number);
+int __wrap_fsrv_pidfd_send_signal(int pidfd, int number) {
+        (void)number;
+        return fsrv_fd_is_open(pidfd) == 1 ? 0 : -EBADF;
+}
+
+int __wrap_fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_rusage);
+int __wrap_fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_rusage) {
+        FSRV_FUZZ_CHECK(fsrv_fd_is_open(pidfd) == 1);
+        memset(ret_rusage, 0, sizeof *ret_rusage);
+        *ret_exit = (struct fsrv_exit){ .code = CLD_EXITED, .status = deaths };
+        return deaths % 3 == 2 ? -ECHILD : deaths % 3;
+}
+
+int __wrap_kill(pid_t pid, int number);
+int __wrap_kill(pid_t pid, int number) {
+        (void)number;
+        FSRV_FUZZ_CHECK(pid == ZYGOTE);
+        return 0;
+}
+
+int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
+int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options) {
+        (void)type;
+        (void)options;
+        info->si_pid = deaths % 2 ? (pid_t)id : 0;
+        info->si_code = deaths % 4 == 1 ? CLD_KILLED : CLD_EXITED;
+        info->si_status = deaths % 8 == 1 ? SIGKILL : SIGSEGV;
+        return 0;
+}
+
+int __wrap_dprintf(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_dprintf(int fd, const char *format, ...) {
+        char text[1024];
+        va_list args;
+
+        (void)fd;
+        va_start(args, format);
+        int n = vsnprintf(text, sizeof text, format, args);
+        va_end(args);
+        return n;
+}
+
+int fsrv_zygote_launch(struct fsrv_supervisor *s) {
+        s->zygote.failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = EAGAIN };
+        return -EAGAIN;
+}
+
+/* ---- one supervisor ---- */
+
+struct ends {
+        int claims, orders, doorbell, peer;
+};
+
+static void make_peer(struct fsrv_supervisor *s, struct ends *ends, bool may) {
+        int pair[2];
+
+        if (fsrv_socketpair(pair) == 0) {
+                ends->peer = pair[1];
+                fsrv_peer_add(s, pair[0], may ? geteuid() : geteuid() + 1, fsrv_deadline(10000));
+        }
+}
+
+static void make(struct fsrv_supervisor *s, struct ends *ends, uint8_t how) {
+        int orders[2] = { -1, -1 }, doorbell[2] = { -1, -1 }, on = 1;
+
+        *s = (struct fsrv_supervisor){ .program = -1, .data = -1, .listener = -1, .signals = -1, .doorbell_send = -1, .max_children = 4 };
+        s->epoll = epoll_create1(EPOLL_CLOEXEC);
+        s->config.head.standbys = 2;
+        s->config.path = how & 1 ? "/dev/null/socket" : NULL;
+        s->zygote = (struct fsrv_zygote){ .pid = ZYGOTE, .pidfd = eventfd(0, EFD_CLOEXEC), .deadline = FSRV_NEVER };
+        s->zygote.state = how & 2 ? FSRV_ZYGOTE_LOADING : FSRV_ZYGOTE_READY;
+        if (fsrv_socketpair(s->claims) < 0 || fsrv_socketpair(orders) < 0 || fsrv_socketpair(doorbell) < 0)
+                return;
+        setsockopt(s->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+        setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+        s->zygote.orders = orders[0];
+        s->doorbell = doorbell[0];
+        if (how & 1)
+                s->doorbell_send = fsrv_fd_dup_above(doorbell[1], 3);
+        fsrv_watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0);
+        fsrv_watch(s, s->zygote.orders, EPOLLIN, FSRV_SOURCE_ORDERS, ZYGOTE);
+        *ends = (struct ends){ s->claims[1], orders[1], doorbell[1], -1 };
+        make_peer(s, ends, how & 4);
+        if (how & 8)
+                fsrv_child_add(s, getpid(), FSRV_ROLE_STANDBY); /* who sends the claims */
+}
+
+/* ---- steps ---- */
+
+static pid_t some_child(const struct fsrv_supervisor *s, uint8_t which) {
+        const struct fsrv_child *child = s->children;
+
+        for (; child && which > 0; which--)
+                child = child->hh.next;
+        return child ? child->pid : getpid();
+}
+
+static void send_to(struct fuzz_input *input, int sock) {
+        static char bytes[FSRV_WIRE_MESSAGE_MAX];
+        uint8_t n_fds = fuzz_byte(input);
+        size_t n = fuzz_message(input, bytes, sizeof bytes);
+
+        fuzz_send(sock, bytes, n, n_fds);
+}
+
+static void step(struct fsrv_supervisor *s, struct ends *ends, struct fuzz_input *input) {
+        switch (fuzz_byte(input) % 12) {
+        case 0:
+                send_to(input, ends->claims);
+                break;
+        case 1:
+                fsrv_children_on_claims(s);
+                break;
+        case 2:
+                send_to(input, ends->orders);
+                fsrv_zygote_on_orders(s, ZYGOTE);
+                break;
+        case 3:
+                send_to(input, ends->peer);
+                for (struct fsrv_peer *peer = s->peers, *next; peer; peer = next) {
+                        next = peer->next;
+                        fsrv_peer_on_message(s, (uint32_t)peer->fd);
+                        break; /* it may have closed any of them */
+                }
+                break;
+        case 4:
+                send_to(input, ends->doorbell);
+                fsrv_refusal_watch(s);
+                fsrv_refusal_on_request(s);
+                break;
+        case 5:
+                deaths = fuzz_byte(input);
+                fsrv_child_on_exit(s, (uint32_t)some_child(s, fuzz_byte(input) % 8));
+                break;
+        case 6:
+                fsrv_child_on_hangup(s, (uint32_t)some_child(s, fuzz_byte(input) % 8));
+                break;
+        case 7:
+                deaths = fuzz_byte(input);
+                fsrv_zygote_on_exit(s, ZYGOTE);
+                break;
+        case 8:
+                fsrv_children_on_time(s, fsrv_now() + fuzz_byte(input) * 1000);
+                fsrv_peers_on_time(s, fsrv_now() + fuzz_byte(input) * 1000);
+                break;
+        case 9:
+                fsrv_zygote_replenish(s);
+                break;
+        case 10:
+                make_peer(s, ends, fuzz_byte(input) & 1);
+                break;
+        default:
+                fsrv_refuse_for(s, fuzz_byte(input), 1, EAGAIN, "none");
+        }
+}
+
+static void check(const struct fsrv_supervisor *s) {
+        unsigned idle = 0, answers = 0, peers = 0;
+
+        for (const struct fsrv_child *child = s->children; child; child = child->hh.next) {
+                idle += child->role == FSRV_ROLE_STANDBY;
+                answers += child->answer >= 0;
+        }
+        for (const struct fsrv_peer *peer = s->peers; peer; peer = peer->next)
+                peers++;
+        FSRV_FUZZ_CHECK(s->idle == idle && s->answers == answers && s->n_peers == peers);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        struct fuzz_input input = { data, size };
+        static struct fsrv_supervisor s;
+        struct ends ends = { -1, -1, -1, -1 };
+
+        fuzz_begin();
+        make(&s, &ends, fuzz_byte(&input));
+        for (int n = 0; n < STEPS_MAX && input.left > 0; n++) {
+                step(&s, &ends, &input);
+                check(&s);
+        }
+        fuzz_end();
+        return 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The doorbell: a standby receives whatever comes, and what it takes becomes a worker's task, up to the point where that would
+ * change the process. standby.c and worker.c are the real ones; what they call next is here, and goes back.
+ *
+ * An input: how many fds come with the message (255: as many as it says), what to put right (bits), the message, then the
+ * memfd's bytes if it has one, then further messages with fds for the answer socket.
+ */
+#define _GNU_SOURCE
+#include "fuzz.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/linux.h"
+#include "worker/worker.h"
+
+enum { RIGHT_VERSION = 1, RIGHT_SIZE = 2, NO_SEALS = 4 };
+
+static jmp_buf back;
+static bool claimed;
+
+/* ---- what comes after it ---- */
+
+static volatile size_t seen;
+
+static void read_strings(char *const *list) {
+        for (; *list; list++)
+                seen += strlen(*list);
+}
+
+static _Noreturn void read_task(struct fsrv_task *task) {
+        read_strings(task->request.argv);
+        read_strings(task->request.environment);
+        read_strings(task->request.paths);
+        for (uint32_t i = 0; i < task->request.head.payload_size; i++)
+                seen += ((const uint8_t *)task->request.payload)[i];
+        for (uint32_t i = 0; i < task->request.head.n_fds; i++)
+                FSRV_FUZZ_CHECK(fsrv_fd_is_open(task->fds[i]) == 1); /* each has come */
+        longjmp(back, 1);
+}
+
+_Noreturn void fsrv_run_program(struct fsrv_task *task) {
+        read_task(task);
+}
+
+_Noreturn void fsrv_run_entry(struct fsrv_task *task) {
+        read_task(task);
+}
+
+_Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct fsrv_error *error) {
+        (void)sock;
+        FSRV_FUZZ_CHECK(error->err > 0 && error->text[0] && memchr(error->text, 0, sizeof error->text));
+        FSRV_FUZZ_CHECK(task->answer >= 0);
+        longjmp(back, 1);
+}
+
+void fsrv_setup_watchdog(uint32_t limit_ms) {
+        (void)limit_ms;
+}
+
+int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+        (void)head;
+        (void)error;
+        return 0;
+}
+
+int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+        (void)head;
+        (void)error;
+        return 0;
+}
+
+int fsrv_setup_directory(const struct fsrv_task *task, struct fsrv_error *error) {
+        (void)error;
+        seen += strlen(task->request.directory);
+        return 0;
+}
+
+int fsrv_actions_run(struct fsrv_task *task, struct fsrv_error *error) {
+        size_t paths = 0;
+
+        (void)error;
+        for (uint32_t i = 0; i < task->request.head.n_actions; i++)
+                paths += task->request.actions[i].type == FSRV_WIRE_OPEN;
+        FSRV_FUZZ_CHECK(task->request.paths[paths] == NULL);
+        return 0;
+}
+
+void __wrap__exit(int code) __attribute__((noreturn));
+void __wrap__exit(int code) {
+        (void)code;
+        longjmp(back, 1);
+}
+
+/* What comes after the claim is a worker. */
+int __real_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
+int __wrap_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
+int __wrap_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags) {
+        claimed |= n == sizeof(struct fsrv_wire_claim);
+        return __real_fsrv_channel_send(sock, bytes, n, fds, n_fds, flags);
+}
+
+/* ---- what comes before it ---- */
+
+static int make_memfd(struct fuzz_input *input, uint8_t mend, struct fsrv_wire_request *head) {
+        static char body[4096];
+        size_t n = fuzz_message(input, body, sizeof body);
+
+        if (mend & RIGHT_SIZE)
+                head->body_size = (uint32_t)n;
+        return mend & NO_SEALS ? memfd_create("fuzz", MFD_CLOEXEC) : fsrv_sealed_memfd("fuzz", body, n);
+}
+
+static void ring(struct fuzz_input *input, int doorbell, int answer, uint8_t mend) {
+        static union {
+                struct fsrv_wire_request head;
+                char bytes[FSRV_WIRE_MESSAGE_MAX + 100];
+        } message;
+        size_t n_fds = fuzz_byte(input), n = fuzz_message(input, message.bytes, sizeof message);
+        struct fsrv_wire_request *head = &message.head;
+        bool whole = n >= sizeof *head;
+        int fds[FSRV_WIRE_FDS_MAX], memfd = -1;
+
+        if (whole && mend & RIGHT_VERSION)
+                head->version = FSRV_WIRE_VERSION;
+        if (whole && head->flags & FSRV_WIRE_BODY_IN_MEMFD)
+                memfd = make_memfd(input, mend, head);
+        else if (whole && mend & RIGHT_SIZE)
+                head->body_size = (uint32_t)(n - sizeof *head);
+        size_t own = whole ? fsrv_request_own_fds(head) : FSRV_WIRE_OWN_FDS;
+        if (n_fds == 255 && whole)
+                n_fds = own + head->n_fds_here;
+        if (n_fds > FSRV_WIRE_FDS_MAX)
+                n_fds = FSRV_WIRE_FDS_MAX;
+        for (size_t i = 0; i < n_fds; i++)
+                fds[i] = doorbell;
+        if (n_fds > 0)
+                fds[FSRV_WIRE_FD_ANSWER] = answer;
+        if (memfd >= 0 && n_fds >= own)
+                fds[own - 1] = memfd;
+        fsrv_channel_send(doorbell, message.bytes, n, fds, n_fds, MSG_DONTWAIT);
+        fsrv_fd_close(memfd);
+}
+
+static void send_more(struct fuzz_input *input, int answer) {
+        while (input->left > 0) {
+                uint8_t n_fds = fuzz_byte(input), wrong = fuzz_byte(input);
+                struct fsrv_wire_more more = { .n_fds = wrong & 1 ? wrong : n_fds };
+
+                fuzz_send(answer, &more, sizeof more - (wrong & 2 ? 1 : 0), n_fds);
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        struct fuzz_input input = { data, size };
+        static struct fsrv_wire_config config;
+        static struct fsrv_host host;
+        struct rlimit limit;
+        int doorbell[2], claims[2], answer[2], on = 1;
+
+        uint8_t mend = fuzz_byte(&input);
+        fuzz_begin();
+        getrlimit(RLIMIT_NOFILE, &limit);
+        config = (struct fsrv_wire_config){ .server = getppid(), .nofile = limit.rlim_cur };
+        if (fsrv_socketpair(doorbell) == 0 && fsrv_socketpair(claims) == 0 && fsrv_socketpair(answer) == 0) {
+                struct fsrv_birth birth = { .doorbell = doorbell[0], .claims = claims[1], .config = &config, .host = &host };
+                setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+                ring(&input, doorbell[1], answer[1], mend);
+                send_more(&input, answer[0]);
+                close(answer[0]);
+                close(answer[1]);
+                close(doorbell[1]);
+                claimed = false;
+                if (setjmp(back) == 0)
+                        fsrv_standby(&birth);
+                if (!claimed)
+                        fuzz_check_fds(4); /* doorbell, both ends of claims, and a pidfd */
+        }
+        fuzz_end();
+        return 0;
+}
