@@ -155,6 +155,11 @@ def test_full_backlog(forkserver, start, serve, testmod):
     assert process.code() == 6
 
 
+def pauses(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+
+
 def test_too_many_fds_in_flight(start, testmod):
     """They count for a uid, over all its processes; root is exempt."""
     needs_root()
@@ -169,11 +174,13 @@ def test_too_many_fds_in_flight(start, testmod):
     if flight["refused"] != "ETOOMANYREFS":
         pytest.skip(f"the kernel does not count fds in flight: {flight['refused']} after {flight['sent']}")
     failure = refused(victim.call, f"{testmod}:exit_with", 1, spawn_timeout=50)
-    assert (failure.errno, failure.stage) == ("ETOOMANYREFS", "queue")
+    assert (failure.errno, failure.stage) == ("ETOOMANYREFS", "queue") and "full" in failure.text
     assert serves(other, testmod)
     entry = f"{testmod}:exit_with"
     victim.request(entry=entry, argv=[entry, "7"], spawn_timeout=60000)
+    before = pauses(victim.process.pid)
     victim.ask("spawn")
+    assert eventually(lambda: pauses(victim.process.pid) > before + 5)  # it tries, again and again
     hog("close", *flight["fds"])
     assert victim("wait", victim.answer("spawn")["process"], 60000)["exit_code"] == 7
 
