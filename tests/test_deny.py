@@ -37,7 +37,7 @@ def test_no_pidfds_for_a_named_server(forkserver, program, tmp_path):
 
 
 @pytest.mark.parametrize("err", ERRNOS)
-@pytest.mark.parametrize("feature", ["memfd_create", "seals"])
+@pytest.mark.parametrize("feature", ["memfd_create", "seal"])
 def test_no_sealed_memory(without, testmod, feature, err):
     """Requests over 64 KiB need it, and freezing; nothing else does."""
     spawner = without(feature, err)
