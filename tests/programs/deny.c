@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * deny [--errno NAME] [--count DIRECTORY] FEATURE… -- COMMAND ARG…: executes the command where the kernel seems to lack
- * something (see `rules`). It fails as in a kernel that never had it, or with the errno given: a sandbox says EPERM.
+ * something (see `rules`). It fails as in a kernel that never had it, or with the errno given: a sandbox says EPERM. In the
+ * environment FORKSERVER_DENY says what is missing.
  *
  * With --count each failing call of a program below the directory is counted. At the end the counts are printed, and a feature
- * that nobody asked for is a failure: what was to be seen without it has not been seen. FORKSERVER_DENY tells the command.
+ * that nobody asked for is a failure: what was to be seen without it has not been seen.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -62,10 +64,14 @@ static struct rule {
         { "tmpfile", SYS_openat, 2, OPEN_TMPFILE, OPEN_TMPFILE, EOPNOTSUPP, false, 0 },
         /* what the library cannot do without, or can in part */
         { "memfd_create", SYS_memfd_create, 0, ANY, 0, ENOSYS, false, 0 },
-        { "seals", SYS_fcntl, 1, ~0U, F_ADD_SEALS, EINVAL, false, 0 },
+        { "seal", SYS_fcntl, 1, ~0U, F_ADD_SEALS, EPERM, false, 0 },
         { "pidfd_open", 434, 0, ANY, 0, ENOSYS, false, 0 },
         { "pidfd_send_signal", 424, 0, ANY, 0, ENOSYS, false, 0 },
         { "wait_pidfd", SYS_waitid, 0, ~0U, 3, EINVAL, false, 0 },
+        /* what is there and refuses, being short of something */
+        { "pwrite", SYS_pwrite64, 0, ANY, 0, ENOSPC, false, 0 },
+        /* in a given place, but for the loader's, which says MAP_DENYWRITE too */
+        { "map_fixed", SYS_mmap, 3, ~0U, MAP_PRIVATE | MAP_FIXED, ENOMEM, false, 0 },
 };
 enum { N_RULES = sizeof rules / sizeof *rules };
 
@@ -180,8 +186,7 @@ static char **parse(char **word) {
                 fprintf(stderr, "usage: deny [--errno NAME] [--count DIRECTORY] FEATURE… -- COMMAND ARG…\n");
                 exit(125);
         }
-        if (counted)
-                setenv("FORKSERVER_DENY", names, 1);
+        setenv("FORKSERVER_DENY", names, 1);
         return word;
 }
 
