@@ -3,8 +3,7 @@
 Fixtures of the integration tests.
 
 FORKSERVER_BUILD       the build directory (default: build, in the repository)
-FORKSERVER_DENY        kernel features that the command and the test programs shall not find (tests/programs/deny.c):
-                       "sud close_range" has the whole list run with the other way of forking
+FORKSERVER_DENY        kernel features that are not there, set by tests/programs/deny.c, below which pytest runs then
 FORKSERVER_TEST_SCALE  how many spawns the load tests make (default 20000; 4000 with a sanitizer)
 """
 
@@ -75,41 +74,14 @@ def scale(sanitized):
 
 
 @pytest.fixture(scope="session")
-def wrap(build):
-    """Program path -> the path to start: the program itself, or where features are denied a link before it."""
-    if not DENY:
-        yield str
-        return
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="forkserver-deny-"))
-    (directory / ".real").mkdir()
-    (directory / ".deny").write_text(" ".join(DENY))
-    for path in (directory, directory / ".real"):
-        path.chmod(0o755)  # tests start programs as other users too
-
-    def link(path):
-        if not (directory / path.name).is_symlink():
-            (directory / path.name).symlink_to(build / "tests" / "deny")
-            (directory / ".real" / path.name).symlink_to(path)
-        return str(directory / path.name)
-
-    yield link
-    shutil.rmtree(directory)
+def forkserver(build):
+    return str(build / "src" / "forkserver")
 
 
 @pytest.fixture(scope="session")
-def forkserver(build, wrap):
-    return wrap(build / "src" / "forkserver")
-
-
-@pytest.fixture(scope="session")
-def program(build, wrap):
+def program(build):
     """The path of a program of tests/programs/."""
-
-    def find(name):
-        path = build / "tests" / name
-        return str(path) if name in ("deny", "init") else wrap(path)
-
-    return find
+    return lambda name: str(build / "tests" / name)
 
 
 @pytest.fixture(scope="session")

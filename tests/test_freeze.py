@@ -14,6 +14,7 @@ import subprocess
 
 import pytest
 
+from conftest import DENY
 from spawner import eventually
 
 MIB = 1 << 20
@@ -91,6 +92,7 @@ def test_a_reservation_stays_sparse(run):
 
 
 # What a remedy is for: PAGEMAP_SCAN calls the zero page present, and not of a file: 256 MiB of zeros are written to the memfd
+@pytest.mark.skipif("pagemap_scan" in DENY, reason="without PAGEMAP_SCAN nothing tells the zero page")
 def test_zeros_that_were_only_read_stay_holes(run):
     run("has_holes", frozen="zeros")
 
@@ -192,6 +194,7 @@ JEMALLOC = [*glob.glob("/usr/lib/*/libjemalloc.so.2"), *glob.glob("/usr/lib*/lib
 
 
 @pytest.mark.skipif(not JEMALLOC, reason="no jemalloc: Debian's package is libjemalloc2")
+@pytest.mark.skipif("pagemap_scan" in DENY, reason="beside a reservation of jemalloc's the module's own is too large for pagemap")
 @pytest.mark.parametrize("decay", ["", "dirty_decay_ms:0,muzzy_decay_ms:0"])
 def test_jemalloc(run, decay):
     environment = {"LD_PRELOAD": JEMALLOC[0], "MALLOC_CONF": decay}

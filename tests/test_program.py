@@ -291,9 +291,9 @@ def test_s05_a_spawn_before_the_call(launch):
 class Server:
     """examples/prefork-server.c"""
 
-    def __init__(self, build, wrap, err):
+    def __init__(self, build, err):
         self.err = err
-        command = [wrap(build / "examples" / "prefork-server"), "0"]
+        command = [build / "examples" / "prefork-server", "0"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True)
         self.port = int(self.process.stdout.readline())
 
@@ -321,9 +321,9 @@ def checked(text):
 
 
 @pytest.fixture
-def server(build, wrap, tmp_path):
+def server(build, tmp_path):
     with open(tmp_path / "stderr", "w+", encoding="utf-8") as err:
-        server = Server(build, wrap, err)
+        server = Server(build, err)
         yield server
         if server.process.poll() is None:
             server.end()

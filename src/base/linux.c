@@ -37,6 +37,19 @@ int fsrv_pidfd_send_signal(int pidfd, int signal) {
         return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
+int fsrv_pidfd_check(void) {
+        FSRV_CLEANUP_FD int self = fsrv_pidfd_open(getpid());
+        struct fsrv_exit exit;
+        struct rusage rusage;
+
+        if (self < 0)
+                return self;
+        int r = fsrv_pidfd_send_signal(self, 0);
+        if (r == 0)
+                r = fsrv_reap_pidfd(self, &exit, &rusage);
+        return r == -ECHILD ? 0 : r; /* nobody is a child of itself */
+}
+
 int fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_rusage) {
         siginfo_t si;
 

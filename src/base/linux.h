@@ -11,6 +11,8 @@
 
 int fsrv_pidfd_open(pid_t pid);
 int fsrv_pidfd_send_signal(int pidfd, int signal);
+/* 0 if a pidfd can be opened, signalled and waited for here (Linux 5.4, and no sandbox that hides it). */
+int fsrv_pidfd_check(void);
 
 /* How a process ended, in waitid(2)'s terms: code is CLD_EXITED, CLD_KILLED or CLD_DUMPED. */
 struct fsrv_exit {

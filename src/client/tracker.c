@@ -152,7 +152,7 @@ static ssize_t write_now(int fd, const char *line, size_t n) {
         struct iovec part = { .iov_base = (void *)line, .iov_len = n };
         ssize_t r = pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
 
-        if (r < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL))
+        if (r < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == EPERM))
                 r = write(fd, line, n);
         return r < 0 ? -errno : r;
 }

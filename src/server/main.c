@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/linux.h"
 #include "base/title.h"
 #include "server/server.h"
 
@@ -175,6 +176,10 @@ int main(int argc, char **argv) {
         if (r < 0) {
                 say_ready(&s, -r, "its configuration");
                 return complain("configuration", -r);
+        }
+        if ((r = fsrv_pidfd_check()) < 0) { /* or no exit status would ever be told */
+                say_ready(&s, -r, "pidfds, without which it cannot be");
+                return complain("pidfds, without which it cannot be", -r);
         }
         r = set_up(&s);
         if (r < 0) {

@@ -314,6 +314,11 @@ static void *map_again(int memfd, uint64_t size) {
         return mirror == MAP_FAILED ? NULL : mirror;
 }
 
+static void read_each_page(const struct work *work, const char *from, uint64_t size) {
+        for (uint64_t at = 0; at < size; at += work->page)
+                *(const volatile char *)(from + at);
+}
+
 /* Reading memory in 4 KiB pages that have to be found in a file takes a child seven times as long as reading its own; in huge pages it
  * does not. Only where the bytes are shared and can be written can the file's pages be collapsed. */
 static void collapse_file(int memfd, const struct place *place) {
@@ -352,7 +357,8 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
         for (size_t i = 0; r == 0 && i < moved.n && fsrv_now() < deadline; i++)
                 collapse_file(memfd, &place[i]);
         for (size_t i = 0; r == 0 && mirror && i < moved.n; i++)
-                madvise(mirror + place[i].offset, place[i].size, MADV_POPULATE_READ);
+                if (madvise(mirror + place[i].offset, place[i].size, MADV_POPULATE_READ) < 0) /* Linux 5.14 */
+                        read_each_page(work, mirror + place[i].offset, place[i].size);
         fsrv_list_done(&moved);
         int sealed = memfd < 0 ? 0 : seal(memfd); /* after a failure too: part of the memory may be in it */
         if (r == 0 && sealed < 0)

@@ -80,7 +80,10 @@ static void do_wait_any(int argc, char **argv) {
 }
 
 static int resource(const char *name) {
-        return strcmp(name, "nofile") == 0 ? RLIMIT_NOFILE : strcmp(name, "nproc") == 0 ? RLIMIT_NPROC : RLIMIT_CORE;
+        return strcmp(name, "nofile") == 0  ? RLIMIT_NOFILE
+               : strcmp(name, "nproc") == 0 ? RLIMIT_NPROC
+               : strcmp(name, "as") == 0    ? RLIMIT_AS
+                                            : RLIMIT_CORE;
 }
 
 /* limit NAME SOFT [HARD] */
@@ -88,7 +91,7 @@ static void do_limit(int argc, char **argv) {
         struct rlimit limit;
 
         getrlimit((__rlimit_resource_t)resource(argv[1]), &limit);
-        limit.rlim_cur = (rlim_t)atoll(argv[2]);
+        limit.rlim_cur = (rlim_t)atoll(argv[2]); /* -1: RLIM_INFINITY */
         if (argc > 3)
                 limit.rlim_max = (rlim_t)atoll(argv[3]);
         say_own(setrlimit((__rlimit_resource_t)resource(argv[1]), &limit));
@@ -197,7 +200,7 @@ static void do_count_fds(int argc, char **argv) {
 
 /* ---- raw messages on what the library holds ---- */
 
-static void send_raw(int fd, const void *bytes, size_t n, const int *fds, size_t n_fds) {
+static ssize_t send_raw(int fd, const void *bytes, size_t n, const int *fds, size_t n_fds) {
         char control[CMSG_SPACE(16 * sizeof(int))] = { 0 };
         struct iovec part = { .iov_base = (void *)bytes, .iov_len = n };
         struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
@@ -211,7 +214,7 @@ static void send_raw(int fd, const void *bytes, size_t n, const int *fds, size_t
                 header->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
                 memcpy(CMSG_DATA(header), fds, n_fds * sizeof(int));
         }
-        sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* Random bytes; a byte without fds; bytes with fds that nobody announced; random with a true beginning. */
@@ -249,6 +252,48 @@ static void do_garbage(int argc, char **argv) {
         say(found);
 }
 
+/* fill: garbage onto each of them, until no more fits; the answer is how many there are */
+static void do_fill(int argc, char **argv) {
+        static const char bytes[32768];
+        int found = 0;
+
+        (void)argc;
+        (void)argv;
+        for (int fd = 3; fd < 256; fd++) {
+                int type = 0;
+                socklen_t size = sizeof type;
+                if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
+                        continue;
+                found++;
+                for (size_t n = sizeof bytes; n > 0; n /= 2)
+                        while (send_raw(fd, bytes, n, NULL, 0) > 0)
+                                ;
+        }
+        say(found);
+}
+
+/* in_flight: as many fds as the kernel lets this uid have in flight, in a socket pair that stays; the answer is what the
+ * first that it refused was told */
+static void do_in_flight(int argc, char **argv) {
+        int pair[2], fds[16], size = 1 << 20, sent = 0;
+
+        (void)argc;
+        (void)argv;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+                say_own(-1);
+                return;
+        }
+        setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        for (size_t i = 0; i < 16; i++)
+                fds[i] = pair[0];
+        for (size_t n = 16; n > 0; n /= 2)
+                while (send_raw(pair[0], "", 1, fds, n) > 0)
+                        sent += (int)n;
+        int err = errno;
+        say(0);
+        fprintf(answer, ",\"fds\":[%d,%d],\"sent\":%d,\"refused\":\"%s\"", pair[0], pair[1], sent, strerrorname_np(err));
+}
+
 const struct command own_commands[] = {
         { "chdir", 1, do_chdir },
         { "umask", 1, do_umask },
@@ -273,5 +318,7 @@ const struct command own_commands[] = {
         { "read", 1, do_read },
         { "count_fds", 0, do_count_fds },
         { "garbage", 1, do_garbage },
+        { "fill", 0, do_fill },
+        { "in_flight", 0, do_in_flight },
         { NULL, 0, NULL },
 };
