@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""What the clients of one variant have written down, counted."""
+
+import bisect
+import collections
+import statistics
+
+
+class Record:
+    def __init__(self, field, left):
+        self.field, self.left = field, left
+        self.spawns = {}     # client's number -> [(asked, started)]
+        self.counts = collections.Counter()
+        self.faults = []     # (when, text)
+        self.ran = collections.Counter()
+        logs = field.directory / "logs"
+        for line in (logs / "ran").read_text().splitlines():
+            self.ran[line] += 1
+        self.counts["twice"] = sum(n > 1 for n in self.ran.values())
+        self.faults += [(0, f"item {label} ran {n} times") for label, n in self.ran.items() if n > 1]
+        for pid, (number, _) in field.clients.items():
+            self.read(number, logs / f"{number}.log", killed=field.ended.get(pid) == -9)
+        self.errors = [path.read_text(errors="replace").strip() for path in sorted(logs.glob("*.err"))]
+
+    def fault(self, kind, when, text):
+        self.counts[kind] += 1
+        self.faults.append((when, f"{kind}: {text}"))
+
+    def read(self, number, path, killed):
+        waiting, times = {}, []
+        text = path.read_text() if path.exists() else ""
+        for line in text.splitlines():
+            what, item, *words = line.split(" ", 5)
+            label = f"{number} {item}"
+            if what == "S":
+                waiting[item] = words
+                times.append((int(words[0]), int(words[1])))
+                self.counts["spawned"] += 1
+            elif what == "F":
+                self.fault("failed", int(words[1]), f"spawn of item {label}: {' '.join(words[2:])}")
+                if self.ran[label]:
+                    self.fault("ghosts", int(words[1]), f"item {label} ran, and its spawn failed")
+            elif what == "E":
+                self.end(label, waiting.pop(item), words)
+        self.spawns[number] = sorted(times)
+        if not killed:
+            for item in waiting:
+                self.fault("late", 0, f"item {number} {item}: nobody waited for it")
+
+    def end(self, label, started, words):
+        outcome, when = words[1], int(words[0])
+        if outcome in ("right", "lost"):
+            self.counts[outcome] += 1
+        else:
+            self.fault(outcome, when, f"item {label} ({started[3]}): {' '.join(words[2:])}")
+        if outcome == "lost":
+            self.faults.append((when, f"lost: item {label} ({started[3]}), process {started[2]}"))
+        if outcome == "right" and started[3] not in ("killed", "limited") and not self.ran[label]:
+            self.fault("never_ran", when, f"item {label} ({started[3]}), process {started[2]}, has a status and never ran")
+
+    # ---- how long nobody could spawn ----
+
+    def recoveries(self, whom):
+        """ms from each such death to the end of the next good spawn that was asked for after it."""
+        found = []
+        for kind, when, owner in self.field.deaths:
+            numbers = [owner] if owner else self.spawns
+            ends = [end for number in numbers if (end := self.next_spawn(number, when))]
+            if kind == whom and ends:
+                found.append((min(ends) - when) / 1e6)
+        return found
+
+    def next_spawn(self, number, when):
+        times = self.spawns.get(number, [])
+        # Of some that were asked for at once another than the first may be served first.
+        at = bisect.bisect_left(times, (when, 0))
+        return min((started for _, started in times[at:at + 64]), default=None)
+
+    # ---- the rules ----
+
+    def rules(self):
+        """[(name, found, most, what it means)]"""
+        variant, c = self.field.variant, self.counts
+        yield "statuses wrong", c["wrong"] + c["late"], 0
+        yield "processes that ran twice", c["twice"], 0
+        yield "failed spawns that ran", c["ghosts"], 0
+        yield "statuses of what never ran", c["never_ran"], 0
+        if not variant.may_lose:
+            yield "statuses lost", c["lost"], 0
+        if not variant.server_dies:
+            yield "spawns failed", c["failed"], 0
+        for name, found in self.left.items():
+            yield f"{name.replace('_', ' ')} left", len(found), 0
+        yield "acts fewer than asked for", max(0, self.field.asked - len(self.field.acts)), 0
+        yield "other rules broken", len(self.field.broken), 0
+        yield "spawns too few to say anything", int(c["spawned"] < 100), 0
+
+    def broken(self):
+        return [(name, found) for name, found, most in self.rules() if found > most]
+
+    def summary(self):
+        field, c = self.field, self.counts
+        return {
+            "name": field.variant.name, "what": field.variant.what, "server_dies": field.variant.server_dies,
+            "acts": len(field.acts), "acts_asked": field.asked, "done": dict(sorted(field.done.items())),
+            "clients": field.ids, "spawned": c["spawned"], "right": c["right"], "wrong": c["wrong"] + c["late"], "lost": c["lost"],
+            "failed": c["failed"], "ran_twice": c["twice"], "ghosts": c["ghosts"], "never_ran": c["never_ran"],
+            "left": {name: len(found) for name, found in self.left.items()},
+            "recovery_ms": {whom: spread(self.recoveries(whom)) for whom in ("zygote", "zygote+", "server")},
+            "rules": [[name, found, most] for name, found, most in self.rules()],
+            "broken": [f"{name}: {found}" for name, found in self.broken()],
+        }
+
+    def story(self):
+        """What one needs to see of a run that broke a rule."""
+        for name, found in self.broken():
+            yield f"broken: {name}: {found}"
+        yield from (f"  {text}" for text in self.field.broken[:20])
+        yield from (f"  left: {text}" for found in self.left.values() for text in found[:20])
+        faults = [fault for fault in sorted(self.faults) if not fault[1].startswith(("failed", "lost")) or self.counts_fault(fault[1])]
+        for when, text in faults[:20]:
+            yield f"  {when} {text}"
+        if faults and (first := next((when for when, _ in faults if when), 0)):
+            before = [act for act in self.field.acts if int(act.split()[0]) <= first][-8:]
+            yield from (f"  before it: {act}" for act in before)
+        for text in self.errors:
+            yield from (f"  stderr: {line}" for line in text.splitlines()[-5:])
+
+    def counts_fault(self, text):
+        variant = self.field.variant
+        return not variant.server_dies if text.startswith("failed") else not variant.may_lose
+
+
+def spread(values):
+    return {"n": len(values), "median": round(statistics.median(values), 2), "max": round(max(values), 2)} if values else {"n": 0}
