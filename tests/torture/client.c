@@ -360,7 +360,8 @@ static int make_server(struct fsrv_error *error) {
 
         if (options.socket)
                 return fsrv_server_connect(options.socket, FSRV_UID_OWN, &server, error);
-        return fsrv_server_new(&new, &server, error);
+        int r = fsrv_server_new(&new, &server, error);
+        return r < 0 ? r : fsrv_server_ensure_running(server, error);
 }
 
 int main(int argc, char **argv) {
