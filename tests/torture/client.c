@@ -4,8 +4,8 @@
  * standard input. Then it waits until its server is at rest and writes its report; at the end of its input it ends.
  *
  * Everything that happened is in the log, line by line, so that nothing is lost when the client is killed:
- *   S ITEM ASKED STARTED PID KIND      spawned (times of CLOCK_MONOTONIC, ns)
- *   F ITEM ASKED FAILED STAGE ERRNO    could not be spawned
+ *   S ITEM ASKED STARTED PID KIND N    spawned, N processes (times of CLOCK_MONOTONIC, ns)
+ *   F ITEM ASKED FAILED STAGE ERRNO …  could not be spawned; of many: not all
  *   E ITEM ENDED right|wrong|lost|late TEXT
  */
 #define _GNU_SOURCE
@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <forkserver.h>
 #include <getopt.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,11 +29,13 @@
 #include <unistd.h>
 
 enum {
-        WINDOW = 4,            /* processes that a thread has at a time: they end in another order than it asks */
+        WINDOW = 4,             /* processes that a thread has at a time: they end in another order than it asks */
         THREADS_MAX = 64,
+        BATCH = 6,              /* of one fsrv_spawn_many() */
         SPAWN_LIMIT_MS = 60000, /* what takes longer is a failure */
         WAIT_LIMIT_MS = 60000,
         REST_LIMIT_MS = 20000,
+        BEGIN_LIMIT_MS = 10000,
 };
 
 static struct {
@@ -72,8 +75,8 @@ static void note(const char *format, ...) {
 /* ---- one process ---- */
 
 /* Those that are killed may not come to say that they run. */
-static const char *const names[] = { "exits", "naps", "dies", "dumps", "killed", "limited", "program" };
-enum kind { EXITS, NAPS, DIES, DUMPS, IS_KILLED, IS_LIMITED, PROGRAM };
+static const char *const names[] = { "exits", "naps", "dies", "dumps", "killed", "limited", "program", "many", "classic" };
+enum kind { EXITS, NAPS, DIES, DUMPS, IS_KILLED, IS_LIMITED, PROGRAM, MANY, CLASSIC };
 
 struct item {
         unsigned long number;
@@ -81,7 +84,10 @@ struct item {
         enum kind kind;
         int exit_code, signal;
         uint32_t flags; /* of the status */
-        struct fsrv_process *process;
+        int n_processes;
+        struct fsrv_process *processes[BATCH];
+        int status_fd; /* of a classic call, instead of processes; -1 */
+        int64_t pid;
 };
 
 static enum kind kind_of(unsigned long i) {
@@ -94,6 +100,11 @@ static enum kind kind_of(unsigned long i) {
                 return options.server_dies ? NAPS : IS_LIMITED;
         if (i % 97 == 5)
                 return DUMPS;
+        if (i % 37 == 6)
+                return MANY;
+        /* Its status goes with the server. */
+        if (i % 19 == 4)
+                return options.server_dies ? NAPS : CLASSIC;
         if (i % 17 == 2)
                 return PROGRAM;
         return i % 13 == 7 ? NAPS : EXITS;
@@ -101,12 +112,14 @@ static enum kind kind_of(unsigned long i) {
 
 static struct item item_of(unsigned long i, unsigned place) {
         static const int signals[] = { SIGKILL, SIGSEGV, SIGTERM, SIGABRT, SIGUSR1 };
-        struct item item = { .number = i, .place = place, .kind = kind_of(i), .exit_code = -1 };
+        struct item item = { .number = i, .place = place, .kind = kind_of(i), .exit_code = -1, .status_fd = -1 };
 
         switch (item.kind) {
         case EXITS:
         case NAPS:
         case PROGRAM:
+        case MANY:
+        case CLASSIC:
                 item.exit_code = (int)(i % 200);
                 break;
         case DIES:
@@ -128,7 +141,7 @@ static struct item item_of(unsigned long i, unsigned place) {
 }
 
 static int set_entry(struct fsrv_request *request, const struct item *item, const char *label) {
-        static const char *const verbs[] = { "exit", "nap", "die", "dump", "hang", "hang", NULL };
+        static const char *const verbs[] = { "exit", "nap", "die", "dump", "hang", "hang", NULL, "exit", NULL };
         char entry[4096], number[16];
 
         /* One that outlives everybody who could end it does it itself: its server and its client may both be killed. */
@@ -161,11 +174,9 @@ static int set_core_directory(struct fsrv_request *request, const struct item *i
         return fsrv_request_set_directory(request, path);
 }
 
-static struct fsrv_request *prepare(const struct item *item) {
+static struct fsrv_request *prepare(const struct item *item, const char *label) {
         struct fsrv_request *request;
-        char label[64];
 
-        snprintf(label, sizeof label, "%u %lu", options.id, item->number);
         if (fsrv_request_new(&request) < 0)
                 return NULL;
         int r = item->kind == PROGRAM ? set_program(request, item, label) : set_entry(request, item, label);
@@ -180,67 +191,140 @@ static struct fsrv_request *prepare(const struct item *item) {
         return r < 0 ? fsrv_request_free(request) : request;
 }
 
-static void spawn(struct item *item) {
-        struct fsrv_error error = { 0 };
-        struct fsrv_request *request = prepare(item);
-        int64_t asked = now_ns();
-        int r = request ? fsrv_spawn(server, request, &item->process, &error) : -ENOMEM;
-        int64_t then = now_ns();
+/* The classic call; what it is to do goes by way of its data fd. */
+static int spawn_classic(struct item *item, const char *label, struct fsrv_error *error) {
+        char entry[4096], words[4096];
+        int data = -1, none = -1;
+
+        snprintf(entry, sizeof entry, "%s:act_classic", options.module);
+        int r = fsrv_server_connect_to_new_process(server, entry, &none, 0, &item->status_fd, &data, error);
+        if (r < 0)
+                return r;
+        int n = snprintf(words, sizeof words, "%s\n%s\n%d\n", options.ran, label, item->exit_code);
+        (void)!write(data, words, (size_t)n); /* less than a pipe holds; SIGPIPE is ignored */
+        close(data);
+        return fsrv_read_signed(item->status_fd, &item->pid);
+}
+
+static int spawn_requested(struct item *item, const char *label, struct fsrv_error *error) {
+        struct fsrv_request *request = prepare(item, label);
+        int r = !request ? -ENOMEM
+                : item->kind == MANY ? fsrv_spawn_many(server, request, BATCH, item->processes, error)
+                                     : fsrv_spawn(server, request, item->processes, error);
 
         fsrv_request_free(request);
+        if (r < 0)
+                return r;
+        item->n_processes = item->kind == MANY ? r : 1;
+        item->pid = fsrv_process_get_pid(item->processes[0]);
+        return item->kind == MANY && r < BATCH ? -error->err : 0;
+}
+
+static void spawn(struct item *item) {
+        struct fsrv_error error = { 0 };
+        char label[64];
+
+        snprintf(label, sizeof label, "%u %lu", options.id, item->number);
+        int64_t asked = now_ns();
+        int r = item->kind == CLASSIC ? spawn_classic(item, label, &error) : spawn_requested(item, label, &error);
+        int64_t then = now_ns();
+        if (item->pid)
+                note("S %lu %lld %lld %lld %s %d", item->number, (long long)asked, (long long)then, (long long)item->pid,
+                     names[item->kind], item->kind == MANY ? item->n_processes : 1);
         if (r < 0) {
                 note("F %lu %lld %lld %s %s %s", item->number, (long long)asked, (long long)then, fsrv_stage_name(error.stage),
                      strerrorname_np(-r), error.text);
                 usleep(1000); /* there may be no server for a while */
-                return;
+        } else if (item->kind == IS_KILLED) {
+                fsrv_process_kill(item->processes[0], SIGTERM);
         }
-        note("S %lu %lld %lld %d %s", item->number, (long long)asked, (long long)then, (int)fsrv_process_get_pid(item->process),
-             names[item->kind]);
-        if (item->kind == IS_KILLED)
-                fsrv_process_kill(item->process, SIGTERM);
 }
 
-static bool is_right(const struct item *item, const struct fsrv_status *status) {
+/* ---- its end ---- */
+
+static bool is_right(const struct item *item, const struct fsrv_process *process, const struct fsrv_status *status) {
         uint32_t flags = status->flags & ~FSRV_STATUS_NO_RUSAGE;
 
-        return status->pid == fsrv_process_get_pid(item->process) && status->exit_code == item->exit_code &&
+        return status->pid == fsrv_process_get_pid(process) && status->exit_code == item->exit_code &&
                status->signal == item->signal && flags == item->flags;
 }
 
-static void check(struct item *item) {
+static const char *wait_for(const struct item *item, struct fsrv_process *process, char ret_text[256]) {
         struct fsrv_status status = { .size = sizeof status };
         struct fsrv_error error = { 0 };
-        int r = fsrv_process_wait(item->process, WAIT_LIMIT_MS, &status, &error);
-        pid_t pid = fsrv_process_get_pid(item->process);
-        long long ended = now_ns();
+        int r = fsrv_process_wait(process, WAIT_LIMIT_MS, &status, &error);
+        int pid = (int)fsrv_process_get_pid(process);
 
+        ret_text[0] = 0;
         if (r == -EOWNERDEAD && error.stage == FSRV_STAGE_STATUS)
-                note("E %lu %lld lost", item->number, ended);
-        else if (r < 0)
-                note("E %lu %lld late process %d: %s: %s", item->number, ended, (int)pid, strerrorname_np(-r), error.text);
-        else if (!is_right(item, &status))
-                note("E %lu %lld wrong process %d: pid %d, exit code %d, signal %d, flags %#x instead of %d, %d, %#x", item->number,
-                     ended, (int)pid, (int)status.pid, status.exit_code, status.signal, status.flags, item->exit_code,
-                     item->signal, item->flags);
-        else
-                note("E %lu %lld right", item->number, ended);
-        item->process = fsrv_process_unref(item->process);
+                return "lost";
+        if (r < 0) {
+                snprintf(ret_text, 256, "process %d: %s: %.200s", pid, strerrorname_np(-r), error.text);
+                return "late";
+        }
+        if (is_right(item, process, &status))
+                return "right";
+        snprintf(ret_text, 256, "process %d: pid %d, exit code %d, signal %d, flags %#x instead of %d, %d, %#x", pid,
+                 (int)status.pid, status.exit_code, status.signal, status.flags, item->exit_code, item->signal, item->flags);
+        return "wrong";
+}
+
+static const char *read_status(const struct item *item, char ret_text[256]) {
+        struct pollfd entry = { .fd = item->status_fd, .events = POLLIN };
+        int64_t word = 0;
+
+        snprintf(ret_text, 256, "process %lld: nothing on its status fd", (long long)item->pid);
+        if (poll(&entry, 1, WAIT_LIMIT_MS) <= 0)
+                return "late";
+        int r = fsrv_read_signed(item->status_fd, &word);
+        snprintf(ret_text, 256, "process %lld: the word %lld instead of %d (%d)", (long long)item->pid, (long long)word,
+                 item->exit_code, r);
+        return r == -ENODATA ? "lost" : r == 0 && word == item->exit_code ? "right" : "wrong";
+}
+
+/* The worst of a batch is what is told. */
+static void check(struct item *item) {
+        const char *outcome = "right", *one;
+        char text[256] = "";
+
+        if (item->status_fd >= 0)
+                outcome = read_status(item, text);
+        for (int i = 0; i < item->n_processes; i++) {
+                char what[256];
+                if (strcmp(one = wait_for(item, item->processes[i], what), "right") != 0) {
+                        outcome = one;
+                        strcpy(text, what);
+                }
+                fsrv_process_unref(item->processes[i]);
+        }
+        if (item->status_fd >= 0)
+                close(item->status_fd);
+        if (item->pid)
+                note("E %lu %lld %s %s", item->number, (long long)now_ns(), outcome, text);
+        *item = (struct item){ .status_fd = -1 };
+}
+
+/* A tenth of a second in four is quiet, so that standbys are found idle too. */
+static void pace(void) {
+        if (now_ns() / 100000000 % 4 == 3)
+                usleep(5000);
 }
 
 static void *spawn_many(void *data) {
         unsigned first = *(unsigned *)data * WINDOW;
-        struct item window[WINDOW] = { 0 };
+        struct item window[WINDOW];
 
+        for (int k = 0; k < WINDOW; k++)
+                window[k] = (struct item){ .status_fd = -1 };
         for (unsigned n = 0; !atomic_load(&over); n++) {
                 struct item *item = &window[n % WINDOW];
-                if (item->process)
-                        check(item);
+                check(item);
+                pace();
                 *item = item_of(atomic_fetch_add(&next_item, 1), first + n % WINDOW);
                 spawn(item);
         }
         for (int k = 0; k < WINDOW; k++)
-                if (window[k].process)
-                        check(&window[k]);
+                check(&window[k]);
         return NULL;
 }
 
@@ -368,9 +452,15 @@ int main(int argc, char **argv) {
         struct fsrv_error error = { 0 };
 
         read_options(argc, argv);
+        signal(SIGPIPE, SIG_IGN);
         log_fd = open(options.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         int fds = count_fds();
-        if (log_fd < 0 || make_server(&error) < 0 || make_shared_memory() < 0) {
+        int r = log_fd < 0 ? -errno : make_server(&error);
+        for (int i = 0; r < 0 && options.server_dies && i < BEGIN_LIMIT_MS; i++) {
+                usleep(1000); /* it may have been killed just now */
+                r = make_server(&error);
+        }
+        if (r < 0 || make_shared_memory() < 0) {
                 fprintf(stderr, "client: cannot begin: %s\n", error.text);
                 return 1;
         }

@@ -7,7 +7,6 @@ import pathlib
 import random
 import shutil
 import signal
-import sys
 import tempfile
 import time
 
@@ -19,6 +18,7 @@ STANDBYS = 2
 REST_LIMIT = 60     # seconds: for clients to finish what they have begun, and servers to be at rest
 END_LIMIT = 15      # for processes to end by themselves
 MISSES = 200        # acts in a row that find nobody
+TRIES = 40          # looks for a standby
 # What is done, how often, and to whom. "zygote+": it and all standbys.
 KILLS = {"zygote": 25, "standby": 25, "zygote+": 10, "client": 4}
 SERVER_KILLS = {"server": 12}
@@ -26,8 +26,8 @@ STOPS = {"zygote": 10, "standby": 10, "server": 8, "client": 4}
 
 
 class Field:
-    def __init__(self, variant, build, seconds, acts, seed, log):
-        self.variant, self.build, self.seconds, self.asked, self.log = variant, build, seconds, acts, log
+    def __init__(self, variant, build, seconds, acts, seed):
+        self.variant, self.build, self.seconds, self.asked = variant, build, seconds, acts
         self.random = random.Random(f"{seed} {variant.name}")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="forkserver-torture-"))
         for name in ("tmp", "cwd", "logs"):
@@ -158,13 +158,22 @@ class Field:
         self.owner = client_of(server)
         if whom == "server":
             return self.held([server], "server")
-        zygotes, standbys = parts(server, "zygote")[:1], parts(server, "standby")
-        if whom == "zygote":
-            return self.held(zygotes, "zygote")
         if whom == "standby":
-            return self.held(standbys[int(choice * 7919) % len(standbys):][:1], "standby") if standbys else []
-        held = self.held(zygotes, "zygote")
-        return held and held + self.held(standbys, "standby")
+            return self.hold_standbys(server, 1)
+        held = self.held(parts(server, "zygote")[:1], "zygote")
+        return held + self.hold_standbys(server, STANDBYS) if held and whom == "zygote+" else held
+
+    def hold_standbys(self, server, wanted):
+        """Under load none stays one for long: the youngest children are stopped first, and then looked at. So they are met at any
+        point on their way, up to where they call themselves workers."""
+        found = []
+        for _ in range(TRIES):
+            for pid in children(server)[:-4:-1]:
+                if pid not in [who.pid for who in found] and (who := hold(pid, "standby")):
+                    found.append(who)
+                if len(found) == wanted:
+                    return found
+        return found
 
     def held(self, pids, wanted):
         return [who for pid in pids if (who := hold(pid, wanted))]

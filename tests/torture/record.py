@@ -16,8 +16,6 @@ class Record:
         logs = field.directory / "logs"
         for line in (logs / "ran").read_text().splitlines():
             self.ran[line] += 1
-        self.counts["twice"] = sum(n > 1 for n in self.ran.values())
-        self.faults += [(0, f"item {label} ran {n} times") for label, n in self.ran.items() if n > 1]
         for pid, (number, _) in field.clients.items():
             self.read(number, logs / f"{number}.log", killed=field.ended.get(pid) == -9)
         self.errors = [path.read_text(errors="replace").strip() for path in sorted(logs.glob("*.err"))]
@@ -27,7 +25,7 @@ class Record:
         self.faults.append((when, f"{kind}: {text}"))
 
     def read(self, number, path, killed):
-        waiting, times = {}, []
+        waiting, times, many = {}, [], {}
         text = path.read_text() if path.exists() else ""
         for line in text.splitlines():
             what, item, *words = line.split(" ", 5)
@@ -35,28 +33,32 @@ class Record:
             if what == "S":
                 waiting[item] = words
                 times.append((int(words[0]), int(words[1])))
-                self.counts["spawned"] += 1
+                many[label] = int(words[3].split()[1])
+                self.counts["spawned"] += many[label]
             elif what == "F":
                 self.fault("failed", int(words[1]), f"spawn of item {label}: {' '.join(words[2:])}")
-                if self.ran[label]:
+                if self.ran[label] > many.get(label, 0):
                     self.fault("ghosts", int(words[1]), f"item {label} ran, and its spawn failed")
             elif what == "E":
-                self.end(label, waiting.pop(item), words)
+                self.end(label, waiting.pop(item), words, many[label])
         self.spawns[number] = sorted(times)
+        # Of the last ones of a client that was killed the log may not tell.
+        for label, n in many.items():
+            if self.ran[label] > n:
+                self.fault("twice", 0, f"item {label} ran {self.ran[label]} times instead of {n}")
         if not killed:
             for item in waiting:
                 self.fault("late", 0, f"item {number} {item}: nobody waited for it")
 
-    def end(self, label, started, words):
-        outcome, when = words[1], int(words[0])
-        if outcome in ("right", "lost"):
-            self.counts[outcome] += 1
+    def end(self, label, started, words, many):
+        outcome, when, kind = words[1], int(words[0]), started[3].split()[0]
+        text = f"item {label} ({kind}), process {started[2]}: {' '.join(words[2:])}"
+        if outcome == "right":
+            self.counts["right"] += many
+            if kind not in ("killed", "limited") and self.ran[label] < many:
+                self.fault("never_ran", when, f"{text} has a status, and ran {self.ran[label]} times instead of {many}")
         else:
-            self.fault(outcome, when, f"item {label} ({started[3]}): {' '.join(words[2:])}")
-        if outcome == "lost":
-            self.faults.append((when, f"lost: item {label} ({started[3]}), process {started[2]}"))
-        if outcome == "right" and started[3] not in ("killed", "limited") and not self.ran[label]:
-            self.fault("never_ran", when, f"item {label} ({started[3]}), process {started[2]}, has a status and never ran")
+            self.fault(outcome, when, text)
 
     # ---- how long nobody could spawn ----
 
