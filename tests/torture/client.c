@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 enum {
-        WINDOW = 4,             /* processes that a thread has at a time: they end in another order than it asks */
+        WINDOW = 8,             /* processes that a thread has at a time: they end in another order than it asks */
         THREADS_MAX = 64,
         BATCH = 6,              /* of one fsrv_spawn_many() */
         SPAWN_LIMIT_MS = 60000, /* what takes longer is a failure */
@@ -235,8 +235,6 @@ static void spawn(struct item *item) {
                 note("F %lu %lld %lld %s %s %s", item->number, (long long)asked, (long long)then, fsrv_stage_name(error.stage),
                      strerrorname_np(-r), error.text);
                 usleep(1000); /* there may be no server for a while */
-        } else if (item->kind == IS_KILLED) {
-                fsrv_process_kill(item->processes[0], SIGTERM);
         }
 }
 
@@ -287,6 +285,8 @@ static void check(struct item *item) {
         const char *outcome = "right", *one;
         char text[256] = "";
 
+        if (item->kind == IS_KILLED && item->n_processes)
+                fsrv_process_kill(item->processes[0], SIGTERM); /* only now, so that some are there when we are killed */
         if (item->status_fd >= 0)
                 outcome = read_status(item, text);
         for (int i = 0; i < item->n_processes; i++) {
