@@ -41,7 +41,7 @@ enum {
 static struct {
         unsigned id, threads, standbys;
         bool server_dies, cores;
-        const char *log, *ran, *report, *socket, *module;
+        const char *log, *ran, *report, *shared_memory, *socket, *module;
 } options = { .threads = 8, .standbys = 2 };
 
 static struct fsrv_server *server;
@@ -330,25 +330,22 @@ static void *spawn_many(void *data) {
 
 /* ---- what would be left behind ---- */
 
-static char shm_name[64];
-
 /* For the resource tracker to remove, unless we come to do it ourselves. */
 static int make_shared_memory(void) {
         struct fsrv_error error = { 0 };
 
-        snprintf(shm_name, sizeof shm_name, "/forkserver-torture-%d-%u", (int)getpid(), options.id);
-        if (fsrv_tracker_register(server, FSRV_RESOURCE_SHARED_MEMORY, shm_name, &error) < 0) {
+        if (fsrv_tracker_register(server, FSRV_RESOURCE_SHARED_MEMORY, options.shared_memory, &error) < 0) {
                 fprintf(stderr, "client: %s\n", error.text);
                 return -1;
         }
-        int fd = shm_open(shm_name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+        int fd = shm_open(options.shared_memory, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
         close(fd);
         return fd < 0 ? -1 : 0;
 }
 
 static void remove_shared_memory(void) {
-        shm_unlink(shm_name);
-        fsrv_tracker_unregister(server, FSRV_RESOURCE_SHARED_MEMORY, shm_name, NULL);
+        shm_unlink(options.shared_memory);
+        fsrv_tracker_unregister(server, FSRV_RESOURCE_SHARED_MEMORY, options.shared_memory, NULL);
 }
 
 static int count_fds(void) {
@@ -414,7 +411,7 @@ static void read_options(int argc, char **argv) {
         static const struct option known[] = {
                 { "id", 1, NULL, 'i' },     { "threads", 1, NULL, 't' }, { "standbys", 1, NULL, 's' },    { "log", 1, NULL, 'l' },
                 { "ran", 1, NULL, 'r' },    { "report", 1, NULL, 'o' },  { "server-dies", 0, NULL, 'd' }, { "cores", 0, NULL, 'c' },
-                { "socket", 1, NULL, 'p' }, { NULL, 0, NULL, 0 },
+                { "socket", 1, NULL, 'p' }, { "shared-memory", 1, NULL, 'm' }, { NULL, 0, NULL, 0 },
         };
         int c;
 
@@ -428,10 +425,12 @@ static void read_options(int argc, char **argv) {
                 case 'o': options.report = optarg; break;
                 case 'd': options.server_dies = true; break;
                 case 'c': options.cores = true; break;
+                case 'm': options.shared_memory = optarg; break;
                 case 'p': options.socket = optarg; break;
                 default: exit(2);
                 }
-        if (optind + 1 != argc || options.threads > THREADS_MAX || !options.log || !options.ran || !options.report)
+        if (optind + 1 != argc || options.threads > THREADS_MAX || !options.log || !options.ran || !options.report ||
+            !options.shared_memory)
                 exit(2);
         options.module = argv[optind];
 }

@@ -33,7 +33,7 @@ class Field:
         for name in ("tmp", "cwd", "logs"):
             (self.directory / name).mkdir()
         (self.directory / "logs" / "ran").touch()
-        self.before = open_fds(), shared_memory()
+        self.fds = open_fds()
         self.clients, self.ids, self.ended, self.server = {}, 0, {}, None
         self.stopped = []       # (until when, who)
         self.acts, self.done, self.deaths = [], {}, []
@@ -80,7 +80,8 @@ class Field:
         self.ids += 1
         logs = self.directory / "logs"
         command = [self.build / "tests" / "torture" / "torture-client", "--id", self.ids, "--log", logs / f"{self.ids}.log", "--ran",
-                   logs / "ran", "--report", logs / f"{self.ids}.json", "--standbys", STANDBYS, "--threads", self.variant.threads]
+                   logs / "ran", "--report", logs / f"{self.ids}.json", "--standbys", STANDBYS, "--threads", self.variant.threads,
+                   "--shared-memory", f"/{self.directory.name}-{self.ids}"]
         command += ["--server-dies"] * self.variant.server_dies + ["--cores"] * self.variant.cores
         command += ["--socket", self.socket] * self.variant.named
         pid, writing = self.start_process([*command, self.module], f"{self.ids}.err", self.ids)
@@ -264,8 +265,8 @@ class Field:
         files = [str(path) for path in sorted((self.directory / "tmp").rglob("*"))]
         files += [str(path) for path in (self.directory / "cwd").iterdir() if not path.name.startswith("core")]
         return {"orphans": processes, "sockets": names, "files": files,
-                "fds": [f"{fd} ({name})" for fd, name in sorted(open_fds() - self.before[0])],
-                "shared_memory": sorted(shared_memory() - self.before[1])}
+                "fds": [f"{fd} ({name})" for fd, name in sorted(open_fds() - self.fds)],
+                "shared_memory": sorted(name for name in shared_memory() if name.startswith(self.directory.name))}
 
     def run(self):
         try:

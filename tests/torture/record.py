@@ -13,6 +13,7 @@ class Record:
         self.counts = collections.Counter()
         self.faults = []     # (when, text)
         self.ran = collections.Counter()
+        self.failures = collections.Counter() # by stage and errno
         logs = field.directory / "logs"
         for line in (logs / "ran").read_text().splitlines():
             self.ran[line] += 1
@@ -36,6 +37,7 @@ class Record:
                 many[label] = int(words[3].split()[1])
                 self.counts["spawned"] += many[label]
             elif what == "F":
+                self.failures[f"{words[2]} {words[3].split()[0]}"] += 1
                 self.fault("failed", int(words[1]), f"spawn of item {label}: {' '.join(words[2:])}")
                 if self.ran[label] > many.get(label, 0):
                     self.fault("ghosts", int(words[1]), f"item {label} ran, and its spawn failed")
@@ -106,7 +108,7 @@ class Record:
             "name": field.variant.name, "what": field.variant.what, "server_dies": field.variant.server_dies,
             "acts": len(field.acts), "acts_asked": field.asked, "done": dict(sorted(field.done.items())),
             "clients": field.ids, "spawned": c["spawned"], "right": c["right"], "wrong": c["wrong"] + c["late"], "lost": c["lost"],
-            "failed": c["failed"], "ran_twice": c["twice"], "ghosts": c["ghosts"], "never_ran": c["never_ran"],
+            "failed": c["failed"], "failures": dict(self.failures.most_common(5)), "ran_twice": c["twice"], "ghosts": c["ghosts"], "never_ran": c["never_ran"],
             "left": {name: len(found) for name, found in self.left.items()},
             "recovery_ms": {whom: spread(self.recoveries(whom)) for whom in ("zygote", "zygote+", "server")},
             "rules": [[name, found, most] for name, found, most in self.rules()],

@@ -3,7 +3,7 @@
 """
 Kills and stops zygotes, standbys, servers and clients under load, and counts what was lost by it.
 
-usage: torture.py [--minutes N] [--seed S] [--only VARIANT,…] [--long N] [--json FILE] [--docs]      (./dev torture)
+usage: torture.py [--minutes N] [--acts N] [--seed S] [--only VARIANT,…] [--long N] [--json FILE] [--docs]      (./dev torture)
 
 --long N makes N spawns from one server instead, and looks whether it grows. --json (default: torture.json in the build directory)
 keeps the figures of both; --docs writes them into doc/reliability.md. Exit code: 1 if a rule is broken.
@@ -12,6 +12,7 @@ keeps the figures of both; --docs writes them into doc/reliability.md. Exit code
 import argparse
 import datetime
 import json
+import math
 import os
 import pathlib
 import signal
@@ -33,8 +34,9 @@ AROUND = 1.5  # seconds of a variant's time in which nothing is done to anybody
 
 def tell(summary):
     recovery = [f"{whom} {d['median']:g}/{d['max']:g} ms" for whom, d in summary["recovery_ms"].items() if d["n"]]
+    failures = f" ({', '.join(f'{n} {what}' for what, n in summary['failures'].items())})" if summary["failures"] else ""
     print(f"{summary['name']}: {summary['acts']} acts, {summary['spawned']} spawns: right {summary['right']}, wrong {summary['wrong']}, "
-          f"lost {summary['lost']}, failed {summary['failed']}; left {sum(summary['left'].values())}; next spawn after the death of "
+          f"lost {summary['lost']}, failed {summary['failed']}{failures}; left {sum(summary['left'].values())}; next spawn after the death of "
           f"(median/max): {', '.join(recovery)}", flush=True)
 
 
@@ -43,15 +45,16 @@ def torment(options, build):
     if not chosen:
         sys.exit(f"torture: no such variant: {options.only}; there are {', '.join(v.name for v in variants())}")
     cores, summaries, minutes = machine_writes_cores(), [], options.minutes / len(chosen)
+    acts = options.acts or ACTS_A_MINUTE * options.minutes
     for variant in chosen:
         variant.cores = cores
-        field = Field(variant, build, max(1, minutes * 60 - AROUND), max(1, round(ACTS_A_MINUTE * minutes)), options.seed)
+        field = Field(variant, build, max(1, minutes * 60 - AROUND), max(1, math.ceil(acts / len(chosen))), options.seed)
         record = field.run()
         summaries.append(record.summary())
         tell(summaries[-1])
         if record.broken():
             print("\n".join(record.story()), file=sys.stderr)
-            print(f"torture: again: ./dev torture --minutes {minutes:g} --seed {options.seed} --only {variant.name}", file=sys.stderr,
+            print(f"torture: again: ./dev torture --minutes {minutes:g} --acts {field.asked} --seed {options.seed} --only {variant.name}", file=sys.stderr,
                   flush=True)
     broken = [f"{summary['name']}: {text}" for summary in summaries for text in summary["broken"]]
     print(f"torture: {sum(summary['acts'] for summary in summaries)} acts, {sum(summary['spawned'] for summary in summaries)} spawns")
@@ -68,6 +71,7 @@ def keep(path, part, result):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.strip().splitlines()[2].removeprefix("usage: "))
     parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--acts", type=int, metavar="N")
     parser.add_argument("--seed", default=os.urandom(4).hex())
     parser.add_argument("--only", metavar="VARIANT,…", default="")
     parser.add_argument("--long", type=int, metavar="N")
