@@ -14,7 +14,6 @@ from leftovers import command_line, kill_all, open_fds, shared_memory, wait_for_
 from processes import children, client_of, hold, parts, role, servers, state
 from record import Record
 
-STANDBYS = 2
 REST_LIMIT = 60     # seconds: for clients to finish what they have begun, and servers to be at rest
 END_LIMIT = 15      # for processes to end by themselves
 MISSES = 200        # acts in a row that find nobody
@@ -68,7 +67,7 @@ class Field:
 
     def start_server(self):
         command = [self.build / "src" / "forkserver", "serve", "--socket", self.socket, "--preload", self.module, "--standbys",
-                   STANDBYS]
+                   self.variant.standbys]
         self.server, writing = self.start_process(command, "server.err")
         os.close(writing)
         end = time.monotonic() + END_LIMIT
@@ -80,8 +79,8 @@ class Field:
         self.ids += 1
         logs = self.directory / "logs"
         command = [self.build / "tests" / "torture" / "torture-client", "--id", self.ids, "--log", logs / f"{self.ids}.log", "--ran",
-                   logs / "ran", "--report", logs / f"{self.ids}.json", "--standbys", STANDBYS, "--threads", self.variant.threads,
-                   "--shared-memory", f"/{self.directory.name}-{self.ids}"]
+                   logs / "ran", "--report", logs / f"{self.ids}.json", "--standbys", self.variant.standbys,
+                   "--threads", self.variant.threads, "--shared-memory", f"/{self.directory.name}-{self.ids}"]
         command += ["--server-dies"] * self.variant.server_dies + ["--cores"] * self.variant.cores
         command += ["--socket", self.socket] * self.variant.named
         pid, writing = self.start_process([*command, self.module], f"{self.ids}.err", self.ids)
@@ -160,16 +159,16 @@ class Field:
         if whom == "server":
             return self.held([server], "server")
         if whom == "standby":
-            return self.hold_standbys(server, 1)
+            return self.hold_standbys(server, 1, TRIES)
         held = self.held(parts(server, "zygote")[:1], "zygote")
-        return held + self.hold_standbys(server, STANDBYS) if held and whom == "zygote+" else held
+        return held + self.hold_standbys(server, self.variant.standbys, 2) if held and whom == "zygote+" else held
 
-    def hold_standbys(self, server, wanted):
+    def hold_standbys(self, server, wanted, tries):
         """Under load none stays one for long: the youngest children are stopped first, and then looked at. So they are met at any
         point on their way, up to where they call themselves workers."""
         found = []
-        for _ in range(TRIES):
-            for pid in children(server)[:-4:-1]:
+        for _ in range(tries):
+            for pid in children(server)[:-3 - wanted:-1]:
                 if pid not in [who.pid for who in found] and (who := hold(pid, "standby")):
                     found.append(who)
                 if len(found) == wanted:
@@ -233,11 +232,13 @@ class Field:
 
     def check_rest(self, reports):
         """Every server has one zygote and its standbys again, no more and no fewer."""
-        wanted = {"zygote": 1, "standby": STANDBYS}
+        wanted = {"zygote": 1, "standby": self.variant.standbys}
         for path in reports:
             report = json.loads(path.read_text())
-            if report["workers"] and not self.variant.named or report["standbys"] != STANDBYS:
+            if report["workers"] and not self.variant.named or report["standbys"] != self.variant.standbys:
                 self.broken.append(f"a server is not at rest: {report}")
+            if report["frozen"] < (self.variant.mib - 1) << 20 and not self.sanitized():
+                self.broken.append(f"the zygote's memory is not frozen: {report}")
 
         def census(server):
             return {word: sum(role(pid) == word and state(pid) not in "ZX" for pid in children(server)) for word in wanted}
@@ -249,6 +250,11 @@ class Field:
             self.broken += [f"server {pid} is not at rest: {census(pid)}" for pid in servers() if census(pid) != wanted]
         if not servers():
             self.broken.append("no server is left")
+
+    def sanitized(self):
+        """In whose builds memory is not frozen."""
+        options = json.loads((self.build / "meson-info" / "intro-buildoptions.json").read_text())
+        return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in options)
 
     def end_server(self):
         os.kill(self.server, signal.SIGTERM)

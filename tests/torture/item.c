@@ -108,10 +108,10 @@ static int set_entry(struct fsrv_request *request, const struct item *item, cons
         static const char *const verbs[] = { "exit", "nap", "die", "dump", "hang", "hang", NULL, "exit", NULL, "exit" };
         char entry[4096], number[16];
 
-        /* One that outlives everybody who could end it does it itself: its server and its client may both be killed. */
+        /* Its server and its client may both be killed: then nobody is left who would end it, and it does it itself. */
         int value = item->exit_code >= 0 ? item->exit_code : item->signal;
         if (item->kind == IS_KILLED || item->kind == IS_LIMITED)
-                value = options.server_dies ? 5 : 600;
+                value = options.server_dies;
         snprintf(entry, sizeof entry, "%s:act", options.module);
         snprintf(number, sizeof number, "%d", value);
         const char *argv[] = { "act", options.ran, label, verbs[item->kind], number, NULL };

@@ -52,7 +52,7 @@ def torment(options, build):
         record = field.run()
         summaries.append(record.summary())
         tell(summaries[-1])
-        if record.broken():
+        if summaries[-1]["broken"]:
             print("\n".join(record.story()), file=sys.stderr)
             print(f"torture: again: ./dev torture --minutes {minutes:g} --acts {field.asked} --seed {options.seed} --only {variant.name}", file=sys.stderr,
                   flush=True)

@@ -3,6 +3,7 @@
  * them beforehand. Without our header and library, as any other shared object. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,19 @@ static int die(int number, rlim_t core) {
         return TOO_LATE;
 }
 
+/* The library that the zygote has. */
+int fsrv_worker_get_lifeline(void) __attribute__((weak));
+int fsrv_worker_get_data(void) __attribute__((weak));
+
+/* To be killed: until then, or with `limited` until the client has gone. */
+static void wait_for_client(int limited) {
+        struct pollfd lifeline = { .fd = fsrv_worker_get_lifeline ? fsrv_worker_get_lifeline() : -1, .events = POLLIN };
+
+        if (!limited)
+                lifeline.fd = -1;
+        poll(&lifeline, 1, 600000);
+}
+
 /* act LOG LABEL exit|nap|die|dump|hang NUMBER: that it ran is written to LOG first. */
 int act(int argc, char **argv);
 int act(int argc, char **argv) {
@@ -78,14 +92,11 @@ int act(int argc, char **argv) {
         if (strcmp(argv[3], "nap") == 0)
                 usleep(20000);
         if (strcmp(argv[3], "hang") == 0) {
-                sleep((unsigned)number);
+                wait_for_client(number);
                 return TOO_LATE;
         }
         return number;
 }
-
-/* The library that the zygote has, if this is a fork server's process at all. */
-int fsrv_worker_get_data(void) __attribute__((weak));
 
 /* As act, but told by the data fd: three lines, LOG, LABEL and the exit code. */
 int act_classic(int argc, char **argv);

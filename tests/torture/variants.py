@@ -20,6 +20,7 @@ class Variant:
     mib: int = 1            # preloaded
     clients: int = 3
     threads: int = 8
+    standbys: int = 2
     named: bool = False     # one server at a socket; else each client has its own
     server_dies: bool = False
     may_lose: bool = False  # statuses: where the kernel cannot tell
@@ -31,9 +32,9 @@ def variants():
     return [
         Variant("private", "each client has a server of its own"),
         Variant("frozen", "the same, with 64 MiB of frozen memory in each zygote", mib=64),
-        Variant("twice", "the same, where the zygote has to fork twice (an older kernel)", deny=("sud", "close_range")),
-        Variant("named", "one server at a socket, for all clients", named=True),
-        Variant("server", "servers are killed as well", server_dies=True, may_lose=lose),
+        Variant("twice", "the same, where the zygote has to fork twice (an older kernel)", deny=("sud", "close_range"), standbys=1),
+        Variant("named", "one server at a socket, for all clients, with eight standbys", named=True, standbys=8),
+        Variant("server", "servers are killed as well", server_dies=True, standbys=4, may_lose=lose),
         Variant("server-twice", "the same, forking twice, with frozen memory", deny=("sud",), mib=64, server_dies=True, may_lose=lose),
         Variant("server-named", "the server at a socket is killed as well, and started again", named=True, server_dies=True,
                 may_lose=lose),
