@@ -22,7 +22,7 @@ import time
 
 import pytest
 
-from spawner import LIMIT, Failure, children, eventually, title
+from spawner import LIMIT, STANDBYS, Failure, children, eventually, title
 from test_serve import NOBODY, open_directory, other_user, serve, server  # noqa: F401 (fixtures)
 
 SO_PASSRIGHTS = 83  # Linux 6.16
@@ -41,7 +41,7 @@ class Untouched:
     def __init__(self, server, layout):
         self.server, self.version = server, layout["version"]
         self.pid = server.process.pid
-        assert eventually(lambda: server.stats()["standbys"] == 2)
+        assert eventually(lambda: server.stats()["standbys"] == STANDBYS)
         self.stats = server.stats()
         self.fds = self.count()
 
@@ -55,7 +55,7 @@ class Untouched:
 
     def check(self):
         """The same server and zygote, idle again, with the fds of before."""
-        assert eventually(lambda: (s := self.server.stats())["workers"] == 0 and s["standbys"] == 2), self.server.stats()
+        assert eventually(lambda: (s := self.server.stats())["workers"] == 0 and s["standbys"] == STANDBYS), self.server.stats()
         now = self.server.stats()
         assert self.server.process.poll() is None
         for key in ("server_pid", "zygote_pid", "zygote_starts"):

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from spawner import Failure, children, eventually, state
+from spawner import STANDBYS, Failure, children, eventually, state
 from test_badinput import serves, serves_and_forgets
 from test_serve import call, open_directory, serve  # noqa: F401 (fixtures)
 from test_spawn import refused
@@ -35,7 +35,7 @@ def stopped(pids):
 
 def parts(server):
     """The server, its zygote, its standbys; no worker."""
-    assert eventually(lambda: (stats := server.stats())["standbys"] == 2 and stats["workers"] == 0)
+    assert eventually(lambda: (stats := server.stats())["standbys"] == STANDBYS and stats["workers"] == 0)
     pid = server.stats()["server_pid"]
     return [pid, *children(pid)]
 

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Writes doc/reliability.md of reliability.head.md, which is written by hand, and the last figures."""
+
+import pathlib
+
+HEAD = pathlib.Path(__file__).with_name("reliability.head.md")
+NAMED, UNTOLD = "server-named", "server-untold"
+
+
+def number(value):
+    return f"{value:,}"
+
+
+def total(variants, key):
+    return sum(variant[key] for variant in variants)
+
+
+def count(variants, act):
+    return sum(variant["done"].get(act, 0) for variant in variants)
+
+
+def outcome(variants):
+    return ", ".join(f"{number(total(variants, key))} {name}" for key, name in (("wrong", "statuses wrong"), ("lost", "lost"),
+                                                                            ("failed", "spawns failed")))
+
+
+def recovery(variants, whom):
+    found = [variant["recovery_ms"][whom] for variant in variants if variant["recovery_ms"][whom]["n"]]
+    medians = sorted(each["median"] for each in found)
+    return (f"; next spawn after {medians[0]:g} to {medians[-1]:g} ms (medians), {max(each['max'] for each in found):g} at most"
+            if found else "")
+
+
+def cells(variants):
+    """What is lost by a part's death shows where servers live; a server's death where they don't."""
+    quiet = [variant for variant in variants if not variant["server_dies"]]
+    deadly = {variant["name"]: [variant] for variant in variants if variant["server_dies"]}
+    told = [variant for name, (variant,) in deadly.items() if name not in (NAMED, UNTOLD)]
+    for whom in ("zygote", "zygote+", "standby", "client"):
+        after = recovery(quiet, whom) if whom.startswith("zygote") else ""
+        yield whom, f"{count(quiet, f'kill {whom}')} killed: {outcome(quiet)}{after}"
+    for whom, some in (("server", told), (UNTOLD, deadly.get(UNTOLD, [])), (NAMED, deadly.get(NAMED, []))):
+        yield whom, f"{count(some, 'kill server')} killed: {outcome(some)}{recovery(some, 'server')}"
+    for whom in ("zygote", "standby", "server", "client"):
+        yield f"stop {whom}", f"{count(quiet, f'stop {whom}')} stopped: {outcome(quiet)}"
+
+
+def table(variants):
+    yield "| variant | killed and stopped | spawned | wrong | lost | failed | ran twice, or not as told | left behind |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for v in variants:
+        odd = v["ran_twice"] + v["ghosts"] + v["never_ran"]
+        yield (f"| {v['name']}: {v['what']} | {v['acts']} | {number(v['spawned'])} | {v['wrong']} | {v['lost']} | {number(v['failed'])} | "
+               f"{odd} | {sum(v['left'].values())} |")
+
+
+def write_torture(torture):
+    acts, spawned = total(torture["variants"], "acts"), total(torture["variants"], "spawned")
+    yield "## The last run\n"
+    yield (f"{torture['date']}, {torture['machine']}, `./dev torture --minutes {torture['minutes']:g} --seed {torture['seed']}`: "
+           f"{number(acts)} kills and stops, {number(spawned)} spawns. Spawns may fail only where a server is killed and somebody else has "
+           "to start the next one; statuses may be lost only where the kernel does not tell them.\n")
+    yield from table(torture["variants"])
+    yield ("\nThe time from a death to the next good spawn is that of one which was asked for after it, under the whole load, with other "
+           "parts killed and stopped meanwhile.\n")
+
+
+def sizes(data, who):
+    kib, fds = ([data[when][f"{who}_{what}"] for when in ("start", "middle", "end")] for what in ("kib", "fds"))
+    return f"| {who} | {' '.join(map(number, kib))} | {' '.join(map(str, fds))} |"
+
+
+def write_long(data):
+    yield "## Many spawns\n"
+    yield (f"{data['date']}, {data['machine']}, `./dev torture --long {data['spawns']}`: {number(data['right'])} of {number(data['spawns'])} "
+           f"statuses right, in {data['seconds']:g} s. {data['end']['children'] - data['start']['children']} zombies. A spawn and its status "
+           f"took {data['early']['median_us']:g} us at the start and {data['late']['median_us']:g} us at the end (medians of 1,000; "
+           f"{data['early']['p99_us']:g} and {data['late']['p99_us']:g} us for all but the slowest 1 %).\n")
+    yield "| process | resident KiB at the start, in the middle, at the end | fds |"
+    yield "|---|---|---|"
+    yield sizes(data, "server")
+    yield sizes(data, "zygote")
+
+
+class Cells(dict):
+    def __missing__(self, key):
+        raise KeyError(f"reliability.head.md: no such figure: {key}")
+
+
+def write(figures, root):
+    variants = figures.get("torture", {}).get("variants", [])
+    text = HEAD.read_text(encoding="utf-8").format_map(Cells(cells(variants)))
+    parts = [text.rstrip("\n"), ""]
+    if variants:
+        parts += write_torture(figures["torture"])
+    if "long" in figures:
+        parts += write_long(figures["long"])
+    (root / "doc" / "reliability.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
