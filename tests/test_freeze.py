@@ -114,7 +114,7 @@ def server(run, forkserver, module, tmp_path):
     with open(tmp_path / "log", "w") as log:
         words = ["--socket", name, "--memory", "freeze", "--preload", module("frozen")]
         server = subprocess.Popen([forkserver, "serve", *words], stderr=log)
-    assert eventually(lambda: os.path.exists(name))
+    assert eventually(lambda: subprocess.run([forkserver, "ping", "--socket", name], capture_output=True).returncode == 0)
 
     def spawn(function, times=1):
         words = ["map", "--jobs", "1", "--socket", name, "--call", f"{module('frozen')}:{function}", "{}"]
@@ -268,7 +268,7 @@ def test_what_one_worker_writes_is_seen_by_nobody_else(run, forkserver, module, 
     with open(tmp_path / "log", "w") as log:
         words = ["--socket", name, "--memory", "freeze", "--standbys", "2", "--preload", path]
         server = subprocess.Popen([forkserver, "serve", *words], stderr=log)
-    assert eventually(lambda: os.path.exists(name))
+    assert eventually(lambda: subprocess.run([forkserver, "ping", "--socket", name], capture_output=True).returncode == 0)
     for function in ("is_frozen", "write_all", "is_frozen", "forks", "write_all", "is_frozen", "is_right"):
         result = execute(forkserver, "--socket", name, "--call", f"{path}:{function}")
         assert result.returncode == 0, function + ": " + result.stdout + result.stderr
@@ -304,7 +304,7 @@ def test_threads_that_end_for_a_fork_and_nobody_minds(run, forkserver, module, t
              module("frozen")]
     with open(tmp_path / "log", "w") as log:
         server = subprocess.Popen([forkserver, "serve", *words], stderr=log, env=environment)
-    assert eventually(lambda: os.path.exists(name))
+    assert eventually(lambda: subprocess.run([forkserver, "ping", "--socket", name], capture_output=True).returncode == 0)
     result = execute(forkserver, "--socket", name, "--call", f"{module('frozen')}:is_frozen")
     server.terminate()
     assert server.wait(60) == 0
