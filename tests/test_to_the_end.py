@@ -65,10 +65,12 @@ def test_time_limit(spawner, testmod):
 
 def test_longer_than_the_spawn_timeout(spawner, testmod):
     """That one is for the start alone."""
-    spawner.request(**entry(f"{testmod}:hang"), spawn_timeout=50)
+    spawner("ensure")
+    spawner.zygote()
+    spawner.request(**entry(f"{testmod}:hang"), spawn_timeout=1000)
     spawner.ask("run")
     pid = worker()
-    signal.sigtimedwait([], 0.2)  # beyond the time-out: nothing is to happen
+    signal.sigtimedwait([], 1.2)  # beyond the time-out: nothing is to happen
     assert state(pid) != "gone"
     os.kill(pid, signal.SIGTERM)
     assert Status(spawner.answer("run")).signal == signal.SIGTERM
