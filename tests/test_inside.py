@@ -38,17 +38,21 @@ def fds_of(pid):
 
 
 @pytest.fixture
-def searches(module, sanitized):
+def searches(module):
+    return module("searches")
+
+
+@pytest.fixture
+def searchable(sanitized):
     if sanitized:
         pytest.skip("a sanitizer's shadow has more memory than can be searched")
-    return module("searches")
 
 
 # ---- memory ----
 
 
 @pytest.mark.parametrize("memory", [MEMORY_FREEZE, MEMORY_OFF])
-def test_earlier_requests(start, searches, memory):
+def test_earlier_requests(start, searches, searchable, memory):
     """Neither a standby that waited while they were served knows them, nor one that was forked after."""
     spawner = start()
     spawner.new(preload=[searches], standbys=8, memory=memory)
@@ -72,7 +76,7 @@ def test_earlier_requests(start, searches, memory):
 
 
 @pytest.mark.parametrize("memory", ["freeze", "off"])
-def test_refused_requests(build, serve, searches, open_directory, other_user, memory):
+def test_refused_requests(build, serve, searches, searchable, open_directory, other_user, memory):
     """A standby that refused one waits on, and runs the next."""
     server = serve("--memory", memory, "--preload", searches, path=open_directory / "socket").wait_until_it_listens()
     for _ in range(6):
