@@ -43,6 +43,7 @@ class Untouched:
         self.pid = server.process.pid
         assert eventually(lambda: server.stats()["standbys"] == 2)
         self.stats = server.stats()
+        assert eventually(lambda: len(self.count()) == 4)  # the standbys are known by their title, which each sets itself
         self.fds = self.count()
 
     def count(self):
@@ -180,8 +181,10 @@ def test_answers_that_nobody_reads(attack, server, untouched, good, testmod):
 
 
 @pytest.mark.xfail(strict=True, reason="a child whose status is owed keeps its pid's place in the server's table")
-def test_pids_of_those_whose_answers_nobody_reads(attack, serve, testmod, start):
+def test_pids_of_those_whose_answers_nobody_reads(attack, serve, testmod, start, sanitized):
     """They have ended, so that their pids are used again."""
+    if sanitized:
+        pytest.skip("too slow to have many that have ended at a time")
     namespace = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
         pytest.skip("no pid namespaces here")
