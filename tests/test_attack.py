@@ -193,7 +193,7 @@ def test_pids_of_those_whose_answers_nobody_reads(attack, serve, testmod, start,
     last = int(server.run("cat", last_pid).stdout)
     filler = attack.begin("fill", server.path, f"{testmod}:exit_with", 400)
     try:
-        assert eventually(lambda: server.stats()["claims"] >= 400)
+        assert eventually(lambda: server.stats()["exits"] >= 400)
         assert server.run("sh", "-c", f"echo {last} >{last_pid}").returncode == 0
         spawner = start()
         spawner("connect", server.path)
