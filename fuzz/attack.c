@@ -7,8 +7,8 @@
  *   attack mutate SOCKET ENTRY N SEED        N requests, most of them broken in one to three ways
  *   attack ring SOCKET ENTRY N [UID]         N good requests, sent as another user
  *   attack promise SOCKET ENTRY N            N requests that announce 1000 fds and bring none
- *   attack fill SOCKET ENTRY N               N good requests as fast as it goes, whose one answer socket is never read; says
- *                                            "sent", and stays until its standard input ends
+ *   attack fill SOCKET ENTRY N               N good requests as fast as it goes, whose answers are never read and have room for
+ *                                            one message; says "sent", and stays until its standard input ends
  *   attack linger SOCKET UID                 leaves a TCP socket whose closing takes long in a connection, as another user;
  *                                            says "sent", and stays likewise
  *
@@ -344,7 +344,7 @@ static void attack_promise(unsigned n) {
                 done(&ring);
         }
         for (unsigned i = 0; answers && i < n; i++)
-                hear(answers[i], 60000);
+                hear(answers[i], counts.silent ? 0 : 30000); /* what comes late is not waited for fifty times */
         free(answers);
 }
 
@@ -356,14 +356,28 @@ static void stay(void) {
         (void)!read(STDIN_FILENO, &byte, 1);
 }
 
+/* Full but for one message, STARTED: the status will have to wait. */
+static void fill_answer(int ours, int theirs) {
+        int least = 1;
+        char byte = 0;
+
+        setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+        while (send(theirs, &byte, 1, MSG_DONTWAIT) == 1)
+                ;
+        if (recv(ours, &byte, 1, MSG_DONTWAIT) != 1)
+                die("filling");
+}
+
 static void attack_fill(unsigned n) {
         static struct ring ring;
-        int ours;
 
-        prepare(&ring, 0, &ours);
-        for (unsigned i = 0; i < n; i++)
+        for (unsigned i = 0; i < n; i++) {
+                int ours; /* stays open */
+                prepare(&ring, 0, &ours);
+                fill_answer(ours, ring.answer);
                 send_ring(&ring);
-        done(&ring);
+                done(&ring);
+        }
         stay();
 }
 

@@ -2,12 +2,13 @@
 """From inside a worker: the server's sockets, other workers' fds and the bytes of other requests are out of reach."""
 
 import os
+import pathlib
 import re
 import subprocess
 
 import pytest
 
-from spawner import children, eventually, title
+from spawner import eventually, title
 from test_serve import NOBODY, open_directory, other_user, serve  # noqa: F401 (fixtures)
 
 MEMORY_FREEZE, MEMORY_OFF = 1, 3  # enum fsrv_memory
@@ -37,17 +38,21 @@ def fds_of(pid):
 
 
 @pytest.fixture
-def searches(module, sanitized):
+def searches(module):
+    return module("searches")
+
+
+@pytest.fixture
+def searchable(sanitized):
     if sanitized:
         pytest.skip("a sanitizer's shadow has more memory than can be searched")
-    return module("searches")
 
 
 # ---- memory ----
 
 
 @pytest.mark.parametrize("memory", [MEMORY_FREEZE, MEMORY_OFF])
-def test_earlier_requests(start, searches, memory):
+def test_earlier_requests(start, searches, searchable, memory):
     """Neither a standby that waited while they were served knows them, nor one that was forked after."""
     spawner = start()
     spawner.new(preload=[searches], standbys=8, memory=memory)
@@ -71,7 +76,7 @@ def test_earlier_requests(start, searches, memory):
 
 
 @pytest.mark.parametrize("memory", ["freeze", "off"])
-def test_refused_requests(build, serve, searches, open_directory, other_user, memory):
+def test_refused_requests(build, serve, searches, searchable, open_directory, other_user, memory):
     """A standby that refused one waits on, and runs the next."""
     server = serve("--memory", memory, "--preload", searches, path=open_directory / "socket").wait_until_it_listens()
     for _ in range(6):
@@ -81,6 +86,31 @@ def test_refused_requests(build, serve, searches, open_directory, other_user, me
         result = server.run("--call", f"{searches}:search", secret.hex, own.hex, own.word)
         _, found, control = map(int, result.stdout.split())
         assert control > 0 and found == 0
+
+
+# ---- names ----
+
+
+def paths_of_sockets():
+    """{socket:[inode]: its path, or ""} of all of AF_UNIX."""
+    lines = pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]
+    return {f"socket:[{words[6]}]": " ".join(words[7:]) for words in map(str.split, lines)}
+
+
+def environment_of(pid):
+    return set(pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")) - {b"LD_BIND_NOW=forkserver"}
+
+
+def test_private_server_has_no_name(spawner, testmod):
+    """No socket of it can be connected to, and its command line and environment have nothing that its client's doesn't."""
+    assert spawner.call(f"{testmod}:exit_with", 3).code() == 3
+    server, zygote, paths = spawner.server(), spawner.zygote(), paths_of_sockets()
+    for pid in (server, zygote, *spawner.standbys()):
+        sockets = [what for what in fds_of(pid) if what.startswith("socket:")]
+        assert sockets and [paths[what] for what in sockets] == [""] * len(sockets)
+        assert environment_of(pid) <= environment_of(spawner.process.pid)
+    assert title(server) == "forkserver: server"
+    assert title(zygote).startswith("forkserver: zygote")
 
 
 # ---- fds ----
