@@ -62,6 +62,12 @@ int fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_ru
         return 1;
 }
 
+int fsrv_is_child(int pidfd) {
+        siginfo_t si;
+
+        return syscall(SYS_waitid, FSRV_P_PIDFD, pidfd, &si, WEXITED | WNOHANG | WNOWAIT, NULL) == 0;
+}
+
 int fsrv_peek_dead(pid_t *ret_pid) {
         siginfo_t si;
 

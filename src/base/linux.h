@@ -23,6 +23,8 @@ struct fsrv_exit {
 
 /* Reaps the child behind a pidfd, if it has ended: 1; 0 while it lives; -ECHILD if it isn't ours. */
 int fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_rusage);
+/* 1 if the process behind a pidfd is a child of ours, living or not reaped yet; else 0. */
+int fsrv_is_child(int pidfd);
 /* Looks for any dead child without reaping it: 1 and its pid; 0 if there is none now; -ECHILD without children. */
 int fsrv_peek_dead(pid_t *ret_pid);
 

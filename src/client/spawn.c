@@ -175,11 +175,14 @@ static int on_started(struct fsrv_spawning *s, int answer, const struct fsrv_wir
 
 /* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other threads
  * have taken them. Not to leave a process that nobody knows of. */
-static int on_lost_fds(const struct fsrv_spawning *s, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
+static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
+        union fsrv_wire_answer next;
+        struct fsrv_message none;
+
         if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
                 if (message->n_fds > 0)
                         fsrv_pidfd_send_signal(message->fds[0], SIGKILL);
-                else
+                else if (fsrv_channel_receive(answer, &next, sizeof next, MSG_DONTWAIT, &none) == -EAGAIN)
                         kill(reply->started.pid, SIGKILL); /* its parent has not told of its end: the pid is still its own */
         }
         fsrv_message_close(message);
@@ -224,7 +227,7 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
         if (r == 0)
                 return NOTHING_RAN; /* a standby that was killed before it claimed, or the server and all with it */
         if (r == -EMFILE)
-                return on_lost_fds(s, &reply, &message);
+                return on_lost_fds(s, answer, &reply, &message);
         if (r < 0)
                 return fsrv_fail(s->error, FSRV_STAGE_SETUP, -r, "the new process's answer");
         if (message.size == sizeof reply.started && reply.type == FSRV_WIRE_STARTED)

@@ -21,7 +21,8 @@ struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid) {
         return child;
 }
 
-/* By pid, which is safe until we reap: nobody else can. A dead child has a pidfd too. */
+/* By pid, which is safe until we reap: nobody else can. A dead child has a pidfd too. But a zygote may tell so late of one that
+ * it has been reaped, as it was faster with its claim; the pid may be a stranger's by then. */
 struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role) {
         struct fsrv_child *child = calloc(1, sizeof *child);
 
@@ -32,7 +33,8 @@ struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsr
         child->answer = child->status = -1;
         child->deadline = FSRV_NEVER;
         child->pidfd = fsrv_pidfd_open(pid);
-        if (child->pidfd < 0 || fsrv_watch(s, child->pidfd, EPOLLIN, FSRV_SOURCE_CHILD, (uint32_t)pid) < 0) {
+        if (child->pidfd < 0 || !fsrv_is_child(child->pidfd) ||
+            fsrv_watch(s, child->pidfd, EPOLLIN, FSRV_SOURCE_CHILD, (uint32_t)pid) < 0) {
                 fsrv_fd_close(child->pidfd);
                 free(child);
                 return NULL;

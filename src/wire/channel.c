@@ -28,6 +28,8 @@ int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, cons
                 header->cmsg_type = SCM_RIGHTS;
                 header->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
                 memcpy(CMSG_DATA(header), fds, sizeof(int) * n_fds);
+                if (n_fds % 2) /* padding */
+                        ((int *)CMSG_DATA(header))[n_fds] = 0;
         }
         do
                 sent = sendmsg(sock, &message, MSG_NOSIGNAL | flags);
