@@ -22,6 +22,10 @@ def rules(data):
     yield "children of the server that are neither zygote nor standby", end["children"] - start["children"]
 
 
+def each(data, who, what):
+    return " ".join(str(data[when][f"{who}_{what}"]) for when in ("start", "middle", "end"))
+
+
 def run(build, spawns):
     command = [build / "tests" / "torture" / "torture-long", "--spawns", str(spawns), build / "tests" / "testmod.so"]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60 + spawns * LIMIT / 1000,
@@ -29,9 +33,7 @@ def run(build, spawns):
     data = json.loads(result.stdout)
     left = wait_for_processes(10)
     broken = [f"{name}: {found}" for name, found in [*rules(data), ("processes left", len(left))] if found]
-    print(f"{spawns} spawns in {data['seconds']:g} s; server {data['start']['server_kib']}, {data['middle']['server_kib']}, "
-          f"{data['end']['server_kib']} KiB and {data['start']['server_fds']}, {data['middle']['server_fds']}, {data['end']['server_fds']} "
-          f"fds; zygote {data['start']['zygote_kib']}, {data['middle']['zygote_kib']}, {data['end']['zygote_kib']} KiB and "
-          f"{data['start']['zygote_fds']}, {data['middle']['zygote_fds']}, {data['end']['zygote_fds']} fds; a spawn and its status: "
+    sizes = [f"{who} {each(data, who, 'kib')} KiB, {each(data, who, 'fds')} fds" for who in ("server", "zygote")]
+    print(f"{spawns} spawns in {data['seconds']:g} s; at the start, in the middle, at the end: {'; '.join(sizes)}; a spawn and its status: "
           f"{data['early']['median_us']:g} us at the start, {data['late']['median_us']:g} at the end", flush=True)
     return {**data, "broken": broken}
