@@ -23,7 +23,7 @@ enum {
         TRIES = 3,         /* of processes that die on their way: a fault in the setting-up shows */
         EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone: as on a network file system that hangs */
         SERVER_TRIES = 10, /* of servers that are killed under us */
-        DYING_MS = 100,    /* from the first death of a server's standbys to the last, at most */
+        DYING_MS = 500,    /* from the first death of a server's standbys to the last, at most */
         WINDOW = 16,       /* requests of one call that are on their way at a time */
         MANY_MAX = 65536,
 };
