@@ -41,7 +41,7 @@ def test_long(tmp_path, sanitized):
         pytest.skip("a sanitizer's memory grows by itself")
     result, figures = torture(tmp_path, "--long", 10000)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert figures["long"]["right"] == figures["long"]["spawns"] == 10000
+    assert figures["long"]["right"] >= figures["long"]["spawns"] == 10000
 
 
 def test_unknown_variant(tmp_path):

@@ -75,10 +75,12 @@ def sizes(data, who):
 
 def write_long(data):
     yield "## Many spawns\n"
-    yield (f"{data['date']}, {data['machine']}, `./dev torture --long {data['spawns']}`: {number(data['right'])} of {number(data['spawns'])} "
-           f"statuses right, in {data['seconds']:g} s. {data['end']['children'] - data['start']['children']} zombies. A spawn and its status "
-           f"took {data['early']['median_us']:g} us at the start and {data['late']['median_us']:g} us at the end (medians of 1,000; "
-           f"{data['early']['p99_us']:g} and {data['late']['p99_us']:g} us for all but the slowest 1 %).\n")
+    yield (f"{data['date']}, {data['machine']}, `./dev torture --long {data['spawns']}`: {number(data['spawns'])} spawns in "
+           f"{data['seconds']:g} s; {data['wrong'] + data['lost'] + data['failed']} statuses wrong or lost, or spawns failed; "
+           f"{data['end']['children'] - data['start']['children']} zombies. A spawn and its status "
+           f"took {data['early']['median_us']:g} us at the start and {data['late']['median_us']:g} us at the end, by turns with a "
+           f"new server's {data['fresh']['median_us']:g} us (medians of 1,000; {data['early']['p99_us']:g}, {data['late']['p99_us']:g} and "
+           f"{data['fresh']['p99_us']:g} us for all but the slowest 1 %).\n")
     yield "| process | resident KiB at the start, in the middle, at the end | fds |"
     yield "|---|---|---|"
     yield sizes(data, "server")
