@@ -271,6 +271,18 @@ def test_server_dies_again_and_again(reaped, testmod):
         assert status is None or status.signal == signal.SIGTERM
 
 
+def test_server_dies_with_many_standbys(start, program, testmod):
+    """Each of them may take a request on its way out: the client asks the next server, not all of them in turn."""
+    spawner = start(before=[program("init")])
+    for _ in range(30):
+        spawner.new(preload=[testmod], standbys=64)
+        spawner("ensure")
+        assert eventually(lambda: spawner.stats()["standbys"] == 64)
+        os.kill(spawner.server(), signal.SIGKILL)
+        for i in range(3):
+            spawner.call(f"{testmod}:exit_with", i)
+
+
 def test_server_dies_with_requests_in_the_doorbell(start, program, testmod):
     spawner = start(before=[program("init")])
     spawner.new(preload=[testmod])

@@ -10,6 +10,9 @@ import sys
 import pytest
 
 TESTS = pathlib.Path(__file__).parent
+sys.path.insert(0, str(TESTS / "torture"))
+import docs  # noqa: E402
+
 TORTURE = TESTS / "torture" / "torture.py"
 LIMIT = 150
 
@@ -28,6 +31,9 @@ def test_short(tmp_path, variant):
     (outcome,) = figures["torture"]["variants"]
     assert outcome["acts"] >= outcome["acts_asked"] > 40 and outcome["right"] > 0
     assert f"seed {figures['torture']['seed']}" in result.stdout
+    (tmp_path / "doc").mkdir()
+    docs.write(figures, tmp_path)
+    assert f"| {variant}: " in (tmp_path / "doc" / "reliability.md").read_text()
 
 
 def test_long(tmp_path, sanitized):
@@ -35,7 +41,7 @@ def test_long(tmp_path, sanitized):
         pytest.skip("a sanitizer's memory grows by itself")
     result, figures = torture(tmp_path, "--long", 10000)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert figures["long"]["right"] == figures["long"]["spawns"] == 10000
+    assert figures["long"]["right"] >= figures["long"]["spawns"] == 10000
 
 
 def test_unknown_variant(tmp_path):

@@ -23,6 +23,7 @@ enum {
         TRIES = 3,         /* of processes that die on their way: a fault in the setting-up shows */
         EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone: as on a network file system that hangs */
         SERVER_TRIES = 10, /* of servers that are killed under us */
+        DYING_MS = 500,    /* from the first death of a server's standbys to the last, at most */
         WINDOW = 16,       /* requests of one call that are on their way at a time */
         MANY_MAX = 65536,
 };
@@ -242,10 +243,10 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
         return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message.size);
 }
 
-static bool is_dead(int doorbell) {
+static bool is_dead(int doorbell, int patience_ms) {
         struct pollfd entry = { .fd = doorbell };
 
-        return poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR);
+        return poll(&entry, 1, patience_ms) == 1 && entry.revents & (POLLHUP | POLLERR);
 }
 
 /* Puts the request on the doorbell; *ret_answer, on which hear() hears of it, is the caller's on success. */
@@ -270,8 +271,10 @@ static int ask(struct fsrv_spawning *s, const struct fsrv_grip *grip, int status
 static int hear_from(struct fsrv_spawning *s, const struct fsrv_grip *grip, int answer, struct fsrv_process **ret_process) {
         int r = hear(s, answer, ret_process);
 
-        if (r == NOTHING_RAN && s->death.type == 0 && is_dead(grip->link->doorbell))
-                return SERVER_GONE; /* and the request with it */
+        /* And the request with it. Each of the standbys that die with their server may take one on its way out: when it happens again,
+         * the doorbell gets the time to die with the last of them. */
+        if (r == NOTHING_RAN && s->death.type == 0 && is_dead(grip->link->doorbell, s->in_vain++ ? DYING_MS : 0))
+                return SERVER_GONE;
         return r;
 }
 

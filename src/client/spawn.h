@@ -33,6 +33,7 @@ struct fsrv_spawning {
         int *user_fds; /* the caller's in it and behind it */
         size_t n_user_fds;
         struct fsrv_wire_exited death; /* of a process that ran nothing */
+        unsigned in_vain;              /* how often one ended without a word */
 };
 
 static inline struct fsrv_wire_request *fsrv_spawning_head(const struct fsrv_spawning *s) {

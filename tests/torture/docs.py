@@ -3,6 +3,8 @@
 
 import pathlib
 
+from long import each
+
 HEAD = pathlib.Path(__file__).with_name("reliability.head.md")
 NAMED, UNTOLD = "server-named", "server-untold"
 
@@ -26,9 +28,11 @@ def outcome(variants):
 
 def recovery(variants, whom):
     found = [variant["recovery_ms"][whom] for variant in variants if variant["recovery_ms"][whom]["n"]]
-    medians = sorted(each["median"] for each in found)
-    return (f"; next spawn after {medians[0]:g} to {medians[-1]:g} ms (medians), {max(each['max'] for each in found):g} at most"
-            if found else "")
+    medians = sorted(spread["median"] for spread in found)
+    if not found:
+        return ""
+    middle = f"{medians[0]:g} ms (median" if len(medians) == 1 else f"{medians[0]:g} to {medians[-1]:g} ms (medians of the variants"
+    return f"; next spawn after {middle}; at most {max(spread['max'] for spread in found):,g})"
 
 
 def cells(variants):
@@ -66,30 +70,26 @@ def write_torture(torture):
 
 
 def sizes(data, who):
-    kib, fds = ([data[when][f"{who}_{what}"] for when in ("start", "middle", "end")] for what in ("kib", "fds"))
-    return f"| {who} | {' '.join(map(number, kib))} | {' '.join(map(str, fds))} |"
+    return f"| {who} | {each(data, who, 'kib')} | {each(data, who, 'fds')} |"
 
 
 def write_long(data):
     yield "## Many spawns\n"
-    yield (f"{data['date']}, {data['machine']}, `./dev torture --long {data['spawns']}`: {number(data['right'])} of {number(data['spawns'])} "
-           f"statuses right, in {data['seconds']:g} s. {data['end']['children'] - data['start']['children']} zombies. A spawn and its status "
-           f"took {data['early']['median_us']:g} us at the start and {data['late']['median_us']:g} us at the end (medians of 1,000; "
-           f"{data['early']['p99_us']:g} and {data['late']['p99_us']:g} us for all but the slowest 1 %).\n")
+    yield (f"{data['date']}, {data['machine']}, `./dev torture --long {data['spawns']}`: {number(data['spawns'])} spawns in "
+           f"{data['seconds']:g} s; {data['wrong'] + data['lost'] + data['failed']} statuses wrong or lost, or spawns failed; "
+           f"{data['end']['children'] - data['start']['children']} zombies. A spawn and its status "
+           f"took {data['early']['median_us']:g} us at the start and {data['late']['median_us']:g} us at the end, by turns with a "
+           f"new server's {data['fresh']['median_us']:g} us (medians of 1,000; {data['early']['p99_us']:g}, {data['late']['p99_us']:g} and "
+           f"{data['fresh']['p99_us']:g} us for all but the slowest 1 %).\n")
     yield "| process | resident KiB at the start, in the middle, at the end | fds |"
     yield "|---|---|---|"
     yield sizes(data, "server")
     yield sizes(data, "zygote")
 
 
-class Cells(dict):
-    def __missing__(self, key):
-        raise KeyError(f"reliability.head.md: no such figure: {key}")
-
-
 def write(figures, root):
     variants = figures.get("torture", {}).get("variants", [])
-    text = HEAD.read_text(encoding="utf-8").format_map(Cells(cells(variants)))
+    text = HEAD.read_text(encoding="utf-8").format_map(dict(cells(variants)))
     parts = [text.rstrip("\n"), ""]
     if variants:
         parts += write_torture(figures["torture"])

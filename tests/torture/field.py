@@ -294,3 +294,6 @@ class Field:
                     except OSError:
                         pass
             shutil.rmtree(self.directory, ignore_errors=True)
+            for name in shared_memory(): # of a run that was broken off, and its trackers with it
+                if name.startswith(self.directory.name):
+                    os.unlink(f"/dev/shm/{name}")

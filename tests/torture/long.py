@@ -13,13 +13,17 @@ LIMIT = 10     # ms a spawn, before it is taken for hanging
 
 def rules(data):
     start, middle, end = data["start"], data["middle"], data["end"]
-    yield "statuses that are not right", data["spawns"] - data["right"]
+    yield "statuses that are not right", data["wrong"] + data["lost"] + data["failed"] + max(0, data["spawns"] - data["right"])
     for who in ("server", "zygote"):
         yield f"KiB that the {who} grew by", max(0, end[f"{who}_kib"] - start[f"{who}_kib"] - KIB)
         yield f"KiB that the {who} grew by in the second half", max(0, end[f"{who}_kib"] - middle[f"{who}_kib"] - KIB)
     for who in ("server", "zygote", "own"):
         yield f"fds more ({who})", max(0, end[f"{who}_fds"] - start[f"{who}_fds"])
     yield "children of the server that are neither zygote nor standby", end["children"] - start["children"]
+
+
+def each(data, who, what):
+    return " ".join(str(data[when][f"{who}_{what}"]) for when in ("start", "middle", "end"))
 
 
 def run(build, spawns):
@@ -29,9 +33,8 @@ def run(build, spawns):
     data = json.loads(result.stdout)
     left = wait_for_processes(10)
     broken = [f"{name}: {found}" for name, found in [*rules(data), ("processes left", len(left))] if found]
-    print(f"{spawns} spawns in {data['seconds']:g} s; server {data['start']['server_kib']}, {data['middle']['server_kib']}, "
-          f"{data['end']['server_kib']} KiB and {data['start']['server_fds']}, {data['middle']['server_fds']}, {data['end']['server_fds']} "
-          f"fds; zygote {data['start']['zygote_kib']}, {data['middle']['zygote_kib']}, {data['end']['zygote_kib']} KiB and "
-          f"{data['start']['zygote_fds']}, {data['middle']['zygote_fds']}, {data['end']['zygote_fds']} fds; a spawn and its status: "
-          f"{data['early']['median_us']:g} us at the start, {data['late']['median_us']:g} at the end", flush=True)
+    sizes = [f"{who} {each(data, who, 'kib')} KiB, {each(data, who, 'fds')} fds" for who in ("server", "zygote")]
+    print(f"{spawns} spawns in {data['seconds']:g} s; at the start, in the middle, at the end: {'; '.join(sizes)}; a spawn and its status: "
+          f"{data['early']['median_us']:g} us at the start, {data['late']['median_us']:g} at the end, "
+          f"by turns with {data['fresh']['median_us']:g} from a new server", flush=True)
     return {**data, "broken": broken}
