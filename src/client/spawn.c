@@ -269,6 +269,7 @@ static int ask(struct fsrv_spawning *s, const struct fsrv_grip *grip, int status
 }
 
 static int hear_from(struct fsrv_spawning *s, const struct fsrv_grip *grip, int answer, struct fsrv_process **ret_process) {
+        s->death.type = 0;
         int r = hear(s, answer, ret_process);
 
         /* And the request with it. Each of the standbys that die with their server may take one on its way out: when it happens again,
@@ -332,9 +333,11 @@ static int try_once(struct fsrv_server *server, struct fsrv_spawning *s, struct 
 static int try_often(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process, int *ret_status) {
         int gone = 0, lost = 0, r;
 
-        do
+        do {
                 r = try_once(server, s, ret_process, ret_status);
-        while ((r == SERVER_GONE && ++gone < SERVER_TRIES) || (r == NOTHING_RAN && ++lost < TRIES));
+                if (r == SERVER_GONE)
+                        lost = 0; /* a new server, new luck */
+        } while ((r == SERVER_GONE && ++gone < SERVER_TRIES) || (r == NOTHING_RAN && ++lost < TRIES));
         if (r == SERVER_GONE)
                 return fsrv_fail_text(s->error, FSRV_STAGE_START, ECONNRESET, "the fork server died, %d times in a row",
                                       SERVER_TRIES);
@@ -392,7 +395,6 @@ int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, str
 static int settle(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_grip *grip, int answer,
                   struct fsrv_process **ret_process) {
         s->deadline = fsrv_deadline(s->request->spawn_timeout_ms);
-        s->death.type = 0;
         int r = answer < 0 ? NOTHING_RAN : hear_from(s, grip, answer, ret_process);
         if (r <= 0)
                 return r;

@@ -78,7 +78,7 @@ static int client_of(const struct fsrv_child *child) {
 bool fsrv_child_fits(const struct fsrv_supervisor *s) {
         unsigned alive = HASH_COUNT(s->children), due = s->zygote.due;
 
-        return alive + s->answers + s->statuses + 2 * s->idle + 3 * (due + 1) <= s->room || alive + due == 0;
+        return alive + s->answers + s->statuses + s->n_owed + 2 * s->idle + 3 * (due + 1) <= s->room || alive + due == 0;
 }
 
 static void watch_client(struct fsrv_supervisor *s, const struct fsrv_child *child) {
@@ -91,14 +91,18 @@ static void unwatch_client(struct fsrv_supervisor *s, const struct fsrv_child *c
                 fsrv_unwatch(s, client_of(child));
 }
 
-static void hang_up(struct fsrv_supervisor *s, struct fsrv_child *child) {
-        if (child->answer < 0)
-                return;
+/* The caller's, from now on. */
+static int take_answer(struct fsrv_supervisor *s, struct fsrv_child *child) {
         unwatch_client(s, child);
         s->answers--;
         s->statuses -= child->status >= 0;
-        child->answer = fsrv_fd_close(child->answer);
         child->status = fsrv_fd_close(child->status);
+        return fsrv_fd_steal(&child->answer);
+}
+
+static void hang_up(struct fsrv_supervisor *s, struct fsrv_child *child) {
+        if (child->answer >= 0)
+                fsrv_fd_close(take_answer(s, child));
 }
 
 /* A word of the status socket; a client that doesn't want it is no concern. A stream socket, so that nothing can block us,
@@ -116,37 +120,37 @@ static void forget(struct fsrv_supervisor *s, struct fsrv_child *child) {
 }
 
 /* True when the client has it, or cannot be told any more. */
-static bool send_exited(const struct fsrv_child *child, const struct fsrv_wire_exited *exited) {
-        int r = fsrv_channel_send(child->answer, exited, sizeof *exited, NULL, 0, MSG_DONTWAIT);
+static bool send_exited(int answer, const struct fsrv_wire_exited *exited) {
+        int r = fsrv_channel_send(answer, exited, sizeof *exited, NULL, 0, MSG_DONTWAIT);
 
         return r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM;
 }
 
+/* The child is forgotten, whatever its client does: its pid may be another's at any time. */
 static void deliver(struct fsrv_supervisor *s, struct fsrv_child *child, const struct fsrv_wire_exited *exited) {
-        if (child->answer < 0 || send_exited(child, exited)) {
-                forget(s, child);
-                return;
+        struct fsrv_owed *owed = NULL;
+
+        if (child->answer >= 0 && !send_exited(child->answer, exited))
+                owed = malloc(sizeof *owed); /* without memory the client finds end-of-file instead, and asks the kernel */
+        if (owed) {
+                *owed = (struct fsrv_owed){ .next = s->owed, .answer = take_answer(s, child), .exited = *exited };
+                s->owed = owed;
+                s->n_owed++;
         }
-        child->owed = malloc(sizeof *child->owed);
-        if (!child->owed) { /* the client finds end-of-file instead, and asks the kernel */
-                forget(s, child);
-                return;
-        }
-        *child->owed = *exited;
-        s->owed++;
+        forget(s, child);
 }
 
 static void retry_owed(struct fsrv_supervisor *s) {
-        struct fsrv_child *child, *next;
-
-        if (s->owed == 0)
-                return;
-        HASH_ITER(hh, s->children, child, next) {
-                if (!child->owed || !send_exited(child, child->owed))
+        for (struct fsrv_owed **at = &s->owed; *at;) {
+                struct fsrv_owed *owed = *at;
+                if (!send_exited(owed->answer, &owed->exited)) {
+                        at = &owed->next;
                         continue;
-                free(child->owed);
-                s->owed--;
-                forget(s, child);
+                }
+                *at = owed->next;
+                s->n_owed--;
+                fsrv_fd_close(owed->answer);
+                free(owed);
         }
 }
 
@@ -157,7 +161,7 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         struct fsrv_wire_exited exited = { .type = FSRV_WIRE_EXITED };
         struct fsrv_exit exit;
 
-        if (!child || child->owed)
+        if (!child)
                 return;
         if (child->role != FSRV_ROLE_WORKER)
                 fsrv_children_on_claims(s); /* its claim was sent before its death, and nothing promises epoll(7)'s order */

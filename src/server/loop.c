@@ -120,7 +120,7 @@ static int64_t next_deadline(const struct fsrv_supervisor *s) {
                 earlier(&deadline, s->first_deadline->deadline);
         for (const struct fsrv_peer *peer = s->peers; peer; peer = peer->next)
                 earlier(&deadline, peer->deadline);
-        if (s->owed > 0)
+        if (s->owed)
                 earlier(&deadline, fsrv_now() + 10);
         return deadline;
 }
@@ -138,7 +138,7 @@ static void on_time(struct fsrv_supervisor *s) {
 /* A private server stays for the clients that wait for a status; a named one, whose supervisor may end what it leaves
  * behind, for all its workers. */
 static bool is_over(const struct fsrv_supervisor *s) {
-        if (!s->draining || s->zygote.pid != 0)
+        if (!s->draining || s->zygote.pid != 0 || s->owed)
                 return false;
         return s->config.path ? HASH_COUNT(s->children) == 0 : s->answers == 0 && s->idle == 0;
 }

@@ -48,7 +48,6 @@ struct fsrv_child {
         bool timed_out;
         int64_t deadline; /* FSRV_NEVER: none */
         struct fsrv_child *next_deadline, *previous_deadline;
-        struct fsrv_wire_exited *owed; /* it has ended, and its answer socket was full */
         UT_hash_handle hh;
 };
 
@@ -57,6 +56,13 @@ enum fsrv_zygote_state {
         FSRV_ZYGOTE_LOADING,
         FSRV_ZYGOTE_READY,
         FSRV_ZYGOTE_FAILED, /* to be started again when somebody asks, after the back-off */
+};
+
+/* The status of a child that has ended, whose client's socket was full. */
+struct fsrv_owed {
+        struct fsrv_owed *next;
+        int answer;
+        struct fsrv_wire_exited exited;
 };
 
 struct fsrv_zygote {
@@ -109,7 +115,8 @@ struct fsrv_supervisor {
         unsigned statuses; /* of them, those with a socket for the seed's two words */
         struct fsrv_child *children; /* hash by pid */
         struct fsrv_child *first_deadline, *last_deadline;
-        unsigned owed;
+        struct fsrv_owed *owed;
+        unsigned n_owed;
         struct fsrv_zygote zygote;
         struct fsrv_refusal refusal;
         struct fsrv_peer *peers;
