@@ -243,10 +243,11 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
         return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message.size);
 }
 
-static bool is_dead(int doorbell, int patience_ms) {
+static bool is_dead(const struct fsrv_spawning *s, int doorbell, int patience_ms) {
         struct pollfd entry = { .fd = doorbell };
+        int64_t deadline = fsrv_deadline(patience_ms);
 
-        return poll(&entry, 1, patience_ms) == 1 && entry.revents & (POLLHUP | POLLERR);
+        return poll(&entry, 1, fsrv_left(deadline < s->deadline ? deadline : s->deadline)) == 1 && entry.revents & (POLLHUP | POLLERR);
 }
 
 /* Puts the request on the doorbell; *ret_answer, on which hear() hears of it, is the caller's on success. */
@@ -274,7 +275,7 @@ static int hear_from(struct fsrv_spawning *s, const struct fsrv_grip *grip, int 
 
         /* And the request with it. Each of the standbys that die with their server may take one on its way out: when it happens again,
          * the doorbell gets the time to die with the last of them. */
-        if (r == NOTHING_RAN && s->death.type == 0 && is_dead(grip->link->doorbell, s->in_vain++ ? DYING_MS : 0))
+        if (r == NOTHING_RAN && s->death.type == 0 && is_dead(s, grip->link->doorbell, s->in_vain++ ? DYING_MS : 0))
                 return SERVER_GONE;
         return r;
 }
