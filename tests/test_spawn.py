@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from spawner import KILL_ON_CLOSE, TIMED_OUT, Failure, eventually, state, title
+from spawner import KILL_ON_CLOSE, STANDBYS, TIMED_OUT, Failure, eventually, state, title
 
 
 def refused(call, *args, **kwargs):
@@ -444,6 +444,15 @@ def test_standbys(start, testmod):
             assert spawner.call(f"{testmod}:exit_with", i).code() == i
         assert eventually(lambda: spawner.stats()["standbys"] == number)
         assert eventually(lambda: len(spawner.standbys()) == number)
+
+
+def test_standbys_that_are_forked_twice(start, program, testmod):
+    """The server hears of them before they are its children, and counts each once."""
+    spawner = start(before=[program("deny"), "sud", "--"])
+    spawner.new(preload=[testmod])
+    for i in range(20):
+        assert spawner.call(f"{testmod}:exit_with", i).code() == i
+    assert eventually(lambda: spawner.stats()["standbys"] == STANDBYS == len(spawner.standbys()))
 
 
 def test_stats(spawner, testmod):

@@ -183,7 +183,7 @@ static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fs
         if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
                 if (message->n_fds > 0)
                         fsrv_pidfd_send_signal(message->fds[0], SIGKILL);
-                else if (fsrv_channel_receive(answer, &next, sizeof next, MSG_DONTWAIT, &none) == -EAGAIN)
+                else if (reply->started.pid > 0 && fsrv_channel_receive(answer, &next, sizeof next, MSG_DONTWAIT, &none) == -EAGAIN)
                         kill(reply->started.pid, SIGKILL); /* its parent has not told of its end: the pid is still its own */
         }
         fsrv_message_close(message);

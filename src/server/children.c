@@ -22,7 +22,8 @@ struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid) {
 }
 
 /* By pid, which is safe until we reap: nobody else can. A dead child has a pidfd too. But a zygote may tell so late of one that
- * it has been reaped, as it was faster with its claim; the pid may be a stranger's by then. */
+ * it has been reaped, as it was faster with its claim; the pid may be a stranger's by then. (One that forks twice tells of a
+ * child before it is ours: we read that before we reap.) */
 struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role) {
         struct fsrv_child *child = calloc(1, sizeof *child);
 
@@ -33,7 +34,7 @@ struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsr
         child->answer = child->status = -1;
         child->deadline = FSRV_NEVER;
         child->pidfd = fsrv_pidfd_open(pid);
-        if (child->pidfd < 0 || !fsrv_is_child(child->pidfd) ||
+        if (child->pidfd < 0 || (!s->is_reaper && !fsrv_is_child(child->pidfd)) ||
             fsrv_watch(s, child->pidfd, EPOLLIN, FSRV_SOURCE_CHILD, (uint32_t)pid) < 0) {
                 fsrv_fd_close(child->pidfd);
                 free(child);
@@ -157,10 +158,12 @@ static void retry_owed(struct fsrv_supervisor *s) {
 /* ---- events ---- */
 
 void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
-        struct fsrv_child *child = fsrv_child_find(s, (pid_t)pid);
         struct fsrv_wire_exited exited = { .type = FSRV_WIRE_EXITED };
         struct fsrv_exit exit;
 
+        if (s->is_reaper)
+                fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid); /* this child's FORKED was sent before it became ours */
+        struct fsrv_child *child = fsrv_child_find(s, (pid_t)pid);
         if (!child)
                 return;
         if (child->role != FSRV_ROLE_WORKER)
@@ -300,7 +303,7 @@ void fsrv_children_reap_all(struct fsrv_supervisor *s) {
         pid_t pid;
 
         while (fsrv_peek_dead(&pid) == 1) {
-                fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid); /* a child's FORKED was sent before it became ours */
+                fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid); /* as in fsrv_child_on_exit() */
                 fsrv_children_on_claims(s);
                 if (pid == s->zygote.pid)
                         fsrv_zygote_on_exit(s, (uint32_t)pid);
