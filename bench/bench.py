@@ -99,9 +99,11 @@ class Bench:
         name = f"preload-{mib // GIB}g"
         if mib > 4 * GIB and available() < 2.5 * mib:
             return {"name": name, "met": None, "skipped": f"{available()} MiB of memory are available"}
-        with_it, without, plain, huge = (self.loops(preload=mib), self.loops(), self.loops("ballast", mib), self.loops("huge", mib))
+        with_it, without, plain = self.loops(preload=mib), self.loops(), self.loops("ballast", mib)
         turns, spawns = (6, 50) if self.quick else (10, 500)
-        lines = ((with_it, "noop 1", spawns), (without, "noop 1", spawns), (plain, "fork 1", 5), (huge, "fork 1", 5))
+        lines = [(with_it, "noop 1", spawns), (without, "noop 1", spawns), (plain, "fork 1", 5)]
+        if available() > 1.5 * mib:
+            lines.append((self.loops("huge", mib), "fork 1", 5))
         for subject, case, n in lines:
             subject.turn(f"{case} {n}", 0)
         with_it.watch_zygote()
@@ -112,9 +114,9 @@ class Bench:
         values = [subject.median for subject, _, _ in lines]
         for subject, _, _ in lines:
             subject.close()
-        return result(name, f"{mib // GIB} GiB preloaded, the child touches nothing", values[0],
-                      [("ours with nothing", values[1]), ("fork of as large a process", values[2]), ("with huge pages", values[3])],
-                      "us", 1.3, note=note)
+        names = ("ours with nothing", "fork of as large a process", "with huge pages")
+        return result(name, f"{mib // GIB} GiB preloaded, the child touches nothing", values[0], list(zip(names, values[1:])), "us", 1.3,
+                      note=note)
 
     def touched(self, name, what, ours, peer, bar):
         one, other, huge = self.loops(preload=GIB), self.loops("ballast", GIB), self.loops("huge", GIB)
