@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from spawner import STANDBYS, Failure, children, eventually, state
-from test_badinput import serves, serves_and_forgets
+from test_badinput import serves, serves_and_forgets, serves_or_cannot_fork
 from test_serve import call, open_directory, serve  # noqa: F401 (fixtures)
 from test_spawn import refused
 
@@ -93,13 +93,7 @@ def test_no_pid_left(start, program, testmod):
         process.kill()
         assert process.code() == -signal.SIGKILL
 
-    def recovers():
-        try:
-            return serves(spawner, testmod)
-        except Failure as failure:
-            assert (failure.errno, failure.stage) == ("EAGAIN", "fork")
-
-    assert eventually(recovers)
+    assert eventually(lambda: serves_or_cannot_fork(spawner, testmod))
     for process in processes[4:]:
         process.kill()
         assert process.code() == -signal.SIGKILL

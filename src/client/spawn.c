@@ -177,13 +177,12 @@ static int on_started(struct fsrv_spawning *s, int answer, const struct fsrv_wir
 /* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other threads
  * have taken them. Not to leave a process that nobody knows of. */
 static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
-        union fsrv_wire_answer next;
-        struct fsrv_message none;
+        struct pollfd next = { .fd = answer, .events = POLLIN };
 
         if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
                 if (message->n_fds > 0)
                         fsrv_pidfd_send_signal(message->fds[0], SIGKILL);
-                else if (reply->started.pid > 0 && fsrv_channel_receive(answer, &next, sizeof next, MSG_DONTWAIT, &none) == -EAGAIN)
+                else if (reply->started.pid > 0 && poll(&next, 1, 0) == 0)
                         kill(reply->started.pid, SIGKILL); /* its parent has not told of its end: the pid is still its own */
         }
         fsrv_message_close(message);

@@ -234,17 +234,24 @@ static void send_garbage(int sock, unsigned round) {
         close(null);
 }
 
+/* The next SEQPACKET socket of ours after `fd`; -1 if there is none. */
+static int next_channel(int fd) {
+        while (++fd < 256) {
+                int type = 0;
+                socklen_t size = sizeof type;
+                if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET)
+                        return fd;
+        }
+        return -1;
+}
+
 /* garbage ROUNDS: on each SEQPACKET socket of ours; the answer is how many there are */
 static void do_garbage(int argc, char **argv) {
         unsigned rounds = (unsigned)atoi(argv[1]);
         int found = 0;
 
         (void)argc;
-        for (int fd = 3; fd < 256; fd++) {
-                int type = 0;
-                socklen_t size = sizeof type;
-                if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
-                        continue;
+        for (int fd = 2; (fd = next_channel(fd)) >= 0;) {
                 found++;
                 for (unsigned round = 0; round < rounds; round++)
                         send_garbage(fd, round);
@@ -259,11 +266,7 @@ static void do_fill(int argc, char **argv) {
 
         (void)argc;
         (void)argv;
-        for (int fd = 3; fd < 256; fd++) {
-                int type = 0;
-                socklen_t size = sizeof type;
-                if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
-                        continue;
+        for (int fd = 2; (fd = next_channel(fd)) >= 0;) {
                 found++;
                 for (size_t n = sizeof bytes; n > 0; n /= 2)
                         while (send_raw(fd, bytes, n, NULL, 0) > 0)
