@@ -180,7 +180,7 @@ class Bench:
         for subject in subjects.values():
             subject.close()
         steady, many, burst = ({k: statistics.median(times[k, line]) for k in subjects} for line in lines)
-        return [result(f"standbys-{k}", f"{k} standbys: one at a time, back to back", steady[k], [], "us", None,
+        return [result(f"standbys-{k}", f"{k} at a time ready: one spawn after the other", steady[k], [], "us", None,
                        note=f"eight in flight {many[k]:.0f} us each, a burst of 64 {burst[k]:.0f} us each") for k in subjects]
 
     def series(self):
