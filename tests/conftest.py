@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 
@@ -23,6 +24,7 @@ from spawner import Spawner
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 BUILD = REPOSITORY / os.environ.get("FORKSERVER_BUILD", "build")
 DENY = os.environ.get("FORKSERVER_DENY", "").split()
+NOBODY = 65534
 
 os.environ["FORKSERVER_HELPERS"] = str(BUILD / "src")
 os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=0")
@@ -136,3 +138,16 @@ def nothing_left(request, tmp_path_factory, monkeypatch):
     shutil.rmtree(directory, ignore_errors=True)
     if left and not request.node.get_closest_marker("leaves"):
         pytest.fail("left behind: " + "; ".join(left), pytrace=False)
+
+
+def as_nobody(*command):
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *map(str, command)]
+
+
+@pytest.fixture
+def other_user(forkserver):
+    """Tests that become one need it: a build below a directory that is one user's alone, as mktemp(1) makes them, does not do."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    if subprocess.run(as_nobody(forkserver, "--version"), capture_output=True).returncode != 0:
+        pytest.skip("another user can't reach the build directory")

@@ -22,8 +22,9 @@ import time
 
 import pytest
 
+from conftest import NOBODY
 from spawner import LIMIT, STANDBYS, Failure, children, eventually, title
-from test_serve import NOBODY, open_directory, other_user, serve, server  # noqa: F401 (fixtures)
+from test_serve import open_directory, serve, server  # noqa: F401 (fixtures)
 
 SO_PASSRIGHTS = 83  # Linux 6.16
 SEED = int(os.environ.get("FORKSERVER_ATTACK_SEED", time.time_ns() % 1_000_000_007))

@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
+from conftest import NOBODY
 from spawner import eventually, title
-from test_serve import NOBODY, open_directory, other_user, serve  # noqa: F401 (fixtures)
+from test_serve import open_directory, serve  # noqa: F401 (fixtures)
 
 MEMORY_FREEZE, MEMORY_OFF = 1, 3  # enum fsrv_memory
 

@@ -15,18 +15,13 @@ import time
 
 import pytest
 
+from conftest import NOBODY, as_nobody
 from test_run import FORWARDED, LIMIT, eventually, is_one_line, start_witness, state, wait_for
-
-NOBODY = 65534
 
 
 def call(forkserver, *args, **options):
     options.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run([forkserver, *map(str, args)], capture_output=True, text=True, timeout=LIMIT, **options)
-
-
-def as_nobody(*command):
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *map(str, command)]
 
 
 class Server:
@@ -99,14 +94,6 @@ def open_directory():
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
-
-
-@pytest.fixture
-def other_user(forkserver):
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    if subprocess.run(as_nobody(forkserver, "--version"), capture_output=True).returncode != 0:
-        pytest.skip("another user can't reach the build directory")
 
 
 # ---- run --socket ----

@@ -40,11 +40,6 @@ def parts(server):
     return [pid, *children(pid)]
 
 
-def needs_root():
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-
-
 def namespace(*words):
     """The beginning of a command line in namespaces of its own, where a shell first does what the last word says."""
     *options, script = words
@@ -59,8 +54,7 @@ def namespace(*words):
 # ---- processes ----
 
 
-def test_no_process_for_the_server(start, testmod):
-    needs_root()
+def test_no_process_for_the_server(start, testmod, other_user):
     spawner = start()
     spawner("setuid", 54325)
     spawner("limit", "nproc", 1)
@@ -154,9 +148,8 @@ def pauses(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
 
 
-def test_too_many_fds_in_flight(start, testmod):
+def test_too_many_fds_in_flight(start, testmod, other_user):
     """They count for a uid, over all its processes; root is exempt."""
-    needs_root()
     hog, victim, other = start(), start(), start()
     for spawner, uid in (hog, 54326), (victim, 54326), (other, 54327):
         spawner("setuid", uid)

@@ -269,9 +269,7 @@ def test_s15_what_is_gone_already_is_no_leak(client):
     assert (code, lines) == (0, [f"{TITLE}: gone already, but never unregistered: shared_memory {name}"])
 
 
-def test_s15_what_belongs_to_another_uid_stays(client):
-    if os.geteuid() != 0:
-        pytest.skip("only root can be two users")
+def test_s15_what_belongs_to_another_uid_stays(client, other_user):
     theirs = [(kind, make(kind)) for kind in ("shared_memory", "semaphore")]
     client("setuid", 65534)
     for one in theirs:
