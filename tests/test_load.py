@@ -36,8 +36,8 @@ def test_killing(program, testmod, scale, kind):
     spawns = scale if "," in kind else scale // 4
     outcome = run(program("load"), "--threads", 8, "--spawns", spawns, "--kills", kills, "--kill", kind, testmod)
     assert outcome["right"] == spawns, outcome
-    # the killer finds nobody to kill at some moments; nearly all have to have hit
-    assert sum(outcome["kills"].values()) >= kills * 0.9, outcome
+    # the load waits for the killer, but for the last few
+    assert sum(outcome["kills"].values()) >= kills - 3, outcome
 
 
 def test_killing_the_server(program, testmod, scale):
@@ -47,7 +47,7 @@ def test_killing_the_server(program, testmod, scale):
     outcome = run(*command)
     assert outcome["wrong"] == 0, outcome
     assert outcome["right"] + outcome["lost"] + outcome["failed"] == spawns
-    assert outcome["kills"]["server"] >= 30
+    assert outcome["kills"]["server"] >= 37
     assert outcome["failed"] <= 5, outcome
 
 

@@ -16,7 +16,10 @@
 #include "check.h"
 #include "killer.h"
 
-enum { WINDOW = 4 }; /* processes that a thread has at a time: they end in another order than it asks */
+enum {
+        WINDOW = 4, /* processes that a thread has at a time: they end in another order than it asks */
+        BEHIND = 2, /* kills that may be due: more, and the load waits */
+};
 
 static struct {
         unsigned threads, kills, standbys;
@@ -29,7 +32,14 @@ static struct fsrv_server *server;
 static struct tally tally = TALLY_INITIALIZER;
 static atomic_ulong next_item, last_item, done_items;
 static atomic_bool over;
+static atomic_uint killed;
 static unsigned kills[KILL_KINDS];
+
+/* A killer that finds nobody to kill for a while isn't left behind by the load. It gives up after some seconds. */
+static void wait_for_killer(unsigned long item) {
+        for (int i = 0; i < 10000 && atomic_load(&killed) + BEHIND < item * options.kills / options.spawns; i++)
+                usleep(500);
+}
 
 static void *spawn_many(void *data) {
         struct item window[WINDOW] = { 0 };
@@ -39,6 +49,7 @@ static void *spawn_many(void *data) {
                 struct item *item = &window[i % WINDOW];
                 if (item->process)
                         item_check(item, &tally);
+                wait_for_killer(i);
                 item_spawn(server, options.module, i, item, &tally);
                 atomic_fetch_add(&done_items, 1);
         }
@@ -63,10 +74,11 @@ static void run_until(unsigned long last) {
 static void *kill_many(void *data) {
         int kind = 0;
 
-        for (unsigned n = 0; n < options.kills && !atomic_load(&over);) {
+        while (atomic_load(&killed) < options.kills && !atomic_load(&over)) {
+                unsigned long due = options.spawns * atomic_load(&killed) / options.kills;
                 struct fsrv_stats stats = { .size = sizeof stats };
 
-                while (atomic_load(&done_items) < options.spawns * n / options.kills && !atomic_load(&over))
+                while (atomic_load(&done_items) < due && !atomic_load(&over))
                         usleep(50);
                 do
                         kind = (kind + 1) % KILL_KINDS;
@@ -76,7 +88,7 @@ static void *kill_many(void *data) {
                         continue;
                 }
                 kills[kind]++;
-                n++;
+                atomic_fetch_add(&killed, 1);
         }
         return data;
 }
@@ -121,11 +133,12 @@ static struct fsrv_stats settle(void) {
         return stats;
 }
 
-/* Again, at the end. The connection by which settle() asked may not be closed yet on the other side. */
+/* Again, at the end. The connection by which settle() asked may not be closed yet on the other side. What was killed
+ * has a successor, which isn't the one that was measured before. */
 static struct size measure_again(pid_t pid, struct size before) {
         struct size size = measure(pid);
 
-        for (int i = 0; i < 5000 && size.fds > before.fds; i++) {
+        for (int i = 0; i < 5000 && !options.kills && size.fds > before.fds; i++) {
                 usleep(1000);
                 size = measure(pid);
         }
