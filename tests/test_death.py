@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from conftest import DENY
 from leftovers import descendants
 from spawner import KILL_ON_CLOSE, NO_RUSAGE, STANDBYS, Failure, Process, children, eventually, state, title
 from test_spawn import refused
@@ -29,7 +30,7 @@ def kill_all(pids):
 
 
 KERNEL = tuple(int(re.match(r"\d+", part)[0]) for part in os.uname().release.split(".")[:2])
-KERNEL_KEEPS_STATUS = KERNEL >= (6, 15) and "pidfd_info" not in os.environ.get("FORKSERVER_DENY", "").split()
+KERNEL_KEEPS_STATUS = KERNEL >= (6, 15) and "pidfd_info" not in DENY
 
 
 def parts(spawner):
@@ -62,6 +63,24 @@ def test_zygote_dies_and_nobody_is_ready(start, testmod):
     for i in range(20):
         kill_all([spawner.zygote(), *spawner.standbys()])
         assert spawner.call(f"{testmod}:exit_with", i).code() == i
+
+
+@pytest.mark.skipif("sud" in DENY, reason="who is forked twice begins after the server was told of it")
+def test_zygote_dies_before_it_can_tell_of_its_child(start, module, tmp_path):
+    """The child waits at the doorbell as any other, and is counted as one: nobody's worker."""
+    fifo = tmp_path / "fifo"
+    spawner = start(env={**os.environ, "HELD_PARENT": str(fifo)})
+    spawner.new(preload=[module("held_fork")])
+    spawner("ensure")
+    zygote = parts(spawner)[1]
+    os.mkfifo(fifo)
+    before = set(spawner.standbys())
+    kill_all(list(before)[:1])
+    assert eventually(lambda: set(spawner.standbys()) - before)
+    fifo.unlink()
+    os.kill(zygote, signal.SIGKILL)
+    parts(spawner)
+    assert spawner.stats()["workers"] == 0
 
 
 def test_standbys_die(spawner, testmod):

@@ -288,14 +288,14 @@ void fsrv_children_find_strays(struct fsrv_supervisor *s) {
         char path[64];
         int pid;
 
-        fsrv_children_on_claims(s);
+        fsrv_children_on_claims(s); /* who has claimed is known; the others are standbys, or an orphan where those become ours */
         snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
         FILE *list = fopen(path, "re");
         if (!list)
                 return; /* without CONFIG_PROC_CHILDREN such a child is met when it claims */
         while (fscanf(list, "%d", &pid) == 1)
                 if (pid != s->zygote.pid && !fsrv_child_find(s, pid))
-                        fsrv_child_add(s, pid, FSRV_ROLE_STRAY);
+                        fsrv_child_add(s, pid, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
         fclose(list);
 }
 

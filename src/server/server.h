@@ -34,7 +34,7 @@ enum fsrv_source {
 enum fsrv_role {
         FSRV_ROLE_STANDBY,
         FSRV_ROLE_WORKER,
-        FSRV_ROLE_STRAY, /* forked by a zygote that died before it could tell: becomes a worker when it claims */
+        FSRV_ROLE_STRAY, /* not told of yet, or never: becomes a worker when it claims */
 };
 
 struct fsrv_child {

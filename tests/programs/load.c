@@ -35,10 +35,14 @@ static atomic_bool over;
 static atomic_uint killed;
 static unsigned kills[KILL_KINDS];
 
-/* A killer that finds nobody to kill for a while isn't left behind by the load. It gives up after some seconds. */
+/* A killer that finds nobody to kill for a while isn't left behind by the load; one that never does, after some seconds. */
 static void wait_for_killer(unsigned long item) {
-        for (int i = 0; i < 10000 && atomic_load(&killed) + BEHIND < item * options.kills / options.spawns; i++)
+        static atomic_int patience = 100000;
+
+        while (atomic_load(&killed) + BEHIND < item * options.kills / options.spawns && atomic_load(&patience) > 0) {
+                atomic_fetch_sub(&patience, 1);
                 usleep(500);
+        }
 }
 
 static void *spawn_many(void *data) {
