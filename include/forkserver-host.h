@@ -4,6 +4,8 @@
 
 /* For who puts a zygote into another runtime. Everybody else: forkserver.h. */
 
+#include <stdbool.h>
+
 #include "forkserver.h"
 
 #ifdef __cplusplus
@@ -34,6 +36,9 @@ struct fsrv_host {
         void (*rehearse)(void);
         /* In a standby, before it waits for a request: what can be done ahead, off the client's way. */
         void (*warm_up)(void);
+        /* In the worker, before find: whether find will load something, and so run code that nobody has seen yet. The socket to the
+         * server is closed first, then; a failure of find's is told to the client alone. NULL: it never does. */
+        bool (*loads)(const char *entry);
         /* In the worker, before the client is told that it started. 0, or -errno and error->err, error->text (stage ENTRY). */
         int (*find)(const char *entry, struct fsrv_error *error);
         /* In the worker: runs what `find` found; the result is for exit(3). */

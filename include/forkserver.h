@@ -203,7 +203,9 @@ struct fsrv_stats {
         uint64_t memory_collapsed; /* bytes of it in huge pages */
         uint64_t memory_left;      /* bytes that stayed as they were */
         char memory_why[256];      /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
-        uint64_t failures[32]; /* by enum fsrv_stage: what the server and its workers reported as failed */
+        /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't preloaded couldn't
+         * be loaded: its client alone hears of that.) */
+        uint64_t failures[32];
 };
 
 /* What the server counted since it started. Set ret_stats->size. A private server that doesn't run yields zeros.

@@ -144,7 +144,6 @@ def test_program_has_none(start, searches):
     assert sorted(numbers)[:3] == [0, 1, 2] and len(numbers) == 4  # its own listing's
 
 
-@pytest.mark.xfail(strict=True, reason="dlopen runs them before the claims socket is closed")
 def test_fds_of_a_module_that_is_not_preloaded(start, searches):
     """Its constructors run in the worker, before its entry point is there."""
     spawner = start()

@@ -104,6 +104,12 @@ static void *load(const char *entry, size_t n, struct fsrv_error *error) {
         return module;
 }
 
+static bool module_loads(const char *entry) {
+        const char *colon = strrchr(entry, ':');
+
+        return colon && colon > entry && !find_preloaded(entry, (size_t)(colon - entry));
+}
+
 static int module_find(const char *entry, struct fsrv_error *error) {
         const char *colon = strrchr(entry, ':');
 
@@ -132,6 +138,7 @@ static int module_run(int argc, char **argv, char **environment) {
 
 const struct fsrv_host fsrv_module_host = {
         .preload = module_preload,
+        .loads = module_loads,
         .find = module_find,
         .run = module_run,
 };
