@@ -16,6 +16,7 @@ import pytest
 
 from conftest import DENY
 from spawner import eventually
+from test_serve import serve  # noqa: F401 (a fixture)
 
 MIB = 1 << 20
 SKIPPED = 77  # by tests/modules/frozen.h
@@ -495,6 +496,67 @@ def test_near_a_control_groups_limit(run, group):
     assert run("is_frozen", "freeze", **join) == ("", "")
     assert int((directory / peak).read_text()) <= most + 8 * MIB
     run("is_right", "freeze", **join)
+
+
+@pytest.mark.parametrize("room", [0, 256, 512, 1024, 1536, 2048])
+def test_at_a_control_groups_limit(run, group, room):
+    """Below what freezing needs the kernel kills the zygote; then the next weaker mode, and correct children."""
+    directory, limit, peak = group
+    join = {"preexec_fn": lambda: (directory / "cgroup.procs").write_text("0")}
+    run("is_right", "off", **join)
+    most = int((directory / peak).read_text())
+    assert eventually(lambda: not (directory / "cgroup.procs").read_text())
+    (directory / limit).write_text(str(most + room * 1024))
+    _, errors = run("is_right", "freeze", **join)
+    assert not errors or errors.startswith(WEAKER)
+
+
+@pytest.fixture
+def serve_killed(serve, module, sanitized):
+    """A named server whose zygotes are killed, by the module that is loaded first, and the one that they preload."""
+    if sanitized:
+        pytest.skip("a sanitizer has to be loaded first")
+
+    def serve_one(kills):
+        environment = ["env", f"LD_PRELOAD={module('killed_freezing')}", f"KILLED_FREEZING={kills}", "FROZEN="]
+        path = module("frozen")
+        server = serve("--preload", path, wrap=lambda *command: [*environment, *map(str, command)]).wait_until_it_listens()
+        return server, lambda: server.run("--call", f"{path}:is_right")
+
+    return serve_one
+
+
+@pytest.mark.parametrize("kills, zygotes, why", [
+    ("freeze", 3, "zygotes were killed while they froze it"),
+    ("collapse", 4, "zygotes were killed while they froze it; zygotes were killed while they collapsed it"),
+])
+def test_zygotes_that_are_killed_while_they_freeze(serve_killed, kills, zygotes, why):
+    """The second makes less be done, and so it stays."""
+    server, call = serve_killed(kills)
+    for restarts in range(3):
+        assert call().returncode == 0
+        assert eventually(lambda: server.read_log().count("MiB frozen") == restarts + 1)
+        stats = server.stats()
+        assert stats["zygote_starts"] == zygotes + restarts
+        assert (without_what_is_denied(stats["memory_why"]), stats["memory_frozen"]) == (why, 0)
+        if "collapse" not in DENY:
+            assert (stats["memory_collapsed"] > 0) == (kills == "freeze")
+        os.kill(stats["zygote_pid"], signal.SIGKILL)
+    assert why in server.read_log()
+
+
+def test_one_zygote_that_is_killed_while_it_freezes(serve_killed, tmp_path):
+    """By somebody's whim, now and then: the next one freezes as asked."""
+    once = tmp_path / "once"
+    once.touch()
+    server, call = serve_killed(once)
+    for i in range(3):
+        assert call().returncode == 0
+        assert eventually(lambda: server.read_log().count("MiB frozen") == i + 1)
+        stats = server.stats()
+        assert stats["memory_frozen"] > 0 and not stats["memory_why"] and stats["zygote_starts"] == 2 * (i + 1)
+        once.touch()
+        os.kill(stats["zygote_pid"], signal.SIGKILL)
 
 
 def test_a_control_group_without_room_for_the_preload(run, forkserver, module, group):

@@ -31,6 +31,7 @@ struct checking {
         int boot; /* our end */
         pid_t zygote;
         char loading[FSRV_WIRE_TEXT_MAX];
+        bool is_freezing;
         int failed; /* modules */
 };
 
@@ -148,6 +149,7 @@ static void end_zygote(struct checking *c) {
 
 /* Its socket has closed: it has ended or is about to. */
 static int on_end(struct checking *c) {
+        const char *doing = c->loading[0] ? "loaded it" : c->is_freezing ? "froze its memory" : "started";
         char how[128];
         int status, r;
 
@@ -155,14 +157,14 @@ static int on_end(struct checking *c) {
                 ;
         c->zygote = 0;
         if (r < 0) /* the caller ignores SIGCHLD, or has reaped it */
-                snprintf(how, sizeof how, "the process ended while it loaded it");
+                snprintf(how, sizeof how, "the process ended while it %s", doing);
         else if (WIFSIGNALED(status))
-                snprintf(how, sizeof how, "the process was killed by SIG%s while it loaded it", sigabbrev_np(WTERMSIG(status)));
+                snprintf(how, sizeof how, "the process was killed by SIG%s while it %s", sigabbrev_np(WTERMSIG(status)), doing);
         else
-                snprintf(how, sizeof how, "the process exited with %d while it loaded it", WEXITSTATUS(status));
+                snprintf(how, sizeof how, "the process exited with %d while it %s", WEXITSTATUS(status), doing);
         if (c->loading[0])
                 return report_death(c, EIO, how);
-        return fsrv_fail_text(c->error, FSRV_STAGE_START, EIO, "the zygote ended before it was ready");
+        return fsrv_fail_text(c->error, FSRV_STAGE_START, EIO, "the zygote: %s", how);
 }
 
 static int on_message(struct checking *c, char *bytes, size_t size) {
@@ -183,6 +185,10 @@ static int on_message(struct checking *c, char *bytes, size_t size) {
                 fsrv_loaded_done(&loaded);
                 return r;
         }
+        case FSRV_WIRE_FREEZING:
+                c->is_freezing = true;
+                c->loading[0] = 0; /* all are there, and reported */
+                return 0;
         case FSRV_WIRE_MAPPING:
                 return report_mapping(c, bytes, size);
         case FSRV_WIRE_MEMORY:

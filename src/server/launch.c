@@ -77,6 +77,7 @@ static int send_config(struct fsrv_supervisor *s, int boot) {
 
         config.path = NULL;
         config.head.server = getpid();
+        config.head.killed = s->zygote.killed_freezing;
         int n = fsrv_config_encode(&config, bytes);
         return n < 0 ? n : fsrv_channel_send(boot, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
 }
@@ -119,7 +120,7 @@ int fsrv_zygote_launch(struct fsrv_supervisor *s) {
         z->orders = sockets[0];
         z->pidfd = fsrv_pidfd_open(pid);
         z->due = 0;
-        z->has_forked = false;
+        z->has_forked = z->is_freezing = false;
         name_program(s);
         z->failure.stage = 0;
         z->deadline = fsrv_deadline(s->config.head.preload_timeout_ms);

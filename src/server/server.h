@@ -70,7 +70,7 @@ struct fsrv_zygote {
         pid_t pid;
         int pidfd;
         int orders; /* while it loads: the boot socket */
-        bool has_forked;
+        bool has_forked, is_freezing;
         unsigned due;         /* FORK orders without an answer yet */
         int64_t deadline;     /* of the loading */
         char loading[FSRV_WIRE_TEXT_MAX];
@@ -78,6 +78,7 @@ struct fsrv_zygote {
         /* failed starts in a row */
         unsigned failures;
         int64_t first_failure;
+        unsigned killed_freezing; /* in a row; once it does less, for good: each try costs a zygote, or in its place a worker */
 };
 
 struct fsrv_peer {

@@ -60,7 +60,9 @@ static void describe_death(struct fsrv_zygote *z, const siginfo_t *info) {
         z->failure = (struct fsrv_wire_failed){
                 .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = EIO
         };
-        if (z->loading[0])
+        if (z->is_freezing)
+                snprintf(z->failure.text, sizeof z->failure.text, "the zygote %s while it froze its memory", how);
+        else if (z->loading[0])
                 snprintf(z->failure.text, sizeof z->failure.text, "the zygote %s while it loaded module '%.120s'", how,
                          z->loading);
         else
@@ -83,6 +85,7 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         if ((pid_t)pid != z->pid || waitid(P_PID, (id_t)z->pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
                 return;
         fsrv_zygote_on_orders(s, pid); /* what it said before it died */
+        z->killed_freezing += z->is_freezing && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
         bool was_useful = z->state == FSRV_ZYGOTE_READY && z->has_forked;
         fsrv_children_find_strays(s);
         z->pid = 0;
@@ -141,6 +144,9 @@ static void on_preloaded(struct fsrv_supervisor *s, bool forks_twice) {
         if (forks_twice)
                 become_reaper(s);
         s->zygote.state = FSRV_ZYGOTE_READY;
+        s->zygote.is_freezing = false;
+        if (s->zygote.killed_freezing < FSRV_WIRE_KILLED)
+                s->zygote.killed_freezing = 0;
         s->refusal.until = 0;
         if (give_sockets(s) < 0)
                 fsrv_zygote_kill(s);
@@ -200,6 +206,9 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                 };
                 memcpy(z->failure.text, order->text, sizeof z->failure.text);
                 z->failure.text[sizeof z->failure.text - 1] = 0;
+                break;
+        case FSRV_WIRE_FREEZING:
+                z->is_freezing = true;
                 break;
         case FSRV_WIRE_PRELOADED:
                 on_preloaded(s, order->value);
@@ -278,7 +287,7 @@ void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now) {
         z->failure = (struct fsrv_wire_failed){
                 .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = ETIMEDOUT
         };
-        snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms", z->loading,
-                 s->config.head.preload_timeout_ms);
+        snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s", z->loading,
+                 s->config.head.preload_timeout_ms, z->is_freezing ? " (it was there, its memory was not frozen)" : "");
         fsrv_zygote_kill(s);
 }

@@ -176,6 +176,7 @@ enum {
         FSRV_WIRE_LOADED = 9,      /* zygote: a struct fsrv_wire_loaded: the module of the last LOADING is there */
         FSRV_WIRE_MEMORY = 10,     /* zygote: a struct fsrv_wire_memory, before PRELOADED */
         FSRV_WIRE_MAPPING = 11,    /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */
+        FSRV_WIRE_FREEZING = 12,   /* zygote: all modules are loaded; next it sees to its memory */
 };
 
 struct fsrv_wire_order {
@@ -236,6 +237,8 @@ enum {
         FSRV_WIRE_MEASURE_MAPPINGS = 2, /* and what becomes of each mapping */
 };
 
+enum { FSRV_WIRE_KILLED = 2 }; /* that many aren't somebody's whim: the zygote does less for its memory, and with one more, nothing */
+
 struct fsrv_wire_config {
         uint32_t version;
         uint32_t type;
@@ -252,6 +255,7 @@ struct fsrv_wire_config {
         uint32_t n_modules;
         uint32_t n_uids;   /* allowed besides the server's own and root */
         int32_t server;    /* to the zygote: the server's pid */
+        uint32_t killed;   /* to the zygote: so many before it, in a row, were killed while they saw to their memory */
         uint64_t nofile;   /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };

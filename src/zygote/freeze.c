@@ -88,7 +88,9 @@ static bool malloc_is_glibcs(void) {
 }
 #pragma GCC diagnostic pop
 
-static const char *obstacle(void) {
+static const char *obstacle(unsigned killed) {
+        if (killed >= FSRV_WIRE_KILLED)
+                return "zygotes were killed while they froze it";
         if (!malloc_is_glibcs())
                 return "malloc is not the C library's";
         return fsrv_measure_has_threads() ? "a thread runs" : NULL;
@@ -441,12 +443,12 @@ static void tell(struct fsrv_freeze_report *report, const char *what, int r) {
                  r < 0 ? strerror(-r) : "");
 }
 
-static void find_and_freeze(struct work *work, enum fsrv_memory mode, struct fsrv_freeze_report *report) {
+static void find_and_freeze(struct work *work, enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_report *report) {
         const char *why = NULL;
 
         work->doing = "looking for pages";
         int r = find_pieces(work);
-        if (r == 0 && mode != FSRV_MEMORY_COLLAPSE && !(why = obstacle()) &&
+        if (r == 0 && mode != FSRV_MEMORY_COLLAPSE && !(why = obstacle(killed)) &&
             !(why = fsrv_redirect(work->pieces.items, work->pieces.n))) {
                 want_in_cores(report);
                 r = freeze(work, report);
@@ -455,6 +457,10 @@ static void find_and_freeze(struct work *work, enum fsrv_memory mode, struct fsr
         }
         if (r < 0 || why)
                 tell(report, r < 0 ? work->doing : why, r);
+        if (killed > FSRV_WIRE_KILLED) {
+                tell(report, "zygotes were killed while they collapsed it", 0);
+                return;
+        }
         r = collapse(work, report); /* what is left */
         if (r < 0)
                 tell(report, "MADV_COLLAPSE", r);
@@ -475,7 +481,7 @@ static void settle(const struct work *work, const char *why, struct fsrv_freeze_
         }
 }
 
-void fsrv_freeze(enum fsrv_memory mode, struct fsrv_freeze_report *ret_report) {
+void fsrv_freeze(enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_report *ret_report) {
         struct work work = { .mappings = &ret_report->mappings, .pagemap = -1 };
 
         *ret_report = (struct fsrv_freeze_report){ .memory.type = FSRV_WIRE_MEMORY };
@@ -486,7 +492,7 @@ void fsrv_freeze(enum fsrv_memory mode, struct fsrv_freeze_report *ret_report) {
         if (r < 0)
                 tell(ret_report, work.doing, r);
         else if (!little)
-                find_and_freeze(&work, mode, ret_report);
+                find_and_freeze(&work, mode, killed, ret_report);
         settle(&work, ret_report->memory.why[0] ? ret_report->memory.why : little ? "it is little in all" : NULL, ret_report);
         fsrv_list_done(&work.pieces);
         fsrv_fd_close(work.pagemap);

@@ -145,7 +145,9 @@ static int freeze(int boot, const struct fsrv_config *config, const struct fsrv_
         struct fsrv_freeze_report report;
 
         fsrv_hot_rehearse(host);
-        fsrv_freeze(config->head.memory, &report);
+        if (tell(boot, FSRV_WIRE_FREEZING, 0, 0, NULL) < 0)
+                return -1;
+        fsrv_freeze(config->head.memory, config->head.killed, &report);
         if (report.memory.why[0] && config->head.memory != FSRV_MEMORY_AUTO)
                 dprintf(STDERR_FILENO, "forkserver: memory is not %s: %s\n",
                         config->head.memory == FSRV_MEMORY_FREEZE ? "frozen" : "collapsed", report.memory.why);

@@ -58,7 +58,7 @@ def passes(tree, kind, name):
         kill_all()  # a test that fails, or is cut off, may leave what it started
     if kind == "test" and result.returncode not in (0, 1):
         return None, result.stdout[-400:]  # pytest's own trouble: the test isn't there
-    return result.returncode == 0, ""
+    return result.returncode == 0, result.stdout[-4000:]
 
 
 def build(tree):
@@ -105,8 +105,9 @@ def main():
         if setup.returncode != 0 or not built:
             sys.exit("the tree itself does not build:\n" + setup.stdout[-800:] + text)
         for kind, name in sorted({test for patch in patches for test in tests_of(patch)}):
-            if not passes(tree, kind, name)[0]:
-                sys.exit(f"{name} fails without any patch")
+            ok, text = passes(tree, kind, name)
+            if not ok:
+                sys.exit(f"{name} fails without any patch:\n{text}")
         for patch in patches:
             outcome = try_patch(tree, patch)
             bad += outcome != "killed"
