@@ -30,7 +30,8 @@
  * - mremap(2) that grows maps what follows in the memfd. Over two kinds of mappings it fails with EFAULT, and realloc(3) copies: the
  *   last page of each mapping, and of each of malloc's chunks that are mappings, stays anonymous.
  * - Writing to a mapping once makes fork(2) copy the page tables of all of it that reading has filled in since: mappings of at most
- *   64 MiB, with gaps in the file, or the kernel would merge them.
+ *   64 MiB, with gaps in the file, or the kernel would merge them. Of huge pages there are no page tables, and each mapping costs a
+ *   fork something itself: of at most 256 MiB, then.
  * - madvise(MADV_DONTNEED) brings the frozen bytes back, not zeros: only beside an allocator that never asks for zeros that way.
  */
 
@@ -45,6 +46,7 @@ enum {
         COLLAPSE_LIMIT_MS = 10000, /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
 };
 static const uint64_t LARGEST = UINT64_C(64) << 20;
+static const uint64_t LARGEST_OF_HUGE_PAGES = UINT64_C(256) << 20;
 static const uint64_t LARGE = UINT64_C(16) << 20; /* below that there is little to gain */
 static const uint64_t HUGE_PAGE = UINT64_C(2) << 20;
 
@@ -288,12 +290,12 @@ static uint64_t next_offset(uint64_t end, uintptr_t start, uint64_t page) {
         return offset - HUGE_PAGE > end ? offset - HUGE_PAGE : offset;
 }
 
-static int split(const struct work *work, struct fsrv_list *places, uint64_t *ret_end) {
+static int split(const struct work *work, uint64_t largest, struct fsrv_list *places, uint64_t *ret_end) {
         const struct fsrv_run *piece = work->pieces.items;
 
         for (size_t i = 0; i < work->pieces.n; i++)
                 for (uintptr_t at = piece[i].start; at < piece[i].end;) {
-                        uint64_t left = piece[i].end - at, size = left < LARGEST ? left : LARGEST;
+                        uint64_t left = piece[i].end - at, size = left < largest ? left : largest;
                         struct place *place = fsrv_list_add(places, sizeof *place);
                         if (!place)
                                 return -ENOMEM;
@@ -339,6 +341,20 @@ static void collapse_file(int memfd, const struct place *place) {
         munmap(reserved, room);
 }
 
+/* Whether the kernel makes huge pages of the file's, tried with one. */
+static bool collapses(int memfd) {
+        char *reserved = mmap(NULL, 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *at = (void *)round_up((uintptr_t)reserved, HUGE_PAGE);
+
+        if (reserved == MAP_FAILED)
+                return false;
+        bool does = pwrite(memfd, "", 1, (off_t)HUGE_PAGE - 1) == 1 &&
+                    mmap(at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) != MAP_FAILED &&
+                    madvise(at, HUGE_PAGE, MADV_COLLAPSE) == 0;
+        munmap(reserved, 2 * HUGE_PAGE);
+        return ftruncate(memfd, 0) == 0 && does;
+}
+
 /* Whoever gets hold of it, by /proc/PID/map_files, changes nobody's memory. */
 static int seal(int memfd) {
         return fcntl(memfd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno : 0;
@@ -349,7 +365,8 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
         FSRV_CLEANUP_FD int memfd = memfd_create(FSRV_FROZEN_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
         struct fsrv_list moved = { 0 };
         uint64_t end = 0;
-        int r = memfd < 0 ? -errno : split(work, &moved, &end);
+        bool is_large = memfd >= 0 && work->candidates > LARGEST;
+        int r = memfd < 0 ? -errno : split(work, is_large && collapses(memfd) ? LARGEST_OF_HUGE_PAGES : LARGEST, &moved, &end);
         char *mirror = r < 0 ? NULL : map_again(memfd, end);
         const struct place *place = moved.items;
 

@@ -156,7 +156,7 @@ int forkserver_preload(void) {
                 return EAGAIN;
         pthread_join(thread, NULL);
         bool has_blocks = prepare_blocks();
-        big = map_filled(big_size = (strstr(what, "large") ? 160 : 64) * MIB);
+        big = map_filled(big_size = (strstr(what, "larger") ? 320 : strstr(what, "large") ? 160 : 64) * MIB);
         for (int i = 0; i < N_AREAS; i++)
                 area[i] = map_filled(AREA);
         marked = map(AREA, 0);
@@ -286,13 +286,14 @@ int is_not_frozen(int argc, char **argv) {
         return 0;
 }
 
+/* is_frozen [MIB]: as long may a mapping be. */
 int is_frozen(int argc, char **argv) {
-        (void)argc, (void)argv;
+        long limit = argc > 1 ? atol(argv[1]) : 0;
         struct sum sum = look(big, big_size, true), all = look_at_all_frozen();
 
         CHECK(sum.mapped >= big_size / 10 * 9, "%zu bytes of %zu are frozen", sum.mapped, big_size);
         CHECK(sum.anonymous_kib == 0, "page tables to be copied: %ld KiB are anonymous", sum.anonymous_kib);
-        CHECK(all.longest <= 64 * MIB, "a mapping of %zu bytes", all.longest);
+        CHECK(all.longest <= (size_t)(limit > 0 ? limit : 256) * MIB, "a mapping of %zu bytes", all.longest);
         return check_all();
 }
 
