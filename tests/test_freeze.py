@@ -185,7 +185,8 @@ def test_the_loop_has_no_page_tables_of_what_is_frozen(server):
     spawn("nothing", 100)
     frozen = [one for one in mappings(zygote) if "/memfd:forkserver-frozen" in one[2] and "dc" not in one[3]["VmFlags"]]
     assert sum(end - start for start, end, _, _ in frozen) > 100 * MIB
-    assert sum(numbers["Rss"] for _, _, _, numbers in frozen) < 64
+    # KiB: it touches a page or two, and a fault maps what lies around it, up to 64
+    assert sum(numbers["Rss"] for _, _, _, numbers in frozen) < 256
 
 
 # ---- malloc ----
