@@ -12,8 +12,9 @@ import unittest
 
 LIMIT = 60
 
-# Who runs us in the background may have us ignore it, and with us every program that we test.
+# Who runs us in the background may have us ignore them, and with us every program that we test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 class Script(unittest.TestCase):
