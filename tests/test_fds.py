@@ -57,7 +57,10 @@ def test_closed_streams_stay_closed(spawner, testmod, when, closed):
     spawner("close", *closed)
     script = "n=0; for i in 0 1 2; do if [ -e /proc/$$/fd/$i ]; then n=$((n + (1 << i))); fi; done; exit $n"
     expected = sum(1 << fd for fd in range(3) if fd not in closed)
-    assert spawner.spawn(program="sh", argv=["sh", "-c", script]).code() == expected
+    process = spawner.spawn(program="sh", argv=["sh", "-c", script])
+    assert process.code() == expected
+    # nor is one there for what the program itself writes to its standard output
+    assert not [fd for fd in closed if os.path.lexists(f"/proc/{spawner.process.pid}/fd/{fd}")]
 
 
 def test_pipes_beside_a_closed_stream(spawner):
