@@ -34,6 +34,8 @@ def parents():
 def descendants(pid):
     """pid -> state"""
     table, found, previous = parents(), {pid: None}, 0
+    while any(parent and parent not in table for parent, _ in table.values()):
+        table = parents()  # a parent that ended while it was read: its children have another by now
     while len(found) != previous:
         previous = len(found)
         found.update({child: state for child, (parent, state) in table.items() if parent in found and child != pid})

@@ -224,8 +224,8 @@ def test_standby_that_was_forked_when_the_server_died(start, module, tmp_path):
     assert held and spawner.stats()["zygote_pid"] not in held
     os.kill(server, signal.SIGKILL)
     assert eventually(lambda: state(server) == "gone")
+    fifo.unlink()  # forked twice, there is a child's child that comes later
     os.write(gate, b"x" * 100)
-    # forked twice, there is a child's child that comes to the gate later
     assert eventually(lambda: not [pid for pid in descendants(os.getpid()) if title(pid).startswith("forkserver:")])
     os.close(gate)
 
