@@ -23,7 +23,7 @@ def prefix(tmp_path_factory, sanitized):
     if sanitized or os.environ.get("FORKSERVER_DENY"):
         pytest.skip("once is enough: in the plain run")
     folder = tmp_path_factory.mktemp("install")
-    run("/usr/bin/meson", "setup", str(folder / "build"), str(REPOSITORY), "--prefix", str(folder / "first"),
+    run("/usr/bin/meson", "setup", str(folder / "build"), str(REPOSITORY), "--prefix", str(folder / "first"), "--libdir", "lib",
         "-Dtests=false", "-Dexamples=disabled")
     run("/usr/bin/meson", "install", "-C", str(folder / "build"))
     (folder / "first").rename(folder / "moved")
@@ -51,6 +51,39 @@ def test_hello_by_the_static_library(prefix, tmp_path):
         str(find(prefix, "libforkserver.a")), "-lpthread")
     helpers = str(find(prefix, "forkserver-server").parent)
     assert "hello from process" in run(str(tmp_path / "hello"), FORKSERVER_HELPERS=helpers)
+
+
+NESTED = """
+#include <forkserver.h>
+#include <stdio.h>
+#include <string.h>
+
+int nested(int argc, char **argv) {
+        struct fsrv_server *server;
+        struct fsrv_error error;
+        char line[4096];
+
+        (void)argc;
+        (void)argv;
+        if (fsrv_server_new(NULL, &server, &error) < 0 || fsrv_server_ensure_running(server, &error) < 0)
+                return !puts(error.text);
+        fsrv_server_free(server);
+        for (FILE *maps = fopen("/proc/self/maps", "re"); fgets(line, sizeof line, maps);)
+                if (strstr(line, "libforkserver"))
+                        printf("%s", line);
+        return 0;
+}
+"""
+
+
+def test_a_worker_with_a_server_of_its_own(prefix, tmp_path):
+    """Its library is the zygote program, which is beside the other helpers. There is no second copy."""
+    path = str(find(prefix, "libforkserver.pc").parent)
+    flags = run("pkg-config", "--cflags", "--libs", "libforkserver", PKG_CONFIG_PATH=path).split()
+    (tmp_path / "nested.c").write_text(NESTED)
+    run("cc", "-shared", "-fPIC", str(tmp_path / "nested.c"), "-o", str(tmp_path / "nested.so"), *flags)
+    command = str(find(prefix, "bin") / "forkserver")
+    assert run(command, "run", "--call", f"{tmp_path}/nested.so:nested") == ""
 
 
 def test_the_command(prefix):

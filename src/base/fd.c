@@ -7,12 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/call.h"
+
 int fsrv_fd_close(int fd) {
-        if (fd >= 0) {
-                int saved = errno;
-                close(fd); /* never again after EINTR: Linux has released the number (close(2)) */
-                errno = saved;
-        }
+        if (fd >= 0)
+                fsrv_call(SYS_close, fd); /* never again after EINTR: Linux has released the number (close(2)) */
         return -1;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "base/fd.h"
 
 #ifndef SYS_pidfd_send_signal
@@ -29,8 +30,7 @@
 #define FSRV_CLOSE_RANGE_CLOEXEC 4U
 
 int fsrv_pidfd_open(pid_t pid) {
-        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-        return fd < 0 ? -errno : fd;
+        return (int)fsrv_call(SYS_pidfd_open, pid, 0);
 }
 
 int fsrv_pidfd_send_signal(int pidfd, int signal) {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,15 +27,19 @@ static int join(char ret_path[4096], const char *directory, const char *relative
         return snprintf(ret_path, 4096, "%s%s/%s", directory, relative, name) < 4096 ? 0 : -ENAMETOOLONG;
 }
 
-/* Relative to the file that this function is in: the shared library, or a program with the static one. */
+/* Relative to the shared library that this function is in. Or in the folder of the program: that may be the zygote, a helper itself. */
 static int beside_library(const char *name, char ret_path[4096]) {
-        char library[PATH_MAX];
+        char file[PATH_MAX];
+        struct link_map *map;
         Dl_info info;
 
-        if (!dladdr((void *)fsrv_helper_path, &info) || !info.dli_fname || !realpath(info.dli_fname, library))
+        if (!dladdr1((void *)fsrv_helper_path, &info, (void **)&map, RTLD_DL_LINKMAP))
                 return -ENOENT;
-        *strrchr(library, '/') = 0;
-        int r = join(ret_path, library, "/" FSRV_HELPERS_RELATIVE, name);
+        bool is_program = !map->l_name[0]; /* its dli_fname is argv[0], which may be anything */
+        if (!realpath(is_program ? "/proc/self/exe" : info.dli_fname, file))
+                return -ENOENT;
+        *strrchr(file, '/') = 0;
+        int r = join(ret_path, file, is_program ? "" : "/" FSRV_HELPERS_RELATIVE, name);
         return r < 0 || access(ret_path, X_OK) == 0 ? r : -ENOENT;
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/call.h"
 #include "base/clock.h"
 #include "base/fd.h"
 
@@ -16,7 +17,7 @@ int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, cons
                 char bytes[CMSG_SPACE(sizeof(int) * FSRV_WIRE_FDS_MAX)];
         } control;
         struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = n_parts };
-        ssize_t sent;
+        long sent;
 
         if (n_fds > FSRV_WIRE_FDS_MAX)
                 return -EINVAL;
@@ -32,9 +33,9 @@ int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, cons
                         ((int *)CMSG_DATA(header))[n_fds] = 0;
         }
         do
-                sent = sendmsg(sock, &message, MSG_NOSIGNAL | flags);
-        while (sent < 0 && errno == EINTR);
-        return sent < 0 ? -errno : 0; /* SEQPACKET: whole or not at all */
+                sent = fsrv_call(SYS_sendmsg, sock, &message, MSG_NOSIGNAL | flags);
+        while (sent == -EINTR);
+        return sent < 0 ? (int)sent : 0; /* SEQPACKET: whole or not at all */
 }
 
 int fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags) {
@@ -74,9 +75,9 @@ static ssize_t receive(int sock, struct msghdr *header, int flags) {
         ssize_t n;
 
         do
-                n = recvmsg(sock, header, flags);
-        while (n < 0 && errno == EINTR);
-        return n < 0 ? -errno : n;
+                n = fsrv_call(SYS_recvmsg, sock, header, flags);
+        while (n == -EINTR);
+        return n;
 }
 
 /*

@@ -19,9 +19,9 @@ int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, cons
 
 struct fsrv_message {
         size_t size;
-        int fds[FSRV_WIRE_FDS_MAX]; /* close-on-exec; whoever received them closes them */
         size_t n_fds;
         struct ucred sender; /* if SO_PASSCRED is on, else pid 0, uid -1 */
+        int fds[FSRV_WIRE_FDS_MAX]; /* close-on-exec; whoever received them closes them */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
@@ -20,7 +21,7 @@ static int move_above(int *fd, int highest) {
         int copy = fsrv_fd_dup_above(*fd, highest + 1);
         if (copy < 0)
                 return copy;
-        close(*fd);
+        fsrv_fd_close(*fd);
         *fd = copy;
         return 0;
 }
@@ -39,9 +40,9 @@ static int make_way(struct fsrv_task *task, int highest, struct fsrv_error *erro
 
 /* dup2 with one case more: onto itself it has to become inheritable all the same. */
 static int put(int fd, int target, struct fsrv_error *error) {
-        int r = fd == target ? fcntl(fd, F_SETFD, 0) : dup2(fd, target);
+        long r = fd == target ? fsrv_call(SYS_fcntl, fd, F_SETFD, 0) : fsrv_call(SYS_dup3, fd, target, 0);
 
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_FDS, errno, "dup2(%d, %d)", fd, target) : 0;
+        return r < 0 ? fsrv_fail(error, FSRV_STAGE_FDS, (int)-r, "dup2(%d, %d)", fd, target) : 0;
 }
 
 static int open_at(const struct fsrv_wire_action *action, const char *path, struct fsrv_error *error) {
@@ -51,7 +52,7 @@ static int open_at(const struct fsrv_wire_action *action, const char *path, stru
                 return fsrv_fail(error, FSRV_STAGE_OPEN, errno, "opening '%s' as fd %d", path, action->target);
         int r = put(fd, action->target, error);
         if (fd != action->target)
-                close(fd);
+                fsrv_fd_close(fd);
         return r;
 }
 
@@ -65,7 +66,7 @@ static int run_one(struct fsrv_task *task, const struct fsrv_wire_action *action
         case FSRV_WIRE_OPEN:
                 return open_at(action, path, error);
         case FSRV_WIRE_CLOSE:
-                close(action->target);
+                fsrv_fd_close(action->target);
                 return 0;
         default:
                 return 0; /* HAND, DATA: stays where it is */

@@ -4,39 +4,54 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "base/error.h"
 #include "worker/worker.h"
 
+/* Numbers, since SIGRTMIN and SIGRTMAX are calls. */
+enum { FIRST_OF_LIBC = 32, LAST_OF_LIBC, LAST_SIGNAL = 64 };
+
 static bool ignore_alarm;
 
-static void mask_alarm(int how) {
-        sigset_t set;
+static uint64_t bit(int signal) {
+        return UINT64_C(1) << (signal - 1);
+}
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGALRM);
-        sigprocmask(how, &set, NULL);
+/* The kernel's set is an array of long. */
+enum { BITS = 8 * sizeof(long), LONGS = LAST_SIGNAL / BITS };
+
+static void change_mask(int how, uint64_t signals) {
+        unsigned long set[LONGS];
+
+        for (size_t i = 0; i < LONGS; i++)
+                set[i] = (unsigned long)(signals >> i * BITS);
+        fsrv_call(SYS_rt_sigprocmask, how, set, NULL, sizeof set);
+}
+
+/* The time until SIGALRM; 0: never. setitimer(2) takes long, whatever the C library takes for a time. */
+static void set_alarm(uint32_t ms) {
+        const struct {
+                long interval_s, interval_us, s, us;
+        } timer = { .s = ms / 1000, .us = ms % 1000 * 1000 };
+
+        fsrv_call(SYS_setitimer, ITIMER_REAL, &timer, NULL);
 }
 
 /* A module's constructor, or a file system, may hang when the client has long given up: SIGALRM, at its default and alone
  * not blocked, ends us then. (timer_create(2) with SIGKILL costs a short worker 15 us.) */
 void fsrv_setup_watchdog(uint32_t limit_ms) {
-        struct itimerval limit = { .it_value = { .tv_sec = limit_ms / 1000, .tv_usec = limit_ms % 1000 * 1000 } };
-
         if (limit_ms == 0)
                 return;
-        setitimer(ITIMER_REAL, &limit, NULL);
-        mask_alarm(SIG_UNBLOCK);
+        set_alarm(limit_ms);
+        change_mask(SIG_UNBLOCK, bit(SIGALRM));
 }
 
 void fsrv_setup_watchdog_off(void) {
-        struct itimerval none = { 0 };
-
-        setitimer(ITIMER_REAL, &none, NULL); /* it would outlive execve(2) */
-        mask_alarm(SIG_BLOCK);
+        set_alarm(0); /* it would outlive execve(2) */
+        change_mask(SIG_BLOCK, bit(SIGALRM));
         if (ignore_alarm)
                 signal(SIGALRM, SIG_IGN);
 }
@@ -44,12 +59,11 @@ void fsrv_setup_watchdog_off(void) {
 /* What was sent to the server's process group while this was a standby of it is not for the worker: ignoring a signal
  * discards it where it is pending. */
 static void discard_pending(void) {
-        sigset_t pending;
+        unsigned long set[LONGS] = { 0 };
 
-        sigemptyset(&pending);
-        sigpending(&pending);
-        for (int s = 1; s <= SIGRTMAX; s++)
-                if (sigismember(&pending, s) == 1) {
+        fsrv_call(SYS_rt_sigpending, set, sizeof set);
+        for (int s = 1; s <= LAST_SIGNAL; s++)
+                if (set[(s - 1) / BITS] >> (s - 1) % BITS & 1) {
                         signal(s, SIG_IGN);
                         signal(s, SIG_DFL);
                 }
@@ -58,11 +72,11 @@ static void discard_pending(void) {
 /* Zygote and standby left every disposition at its default, and every signal blocked. */
 int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {
         discard_pending();
-        for (int s = 1; s <= 64; s++) {
-                if (!(head->signals_ignored >> (s - 1) & 1) || s == SIGKILL || s == SIGSTOP)
+        for (int s = 1; s <= LAST_SIGNAL; s++) {
+                if (!(head->signals_ignored & bit(s)) || s == SIGKILL || s == SIGSTOP)
                         continue;
-                if (s >= 32 && s < SIGRTMIN)
-                        continue; /* glibc's own two */
+                if (s == FIRST_OF_LIBC || s == LAST_OF_LIBC)
+                        continue;
                 if (s == SIGALRM) {
                         ignore_alarm = true; /* when the watchdog is off */
                         continue;
@@ -88,20 +102,15 @@ int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *er
 int fsrv_setup_directory(const struct fsrv_task *task, struct fsrv_error *error) {
         const char *directory = task->request.directory;
 
-        umask(task->request.head.umask);
-        if (directory[0] != '/' && fchdir(task->directory) < 0)
-                return fsrv_fail(error, FSRV_STAGE_DIRECTORY, errno, "the caller's working directory");
+        fsrv_call(SYS_umask, task->request.head.umask);
+        long r = directory[0] != '/' ? fsrv_call(SYS_fchdir, task->directory) : 0;
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_DIRECTORY, (int)-r, "the caller's working directory");
         if (directory[0] && chdir(directory) < 0)
                 return fsrv_fail(error, FSRV_STAGE_DIRECTORY, errno, "directory '%s'", directory);
         return 0;
 }
 
 void fsrv_setup_unblock(const struct fsrv_wire_request *head) {
-        sigset_t mask;
-
-        sigemptyset(&mask);
-        for (int s = 1; s <= 64; s++)
-                if (head->signal_mask >> (s - 1) & 1)
-                        sigaddset(&mask, s);
-        sigprocmask(SIG_SETMASK, &mask, NULL);
+        change_mask(SIG_SETMASK, head->signal_mask & ~(bit(FIRST_OF_LIBC) | bit(LAST_OF_LIBC)));
 }

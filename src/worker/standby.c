@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
@@ -15,17 +16,9 @@
 #include "wire/inherited.h"
 #include "worker/worker.h"
 
-/* In .bss, touched by nobody before the fork: each request lies in the memory of the process that runs it alone. The library's last
- * (src/meson.build), so that its small variables, which a worker writes to as well, share a page with the beginning of this. */
-static struct {
-        struct fsrv_task task;
-        struct fsrv_message message;
-        char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
-} own;
-
 /* Idle standbys end with the server. The signal fires for a parent that dies from now on, hence the look behind. */
 static void die_with_server(pid_t server) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        fsrv_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != server)
                 _exit(0);
 }
@@ -35,15 +28,15 @@ static void refuse(const struct fsrv_error *error) {
         struct fsrv_wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = error->stage, .err = error->err };
 
         memcpy(failed.text, error->text, sizeof failed.text);
-        if (own.message.n_fds > 0)
-                fsrv_channel_send(own.message.fds[0], &failed, sizeof failed, NULL, 0, MSG_DONTWAIT);
-        fsrv_message_close(&own.message);
-        memset(own.buffer, 0, own.message.size); /* not for the request that this process will run */
+        if (fsrv_own.message.n_fds > 0)
+                fsrv_channel_send(fsrv_own.message.fds[0], &failed, sizeof failed, NULL, 0, MSG_DONTWAIT);
+        fsrv_message_close(&fsrv_own.message);
+        memset(fsrv_own.buffer, 0, fsrv_own.message.size); /* not for the request that this process will run */
 }
 
 /* The doorbell alone doesn't do: a worker that gave up its privileges still holds it. */
 static int check_sender(const struct fsrv_wire_config *config, struct fsrv_error *error) {
-        uid_t uid = own.message.sender.uid;
+        uid_t uid = fsrv_own.message.sender.uid;
 
         if (uid == geteuid() || uid == 0)
                 return 0;
@@ -54,17 +47,17 @@ static int check_sender(const struct fsrv_wire_config *config, struct fsrv_error
                          (unsigned)uid, (unsigned)geteuid());
 }
 
-/* 0 if own.buffer and own.message hold a request that can be claimed. */
+/* 0 if fsrv_own holds a request that can be claimed. */
 static int check_request(int received, const struct fsrv_wire_config *config, struct fsrv_error *error) {
-        const struct fsrv_wire_request *head = (void *)own.buffer;
+        const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
         int r;
 
         if (received == -EMFILE)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EMFILE, "the request's fds did not fit into the new process");
         if (received < 0)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, -received, "receiving the request");
-        if (own.message.size < sizeof *head)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", own.message.size);
+        if (fsrv_own.message.size < sizeof *head)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", fsrv_own.message.size);
         r = fsrv_request_check_head(head);
         if (r == -EPROTONOSUPPORT)
                 return fsrv_fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT, "protocol %#x against the fork server's %#x",
@@ -72,11 +65,11 @@ static int check_request(int received, const struct fsrv_wire_config *config, st
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
         size_t n_fds = fsrv_request_own_fds(head) + head->n_fds_here;
-        if (own.message.n_fds != n_fds)
+        if (fsrv_own.message.n_fds != n_fds)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
-                                 own.message.n_fds, n_fds);
-        if (own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u", own.message.size,
+                                 fsrv_own.message.n_fds, n_fds);
+        if (fsrv_own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u", fsrv_own.message.size,
                                  head->body_size);
         return check_sender(config, error);
 }
@@ -100,48 +93,48 @@ static void claim(const struct fsrv_birth *birth, const int *fds, const struct f
                         _exit(1);
                 nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
         }
-        prctl(PR_SET_PDEATHSIG, 0); /* workers outlive the server */
+        fsrv_call(SYS_prctl, PR_SET_PDEATHSIG, 0); /* workers outlive the server */
 }
 
 static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
         int at = FSRV_WIRE_OWN_FDS;
 
-        task->answer = own.message.fds[FSRV_WIRE_FD_ANSWER];
-        task->doorbell = own.message.fds[FSRV_WIRE_FD_DOORBELL];
-        task->lifeline = own.message.fds[FSRV_WIRE_FD_LIFELINE];
-        task->directory = own.message.fds[FSRV_WIRE_FD_DIRECTORY];
+        task->answer = fsrv_own.message.fds[FSRV_WIRE_FD_ANSWER];
+        task->doorbell = fsrv_own.message.fds[FSRV_WIRE_FD_DOORBELL];
+        task->lifeline = fsrv_own.message.fds[FSRV_WIRE_FD_LIFELINE];
+        task->directory = fsrv_own.message.fds[FSRV_WIRE_FD_DIRECTORY];
         if (head->flags & FSRV_WIRE_HAS_STATUS)
-                close(own.message.fds[at++]); /* the server's now: nobody else could end the client's waiting with a lie */
-        task->tracker = head->flags & FSRV_WIRE_HAS_TRACKER ? own.message.fds[at++] : -1;
-        task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? own.message.fds[at++] : -1;
-        task->fds = own.message.fds + at; /* moved to memory of their number when more are to come */
-        task->client = own.message.sender;
+                fsrv_fd_close(fsrv_own.message.fds[at++]); /* the server's now: nobody else could end the client's waiting with a lie */
+        task->tracker = head->flags & FSRV_WIRE_HAS_TRACKER ? fsrv_own.message.fds[at++] : -1;
+        task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? fsrv_own.message.fds[at++] : -1;
+        task->fds = fsrv_own.message.fds + at; /* moved to memory of their number when more are to come */
+        task->client = fsrv_own.message.sender;
 }
 
 /* Off the client's way: what each worker does, or writes to, as far as it is known before the request. */
 static void warm_up(const struct fsrv_host *host) {
-        struct sigaction none = { .sa_handler = SIG_DFL };
+        const long none[8] = { 0 }; /* no less than the kernel's struct sigaction: the default, no flags, an empty mask */
 
-        sigaction(SIGSYS, &none, NULL); /* the zygote's, which forks by it */
+        fsrv_call(SYS_rt_sigaction, SIGSYS, none, NULL, 8); /* the zygote's, which forks by it */
         if (host->warm_up)
                 host->warm_up();
-        *(volatile char *)own.buffer = 0;
+        *(volatile char *)fsrv_own.buffer = 0;
         *(volatile bool *)&fsrv_inherited.is_worker = false;
         environ = *(char **volatile *)&environ;
 }
 
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
-        const struct fsrv_wire_request *head = (void *)own.buffer;
+        const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
 
         die_with_server(birth->config->server);
         fsrv_title_set("forkserver: standby", NULL);
-        own.task.birth = birth;
-        own.task.claims = birth->claims;
-        own.task.pidfd = fsrv_pidfd_open(getpid());
+        fsrv_own.task.birth = birth;
+        fsrv_own.task.claims = birth->claims;
+        fsrv_own.task.pidfd = fsrv_pidfd_open(getpid());
         warm_up(birth->host);
         for (;;) {
                 struct fsrv_error error;
-                int r = fsrv_channel_receive(birth->doorbell, own.buffer, sizeof own.buffer, 0, &own.message);
+                int r = fsrv_channel_receive(birth->doorbell, fsrv_own.buffer, sizeof fsrv_own.buffer, 0, &fsrv_own.message);
 
                 if (r == 0)
                         _exit(0); /* the last client has gone, or the server drains */
@@ -149,9 +142,9 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
                         refuse(&error);
                         continue;
                 }
-                claim(birth, own.message.fds, head);
-                close(birth->doorbell);
-                take(&own.task, head);
-                fsrv_worker_main(&own.task, head, own.buffer + sizeof *head);
+                claim(birth, fsrv_own.message.fds, head);
+                fsrv_fd_close(birth->doorbell);
+                take(&fsrv_own.task, head);
+                fsrv_worker_main(&fsrv_own.task, head, fsrv_own.buffer + sizeof *head);
         }
 }

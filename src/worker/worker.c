@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
@@ -75,11 +76,11 @@ static void set_title(const struct fsrv_request_parts *request) {
 
 /* The server's raised limit is no business of the worker's. */
 static void restore_nofile(rlim_t soft) {
-        struct rlimit limit;
+        struct rlimit64 limit;
 
-        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != soft) {
+        if (fsrv_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur != soft) {
                 limit.rlim_cur = soft;
-                setrlimit(RLIMIT_NOFILE, &limit);
+                fsrv_call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
         }
 }
 

@@ -37,6 +37,15 @@ struct fsrv_task {
         char *lists[240]; /* what request points to, when it fits: no malloc on the usual way to the start */
 };
 
+/* Where a standby receives a request. In .bss, touched by nobody before the fork: each request lies in the memory of the process that
+ * runs it alone. */
+struct fsrv_own {
+        struct fsrv_task task;
+        struct fsrv_message message;
+        char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
+};
+extern struct fsrv_own fsrv_own;
+
 /* Waits on the doorbell for a request and becomes its worker. */
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth);
 

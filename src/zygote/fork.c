@@ -12,6 +12,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "wire/channel.h"
 #include "zygote/zygote.h"
 
@@ -58,19 +59,6 @@ __asm__(".text\n"
         ".global fsrv_dispatch_restorer_end\n"
         ".previous\n");
 
-static long raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
-        register long r10 __asm__("r10") = d;
-        register long r8 __asm__("r8") = e;
-        register long r9 __asm__("r9") = f;
-        long result;
-
-        __asm__ volatile("syscall"
-                         : "=a"(result)
-                         : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                         : "rcx", "r11", "memory");
-        return result;
-}
-
 /* The mask to change is the one that the return from this handler sets. SIGSYS has to stay deliverable: blocked, the
  * next caught call would kill us. */
 static long emulate_sigprocmask(ucontext_t *context, int how, const uint64_t *set, uint64_t *old) {
@@ -109,7 +97,7 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
         if (number == SYS_rt_sigprocmask)
                 regs[REG_RAX] = emulate_sigprocmask(context, (int)a, (const uint64_t *)b, (uint64_t *)regs[REG_RDX]);
         else
-                regs[REG_RAX] = raw_syscall(number, a, b, regs[REG_RDX], regs[REG_R10], regs[REG_R8], regs[REG_R9]);
+                regs[REG_RAX] = fsrv_call(number, a, b, regs[REG_RDX], regs[REG_R10], regs[REG_R8], regs[REG_R9]);
         if (is_clone)
                 caught = true;
         else
@@ -157,10 +145,9 @@ static pid_t caught_fork(unsigned long flags) {
         caught = false;
         armed = true;
         pid_t pid = fork();
-        int err = errno;
         armed = false;
         selector = ALLOW;
-        return pid < 0 ? -err : pid;
+        return pid < 0 ? -errno : pid;
 }
 
 /* A child of our own, to see whether the handler gets hold of fork()'s clone in this C library and kernel. */

@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +15,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/linux.h"
-#include "zygote/mappings.h"
 #include "zygote/measure.h"
+#include "zygote/pieces.h"
 #include "zygote/redirect.h"
 
 /*
@@ -36,11 +35,7 @@
  */
 
 enum {
-        SHORTEST = 16,         /* pages: below that a fork copies them faster than it handles one mapping more */
-        HOLE = 16,             /* pages: a shorter one is written out, as zeros, instead of taking mappings of its own */
-        PIECES_MAX = 16384,    /* of the 65,530 mappings that a process may have by default */
         MALLOC_PROBE = 32768,  /* too large for a thread's cache, too small for a mapping */
-        MANY = 64,             /* mappings of files */
         COREDUMP_FILE_PRIVATE = 1 << 2,
         LITTLE = 1 << 20,      /* bytes: less than that is forked as fast as anything */
         COLLAPSE_LIMIT_MS = 10000, /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
@@ -58,11 +53,7 @@ static const uint64_t HUGE_PAGE = UINT64_C(2) << 20;
 #endif
 
 struct work {
-        struct fsrv_list *mappings, pieces;
-        int pagemap;
-        uint64_t page, candidates;
-        size_t n_of_files;
-        size_t at;         /* of the mappings: where the last piece was */
+        struct fsrv_pieces pieces;
         const char *doing; /* what failed, if something has */
 };
 
@@ -96,145 +87,6 @@ static const char *obstacle(unsigned killed) {
         if (!malloc_is_glibcs())
                 return "malloc is not the C library's";
         return fsrv_measure_has_threads() ? "a thread runs" : NULL;
-}
-
-/* ---- what is to be frozen ---- */
-
-struct search {
-        const struct fsrv_mapping *mapping;
-        bool found;
-};
-
-static int find_segment(struct dl_phdr_info *info, size_t size, void *data) {
-        struct search *search = data;
-
-        (void)size;
-        for (int i = 0; i < info->dlpi_phnum; i++) {
-                uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = start + info->dlpi_phdr[i].p_memsz;
-                if (info->dlpi_phdr[i].p_type == PT_LOAD && start < search->mapping->end && end > search->mapping->start)
-                        search->found = true;
-        }
-        return search->found;
-}
-
-/* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files' private mappings the
- * file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they are. */
-static bool is_of_object(const struct fsrv_mapping *mapping) {
-        struct search search = { mapping, false };
-
-        if (mapping->special || mapping->kind != FSRV_MAPPING_FILE || mapping->anonymous == 0)
-                return false;
-        dl_iterate_phdr(find_segment, &search);
-        return search.found;
-}
-
-/* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each library: worth
- * it where there are many. (Of a few, most are used by each child, for which the page that a fork has copied costs less than a fault.) */
-static const char *why_not(const struct fsrv_mapping *mapping, const struct work *work) {
-        if (mapping->is_private && mapping->anonymous == 0)
-                return "nothing was written to it";
-        if (mapping->special)
-                return mapping->special;
-        if (mapping->kind == FSRV_MAPPING_OTHER)
-                return "the kernel's";
-        if (mapping->kind == FSRV_MAPPING_FILE && !mapping->is_of_object)
-                return "of a file that is no loaded object: MADV_DONTNEED is to bring its bytes back";
-        if (mapping->is_of_object && work->n_of_files >= MANY)
-                return NULL;
-        if (!mapping->is_writable)
-                return "read-only";
-        return mapping->anonymous < SHORTEST * work->page ? "so little is copied as fast" : NULL;
-}
-
-static int add_piece(struct work *work, struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
-        if (work->pieces.n >= PIECES_MAX) {
-                mapping->why = "there are too many pieces: a process may have so many mappings alone";
-                return 0;
-        }
-        struct fsrv_run *piece = fsrv_list_add(&work->pieces, sizeof *piece);
-        if (!piece)
-                return -ENOMEM;
-        *piece = (struct fsrv_run){ start, end, mapping->is_writable ? PROT_READ | PROT_WRITE : PROT_READ };
-        return 0;
-}
-
-static int add_large(struct work *work, struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
-        if (end >= start + SHORTEST * work->page)
-                return add_piece(work, mapping, start, end);
-        mapping->why = "runs of few pages are copied as fast";
-        return 0;
-}
-
-/* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag. Any memory may
- * look like that by chance; then a page stays anonymous for nothing. (A sanitizer's allocator doesn't let us look at all.) */
-__attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at, uintptr_t limit, uint64_t page) {
-        const uint64_t *header = (const void *)at;
-        uint64_t size = header[1] & ~UINT64_C(7);
-
-        return header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at ? at + size : 0;
-}
-
-static void keep_last(struct fsrv_mapping *mapping) {
-        mapping->why = "last pages stay, so that what grows is copied";
-}
-
-/* A run without the last pages of the chunks that end in it. */
-static int add_run(struct work *work, struct fsrv_mapping *mapping, struct fsrv_run run) {
-        uintptr_t start = run.start;
-
-        for (uintptr_t at = run.start; at < run.end;) {
-                uintptr_t end = end_of_chunk(at, mapping->end, work->page);
-                if (end && end <= run.end) {
-                        if (add_large(work, mapping, start, end - work->page) < 0)
-                                return -ENOMEM;
-                        keep_last(mapping);
-                        start = end;
-                }
-                at = end ? end : at + work->page;
-        }
-        return start < run.end ? add_large(work, mapping, start, run.end) : 0;
-}
-
-static int add_memory(struct work *work, struct fsrv_mapping *mapping) {
-        struct fsrv_list runs = { 0 };
-        int r = fsrv_pages_find(work->pagemap, mapping->start, mapping->end, &runs);
-        const struct fsrv_run *run = runs.items;
-        bool is_anonymous = mapping->kind == FSRV_MAPPING_ANONYMOUS;
-
-        for (size_t i = 0; r == 0 && i < runs.n;) {
-                struct fsrv_run whole = run[i++];
-                while (i < runs.n && run[i].start - whole.end <= HOLE * work->page)
-                        whole.end = run[i++].end;
-                if (is_anonymous && whole.end == mapping->end) {
-                        whole.end -= work->page;
-                        keep_last(mapping);
-                }
-                r = is_anonymous ? add_run(work, mapping, whole) : add_large(work, mapping, whole.start, whole.end);
-        }
-        fsrv_list_done(&runs);
-        return r;
-}
-
-static int find_pieces(struct work *work) {
-        struct fsrv_mapping *mapping = work->mappings->items;
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < work->mappings->n; i++)
-                if (mapping[i].is_candidate)
-                        r = mapping[i].is_of_object ? add_piece(work, &mapping[i], mapping[i].start, mapping[i].end)
-                                                    : add_memory(work, &mapping[i]);
-        return r;
-}
-
-/* Pieces come in the mappings' order. */
-static struct fsrv_mapping *mapping_at(struct work *work, uintptr_t address) {
-        struct fsrv_mapping *mapping = work->mappings->items;
-
-        if (mapping[work->at].start > address)
-                work->at = 0;
-        while (mapping[work->at].end <= address)
-                work->at++;
-        return &mapping[work->at];
 }
 
 /* ---- freezing ---- */
@@ -277,7 +129,7 @@ static int move(struct work *work, int memfd, const struct place *place, struct 
                 if (mmap((void *)start, size, place->protection, MAP_PRIVATE | MAP_FIXED, memfd, (off_t)(place->offset + done)) ==
                     MAP_FAILED)
                         return -errno;
-                mapping_at(work, start)->frozen += size;
+                fsrv_pieces_mapping_at(&work->pieces, start)->frozen += size;
                 report->memory.frozen += size;
         }
         return 0;
@@ -291,15 +143,15 @@ static uint64_t next_offset(uint64_t end, uintptr_t start, uint64_t page) {
 }
 
 static int split(const struct work *work, uint64_t largest, struct fsrv_list *places, uint64_t *ret_end) {
-        const struct fsrv_run *piece = work->pieces.items;
+        const struct fsrv_run *piece = work->pieces.runs.items;
 
-        for (size_t i = 0; i < work->pieces.n; i++)
+        for (size_t i = 0; i < work->pieces.runs.n; i++)
                 for (uintptr_t at = piece[i].start; at < piece[i].end;) {
                         uint64_t left = piece[i].end - at, size = left < largest ? left : largest;
                         struct place *place = fsrv_list_add(places, sizeof *place);
                         if (!place)
                                 return -ENOMEM;
-                        *place = (struct place){ at, size, next_offset(*ret_end, at, work->page), piece[i].protection };
+                        *place = (struct place){ at, size, next_offset(*ret_end, at, work->pieces.page), piece[i].protection };
                         *ret_end = place->offset + size;
                         at += size;
                 }
@@ -319,7 +171,7 @@ static void *map_again(int memfd, uint64_t size) {
 }
 
 static void read_each_page(const struct work *work, const char *from, uint64_t size) {
-        for (uint64_t at = 0; at < size; at += work->page)
+        for (uint64_t at = 0; at < size; at += work->pieces.page)
                 *(const volatile char *)(from + at);
 }
 
@@ -365,7 +217,7 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
         FSRV_CLEANUP_FD int memfd = memfd_create(FSRV_FROZEN_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
         struct fsrv_list moved = { 0 };
         uint64_t end = 0;
-        bool is_large = memfd >= 0 && work->candidates > LARGEST;
+        bool is_large = memfd >= 0 && work->pieces.candidates > LARGEST;
         int r = memfd < 0 ? -errno : split(work, is_large && collapses(memfd) ? LARGEST_OF_HUGE_PAGES : LARGEST, &moved, &end);
         char *mirror = r < 0 ? NULL : map_again(memfd, end);
         const struct place *place = moved.items;
@@ -389,12 +241,12 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
 
 /* 0 or -errno of what could not be collapsed. */
 static int collapse(struct work *work, struct fsrv_freeze_report *report) {
-        const struct fsrv_run *piece = work->pieces.items;
+        const struct fsrv_run *piece = work->pieces.runs.items;
         int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
         int r = 0;
 
-        for (size_t i = 0; i < work->pieces.n; i++) {
-                struct fsrv_mapping *mapping = mapping_at(work, piece[i].start);
+        for (size_t i = 0; i < work->pieces.runs.n; i++) {
+                struct fsrv_mapping *mapping = fsrv_pieces_mapping_at(&work->pieces, piece[i].start);
                 mapping->why = mapping->no_huge ? "advised of no huge pages" : "only whole huge pages can be collapsed";
                 if (mapping->no_huge)
                         continue;
@@ -410,28 +262,7 @@ static int collapse(struct work *work, struct fsrv_freeze_report *report) {
         return r;
 }
 
-/* ---- */
-
-static int begin(struct work *work) {
-        work->page = (uint64_t)sysconf(_SC_PAGESIZE);
-        work->doing = "/proc/self/pagemap";
-        work->pagemap = fsrv_open("/proc/self/pagemap", O_RDONLY);
-        if (work->pagemap < 0)
-                return work->pagemap;
-        work->doing = "/proc/self/smaps";
-        int r = fsrv_mappings_read(work->mappings);
-        struct fsrv_mapping *mapping = work->mappings->items;
-        for (size_t i = 0; i < work->mappings->n; i++) {
-                mapping[i].is_of_object = is_of_object(&mapping[i]);
-                work->n_of_files += mapping[i].is_of_object;
-        }
-        for (size_t i = 0; i < work->mappings->n; i++) {
-                mapping[i].why = why_not(&mapping[i], work);
-                mapping[i].is_candidate = !mapping[i].why;
-                work->candidates += mapping[i].is_candidate ? mapping[i].anonymous : 0;
-        }
-        return r;
-}
+/* ---- all of it ---- */
 
 /* Cores hold no private mappings of files that nobody has written to, but by this bit, core(5); Python's, say, would be without most of
  * its objects. */
@@ -463,10 +294,10 @@ static void tell(struct fsrv_freeze_report *report, const char *what, int r) {
 static void find_and_freeze(struct work *work, enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_report *report) {
         const char *why = NULL;
 
-        work->doing = "looking for pages";
-        int r = find_pieces(work);
+        work->doing = "looking for pages in /proc/self/pagemap";
+        int r = fsrv_pieces_find(&work->pieces);
         if (r == 0 && mode != FSRV_MEMORY_COLLAPSE && !(why = obstacle(killed)) &&
-            !(why = fsrv_redirect(work->pieces.items, work->pieces.n))) {
+            !(why = fsrv_redirect(work->pieces.runs.items, work->pieces.runs.n))) {
                 want_in_cores(report);
                 r = freeze(work, report);
                 if (r == 0)
@@ -488,10 +319,10 @@ static uint64_t less(uint64_t bytes, uint64_t done) {
 }
 
 static void settle(const struct work *work, const char *why, struct fsrv_freeze_report *report) {
-        struct fsrv_mapping *mapping = work->mappings->items;
+        struct fsrv_mapping *mapping = work->pieces.mappings->items;
 
-        report->memory.left = less(work->candidates, report->memory.frozen + report->memory.collapsed);
-        for (size_t i = 0; i < work->mappings->n; i++) {
+        report->memory.left = less(work->pieces.candidates, report->memory.frozen + report->memory.collapsed);
+        for (size_t i = 0; i < work->pieces.mappings->n; i++) {
                 mapping[i].left = less(mapping[i].anonymous, mapping[i].frozen + mapping[i].collapsed);
                 if (mapping[i].is_candidate && (why || mapping[i].left == 0))
                         mapping[i].why = why;
@@ -499,18 +330,17 @@ static void settle(const struct work *work, const char *why, struct fsrv_freeze_
 }
 
 void fsrv_freeze(enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_report *ret_report) {
-        struct work work = { .mappings = &ret_report->mappings, .pagemap = -1 };
+        struct work work = { .pieces.mappings = &ret_report->mappings, .doing = "/proc/self/smaps" };
 
         *ret_report = (struct fsrv_freeze_report){ .memory.type = FSRV_WIRE_MEMORY };
         if (mode == FSRV_MEMORY_OFF)
                 return;
-        int r = begin(&work);
-        bool little = mode == FSRV_MEMORY_AUTO && work.candidates < LITTLE;
+        int r = fsrv_pieces_read(&work.pieces);
+        bool little = mode == FSRV_MEMORY_AUTO && work.pieces.candidates < LITTLE;
         if (r < 0)
                 tell(ret_report, work.doing, r);
         else if (!little)
                 find_and_freeze(&work, mode, killed, ret_report);
         settle(&work, ret_report->memory.why[0] ? ret_report->memory.why : little ? "it is little in all" : NULL, ret_report);
-        fsrv_list_done(&work.pieces);
-        fsrv_fd_close(work.pagemap);
+        fsrv_list_done(&work.pieces.runs);
 }

@@ -31,7 +31,7 @@ struct fsrv_mapping {
         enum fsrv_mapping_kind kind;
         char name[104]; /* a path's end if it is longer */
 
-        /* What freeze.c finds out and does: */
+        /* What pieces.c finds out and freeze.c does: */
         bool is_of_object; /* of a loaded one, and written to */
         bool is_candidate; /* for freezing; if not, `why` says why */
         uint64_t frozen, collapsed, left; /* bytes; `left` of the anonymous ones */

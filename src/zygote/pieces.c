@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "zygote/pieces.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+enum {
+        SHORTEST = 16,         /* pages: below that a fork copies them faster than it handles one mapping more */
+        HOLE = 16,             /* pages: a shorter one is written out, as zeros, instead of taking mappings of its own */
+        PIECES_MAX = 16384,    /* of the 65,530 mappings that a process may have by default */
+        MANY = 64,             /* mappings of files */
+};
+
+struct search {
+        const struct fsrv_mapping *mapping;
+        bool found;
+};
+
+static int find_segment(struct dl_phdr_info *info, size_t size, void *data) {
+        struct search *search = data;
+
+        (void)size;
+        for (int i = 0; i < info->dlpi_phnum; i++) {
+                uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = start + info->dlpi_phdr[i].p_memsz;
+                if (info->dlpi_phdr[i].p_type == PT_LOAD && start < search->mapping->end && end > search->mapping->start)
+                        search->found = true;
+        }
+        return search->found;
+}
+
+/* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files' private mappings the
+ * file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they are. */
+static bool is_of_object(const struct fsrv_mapping *mapping) {
+        struct search search = { mapping, false };
+
+        if (mapping->special || mapping->kind != FSRV_MAPPING_FILE || mapping->anonymous == 0)
+                return false;
+        dl_iterate_phdr(find_segment, &search);
+        return search.found;
+}
+
+/* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each library: worth
+ * it where there are many. (Of a few, most are used by each child, for which the page that a fork has copied costs less than a fault.) */
+static const char *why_not(const struct fsrv_mapping *mapping, uint64_t page, size_t n_of_files) {
+        if (mapping->is_private && mapping->anonymous == 0)
+                return "nothing was written to it";
+        if (mapping->special)
+                return mapping->special;
+        if (mapping->kind == FSRV_MAPPING_OTHER)
+                return "the kernel's";
+        if (mapping->kind == FSRV_MAPPING_FILE && !mapping->is_of_object)
+                return "of a file that is no loaded object: MADV_DONTNEED is to bring its bytes back";
+        if (mapping->is_of_object && n_of_files >= MANY)
+                return NULL;
+        if (!mapping->is_writable)
+                return "read-only";
+        return mapping->anonymous < SHORTEST * page ? "so little is copied as fast" : NULL;
+}
+
+int fsrv_pieces_read(struct fsrv_pieces *pieces) {
+        size_t n_of_files = 0;
+
+        pieces->page = (uint64_t)sysconf(_SC_PAGESIZE);
+        int r = fsrv_mappings_read(pieces->mappings);
+        struct fsrv_mapping *mapping = pieces->mappings->items;
+        for (size_t i = 0; i < pieces->mappings->n; i++) {
+                mapping[i].is_of_object = is_of_object(&mapping[i]);
+                n_of_files += mapping[i].is_of_object;
+        }
+        for (size_t i = 0; i < pieces->mappings->n; i++) {
+                mapping[i].why = why_not(&mapping[i], pieces->page, n_of_files);
+                mapping[i].is_candidate = !mapping[i].why;
+                pieces->candidates += mapping[i].is_candidate ? mapping[i].anonymous : 0;
+        }
+        return r;
+}
+
+static int add_piece(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
+        if (pieces->runs.n >= PIECES_MAX) {
+                mapping->why = "there are too many pieces: a process may have so many mappings alone";
+                return 0;
+        }
+        struct fsrv_run *piece = fsrv_list_add(&pieces->runs, sizeof *piece);
+        if (!piece)
+                return -ENOMEM;
+        *piece = (struct fsrv_run){ start, end, mapping->is_writable ? PROT_READ | PROT_WRITE : PROT_READ };
+        return 0;
+}
+
+static int add_large(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
+        if (end >= start + SHORTEST * pieces->page)
+                return add_piece(pieces, mapping, start, end);
+        mapping->why = "runs of few pages are copied as fast";
+        return 0;
+}
+
+/* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag. Any memory may
+ * look like that by chance; then a page stays anonymous for nothing. (A sanitizer's allocator doesn't let us look at all.) */
+__attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at, uintptr_t limit, uint64_t page) {
+        const uint64_t *header = (const void *)at;
+        uint64_t size = header[1] & ~UINT64_C(7);
+
+        return header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at ? at + size : 0;
+}
+
+static void keep_last(struct fsrv_mapping *mapping) {
+        mapping->why = "last pages stay, so that what grows is copied";
+}
+
+/* A run without the last pages of the chunks that end in it. */
+static int add_run(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, struct fsrv_run run) {
+        uintptr_t start = run.start;
+
+        for (uintptr_t at = run.start; at < run.end;) {
+                uintptr_t end = end_of_chunk(at, mapping->end, pieces->page);
+                if (end && end <= run.end) {
+                        if (add_large(pieces, mapping, start, end - pieces->page) < 0)
+                                return -ENOMEM;
+                        keep_last(mapping);
+                        start = end;
+                }
+                at = end ? end : at + pieces->page;
+        }
+        return start < run.end ? add_large(pieces, mapping, start, run.end) : 0;
+}
+
+static int add_memory(struct fsrv_pieces *pieces, int pagemap, struct fsrv_mapping *mapping) {
+        struct fsrv_list runs = { 0 };
+        int r = fsrv_pages_find(pagemap, mapping->start, mapping->end, &runs);
+        const struct fsrv_run *run = runs.items;
+        bool is_anonymous = mapping->kind == FSRV_MAPPING_ANONYMOUS;
+
+        for (size_t i = 0; r == 0 && i < runs.n;) {
+                struct fsrv_run whole = run[i++];
+                while (i < runs.n && run[i].start - whole.end <= HOLE * pieces->page)
+                        whole.end = run[i++].end;
+                if (is_anonymous && whole.end == mapping->end) {
+                        whole.end -= pieces->page;
+                        keep_last(mapping);
+                }
+                r = is_anonymous ? add_run(pieces, mapping, whole) : add_large(pieces, mapping, whole.start, whole.end);
+        }
+        fsrv_list_done(&runs);
+        return r;
+}
+
+int fsrv_pieces_find(struct fsrv_pieces *pieces) {
+        FSRV_CLEANUP_FD int pagemap = fsrv_open("/proc/self/pagemap", O_RDONLY);
+        struct fsrv_mapping *mapping = pieces->mappings->items;
+        int r = pagemap < 0 ? pagemap : 0;
+
+        for (size_t i = 0; r == 0 && i < pieces->mappings->n; i++)
+                if (mapping[i].is_candidate)
+                        r = mapping[i].is_of_object ? add_piece(pieces, &mapping[i], mapping[i].start, mapping[i].end)
+                                                    : add_memory(pieces, pagemap, &mapping[i]);
+        return r;
+}
+
+struct fsrv_mapping *fsrv_pieces_mapping_at(struct fsrv_pieces *pieces, uintptr_t address) {
+        struct fsrv_mapping *mapping = pieces->mappings->items;
+
+        if (mapping[pieces->at].start > address)
+                pieces->at = 0;
+        while (mapping[pieces->at].end <= address)
+                pieces->at++;
+        return &mapping[pieces->at];
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_ZYGOTE_PIECES_H
+#define FSRV_ZYGOTE_PIECES_H
+
+/* Which of this process's memory is to be frozen or collapsed. */
+
+#include "zygote/mappings.h"
+
+struct fsrv_pieces {
+        struct fsrv_list *mappings; /* the caller's */
+        struct fsrv_list runs;      /* struct fsrv_run, in the mappings' order */
+        uint64_t page, candidates;  /* bytes: of a page; private, of all candidates */
+        size_t at;                  /* of the mappings: where mapping_at() was last */
+};
+
+/* Reads the mappings from /proc/self/smaps and marks who is a candidate; the others' `why` says why not. 0 or -errno. */
+int fsrv_pieces_read(struct fsrv_pieces *pieces);
+/* Finds the runs of pages in them that are worth it; what is left of a candidate is told in its `why`. 0 or -errno. Free the runs by
+ * fsrv_list_done(). */
+int fsrv_pieces_find(struct fsrv_pieces *pieces);
+/* Whose an address in a run is. Writes to nothing but `pieces`, which is to be on the stack while memory is replaced. */
+struct fsrv_mapping *fsrv_pieces_mapping_at(struct fsrv_pieces *pieces, uintptr_t address);
+
+#endif
