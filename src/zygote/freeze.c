@@ -42,8 +42,8 @@ enum {
 };
 static const uint64_t LARGEST = UINT64_C(64) << 20;
 static const uint64_t LARGEST_OF_HUGE_PAGES = UINT64_C(256) << 20;
-static const uint64_t LARGE = UINT64_C(16) << 20; /* below that there is little to gain */
 static const uint64_t HUGE_PAGE = UINT64_C(2) << 20;
+static const uint64_t MOST_OF_HUGE_PAGE = UINT64_C(3) << 19;
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -135,8 +135,10 @@ static int move(struct work *work, int memfd, const struct place *place, struct 
         return 0;
 }
 
-/* The offset has the address's place in a huge page, so that a collapsed memfd can be mapped by huge pages. */
-static uint64_t next_offset(uint64_t end, uintptr_t start, uint64_t page) {
+/* Where there is a whole huge page, the offset has the address's place in one, so that it can be mapped as one. */
+static uint64_t next_offset(uint64_t end, uintptr_t start, uint64_t size, uint64_t page) {
+        if (round_up(start, HUGE_PAGE) + HUGE_PAGE > start + size)
+                return end + page;
         uint64_t offset = round_up(end + page, HUGE_PAGE) + start % HUGE_PAGE;
 
         return offset - HUGE_PAGE > end ? offset - HUGE_PAGE : offset;
@@ -151,7 +153,7 @@ static int split(const struct work *work, uint64_t largest, struct fsrv_list *pl
                         struct place *place = fsrv_list_add(places, sizeof *place);
                         if (!place)
                                 return -ENOMEM;
-                        *place = (struct place){ at, size, next_offset(*ret_end, at, work->pieces.page), piece[i].protection };
+                        *place = (struct place){ at, size, next_offset(*ret_end, at, size, work->pieces.page), piece[i].protection };
                         *ret_end = place->offset + size;
                         at += size;
                 }
@@ -175,36 +177,49 @@ static void read_each_page(const struct work *work, const char *from, uint64_t s
                 *(const volatile char *)(from + at);
 }
 
-/* Reading memory in 4 KiB pages that have to be found in a file takes a child seven times as long as reading its own; in huge pages it
- * does not. Only where the bytes are shared and can be written can the file's pages be collapsed. */
-static void collapse_file(int memfd, const struct place *place) {
-        size_t room = place->size + HUGE_PAGE;
-        char *reserved = place->size < LARGE ? MAP_FAILED : mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        if (reserved == MAP_FAILED)
-                return;
-        uintptr_t at = round_up((uintptr_t)reserved, HUGE_PAGE) + place->start % HUGE_PAGE;
-        if (at + place->size > (uintptr_t)reserved + room)
-                at -= HUGE_PAGE;
-        if (at >= (uintptr_t)reserved && mmap((void *)at, place->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd,
-                                              (off_t)place->offset) != MAP_FAILED)
-                for (uint64_t page = round_up(at, HUGE_PAGE); page + HUGE_PAGE <= at + place->size; page += HUGE_PAGE)
-                        madvise((void *)(uintptr_t)page, HUGE_PAGE, MADV_COLLAPSE);
-        munmap(reserved, room);
-}
-
-/* Whether the kernel makes huge pages of the file's, tried with one. */
-static bool collapses(int memfd) {
+/* Makes a huge page of the file's at the offset, if the kernel has room for one. Only where the bytes are shared and can be written can it be done. */
+static bool collapse_at(int memfd, uint64_t offset) {
         char *reserved = mmap(NULL, 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         void *at = (void *)round_up((uintptr_t)reserved, HUGE_PAGE);
 
         if (reserved == MAP_FAILED)
                 return false;
-        bool does = pwrite(memfd, "", 1, (off_t)HUGE_PAGE - 1) == 1 &&
-                    mmap(at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0) != MAP_FAILED &&
+        bool done = mmap(at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) != MAP_FAILED &&
                     madvise(at, HUGE_PAGE, MADV_COLLAPSE) == 0;
         munmap(reserved, 2 * HUGE_PAGE);
+        return done;
+}
+
+/* Whether the kernel does that, tried with one. */
+static bool collapses(int memfd) {
+        bool does = pwrite(memfd, "", 1, (off_t)HUGE_PAGE - 1) == 1 && collapse_at(memfd, 0);
+
         return ftruncate(memfd, 0) == 0 && does;
+}
+
+/* How much of a huge page of the file's is in use. Places come in the file's order; those before *first are behind us. */
+static uint64_t used_at(const struct fsrv_list *places, uint64_t offset, size_t *first) {
+        const struct place *place = places->items;
+        uint64_t used = 0;
+
+        while (*first < places->n && place[*first].offset + place[*first].size <= offset)
+                ++*first;
+        for (size_t i = *first; i < places->n && place[i].offset < offset + HUGE_PAGE; i++) {
+                uint64_t start = place[i].offset > offset ? place[i].offset : offset, end = place[i].offset + place[i].size;
+                used += (end < offset + HUGE_PAGE ? end : offset + HUGE_PAGE) - start;
+        }
+        return used;
+}
+
+/* A child that reads memory in 4 KiB pages, each of which has to be found in the file, takes seven times as long as in reading its own;
+ * in huge pages it does not. It is faster already where pieces of a huge page are mapped. What isn't used of one costs memory. */
+static void collapse_file(int memfd, const struct fsrv_list *places, uint64_t size) {
+        int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
+        size_t first = 0;
+
+        for (uint64_t at = 0; at < size && fsrv_now() < deadline; at += HUGE_PAGE)
+                if (used_at(places, at, &first) >= MOST_OF_HUGE_PAGE)
+                        collapse_at(memfd, at);
 }
 
 /* Whoever gets hold of it, by /proc/PID/map_files, changes nobody's memory. */
@@ -224,9 +239,8 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
 
         for (size_t i = 0; r == 0 && i < moved.n; i++)
                 r = move(work, memfd, &place[i], report);
-        int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
-        for (size_t i = 0; r == 0 && i < moved.n && fsrv_now() < deadline; i++)
-                collapse_file(memfd, &place[i]);
+        if (r == 0)
+                collapse_file(memfd, &moved, end);
         for (size_t i = 0; r == 0 && mirror && i < moved.n; i++)
                 if (madvise(mirror + place[i].offset, place[i].size, MADV_POPULATE_READ) < 0) /* Linux 5.14 */
                         read_each_page(work, mirror + place[i].offset, place[i].size);
