@@ -294,7 +294,9 @@ def test_what_one_worker_writes_is_seen_by_nobody_else(run, forkserver, module, 
 
 def test_no_freezing_beside_a_thread(run):
     out, errors = run("is_not_frozen", "freeze", frozen="thread")
-    assert errors.endswith(WEAKER + "a thread runs\n")
+    # The kernel may lack room for one huge page of many, or find a page in the thread's hands.
+    errors = re.sub(r"; MADV_COLLAPSE: .*", "", errors)
+    assert errors.endswith(WEAKER + "a thread runs\n"), errors
     _, errors = run("is_not_frozen", "auto", frozen="thread")
     assert WEAKER not in errors
     run("is_collapsed", "auto", frozen="thread")
