@@ -129,7 +129,7 @@ struct fsrv_server_options {
         uint32_t memory;            /* enum fsrv_memory */
         const char *helper_directory; /* where forkserver-server and forkserver-zygote lie; NULL: $FORKSERVER_HELPERS if
                                        * it is set and the program isn't setuid, else beside the library (relative to it,
-                                       * as installed; in the folder of a program that has the static one), else where they were configured to be */
+                                       * as installed), else where they were configured to be */
         const char *const *zygote_argv; /* another program as the zygote, which calls fsrv_zygote_serve() (forkserver-host.h):
                                          * its arguments, of which the first is its path. NULL: forkserver-zygote. Copied */
         const void *zygote_data;        /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied */

@@ -86,6 +86,17 @@ def test_a_worker_with_a_server_of_its_own(prefix, tmp_path):
     assert run(command, "run", "--call", f"{tmp_path}/nested.so:nested") == ""
 
 
+def test_what_lies_beside_a_static_program_is_not_run(prefix, tmp_path):
+    run("cc", f"-I{prefix}/include", str(REPOSITORY / "examples/hello.c"), "-o", str(tmp_path / "hello"),
+        str(find(prefix, "libforkserver.a")), "-lpthread")
+    planted = tmp_path / "forkserver-server"
+    planted.write_text(f"#!/bin/sh\n: > {tmp_path}/was-run\n")
+    planted.chmod(0o755)
+    result = subprocess.run([tmp_path / "hello"], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=CLEAN)
+    assert result.returncode != 0 and "No such file" in result.stderr
+    assert not (tmp_path / "was-run").exists()
+
+
 def test_the_command(prefix):
     command = str(find(prefix, "bin") / "forkserver")
     assert run(command, "run", "echo", "it works") == "it works\n"

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,7 +28,8 @@ static int join(char ret_path[4096], const char *directory, const char *relative
         return snprintf(ret_path, 4096, "%s%s/%s", directory, relative, name) < 4096 ? 0 : -ENAMETOOLONG;
 }
 
-/* Relative to the shared library that this function is in. Or in the folder of the program: that may be the zygote, a helper itself. */
+/* Relative to the file that this function is in: the shared library, or a program with the static one. The zygote is one of those, and
+ * a helper itself: the others are in its folder. In another program's folder, a download's say, anybody's file may have such a name. */
 static int beside_library(const char *name, char ret_path[4096]) {
         char file[PATH_MAX];
         struct link_map *map;
@@ -38,8 +40,10 @@ static int beside_library(const char *name, char ret_path[4096]) {
         bool is_program = !map->l_name[0]; /* its dli_fname is argv[0], which may be anything */
         if (!realpath(is_program ? "/proc/self/exe" : info.dli_fname, file))
                 return -ENOENT;
-        *strrchr(file, '/') = 0;
-        int r = join(ret_path, file, is_program ? "" : "/" FSRV_HELPERS_RELATIVE, name);
+        char *slash = strrchr(file, '/');
+        bool is_zygote = is_program && strcmp(slash, "/forkserver-zygote") == 0 && getauxval(AT_SECURE) == 0;
+        *slash = 0;
+        int r = join(ret_path, file, is_zygote ? "" : "/" FSRV_HELPERS_RELATIVE, name);
         return r < 0 || access(ret_path, X_OK) == 0 ? r : -ENOENT;
 }
 
