@@ -10,7 +10,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__x86_64__) && defined(__LP64__) && !defined(__SANITIZE_THREAD__) && !defined(__clang_analyzer__)
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define FSRV_CALLS_ARE_WATCHED
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(__clang_analyzer__)
+#define FSRV_CALLS_ARE_WATCHED
+#endif
+
+#if defined(__x86_64__) && defined(__LP64__) && !defined(FSRV_CALLS_ARE_WATCHED)
 static inline long fsrv_call_6(long number, long a, long b, long c, long d, long e, long f) {
         register long r10 __asm__("r10") = d;
         register long r8 __asm__("r8") = e;
@@ -24,7 +33,7 @@ static inline long fsrv_call_6(long number, long a, long b, long c, long d, long
         return result;
 }
 #else
-/* ThreadSanitizer and the analyzer know what those wrappers do, and nothing of syscall(2). */
+/* Sanitizers and the analyzer know what those wrappers do, and nothing of syscall(2). */
 static inline long fsrv_call_6(long number, long a, long b, long c, long d, long e, long f) {
         int saved = errno;
         long result = number == SYS_close     ? close((int)a)
