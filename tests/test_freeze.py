@@ -89,6 +89,10 @@ def test_reading_is_done_by_huge_pages(run):
     run("is_read_as_huge_pages")
 
 
+def test_small_mappings_are_of_huge_pages_as_well(run):
+    run("is_of_huge_pages", frozen="pieces")
+
+
 def test_workers_have_not_the_zygotes_own_mapping(run):
     run("mirror")
 

@@ -40,7 +40,7 @@ static int make_way(struct fsrv_task *task, int highest, struct fsrv_error *erro
 
 /* dup2 with one case more: onto itself it has to become inheritable all the same. */
 static int put(int fd, int target, struct fsrv_error *error) {
-        long r = fd == target ? fsrv_call(SYS_fcntl, fd, F_SETFD, 0) : fsrv_call(SYS_dup3, fd, target, 0);
+        long r = fd == target ? fsrv_fd_set_cloexec(fd, 0) : fsrv_call(SYS_dup3, fd, target, 0);
 
         return r < 0 ? fsrv_fail(error, FSRV_STAGE_FDS, (int)-r, "dup2(%d, %d)", fd, target) : 0;
 }

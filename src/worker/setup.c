@@ -20,13 +20,13 @@ static uint64_t bit(int signal) {
         return UINT64_C(1) << (signal - 1);
 }
 
-/* The kernel's set is an array of long. */
-enum { BITS = 8 * sizeof(long), LONGS = LAST_SIGNAL / BITS };
+/* The kernel's set is an array of long, and has to have its size: _NSIG is 65, of MIPS 128. */
+enum { BITS = 8 * sizeof(long), LONGS = _NSIG / BITS };
 
 static void change_mask(int how, uint64_t signals) {
-        unsigned long set[LONGS];
+        unsigned long set[LONGS] = { 0 };
 
-        for (size_t i = 0; i < LONGS; i++)
+        for (size_t i = 0; i < 64 / BITS; i++)
                 set[i] = (unsigned long)(signals >> i * BITS);
         fsrv_call(SYS_rt_sigprocmask, how, set, NULL, sizeof set);
 }

@@ -177,7 +177,7 @@ static void read_each_page(const struct work *work, const char *from, uint64_t s
                 *(const volatile char *)(from + at);
 }
 
-/* Makes a huge page of the file's at the offset, if the kernel has room for one. Only where the bytes are shared and can be written can it be done. */
+/* Makes a huge page of the file's at the offset, if the kernel has room for one: only where the bytes are shared and can be written. */
 static bool collapse_at(int memfd, uint64_t offset) {
         char *reserved = mmap(NULL, 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         void *at = (void *)round_up((uintptr_t)reserved, HUGE_PAGE);

@@ -138,6 +138,22 @@ static bool prepare_fragments(void) {
         return fragments;
 }
 
+/* Mappings without a whole huge page, as a runtime's arenas are; and such that lie badly: one is in their middle, with little around. */
+static bool prepare_pieces(void) {
+        enum { N_PIECES = 120, PLACE = 8 * MIB };
+        uintptr_t room = (uintptr_t)mmap(NULL, (size_t)N_PIECES * PLACE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        room = (room + 2 * MIB - 1) / (2 * MIB) * (2 * MIB);
+        for (size_t i = 0; i < N_PIECES - 1; i++) {
+                unsigned char *at = (unsigned char *)room + i * PLACE + (i % 5 ? MIB / 2 : 2 * MIB - 2 * PAGE);
+                size_t size = i % 5 ? MIB : 2 * MIB + 24 * PAGE;
+                if (mprotect(at, size, PROT_READ | PROT_WRITE) < 0)
+                        return false;
+                fill(at, size);
+        }
+        return true;
+}
+
 int forkserver_preload(void) {
         const char *what = getenv("FROZEN") ? getenv("FROZEN") : "";
         enum { N_HOLES = 40, HOLE = 100000 }; /* where room is found later; or what is above would keep the heap from shrinking */
@@ -164,7 +180,7 @@ int forkserver_preload(void) {
                 sprintf((char *)marked + i * PAGE, "forkserver's marker %04d", i);
         if (!has_blocks || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
             !prepare_special() || !prepare_advised() || (strstr(what, "file") && !prepare_file()) ||
-            (strstr(what, "fragments") && !prepare_fragments()))
+            (strstr(what, "fragments") && !prepare_fragments()) || (strstr(what, "pieces") && !prepare_pieces()))
                 return errno ? errno : ENOMEM;
         allocate_small(small);
         for (int i = 0; i < N_HOLES; i++)
@@ -354,6 +370,27 @@ int is_read_as_huge_pages(int argc, char **argv) {
         CHECK_FILLED(big, big_size);
         struct sum sum = look(big, big_size, true);
         CHECK(sum.shared_huge_kib >= (long)(big_size / 1024 / 2), "%ld KiB of huge pages", sum.shared_huge_kib);
+        return 0;
+}
+
+/* Most of the memfd is huge pages, however small the mappings of it are, and it has little that nobody uses. */
+int is_of_huge_pages(int argc, char **argv) {
+        (void)argc, (void)argv;
+        struct stat st;
+        int fd = open_memfd(O_RDONLY);
+
+        if (fd < 0 || fstat(fd, &st) < 0 || !can_be_huge())
+                return SKIPPED;
+        size_t frozen = look_at_all_frozen().all, size = (size_t)st.st_size / (2 * MIB) * (2 * MIB);
+        CHECK((size_t)st.st_blocks * 512 <= frozen / 8 * 9, "%ld blocks for %zu bytes", (long)st.st_blocks, frozen);
+        unsigned char *room = map(size + 2 * MIB, 0), *at = (void *)(((uintptr_t)room + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
+        CHECK(room && mmap(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED, "%s", strerror(errno));
+        close(fd);
+        volatile unsigned char sum = 0;
+        for (size_t i = 0; i < size; i += 2 * MIB)
+                sum += at[i];
+        long huge_kib = look(at, size, false).shared_huge_kib;
+        CHECK((size_t)huge_kib * 1024 >= frozen / 4 * 3, "%ld KiB of huge pages for %zu bytes", huge_kib, frozen);
         return 0;
 }
 

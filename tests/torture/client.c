@@ -112,8 +112,8 @@ static void report(const struct fsrv_stats *stats) {
         FILE *file = fopen(path, "we");
         if (!file)
                 _exit(3);
-        fprintf(file, "{\"server\":%d,\"workers\":%u,\"standbys\":%u,\"frozen\":%llu,\"why_not\":\"%s\"}\n", (int)stats->server_pid, stats->workers,
-                stats->standbys, (unsigned long long)stats->memory_frozen, stats->memory_why);
+        fprintf(file, "{\"server\":%d,\"workers\":%u,\"standbys\":%u,\"frozen\":%llu,\"why_not\":\"%s\"}\n",
+                (int)stats->server_pid, stats->workers, stats->standbys, (unsigned long long)stats->memory_frozen, stats->memory_why);
         fclose(file);
         rename(path, options.report);
 }
