@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Python package against the stock fork server and fork. Part of bench.py."""
+"""The Python package against the stock fork server, fork and spawn. Part of bench.py."""
 
 import os
 import sys
@@ -7,7 +7,8 @@ import sys
 from subject import Subject, result
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-METHODS = {"ours": ("default", ["-m", "forkserver"]), "stock": ("forkserver", []), "fork": ("fork", [])}
+METHODS = {"ours": ("default", ["-m", "forkserver"]), "stock": ("forkserver", []), "fork": ("fork", []), "spawn": ("spawn", [])}
+RARELY = 5  # turns of the others to one of spawn, which takes fifty times as long as ours
 
 # name, what, function, program, spawns in all, in all when quick, in a turn, processes in each, unit, bar against the stock
 CASES = [
@@ -31,17 +32,18 @@ def measure(case, quick):
     subjects = {method: start(program, method) for method in METHODS}
     for subject in subjects.values():
         subject.turn(f"{function} 2", 0)
-    for _ in range((few if quick else full) // turn):
-        for subject in subjects.values():
-            subject.turn(f"{function} {turn}", turn * processes)
-    ours, stock, fork = subjects.values()
+    for i in range((few if quick else full) // turn):
+        for method, subject in subjects.items():
+            if method != "spawn" or i % RARELY == 0:
+                subject.turn(f"{function} {turn}", turn * processes)
+    ours, stock, fork, spawn = subjects.values()
     for subject in subjects.values():
         subject.close()
     low, high = ours.quartiles
     return result(name, what, ours.median, [(f"stock fork server of {sys.version_info[0]}.{sys.version_info[1]}", stock.median),
-                                            ("fork", fork.median)], unit, bar, higher_is_better=True,
+                                            ("fork", fork.median), ("spawn", spawn.median)], unit, bar, higher_is_better=True,
                   note=f"{ours.spawns} processes, quartiles {low:.0f} to {high:.0f}; CPU time each, over all processes: ours "
-                       f"{ours.cpu_each:.0f} us, stock {stock.cpu_each:.0f}, fork {fork.cpu_each:.0f}")
+                       f"{ours.cpu_each:.0f} us, stock {stock.cpu_each:.0f}, fork {fork.cpu_each:.0f}, spawn {spawn.cpu_each:.0f}")
 
 
 def measure_all(quick, names):
