@@ -55,7 +55,7 @@ enum fsrv_stage {
         FSRV_STAGE_VERSION = 5,     /* the other side speaks another version of the protocol */
         FSRV_STAGE_QUEUE = 6,       /* the request could not be put on the doorbell, or nobody took it in time */
         FSRV_STAGE_PRELOAD = 7,     /* a module could not be preloaded */
-        FSRV_STAGE_FORK = 8,        /* the zygote could not fork */
+        FSRV_STAGE_FORK = 8,        /* the zygote could not fork, or what it forks ends by itself */
         FSRV_STAGE_LIMIT = 9,       /* the server has as many workers as it can take */
         FSRV_STAGE_REQUEST = 10,    /* the request was malformed, or its fds did not arrive */
         FSRV_STAGE_SETUP = 11,      /* the new process died before it ran anything of the caller's, three times */

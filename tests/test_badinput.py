@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from spawner import STANDBYS, Failure, children, eventually, title
+from spawner import STANDBYS, Failure, children, eventually, state, title
 from test_spawn import refused
 
 
@@ -18,12 +18,12 @@ def serves(spawner, testmod):
     return spawner.call(f"{testmod}:exit_with", 42).code() == 42
 
 
-def serves_or_cannot_fork(spawner, testmod):
+def serves_or_cannot_fork(spawner, testmod, errno="EAGAIN"):
     """Nothing else may go wrong while a shortage ends."""
     try:
         return serves(spawner, testmod)
     except Failure as failure:
-        assert (failure.errno, failure.stage) == ("EAGAIN", "fork")
+        assert (failure.errno, failure.stage) == (errno, "fork")
         return False
 
 
@@ -381,6 +381,46 @@ def test_fork_that_fails(start, testmod, other_user):
         assert process.code() == -signal.SIGKILL
 
     assert eventually(lambda: serves_or_cannot_fork(spawner, testmod))
+
+
+@pytest.mark.parametrize("content, how", [("", "SIGABRT"), ("0", "exited with 0"), ("3", "exited with 3")])
+def test_fork_handler_that_ends_each_child(start, module, tmp_path, content, how):
+    """Nothing is served, and nothing waits, or forks as fast as it can; later all is as it was."""
+    (tmp_path / "fails").write_text(content)
+    spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails")})
+    spawner.new(preload=[module("atfork")])
+    report = f"{module('atfork')}:report"
+    failures = [refused(spawner.call, report, spawn_timeout=20000) for _ in range(200)]
+    assert {(failure.errno, failure.stage) for failure in failures} == {("EIO", "fork")}
+    assert all(how in failure.text and "fork handler" in failure.text for failure in failures), failures
+    assert len((tmp_path / "fails").read_text().splitlines()) < 50
+    (tmp_path / "fails").unlink()
+    assert eventually(lambda: serves_or_cannot_fork(spawner, module("testmod"), "EIO"))
+    assert spawner.output(report) == "1 1\n"
+
+
+def test_fork_handler_that_ends_some_children(start, module, tmp_path):
+    """Standbys that were forked before it serve on."""
+    spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails")})
+    spawner.new(preload=[module("atfork")])
+    report = f"{module('atfork')}:report"
+    assert spawner.output(report) == "1 1\n"
+    assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
+    (tmp_path / "fails").write_text("")
+    for _ in range(STANDBYS):
+        assert spawner.output(report) == "1 1\n"
+    assert refused(spawner.call, report, spawn_timeout=20000).stage == "fork"
+
+
+def test_client_that_dies_while_its_standbys_end(start, module, tmp_path):
+    """Its server ends too: else one that forks for ever would stay behind."""
+    (tmp_path / "fails").write_text("")
+    spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails")})
+    spawner.new(preload=[module("atfork")])
+    refused(spawner.call, f"{module('atfork')}:report", spawn_timeout=20000)
+    server = spawner.server()
+    spawner.die()
+    assert eventually(lambda: state(server) == "gone")
 
 
 def test_zygote_that_cannot_be_forked(start, testmod, other_user):

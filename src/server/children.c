@@ -172,8 +172,11 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         if (r == 0)
                 return;
         child->pidfd = fsrv_fd_close(child->pidfd);
-        if (child->role == FSRV_ROLE_STANDBY)
+        if (child->role == FSRV_ROLE_STANDBY) {
                 s->idle--;
+                if (r == 1)
+                        fsrv_zygote_on_standby_end(s, &exit);
+        }
         if (child->role != FSRV_ROLE_WORKER || r < 0) {
                 forget(s, child);
                 return;
@@ -210,6 +213,7 @@ static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wir
 
         s->stats.claims++;
         s->stats.spawns++;
+        fsrv_zygote_on_claim(s);
         if (!child)
                 child = fsrv_child_add(s, pid, FSRV_ROLE_STRAY); /* faster than its FORKED */
         if (!child || child->role == FSRV_ROLE_WORKER) {

@@ -8,12 +8,20 @@
 #include "forkserver.h"
 #include "server/server.h"
 
+enum {
+        BACK_OFF_MS = 100,
+        BACK_OFF_MAX_MS = 5000,
+};
+
 /* When no standby can be had, the server takes the requests itself, and says why. */
 
-void fsrv_refuse_for(struct fsrv_supervisor *s, int64_t ms, uint32_t stage, int err, const char *text) {
+void fsrv_refuse(struct fsrv_supervisor *s, unsigned times, uint32_t stage, int err, const char *text) {
+        int64_t wait = (int64_t)BACK_OFF_MS << (times < 6 ? times : 6);
+
         s->refusal.message = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = stage, .err = err };
         snprintf(s->refusal.message.text, sizeof s->refusal.message.text, "%s", text);
-        s->refusal.until = fsrv_now() + ms;
+        s->refusal.until = fsrv_now() + (wait < BACK_OFF_MAX_MS ? wait : BACK_OFF_MAX_MS);
+        fsrv_log(s, "%s", s->refusal.message.text);
 }
 
 static const struct fsrv_wire_failed *at_limit(struct fsrv_supervisor *s) {

@@ -78,6 +78,7 @@ struct fsrv_zygote {
         /* failed starts in a row */
         unsigned failures;
         int64_t first_failure;
+        unsigned crashes;         /* of standbys, since one took a request */
         unsigned killed_freezing; /* in a row; once it does less, for good: each try costs a zygote, or in its place a worker */
 };
 
@@ -142,6 +143,10 @@ void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid);
 void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_zygote_kill(struct fsrv_supervisor *s);
+/* A standby of its has ended before it took a request. */
+void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit);
+/* One has taken a request. */
+void fsrv_zygote_on_claim(struct fsrv_supervisor *s);
 
 /* launch.c: 0, or -errno and the failure in s->zygote. */
 int fsrv_zygote_launch(struct fsrv_supervisor *s);
@@ -164,7 +169,8 @@ void fsrv_children_find_strays(struct fsrv_supervisor *s);
 void fsrv_children_reap_all(struct fsrv_supervisor *s);
 
 /* refusal.c */
-void fsrv_refuse_for(struct fsrv_supervisor *s, int64_t ms, uint32_t stage, int err, const char *text);
+/* For a time that doubles with each of the times that it happened before. */
+void fsrv_refuse(struct fsrv_supervisor *s, unsigned times, uint32_t stage, int err, const char *text);
 /* Whether requests on the doorbell are to be answered by us now; the answer. NULL: standbys will. */
 const struct fsrv_wire_failed *fsrv_refusal_now(struct fsrv_supervisor *s);
 /* Watches the doorbell while nobody else would, and only then. */

@@ -17,9 +17,6 @@
 #include "wire/loaded.h"
 
 enum {
-        BACK_OFF_MS = 100, /* after a failed start; doubled each time */
-        BACK_OFF_MAX_MS = 5000,
-        FORK_BACK_OFF_MS = 100,
         KILLED_STARTS_MS = 10000, /* how long a zygote that SIGKILL hits while it loads is started again at once */
 };
 
@@ -27,14 +24,9 @@ enum {
 
 static void start_failed(struct fsrv_supervisor *s) {
         struct fsrv_zygote *z = &s->zygote;
-        unsigned shift = z->failures < 6 ? z->failures : 6;
-        int64_t wait = (int64_t)BACK_OFF_MS << shift;
 
-        z->failures++;
         z->state = FSRV_ZYGOTE_FAILED;
-        fsrv_log(s, "%s", z->failure.text);
-        fsrv_refuse_for(s, wait < BACK_OFF_MAX_MS ? wait : BACK_OFF_MAX_MS, z->failure.stage, z->failure.err,
-                        z->failure.text);
+        fsrv_refuse(s, z->failures++, z->failure.stage, z->failure.err, z->failure.text);
 }
 
 static void start(struct fsrv_supervisor *s) {
@@ -50,13 +42,17 @@ void fsrv_zygote_kill(struct fsrv_supervisor *s) {
                 kill(s->zygote.pid, SIGKILL); /* our own child, not reaped yet */
 }
 
+static void describe(int code, int status, char how[64]) {
+        if (code == CLD_EXITED)
+                snprintf(how, 64, "exited with %d", status);
+        else
+                snprintf(how, 64, "was killed by SIG%s", sigabbrev_np(status));
+}
+
 static void describe_death(struct fsrv_zygote *z, const siginfo_t *info) {
         char how[64];
 
-        if (info->si_code == CLD_EXITED)
-                snprintf(how, sizeof how, "exited with %d", info->si_status);
-        else
-                snprintf(how, sizeof how, "was killed by SIG%s", sigabbrev_np(info->si_status));
+        describe(info->si_code, info->si_status, how);
         z->failure = (struct fsrv_wire_failed){
                 .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = EIO
         };
@@ -156,8 +152,7 @@ static void on_cannot_fork(struct fsrv_supervisor *s, int err) {
         char text[FSRV_WIRE_TEXT_MAX];
 
         snprintf(text, sizeof text, "the zygote cannot fork: %s", strerrordesc_np(err));
-        fsrv_log(s, "%s", text);
-        fsrv_refuse_for(s, FORK_BACK_OFF_MS, FSRV_STAGE_FORK, err, text);
+        fsrv_refuse(s, 0, FSRV_STAGE_FORK, err, text);
 }
 
 /* A line of the log; what it says comes from a process that runs the user's code. */
@@ -217,7 +212,6 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                 z->due -= z->due > 0;
                 z->has_forked = true;
                 z->failures = 0;
-                s->refusal.until = 0;
                 if (!fsrv_child_find(s, order->value)) /* else its claim was faster */
                         fsrv_child_add(s, order->value, FSRV_ROLE_STANDBY);
                 break;
@@ -252,6 +246,28 @@ void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid) {
                 else
                         on_order(s, &order);
         }
+}
+
+/* ---- its standbys ---- */
+
+/* Its signals are blocked, and all that has run in it are fork handlers and the host's: whoever forks the next one at once does so for
+ * ever, and requests would wait as long. SIGKILL comes from outside. */
+void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit) {
+        struct fsrv_zygote *z = &s->zygote;
+        char text[FSRV_WIRE_TEXT_MAX], how[64];
+
+        if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now() ||
+            (exit->code == CLD_KILLED && exit->status == SIGKILL))
+                return;
+        describe(exit->code, exit->status, how);
+        snprintf(text, sizeof text, "a new process %s before it took a request: does a fork handler of what is preloaded fail?", how);
+        fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, EIO, text);
+}
+
+void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
+        s->zygote.crashes = 0;
+        if (s->zygote.state == FSRV_ZYGOTE_READY)
+                s->refusal.until = 0;
 }
 
 /* ---- orders to it ---- */

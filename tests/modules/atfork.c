@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-/* Counts what pthread_atfork(3) calls: the fork has to be the C library's. */
+/* Counts what pthread_atfork(3) calls: the fork has to be the C library's. While there is the file that ATFORK_FAILS names, the child
+ * adds a line to it, and exits with the number that it begins with, or crashes. */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static int prepared, in_child;
@@ -12,7 +15,24 @@ static void prepare(void) {
         prepared++;
 }
 
+static void fail(void) {
+        const char *path = getenv("ATFORK_FAILS");
+        FILE *file = path ? fopen(path, "r+e") : NULL;
+        int code;
+
+        if (!file)
+                return;
+        bool exits = fscanf(file, "%d", &code) == 1;
+        fseek(file, 0, SEEK_END);
+        fputs("\n", file);
+        fclose(file);
+        if (exits)
+                _exit(code);
+        abort();
+}
+
 static void child(void) {
+        fail();
         in_child++;
         main_thread = gettid();
 }
