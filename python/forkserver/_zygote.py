@@ -23,6 +23,7 @@ _main = {}  # how to find the main module, if it is to be preloaded and could no
 _MAIN = ("init_main_from_name", "init_main_from_path")
 _line_buffered = None  # of standard output; None: it isn't a text file
 _twister = None  # see _find_twister()
+_rehearsal = None  # see _make_rehearsal()
 _handled = ()  # signals with handlers in Python
 _IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
@@ -59,13 +60,14 @@ def _preload_main():
 
 
 def _loaded():
-    global _line_buffered, _handled, _twister
+    global _line_buffered, _handled, _twister, _rehearsal
     _prepare("log_to_stderr", "log_level")  # again: modules may have changed it; a second handler would say all twice
     if dict(os.environ._data) == _c_environment():
         _native.remember_environment()
     _line_buffered = getattr(sys.stdout, "line_buffering", None)
     _handled = tuple(number for number in signal.valid_signals() if callable(signal.getsignal(number)))
     _twister = _find_twister()
+    _rehearsal = _make_rehearsal()
     # Buffers that were not flushed would be written by every child again.
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -102,17 +104,23 @@ def _nothing():
     pass
 
 
+def _make_rehearsal():
+    """The message for a process that does nothing. It is made in the zygote: the rehearsal is to do what a child does, and no more."""
+    made = stock_context.ForkServerProcess(target=_nothing)
+    set_spawning_popen(made)
+    try:
+        return pickle.dumps(None) + reduction.ForkingPickler.dumps(made).tobytes()
+    finally:
+        set_spawning_popen(None)
+
+
 def _rehearse():
     """All that a child does, for a process that does nothing: the pages that it writes to are copied ahead in each standby. It leaves
     the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not work any more."""
     util._logger = None  # nobody is to hear of it
     _standby()
-    made = stock_context.ForkServerProcess(target=_nothing)
-    set_spawning_popen(made)
-    payload = pickle.dumps(None) + reduction.ForkingPickler.dumps(made).tobytes()
-    set_spawning_popen(None)
     reader, writer = os.pipe()
-    _serve([writer], payload, None, reader)
+    _serve([writer], _rehearsal, None, reader)
 
 
 # ---- in a standby ----

@@ -120,6 +120,45 @@ class Installation(Program):
                 self.assertEqual(self.run_script(text, failing), ran)
                 self.assertIn(told, self.errors)
 
+    def test_a_fork_handler_that_ends_each_child(self):
+        self.write("ends.py", "import os\nos.register_at_fork(after_in_child=lambda: os._exit(7))")
+        self.assertEqual(self.run_silent("""
+            import multiprocessing
+            if __name__ == "__main__":
+                multiprocessing.set_forkserver_preload(["ends"])
+                for _ in range(3):
+                    try: multiprocessing.Process(target=print).start()
+                    except OSError as error: print(error)
+        """), "a new process exited with 7 before it took a request: does a fork handler of what is preloaded fail? [fork]\n" * 3)
+
+    def test_a_fork_handler_that_unmaps_memory(self):
+        """Children of the zygote wrote to it while its pages were looked for that are worth copying ahead."""
+        self.write("unmaps.py", """\
+            import ctypes, mmap, os
+            def is_frozen():
+                with open("/proc/self/maps") as file: return "forkserver-frozen" in file.read()
+            def before():
+                if memory and is_frozen(): memory.clear()
+            def after_in_child():
+                for block in memory:
+                    for at in range(0, len(block), 4096): block[at] = 2
+            memory = [mmap.mmap(-1, 1 << 22, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)]
+            memory[0].write(b"1" * (1 << 22))
+            os.register_at_fork(before=before, after_in_child=after_in_child)
+        """)
+        self.assertEqual(self.run_silent("""
+            import multiprocessing
+            def child():
+                import unmaps
+                print(len(unmaps.memory), flush=True)
+            if __name__ == "__main__":
+                multiprocessing.set_forkserver_preload(["unmaps"])
+                for _ in range(6):
+                    process = multiprocessing.Process(target=child)
+                    process.start(); process.join()
+                print(process.exitcode)
+        """), "0\n" * 6 + "0\n")
+
     def test_a_preload_list_with_an_empty_name(self):
         self.run_script("""
             import multiprocessing

@@ -6,13 +6,13 @@
 
 /*
  * Hot pages. A worker's start is mostly page faults: it writes to pages that it shares with the zygote, one fault each. Which ones, a
- * rehearsal tells: a child that does what every worker does, and is thrown away. Each standby then has the kernel copy just those, in
- * a few calls, before it waits for a request (MADV_POPULATE_WRITE, Linux 5.14; without it all stays as it was).
+ * rehearsal tells: a child that does what every worker does, and is thrown away. Each standby then gets its
+ * copies of just those before it waits for a request.
  */
 
 /* In the zygote, before its memory is frozen. It costs speed, nothing else, when this fails. */
 void fsrv_hot_rehearse(const struct fsrv_host *host);
 /* In each standby. */
-void fsrv_hot_populate(void);
+void fsrv_hot_copy(void);
 
 #endif

@@ -190,7 +190,7 @@ static int obey(int orders, const struct fsrv_host *host) {
                 call(host->before_fork);
                 pid_t pid = fsrv_fork_sibling(orders);
                 if (pid == 0) {
-                        fsrv_hot_populate(); /* before anything is written to, or it comes too late */
+                        fsrv_hot_copy(); /* before anything is written to, or it comes too late */
                         call(host->after_fork_child);
                         return 1;
                 }
