@@ -399,6 +399,18 @@ def test_fork_handler_that_ends_each_child(start, module, tmp_path, content, how
     assert spawner.output(report) == "1 1\n"
 
 
+def test_standbys_that_are_killed_on_and_on(start, module, tmp_path):
+    """As where memory is short: for some seconds they are forked again, then the caller hears of it."""
+    (tmp_path / "fails").write_text("-9")
+    spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails")})
+    spawner.new(preload=[module("atfork")])
+    failure = refused(spawner.call, f"{module('atfork')}:report", spawn_timeout=60000)
+    assert (failure.errno, failure.stage) == ("EIO", "fork")
+    assert "SIGKILL" in failure.text and "memory" in failure.text
+    (tmp_path / "fails").unlink()
+    assert eventually(lambda: serves_or_cannot_fork(spawner, module("testmod"), "EIO"))
+
+
 def test_fork_handler_that_ends_some_children(start, module, tmp_path):
     """Standbys that were forked before it serve on."""
     spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails")})

@@ -78,7 +78,9 @@ struct fsrv_zygote {
         /* failed starts in a row */
         unsigned failures;
         int64_t first_failure;
-        unsigned crashes;         /* of standbys, since one took a request */
+        /* standbys that ended before they took a request, since one took one */
+        unsigned crashes;
+        int64_t first_kill, last_kill;
         unsigned killed_freezing; /* in a row; once it does less, for good: each try costs a zygote, or in its place a worker */
 };
 

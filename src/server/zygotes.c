@@ -17,7 +17,7 @@
 #include "wire/loaded.h"
 
 enum {
-        KILLED_STARTS_MS = 10000, /* how long a zygote that SIGKILL hits while it loads is started again at once */
+        KILLED_STARTS_MS = 10000, /* how long a zygote that SIGKILL hits while it loads is started again at once, or standbys are forked */
 };
 
 /* ---- starting and ending ---- */
@@ -250,22 +250,36 @@ void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid) {
 
 /* ---- its standbys ---- */
 
+/* SIGKILL comes from outside, a person or the OOM killer: go on for a while. */
+static bool fork_again(struct fsrv_zygote *z, const struct fsrv_exit *exit) {
+        int64_t now = fsrv_now();
+
+        if (exit->code != CLD_KILLED || exit->status != SIGKILL)
+                return false;
+        if (z->last_kill == 0 || now - z->last_kill > KILLED_STARTS_MS)
+                z->first_kill = now;
+        z->last_kill = now;
+        return now - z->first_kill < KILLED_STARTS_MS;
+}
+
 /* Its signals are blocked, and all that has run in it are fork handlers and the host's: whoever forks the next one at once does so for
- * ever, and requests would wait as long. SIGKILL comes from outside. */
+ * ever, and requests would wait as long. */
 void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit) {
         struct fsrv_zygote *z = &s->zygote;
         char text[FSRV_WIRE_TEXT_MAX], how[64];
 
-        if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now() ||
-            (exit->code == CLD_KILLED && exit->status == SIGKILL))
+        if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now() || fork_again(z, exit))
                 return;
         describe(exit->code, exit->status, how);
-        snprintf(text, sizeof text, "a new process %s before it took a request: does a fork handler of what is preloaded fail?", how);
+        snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
+                 exit->status == SIGKILL && exit->code == CLD_KILLED ? "is there too little memory"
+                                                                     : "does a fork handler of what is preloaded fail");
         fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, EIO, text);
 }
 
 void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
         s->zygote.crashes = 0;
+        s->zygote.last_kill = 0;
         if (s->zygote.state == FSRV_ZYGOTE_READY)
                 s->refusal.until = 0;
 }

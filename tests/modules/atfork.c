@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 /* Counts what pthread_atfork(3) calls: the fork has to be the C library's. While there is the file that ATFORK_FAILS names, the child
- * adds a line to it, and exits with the number that it begins with, or crashes. */
+ * adds a line to it, and exits with the number that it begins with, is killed (-9), or crashes. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +23,15 @@ static void fail(void) {
 
         if (!file)
                 return;
-        bool exits = fscanf(file, "%d", &code) == 1;
+        bool crashes = fscanf(file, "%d", &code) != 1;
         fseek(file, 0, SEEK_END);
         fputs("\n", file);
         fclose(file);
-        if (exits)
-                _exit(code);
-        abort();
+        if (crashes)
+                abort();
+        if (code < 0)
+                kill(getpid(), -code);
+        _exit(code);
 }
 
 static void child(void) {
