@@ -189,7 +189,7 @@ static void step(struct fsrv_supervisor *s, struct ends *ends, struct fuzz_input
                 make_peer(s, ends, fuzz_byte(input) & 1);
                 break;
         default:
-                fsrv_refuse_for(s, fuzz_byte(input), 1, EAGAIN, "none");
+                fsrv_refuse(s, fuzz_byte(input), 1, EAGAIN, "none");
         }
 }
 

@@ -5,6 +5,7 @@ import atexit
 import gc
 import importlib
 import io
+import itertools
 import os
 import pickle
 import signal
@@ -106,17 +107,23 @@ def _nothing():
 
 def _make_rehearsal():
     """The message for a process that does nothing. It is made in the zygote: the rehearsal is to do what a child does, and no more."""
-    made = stock_context.ForkServerProcess(target=_nothing)
-    set_spawning_popen(made)
+    counter, process._process_counter = process._process_counter, itertools.count(1)
     try:
+        made = stock_context.ForkServerProcess(target=_nothing)
+        set_spawning_popen(made)
         return pickle.dumps(None) + reduction.ForkingPickler.dumps(made).tobytes()
+    except Exception:
+        return None  # a module has changed something: then nothing is rehearsed
     finally:
         set_spawning_popen(None)
+        process._process_counter = counter
 
 
 def _rehearse():
     """All that a child does, for a process that does nothing: the pages that it writes to are copied ahead in each standby. It leaves
     the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not work any more."""
+    if _rehearsal is None:
+        return
     util._logger = None  # nobody is to hear of it
     _standby()
     reader, writer = os.pipe()

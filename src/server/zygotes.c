@@ -99,6 +99,42 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         start_failed(s);
 }
 
+/* ---- its standbys ---- */
+
+/* SIGKILL comes from outside, a person or the OOM killer: go on for a while. */
+static bool fork_again(struct fsrv_zygote *z, const struct fsrv_exit *exit) {
+        int64_t now = fsrv_now();
+
+        if (exit->code != CLD_KILLED || exit->status != SIGKILL)
+                return false;
+        if (z->last_kill == 0 || now - z->last_kill > KILLED_STARTS_MS)
+                z->first_kill = now;
+        z->last_kill = now;
+        return now - z->first_kill < KILLED_STARTS_MS;
+}
+
+/* Its signals are blocked, and all that has run in it are fork handlers and the host's: whoever forks the next one at once does so for
+ * ever, and requests would wait as long. */
+void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit) {
+        struct fsrv_zygote *z = &s->zygote;
+        char text[FSRV_WIRE_TEXT_MAX], how[64];
+
+        if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now() || fork_again(z, exit))
+                return;
+        describe(exit->code, exit->status, how);
+        snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
+                 exit->status == SIGKILL && exit->code == CLD_KILLED ? "is there too little memory"
+                                                                     : "does a fork handler of what is preloaded fail");
+        fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, EIO, text);
+}
+
+void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
+        s->zygote.crashes = 0;
+        s->zygote.last_kill = 0;
+        if (s->zygote.state == FSRV_ZYGOTE_READY)
+                s->refusal.until = 0;
+}
+
 /* ---- what it says ---- */
 
 static void become_reaper(struct fsrv_supervisor *s) {
@@ -153,6 +189,15 @@ static void on_cannot_fork(struct fsrv_supervisor *s, int err) {
 
         snprintf(text, sizeof text, "the zygote cannot fork: %s", strerrordesc_np(err));
         fsrv_refuse(s, 0, FSRV_STAGE_FORK, err, text);
+}
+
+/* The process between zygote and standby, where there is one. */
+static void on_end_by_itself(struct fsrv_supervisor *s, int status) {
+        struct fsrv_exit exit = { .code = CLD_KILLED, .status = WTERMSIG(status) };
+
+        if (WIFEXITED(status))
+                exit = (struct fsrv_exit){ .code = CLD_EXITED, .status = WEXITSTATUS(status) };
+        fsrv_zygote_on_standby_end(s, &exit);
 }
 
 /* A line of the log; what it says comes from a process that runs the user's code. */
@@ -217,7 +262,10 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                 break;
         case FSRV_WIRE_CANNOT_FORK:
                 z->due -= z->due > 0;
-                on_cannot_fork(s, order->err);
+                if (order->err)
+                        on_cannot_fork(s, order->err);
+                else
+                        on_end_by_itself(s, order->value);
                 break;
         }
 }
@@ -246,42 +294,6 @@ void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid) {
                 else
                         on_order(s, &order);
         }
-}
-
-/* ---- its standbys ---- */
-
-/* SIGKILL comes from outside, a person or the OOM killer: go on for a while. */
-static bool fork_again(struct fsrv_zygote *z, const struct fsrv_exit *exit) {
-        int64_t now = fsrv_now();
-
-        if (exit->code != CLD_KILLED || exit->status != SIGKILL)
-                return false;
-        if (z->last_kill == 0 || now - z->last_kill > KILLED_STARTS_MS)
-                z->first_kill = now;
-        z->last_kill = now;
-        return now - z->first_kill < KILLED_STARTS_MS;
-}
-
-/* Its signals are blocked, and all that has run in it are fork handlers and the host's: whoever forks the next one at once does so for
- * ever, and requests would wait as long. */
-void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit) {
-        struct fsrv_zygote *z = &s->zygote;
-        char text[FSRV_WIRE_TEXT_MAX], how[64];
-
-        if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now() || fork_again(z, exit))
-                return;
-        describe(exit->code, exit->status, how);
-        snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
-                 exit->status == SIGKILL && exit->code == CLD_KILLED ? "is there too little memory"
-                                                                     : "does a fork handler of what is preloaded fail");
-        fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, EIO, text);
-}
-
-void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
-        s->zygote.crashes = 0;
-        s->zygote.last_kill = 0;
-        if (s->zygote.state == FSRV_ZYGOTE_READY)
-                s->refusal.until = 0;
 }
 
 /* ---- orders to it ---- */

@@ -172,7 +172,7 @@ enum {
         FSRV_WIRE_SOCKETS = 5,     /* server -> zygote; fds: doorbell's receiving end, claims, orders */
         FSRV_WIRE_FORK = 6,        /* server -> zygote: one standby */
         FSRV_WIRE_FORKED = 7,      /* zygote: value is the pid */
-        FSRV_WIRE_CANNOT_FORK = 8, /* zygote: err */
+        FSRV_WIRE_CANNOT_FORK = 8, /* zygote: err; or 0, and value: the wait status of what it forked, which ended by itself */
         FSRV_WIRE_LOADED = 9,      /* zygote: a struct fsrv_wire_loaded: the module of the last LOADING is there */
         FSRV_WIRE_MEMORY = 10,     /* zygote: a struct fsrv_wire_memory, before PRELOADED */
         FSRV_WIRE_MAPPING = 11,    /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */

@@ -211,6 +211,8 @@ static void wait_for_orphanage(pid_t middle) {
                 sched_yield();
 }
 
+enum { MIDDLE_TOLD = 117 }; /* an exit code that no fork handler is likely to use */
+
 static pid_t fork_twice(int orders) {
         int status;
         pid_t middle = fork();
@@ -227,11 +229,16 @@ static pid_t fork_twice(int orders) {
                 told.err = child < 0 ? errno : 0;
                 told.value = child;
                 fsrv_channel_send(orders, &told, offsetof(struct fsrv_wire_order, text), NULL, 0, 0);
-                _exit(0);
+                _exit(MIDDLE_TOLD);
         }
         while (waitpid(middle, &status, 0) < 0 && errno == EINTR)
                 ;
-        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? FSRV_FORK_TOLD : -EIO;
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != MIDDLE_TOLD) {
+                /* A fork handler has ended it, and would have ended its child. */
+                struct fsrv_wire_order told = { .type = FSRV_WIRE_CANNOT_FORK, .value = status };
+                fsrv_channel_send(orders, &told, offsetof(struct fsrv_wire_order, text), NULL, 0, 0);
+        }
+        return FSRV_FORK_TOLD;
 }
 
 pid_t fsrv_fork_sibling(int orders) {
