@@ -6,7 +6,7 @@
 
 /*
  * Hot pages. A worker's start is mostly page faults: it writes to pages that it shares with the zygote, one fault each. Which ones, a
- * rehearsal tells: a child that does what every worker does, and is thrown away. Each standby then gets its
+ * rehearsal tells: a child that does what every worker does, and is thrown away. Each standby then gets its own
  * copies of just those before it waits for a request.
  */
 
