@@ -13,6 +13,8 @@ from ._server import lost_status, preparation
 
 _server = None  # the ForkServer; set by install()
 
+PREPARED = 0  # a payload's first byte where no preparation data is needed; else that is a pickle, which begins with another
+
 
 class DupFd:
     """An fd that travels with the process: its place in the child's list."""
@@ -27,12 +29,13 @@ class DupFd:
 def dump(process_obj, carrier, server):
     """The bytes that the child unpickles; fds that are pickled on the way go to carrier.duplicate_for_child()."""
     data = preparation(process_obj._name)
-    if server.is_prepared(data):
-        data = None
     buffer = io.BytesIO()
     set_spawning_popen(carrier)
     try:
-        reduction.dump(data, buffer)
+        if server.is_prepared(data):
+            buffer.write(bytes((PREPARED,)))
+        else:
+            reduction.dump(data, buffer)
         reduction.dump(process_obj, buffer)
     finally:
         set_spawning_popen(None)

@@ -75,10 +75,7 @@ class ForkServer:
         self._forkserver_authkey = None  # nobody else can find it, so there is nobody to tell apart
         self._prepared = None  # what a child finds done when it starts
         self._served = 0
-        os.register_at_fork(after_in_child=self._after_fork)
-
-    def _after_fork(self):
-        self._lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._lock._at_fork_reinit)  # as `threading` does with its own
 
     # ---- the names of the standard module ----
 

@@ -2,6 +2,7 @@
 """The zygote, and its children: what runs in a Python interpreter that a fork server started."""
 
 import atexit
+import functools
 import gc
 import importlib
 import io
@@ -18,14 +19,17 @@ from multiprocessing import process, reduction, resource_tracker, spawn, util
 from multiprocessing.context import set_spawning_popen
 
 from . import _native, install
+from ._popen import PREPARED
 
 _data = None  # what the parent has told
 _main = {}  # how to find the main module, if it is to be preloaded and could not be
 _MAIN = ("init_main_from_name", "init_main_from_path")
-_line_buffered = None  # of standard output; None: it isn't a text file
-_twister = None  # see _find_twister()
 _rehearsal = None  # see _make_rehearsal()
-_handled = ()  # signals with handlers in Python
+_server = None  # the ForkServer of the children
+_tracker = resource_tracker._resource_tracker
+_null = None  # sys.stdin of each child
+_POOL_SIZE = 16384 if sys.version_info >= (3, 10) else 4096
+_ATEXIT_RUNS_EXIT_FUNCTION = sys.version_info >= (3, 13)  # before, process.BaseProcess._bootstrap() does
 _IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
 
@@ -61,14 +65,17 @@ def _preload_main():
 
 
 def _loaded():
-    global _line_buffered, _handled, _twister, _rehearsal
+    """Returns what is to be called in each standby, if anything."""
+    global _rehearsal
     _prepare("log_to_stderr", "log_level")  # again: modules may have changed it; a second handler would say all twice
-    if dict(os.environ._data) == _c_environment():
-        _native.remember_environment()
-    _line_buffered = getattr(sys.stdout, "line_buffering", None)
-    _handled = tuple(number for number in signal.valid_signals() if callable(signal.getsignal(number)))
-    _twister = _find_twister()
+    handled = tuple(number for number in signal.valid_signals() if callable(signal.getsignal(number)))
+    _native.remember(
+        dict(os.environ._data) == _c_environment(), handled, _IGNORED_BY_SERVER, getattr(sys.stdout, "line_buffering", None)
+    )
+    reseed = _find_reseed()
     _rehearsal = _make_rehearsal()
+    _close_stdin()
+    process.current_process()._inheriting = True  # until a child has got its process object, which is the current one then
     # Buffers that were not flushed would be written by every child again.
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -77,12 +84,43 @@ def _loaded():
             pass
     # What is there now is never garbage: a collection in a child would write to every page of it.
     gc.collect()
+    _native.fill_pools(_POOL_SIZE)
     gc.freeze()
+    return reseed
+
+
+def _close_stdin():
+    """Once for all children: in each of them, it would write to 35 pages."""
+    global _null
+    stock_close = util._close_stdin
+    stock_close()
+    _null = sys.stdin
+
+    def close_stdin():
+        if sys.stdin is not _null:
+            stock_close()
+
+    util._close_stdin = close_stdin
+
+
+def _find_reseed():
+    """What gives numpy.random's generator other numbers than its siblings'; `random` sees to that by itself."""
+    if "numpy.random" not in sys.modules:
+        return None
+    try:
+        generator = sys.modules["numpy.random"].mtrand._rand
+        state = generator.get_state(legacy=False)
+        if state["bit_generator"] == "MT19937":
+            generator.set_state({**state, "has_gauss": 0})  # normal numbers come in pairs: no second one of ours in each child
+            return functools.partial(_native.reseed, generator._bit_generator.ctypes.state_address)
+    except (AttributeError, KeyError):
+        pass
+    return sys.modules["numpy.random"].seed
 
 
 def main(data):
     """The whole life of the zygote and its children. `data`: see ForkServer._new_handle()."""
-    global _data, _main
+    global _data, _main, _server
     _data = data
     _main = {name: value for name, value in data["preparation"].items() if name in _MAIN}
     # The interpreter met them as ignored by the server, when it started.
@@ -91,11 +129,12 @@ def main(data):
     if os.environ.get("LD_BIND_NOW") == "forkserver":
         del os.environ["LD_BIND_NOW"]  # the server's, for this process alone
     install(default=False)
-    stock._forkserver.set_prepared(data["preparation"])
+    _server = stock._forkserver
+    _server.set_prepared(data["preparation"])
     _prepare()
     for name in data["modules"]:
         importlib.import_module(name)
-    os._exit(_native.zygote(_preload, _loaded, _rehearse, _standby, _run))
+    os._exit(_native.zygote(_preload, _loaded, _rehearse, _serve))
 
 
 # ---- in a child that is thrown away ----
@@ -111,7 +150,7 @@ def _make_rehearsal():
     try:
         made = stock_context.ForkServerProcess(target=_nothing)
         set_spawning_popen(made)
-        return pickle.dumps(None) + reduction.ForkingPickler.dumps(made).tobytes()
+        return bytes((PREPARED,)) + reduction.ForkingPickler.dumps(made).tobytes()
     except Exception:
         return None  # a module has changed something: then nothing is rehearsed
     finally:
@@ -125,104 +164,70 @@ def _rehearse():
     if _rehearsal is None:
         return
     util._logger = None  # nobody is to hear of it
-    _standby()
     reader, writer = os.pipe()
-    _serve([writer], _rehearsal, None, reader)
-
-
-# ---- in a standby ----
-
-
-def _find_twister():
-    """Where numpy.random's generator has its state; None: it isn't loaded, or is none of the usual kind."""
-    try:
-        generator = sys.modules["numpy.random"].mtrand._rand
-        state = generator.get_state(legacy=False)
-        if state["bit_generator"] != "MT19937":
-            return None
-        generator.set_state({**state, "has_gauss": 0})  # normal numbers come in pairs: no second one of ours in each child
-        return generator._bit_generator.ctypes.state_address
-    except (AttributeError, KeyError):
-        return None
-
-
-def _standby():
-    """Ahead of the request, off the client's way."""
-    # Else siblings would draw the same numbers; `random` sees to that by itself.
-    if _twister is not None:
-        _native.reseed(_twister)
-    elif "numpy.random" in sys.modules:
-        sys.modules["numpy.random"].seed()
+    _serve([writer], _rehearsal, None, reader, None)
 
 
 # ---- in a worker ----
+#
+# Each page that it writes to costs some 2 us, and what it calls or looks at it writes to: a reference count goes up and down again.
+
 
 def _c_environment():
     words = (word.partition(b"=") for word in _native.c_environment())
     return {name: value for name, separator, value in words if separator}
 
 
-def _take_environment():
-    """os.environ as the client's is now."""
-    if _native.environment_is_new():
-        store = os.environ._data
-        store.clear()
-        store.update(_c_environment())
-
-
-def _take_signals():
-    """What Python remembers of signals is of the zygote."""
-    for number in _native.install_handlers(_handled, _IGNORED_BY_SERVER):
+def _catch_up(environment_is_new, ignored, closed, other_buffering):
+    """What is not as it was in the zygote: the environment, ignored signals, standard streams that the client has closed, standard
+    output that is a terminal or isn't."""
+    if environment_is_new:
+        os.environ._data.clear()
+        os.environ._data.update(_c_environment())
+    for number in ignored:
         signal.signal(number, signal.SIG_IGN)
-
-
-def _take_streams():
-    """Standard output may be another than the zygote's, or none."""
-    for fd in _native.fill_streams():
+    for fd in closed:
         setattr(sys, ("stdin", "stdout", "stderr")[fd], None)  # as in an interpreter that starts so
-    if _line_buffered is not None and os.isatty(1) != _line_buffered:
+    if other_buffering:
         try:
-            sys.stdout.reconfigure(line_buffering=not _line_buffered)
+            sys.stdout.reconfigure(line_buffering=not sys.stdout.line_buffering)
         except (AttributeError, OSError, ValueError):
             pass
 
 
-def _run(_entry):
-    return _serve(_native.inherited_fds(), _native.payload(), _native.data_fd(), _native.lifeline())
+def _unpickle(source):
+    """The process object, after preparation data."""
+    spawn.prepare(pickle.load(source) or _main)
+    return pickle.load(source)
 
 
-def _serve(fds, payload, data_fd, sentinel):
-    """The exit code of the process object in `payload`, or in what data_fd yields."""
+def _take_process(payload, data_fd):
+    if data_fd is not None:
+        with open(data_fd, "rb", closefd=True) as source:
+            return _unpickle(source)
+    if payload[0] != PREPARED:
+        return _unpickle(io.BytesIO(payload))
+    if _main:
+        spawn.prepare(_main)
+    return pickle.loads(payload[1:])
+
+
+def _serve(fds, payload, data_fd, sentinel, news):
+    """The exit code of the process object in `payload`, or in what data_fd yields. `news`: what to catch up with, or None."""
     try:
-        resource_tracker._resource_tracker._fd = fds[0]
-        resource_tracker._resource_tracker._pid = None
-        stock._forkserver._inherited_fds = fds[1:]
-        _take_environment()
-        _take_signals()
-        _take_streams()
-        source = io.BytesIO(payload) if data_fd is None else open(data_fd, "rb", closefd=True)
-        if sys.version_info < (3, 13):
-            return _bootstrap(source, sentinel)
-        # From 3.13 on the exit functions run here, not in process.BaseProcess._bootstrap(); the zygote's are not the child's.
-        atexit._clear()
+        _tracker._fd, *_server._inherited_fds = fds
+        _tracker._pid = None
+        if news is not None:
+            _catch_up(*news)
+        if not _ATEXIT_RUNS_EXIT_FUNCTION:
+            return _take_process(payload, data_fd)._bootstrap(sentinel)
+        atexit._clear()  # what is registered is the zygote's
         atexit.register(util._exit_function)
         try:
-            return _bootstrap(source, sentinel)
+            return _take_process(payload, data_fd)._bootstrap(sentinel)
         finally:
             atexit._run_exitfuncs()
     except BaseException:
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
         return 1
-
-
-def _bootstrap(source, sentinel):
-    process.current_process()._inheriting = True
-    try:
-        with source:
-            preparation = pickle.load(source)
-            spawn.prepare(preparation or _main)
-            process_object = pickle.load(source)
-    finally:
-        del process.current_process()._inheriting
-    return process_object._bootstrap(parent_sentinel=sentinel)

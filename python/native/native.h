@@ -34,15 +34,13 @@ PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords);
 PyObject *native_inherit(PyObject *module, PyObject *ignored);
 PyObject *native_zygote(PyObject *module, PyObject *args);
 PyObject *native_inherited_fds(PyObject *module, PyObject *ignored);
-PyObject *native_payload(PyObject *module, PyObject *ignored);
-PyObject *native_lifeline(PyObject *module, PyObject *ignored);
-PyObject *native_data_fd(PyObject *module, PyObject *ignored);
 PyObject *native_c_environment(PyObject *module, PyObject *ignored);
-PyObject *native_remember_environment(PyObject *module, PyObject *ignored);
-PyObject *native_environment_is_new(PyObject *module, PyObject *ignored);
-PyObject *native_install_handlers(PyObject *module, PyObject *args);
-PyObject *native_fill_streams(PyObject *module, PyObject *ignored);
+PyObject *native_fill_pools(PyObject *module, PyObject *args);
+PyObject *native_remember(PyObject *module, PyObject *args);
 PyObject *native_reseed(PyObject *module, PyObject *args);
+
+/* worker.c: the worker's fds, payload, data fd, lifeline and news (_zygote.py, _serve()), or NULL with an exception. */
+PyObject *native_worker_arguments(void);
 /* In the zygote, when SIGINT is Python's. */
 void native_remember_handler(void);
 

@@ -2,6 +2,8 @@
 #include "native.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -9,7 +11,16 @@
 
 /* The host: a zygote that is a Python interpreter. */
 
-static PyObject *on_preload, *on_loaded, *on_rehearse, *on_standby, *on_run;
+enum {
+        /* pymalloc, Objects/obmalloc.c of CPython 3.9 to 3.13 */
+        LARGEST_BLOCK = 512,
+        BLOCK_STEP = 16,
+        POOL_HEADER = 48,
+        FILL_MAX = 1 << 20, /* of one size: some 300 KiB are free in all after pandas' import */
+};
+
+static PyObject *on_preload, *on_loaded, *on_rehearse, *on_serve;
+static PyObject *on_standby; /* what on_loaded returned; NULL: nothing */
 
 /* What a traceback says belongs to standard error; the caller gets its last line. */
 static int take_exception(struct fsrv_error *error, const char *module) {
@@ -43,24 +54,30 @@ static int host_preload(const char *module, struct fsrv_error *error) {
         return 0;
 }
 
-static void call(PyObject *function) {
+static PyObject *call(PyObject *function) {
         PyObject *result = PyObject_CallNoArgs(function);
 
         if (!result)
                 PyErr_Print();
-        Py_XDECREF(result);
+        return result;
 }
 
 static void host_loaded(void) {
-        call(on_loaded);
-}
-
-static void host_rehearse(void) {
-        call(on_rehearse);
+        on_standby = call(on_loaded);
+        if (on_standby == Py_None)
+                on_standby = NULL;
 }
 
 static void host_warm_up(void) {
-        call(on_standby);
+        PyObject *result = on_standby ? call(on_standby) : NULL;
+
+        Py_XDECREF(result);
+}
+
+static void host_rehearse(void) {
+        host_warm_up();
+        PyObject *result = call(on_rehearse);
+        Py_XDECREF(result);
 }
 
 /* There is one entry point, which the worker's own code takes apart. */
@@ -72,8 +89,10 @@ static int host_find(const char *entry, struct fsrv_error *error) {
 
 static int host_run(int argc, char **argv, char **environment) {
         (void)argc;
+        (void)argv;
         (void)environment;
-        PyObject *result = PyObject_CallFunction(on_run, "s", argv[0]);
+        PyObject *arguments = native_worker_arguments();
+        PyObject *result = arguments ? PyObject_CallObject(on_serve, arguments) : NULL;
         long code = result ? PyLong_AsLong(result) : -1;
 
         if (PyErr_Occurred()) {
@@ -81,6 +100,35 @@ static int host_run(int argc, char **argv, char **environment) {
                 code = 1;
         }
         _exit((int)(code & 0xff)); /* as os._exit(): what was registered before the fork is the zygote's */
+}
+
+/* Takes what is free in pools of blocks of one size that are partly in use, until a new pool is begun: its first three blocks, one
+ * behind the other. */
+static bool fill_pools_of(size_t size, uintptr_t pool) {
+        uintptr_t before[2] = { 0 };
+
+        for (size_t taken = 0; taken < FILL_MAX; taken += size) {
+                uintptr_t at = (uintptr_t)PyObject_Malloc(size);
+                if (before[1] % pool == POOL_HEADER && before[0] == before[1] + size && at == before[0] + size)
+                        return true;
+                before[1] = before[0];
+                before[0] = at;
+        }
+        return false;
+}
+
+/* fill_pools(size of a pool): so that what children allocate lies side by side, in new pools, instead of in the holes of old ones. The
+ * holes cost nothing: their pages are in use anyway. */
+PyObject *native_fill_pools(PyObject *module, PyObject *args) {
+        unsigned long pool;
+
+        (void)module;
+        if (!PyArg_ParseTuple(args, "k:fill_pools", &pool))
+                return NULL;
+        for (size_t size = LARGEST_BLOCK; size > 0; size -= BLOCK_STEP)
+                if (!fill_pools_of(size, pool))
+                        Py_RETURN_FALSE; /* another allocator than pymalloc */
+        Py_RETURN_TRUE;
 }
 
 PyObject *native_zygote(PyObject *module, PyObject *args) {
@@ -97,7 +145,7 @@ PyObject *native_zygote(PyObject *module, PyObject *args) {
         };
 
         (void)module;
-        if (!PyArg_ParseTuple(args, "OOOOO:zygote", &on_preload, &on_loaded, &on_rehearse, &on_standby, &on_run))
+        if (!PyArg_ParseTuple(args, "OOOO:zygote", &on_preload, &on_loaded, &on_rehearse, &on_serve))
                 return NULL;
         native_remember_handler();
         return PyLong_FromLong(fsrv_zygote_serve(&host));
