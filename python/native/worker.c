@@ -44,16 +44,22 @@ static struct {
         int line_buffered;  /* standard output; -1: it isn't a text file */
 } known = { .line_buffered = -1 };
 
+/* In one block: what a child compares is to lie on few pages. */
 static int copy_environment(void) {
-        size_t n = 0;
+        size_t n = 0, size = sizeof *known.environment;
 
-        while (environ && environ[n])
-                n++;
-        known.environment = calloc(n + 1, sizeof *known.environment);
-        for (size_t i = 0; known.environment && i < n; i++)
-                if (!(known.environment[i] = strdup(environ[i])))
-                        known.environment = NULL; /* the zygote ends */
-        return known.environment ? 0 : -1;
+        for (; environ && environ[n]; n++)
+                size += sizeof *known.environment + strlen(environ[n]) + 1;
+        known.environment = malloc(size);
+        if (!known.environment)
+                return -1;
+        char *word = (char *)(known.environment + n + 1);
+        for (size_t i = 0; i < n; i++) {
+                known.environment[i] = word;
+                word = stpcpy(word, environ[i]) + 1;
+        }
+        known.environment[n] = NULL;
+        return 0;
 }
 
 static void copy_signals(PyObject *tuple, int numbers[NSIG]) {
