@@ -92,6 +92,23 @@ static void spawns(const char *name, int depth, int n) {
         fsrv_request_free(request);
 }
 
+/* The same by fsrv_spawn_many(): `depth` at once, and then the next. */
+static void many(const char *name, int depth, int n) {
+        struct fsrv_request *request = request_for(name);
+        int code = strcmp(name, "exec") == 0 ? 0 : 7;
+        struct fsrv_process *running[DEPTH_MAX];
+        struct fsrv_error error;
+
+        for (int done = 0; done < n; done += depth) {
+                int made = fsrv_spawn_many(server, request, (size_t)(n - done < depth ? n - done : depth), running, &error);
+                if (made != (n - done < depth ? n - done : depth))
+                        die("spawn_many", &error);
+                for (int i = 0; i < made; i++)
+                        finish(running[i], code);
+        }
+        fsrv_request_free(request);
+}
+
 /* The same by fsrv_run(). */
 static void runs(const char *name, int n) {
         struct fsrv_request *request = request_for(name);
@@ -202,6 +219,8 @@ static void obey(const char *name, int depth, int n) {
                 afl(name, n);
         else if (strncmp(name, "run:", 4) == 0)
                 runs(name + 4, n);
+        else if (strncmp(name, "many:", 5) == 0)
+                many(name + 5, depth, n);
         else
                 spawns(name, depth, n);
         printf("%.3f\n", (now() - begin) / n);
