@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from conftest import DENY
 from spawner import STANDBYS, Failure, children, eventually, state, title
 from test_spawn import refused
 
@@ -398,6 +399,19 @@ def test_fork_handler_that_ends_each_child(start, module, tmp_path, content, how
     (tmp_path / "fails").unlink()
     assert eventually(lambda: serves_or_cannot_fork(spawner, module("testmod"), "EIO"))
     assert spawner.output(report) == "1 1\n"
+
+
+@pytest.mark.skipif("sud" not in DENY, reason="only who is forked twice is a child's child")
+def test_fork_handler_that_ends_each_childs_child(start, module, tmp_path):
+    (tmp_path / "fails").write_text("3")
+    spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails"), "ATFORK_SPARES": "1"})
+    spawner.new(preload=[module("atfork")])
+    report = f"{module('atfork')}:report"
+    for _ in range(200):
+        failure = refused(spawner.call, report, spawn_timeout=20000)
+        assert (failure.errno, failure.stage) == ("EIO", "fork")
+        assert "exited with 3" in failure.text and "fork handler" in failure.text
+    assert len((tmp_path / "fails").read_text().splitlines()) < 50
 
 
 def test_standbys_that_are_killed_on_and_on(start, module, tmp_path):

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 /* Counts what pthread_atfork(3) calls: the fork has to be the C library's. While there is the file that ATFORK_FAILS names, the child
- * adds a line to it, and exits with the number that it begins with, is killed (-9), or crashes. */
+ * adds a line to it, and exits with the number that it begins with, is killed (-9), or crashes; with ATFORK_SPARES only the
+ * child's child. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -18,7 +19,7 @@ static void prepare(void) {
 
 static void fail(void) {
         const char *path = getenv("ATFORK_FAILS");
-        FILE *file = path ? fopen(path, "r+e") : NULL;
+        FILE *file = path && (in_child > 0 || !getenv("ATFORK_SPARES")) ? fopen(path, "r+e") : NULL;
         int code;
 
         if (!file)
