@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -412,6 +413,53 @@ def test_fork_handler_that_ends_each_childs_child(start, module, tmp_path):
         assert (failure.errno, failure.stage) == ("EIO", "fork")
         assert "exited with 3" in failure.text and "fork handler" in failure.text
     assert len((tmp_path / "fails").read_text().splitlines()) < 50
+
+
+def start_hanging(start, module, tmp_path, handler):
+    (tmp_path / "fails").write_text("")
+    spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails"), "ATFORK_HANGS": handler})
+    spawner.new(preload=[module("atfork")], preload_timeout=1000)
+    return spawner
+
+
+@pytest.mark.parametrize("handler", ["prepare", "parent", "child"])
+def test_fork_handler_that_hangs(start, module, tmp_path, handler):
+    """As on a lock that a thread held: its process is ended, the caller hears of it, and later all is as it was."""
+    spawner = start_hanging(start, module, tmp_path, handler)
+    report = f"{module('atfork')}:report"
+    failure = None
+    for _ in range(20):  # who has been forked by a zygote that hangs then serves
+        try:
+            spawner.output(report, spawn_timeout=60000)
+        except Failure as error:
+            failure = error
+            break
+    assert failure and (failure.errno, failure.stage) == ("ETIMEDOUT", "fork"), failure
+    assert "fork handler" in failure.text and "hang" in failure.text
+    (tmp_path / "fails").unlink()
+    assert eventually(lambda: serves_or_cannot_fork(spawner, module("testmod"), "ETIMEDOUT"))
+    assert spawner.output(report) == "1 1\n"
+
+
+def test_standby_that_is_ready_has_no_limit(start, testmod):
+    spawner = start()
+    spawner.new(preload=[testmod], preload_timeout=300)
+    spawner("ensure")
+    assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
+    standbys = spawner.standbys()
+    time.sleep(0.6)
+    assert spawner.standbys() == standbys
+
+
+@pytest.mark.parametrize("handler", ["prepare", "child"])
+def test_client_that_dies_while_its_standbys_hang(start, module, tmp_path, handler):
+    """The request that it gave up is still on the doorbell, and holds it."""
+    spawner = start_hanging(start, module, tmp_path, handler)
+    spawner("ensure")
+    server = spawner.server()
+    assert refused(spawner.call, f"{module('atfork')}:report", spawn_timeout=100).errno == "ETIMEDOUT"
+    spawner.die()
+    assert eventually(lambda: state(server) == "gone")
 
 
 def test_standbys_that_are_killed_on_and_on(start, module, tmp_path):

@@ -112,7 +112,7 @@ static void earlier(int64_t *deadline, int64_t other) {
 static int64_t next_deadline(const struct fsrv_supervisor *s) {
         int64_t deadline = FSRV_NEVER;
 
-        if (s->zygote.state == FSRV_ZYGOTE_LOADING && s->zygote.failure.stage == 0)
+        if (fsrv_zygote_has_deadline(s))
                 earlier(&deadline, s->zygote.deadline);
         if (s->refusal.until > 0)
                 earlier(&deadline, s->refusal.until);

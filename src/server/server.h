@@ -72,7 +72,7 @@ struct fsrv_zygote {
         int orders; /* while it loads: the boot socket */
         bool has_forked, is_freezing;
         unsigned due;         /* FORK orders without an answer yet */
-        int64_t deadline;     /* of the loading */
+        int64_t deadline;     /* of the loading; then of the next answer that is due */
         char loading[FSRV_WIRE_TEXT_MAX];
         struct fsrv_wire_failed failure; /* what it said before it ended, or what we found */
         /* failed starts in a row */
@@ -143,6 +143,7 @@ void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) __attrib
 void fsrv_zygote_replenish(struct fsrv_supervisor *s);
 void fsrv_zygote_on_orders(struct fsrv_supervisor *s, uint32_t pid);
 void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid);
+bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s);
 void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_zygote_kill(struct fsrv_supervisor *s);
 /* A standby of its has ended before it took a request. */

@@ -121,11 +121,15 @@ void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exi
 
         if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now() || fork_again(z, exit))
                 return;
+        int killer = exit->code == CLD_KILLED ? exit->status : 0;
         describe(exit->code, exit->status, how);
-        snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
-                 exit->status == SIGKILL && exit->code == CLD_KILLED ? "is there too little memory"
-                                                                     : "does a fork handler of what is preloaded fail");
-        fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, EIO, text);
+        if (killer == SIGALRM) /* by its watchdog */
+                snprintf(text, sizeof text, "a new process was not ready within %u ms: does a fork handler of what is preloaded hang?",
+                         s->config.head.preload_timeout_ms);
+        else
+                snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
+                         killer == SIGKILL ? "is there too little memory" : "does a fork handler of what is preloaded fail");
+        fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, killer == SIGALRM ? ETIMEDOUT : EIO, text);
 }
 
 void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
@@ -182,6 +186,20 @@ static void on_preloaded(struct fsrv_supervisor *s, bool forks_twice) {
         s->refusal.until = 0;
         if (give_sockets(s) < 0)
                 fsrv_zygote_kill(s);
+}
+
+/* Half as much again as a child may take, which the zygote waits for where it forks twice. */
+static int64_t fork_limit_ms(const struct fsrv_supervisor *s) {
+        return (int64_t)s->config.head.preload_timeout_ms * 3 / 2;
+}
+
+static void limit_fork(struct fsrv_supervisor *s) {
+        s->zygote.deadline = fsrv_now() + fork_limit_ms(s);
+}
+
+static void on_fork_answered(struct fsrv_supervisor *s) {
+        s->zygote.due -= s->zygote.due > 0;
+        limit_fork(s);
 }
 
 static void on_cannot_fork(struct fsrv_supervisor *s, int err) {
@@ -254,14 +272,14 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                 on_preloaded(s, order->value);
                 break;
         case FSRV_WIRE_FORKED:
-                z->due -= z->due > 0;
+                on_fork_answered(s);
                 z->has_forked = true;
                 z->failures = 0;
                 if (!fsrv_child_find(s, order->value)) /* else its claim was faster */
                         fsrv_child_add(s, order->value, FSRV_ROLE_STANDBY);
                 break;
         case FSRV_WIRE_CANNOT_FORK:
-                z->due -= z->due > 0;
+                on_fork_answered(s);
                 if (order->err)
                         on_cannot_fork(s, order->err);
                 else
@@ -308,7 +326,8 @@ static void order_standbys(struct fsrv_supervisor *s) {
                 struct fsrv_wire_order order = { .type = type };
                 if (fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0, MSG_DONTWAIT) < 0)
                         return;
-                z->due++;
+                if (z->due++ == 0)
+                        limit_fork(s);
         }
 }
 
@@ -321,15 +340,28 @@ void fsrv_zygote_replenish(struct fsrv_supervisor *s) {
                 order_standbys(s);
 }
 
+bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s) {
+        const struct fsrv_zygote *z = &s->zygote;
+
+        return z->failure.stage == 0 && (z->state == FSRV_ZYGOTE_LOADING || (z->state == FSRV_ZYGOTE_READY && z->due > 0));
+}
+
 void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now) {
         struct fsrv_zygote *z = &s->zygote;
 
-        if (z->state != FSRV_ZYGOTE_LOADING || now < z->deadline || z->failure.stage)
+        if (!fsrv_zygote_has_deadline(s) || now < z->deadline)
                 return;
+        bool is_loading = z->state == FSRV_ZYGOTE_LOADING;
         z->failure = (struct fsrv_wire_failed){
-                .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = ETIMEDOUT
+                .type = FSRV_WIRE_FAILED, .err = ETIMEDOUT,
+                .stage = !is_loading ? FSRV_STAGE_FORK : z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START
         };
-        snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s", z->loading,
-                 s->config.head.preload_timeout_ms, z->is_freezing ? " (it was there, its memory was not frozen)" : "");
+        if (is_loading)
+                snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s", z->loading,
+                         s->config.head.preload_timeout_ms, z->is_freezing ? " (it was there, its memory was not frozen)" : "");
+        else
+                snprintf(z->failure.text, sizeof z->failure.text,
+                         "the zygote did not fork within %lld ms: does a fork handler of what is preloaded hang?",
+                         (long long)fork_limit_ms(s));
         fsrv_zygote_kill(s);
 }

@@ -132,6 +132,7 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         fsrv_own.task.claims = birth->claims;
         fsrv_own.task.pidfd = fsrv_pidfd_open(getpid());
         warm_up(birth->host);
+        fsrv_setup_watchdog_off();
         for (;;) {
                 struct fsrv_error error;
                 int r = fsrv_channel_receive(birth->doorbell, fsrv_own.buffer, sizeof fsrv_own.buffer, 0, &fsrv_own.message);

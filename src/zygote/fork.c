@@ -14,6 +14,7 @@
 
 #include "base/call.h"
 #include "wire/channel.h"
+#include "worker/worker.h"
 #include "zygote/zygote.h"
 
 /*
@@ -27,6 +28,23 @@
  */
 
 static bool twice = true;
+
+/* A fork handler that hangs (say for a lock that a thread held) would keep the child, and who waits for it, for ever. This is for the
+ * child of the fork that is going on; 0: it is a module's, or a worker's. */
+static uint32_t limit_ms;
+
+static void begin_child(void) {
+        if (limit_ms > 0)
+                fsrv_setup_watchdog(limit_ms);
+        limit_ms = 0;
+}
+
+static pid_t limited_fork(uint32_t child_limit_ms) {
+        limit_ms = child_limit_ms;
+        pid_t pid = fork();
+        limit_ms = 0;
+        return pid;
+}
 
 #if defined(__x86_64__) && defined(__linux__)
 
@@ -130,6 +148,11 @@ static void after_fork(void) {
         selector = ALLOW;
 }
 
+static void after_fork_child(void) {
+        selector = ALLOW;
+        begin_child();
+}
+
 static int dispatch(bool on) {
         unsigned long start = (unsigned long)fsrv_dispatch_restorer;
         unsigned long length = on ? (unsigned long)fsrv_dispatch_restorer_end - start : 0;
@@ -140,11 +163,11 @@ static int dispatch(bool on) {
                        : 0;
 }
 
-static pid_t caught_fork(unsigned long flags) {
+static pid_t caught_fork(unsigned long flags, uint32_t child_limit_ms) {
         clone_flags = flags;
         caught = false;
         armed = true;
-        pid_t pid = fork();
+        pid_t pid = limited_fork(child_limit_ms);
         armed = false;
         selector = ALLOW;
         return pid < 0 ? -errno : pid;
@@ -154,7 +177,7 @@ static pid_t caught_fork(unsigned long flags) {
 static bool dispatch_works(void) {
         if (install_handler() < 0 || dispatch(true) < 0)
                 return false;
-        pid_t pid = caught_fork(0);
+        pid_t pid = caught_fork(0, 0);
         if (pid == 0)
                 _exit(0);
         if (pid > 0)
@@ -164,7 +187,7 @@ static bool dispatch_works(void) {
 }
 
 int fsrv_fork_init(void) {
-        int r = pthread_atfork(before_fork, after_fork, after_fork);
+        int r = pthread_atfork(before_fork, after_fork, after_fork_child);
 
         if (r != 0)
                 return -r;
@@ -174,7 +197,7 @@ int fsrv_fork_init(void) {
         return 0;
 }
 
-static pid_t fork_once(void) {
+static pid_t fork_once(uint32_t child_limit_ms) {
         static bool ready; /* from the first fork on nothing but the zygote's loop runs here */
 
         if (!ready) {
@@ -185,16 +208,17 @@ static pid_t fork_once(void) {
                         return r;
                 ready = true;
         }
-        return caught_fork(CLONE_PARENT);
+        return caught_fork(CLONE_PARENT, child_limit_ms);
 }
 
 #else
 
 int fsrv_fork_init(void) {
-        return 0;
+        return -pthread_atfork(NULL, NULL, begin_child);
 }
 
-static pid_t fork_once(void) {
+static pid_t fork_once(uint32_t child_limit_ms) {
+        (void)child_limit_ms;
         return -ENOSYS;
 }
 
@@ -213,14 +237,14 @@ static void wait_for_orphanage(pid_t middle) {
 
 enum { MIDDLE_TOLD = 117 }; /* an exit code that no fork handler is likely to use */
 
-static pid_t fork_twice(int orders) {
+static pid_t fork_twice(int orders, uint32_t child_limit_ms) {
         int status;
-        pid_t middle = fork();
+        pid_t middle = limited_fork(child_limit_ms);
 
         if (middle < 0)
                 return -errno;
         if (middle == 0) {
-                pid_t self = getpid(), child = fork();
+                pid_t self = getpid(), child = limited_fork(child_limit_ms);
                 if (child == 0) {
                         wait_for_orphanage(self);
                         return 0;
@@ -241,6 +265,6 @@ static pid_t fork_twice(int orders) {
         return FSRV_FORK_TOLD;
 }
 
-pid_t fsrv_fork_sibling(int orders) {
-        return twice ? fork_twice(orders) : fork_once();
+pid_t fsrv_fork_sibling(int orders, uint32_t child_limit_ms) {
+        return twice ? fork_twice(orders, child_limit_ms) : fork_once(child_limit_ms);
 }

@@ -176,7 +176,9 @@ static int receive_sockets(int boot, struct fsrv_birth *birth, int *ret_orders) 
 }
 
 /* Until the server is gone. Returns in a child only: 1; else 0 or -errno. */
-static int obey(int orders, const struct fsrv_host *host) {
+static int obey(int orders, const struct fsrv_birth *birth) {
+        const struct fsrv_host *host = birth->host;
+
         for (;;) {
                 struct fsrv_wire_order order;
                 struct fsrv_message message;
@@ -188,7 +190,7 @@ static int obey(int orders, const struct fsrv_host *host) {
                 if (order.type != FSRV_WIRE_FORK)
                         return -EPROTO;
                 call(host->before_fork);
-                pid_t pid = fsrv_fork_sibling(orders);
+                pid_t pid = fsrv_fork_sibling(orders, birth->config->preload_timeout_ms);
                 if (pid == 0) {
                         fsrv_hot_copy(); /* before anything is written to, or it comes too late */
                         call(host->after_fork_child);
@@ -256,7 +258,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
             receive_sockets(boot, &birth, &orders) < 0)
                 return 1;
         fsrv_fd_close(boot);
-        if (obey(orders, host) != 1)
+        if (obey(orders, &birth) != 1)
                 return 1;
         fsrv_fd_close(orders);
         fsrv_standby(&birth);

@@ -18,9 +18,10 @@ bool fsrv_fork_is_twice(void);
 /*
  * A child whose parent is the server, by the C library's fork(), so that atfork handlers run. The pid in the zygote, 0 in
  * the child, -errno. When forking twice the pid is told by the middle process itself, on `orders`, and 0x7fffffff returned.
+ * fsrv_setup_watchdog() is on in the child, from its first fork handler on.
  */
 enum { FSRV_FORK_TOLD = 0x7fffffff };
-pid_t fsrv_fork_sibling(int orders);
+pid_t fsrv_fork_sibling(int orders, uint32_t child_limit_ms);
 
 /* program.c: the entry points of a program that is its own zygote. */
 

@@ -2,19 +2,32 @@
 #define _GNU_SOURCE
 /* Counts what pthread_atfork(3) calls: the fork has to be the C library's. While there is the file that ATFORK_FAILS names, the child
  * adds a line to it, and exits with the number that it begins with, is killed (-9), or crashes; with ATFORK_SPARES only the
- * child's child. */
+ * child's child. With ATFORK_HANGS it hangs instead, in the handler of that name. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int prepared, in_child;
 static pid_t main_thread;
 
+static void hang_in(const char *handler) {
+        const char *where = getenv("ATFORK_HANGS");
+
+        while (where && strcmp(where, handler) == 0 && access(getenv("ATFORK_FAILS"), F_OK) == 0)
+                pause();
+}
+
 static void prepare(void) {
         prepared++;
+        hang_in("prepare");
+}
+
+static void parent(void) {
+        hang_in("parent");
 }
 
 static void fail(void) {
@@ -36,13 +49,14 @@ static void fail(void) {
 }
 
 static void child(void) {
+        hang_in("child");
         fail();
         in_child++;
         main_thread = gettid();
 }
 
 __attribute__((constructor)) static void install(void) {
-        pthread_atfork(prepare, NULL, child);
+        pthread_atfork(prepare, parent, child);
 }
 
 int report(int argc, char **argv) {
