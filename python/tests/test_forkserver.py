@@ -457,6 +457,35 @@ class Script(unittest.TestCase):
         """), "parent's\none's\none's\n0 0\n")
 
 
+    # ---- few pages ----
+
+    def test_what_a_child_allocates_lies_side_by_side(self):
+        """The zygote has filled the holes in pymalloc's pools: else a child writes to dozens of pages more."""
+        count = """
+            import multiprocessing
+            def spread():
+                made = [bytes(size - 40) for size in range(48, 513, 16) for _ in range(8)]
+                return len({id(one) // 4096 for one in made})
+            def child(queue): queue.put(spread())
+            if __name__ == "__main__":
+                queue = multiprocessing.SimpleQueue()
+                process = multiprocessing.Process(target=child, args=(queue,))
+                process.start(); print(queue.get()); process.join()
+        """
+        holes = "import re, decimal, json, unittest, asyncio, email.message, logging, concurrent.futures\n"
+        pages = int(self.run_script(holes + textwrap.dedent(count)))
+        self.assertLess(pages, 54)  # of 30 sizes, some take two pages; 64 to 84 without
+
+    def test_other_allocators(self):
+        for name in ("malloc", "debug"):
+            self.assertEqual(self.run_script("""
+                import multiprocessing
+                if __name__ == "__main__":
+                    process = multiprocessing.Process(target=print, args=("ran",))
+                    process.start(); process.join()
+            """, env={**os.environ, "PYTHONMALLOC": name}), "ran\n")
+
+
 def double(x):
     sys.exit(2 * x)
 
