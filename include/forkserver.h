@@ -120,8 +120,9 @@ struct fsrv_server_options {
                                      * for none. Copied */
         uint32_t preload_policy;    /* enum fsrv_preload_policy */
         uint32_t standbys;          /* processes kept ready, 1…64; 0 for the default, 4 (doc/performance.md says why) */
-        int preload_timeout_ms;     /* limit for loading all modules, and then for their fork handlers in each new process; 0 for
-                                     * the default of 60,000 */
+        int preload_timeout_ms;     /* limit for loading all modules, and then for their fork handlers, in the zygote and in
+                                     * each new process (which may take up to twice as long before it is killed); 0 for the
+                                     * default of 60,000 */
         uint32_t flags;             /* FSRV_SERVER_… */
         uint32_t thread_policy;     /* enum fsrv_preload_policy: what happens when the zygote has other threads at the time of
                                      * its first fork (after a throw-away fork, since some libraries stop theirs for one). A

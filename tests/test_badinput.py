@@ -443,12 +443,52 @@ def test_fork_handler_that_hangs(start, module, tmp_path, handler):
 
 def test_standby_that_is_ready_has_no_limit(start, testmod):
     spawner = start()
-    spawner.new(preload=[testmod], preload_timeout=300)
+    spawner.new(preload=[testmod], preload_timeout=1000)
     spawner("ensure")
     assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
     standbys = spawner.standbys()
-    time.sleep(0.6)
+    time.sleep(2.2)
     assert spawner.standbys() == standbys
+
+
+def test_zygote_that_was_stopped_with_its_server(start, testmod):
+    """Its answer is there when the server goes on: it is not late."""
+    spawner = start()
+    spawner.new(preload=[testmod], preload_timeout=1000)
+    spawner("ensure")
+    zygote, server = spawner.zygote(), spawner.server()
+    assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
+    os.kill(zygote, signal.SIGSTOP)
+    assert spawner.call(f"{testmod}:exit_with", 5).code() == 5  # the server owes a fork now
+    os.kill(server, signal.SIGSTOP)
+    os.kill(zygote, signal.SIGCONT)
+    time.sleep(2)
+    os.kill(server, signal.SIGCONT)
+    assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
+    assert spawner.zygote() == zygote
+
+
+def processes_that_know(word):
+    """Those in whose environment it is."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                found += [pid] if os.fsencode(word) in file.read() else []
+        except OSError:
+            pass
+    return found
+
+
+def test_fork_handler_that_hangs_beside_a_thread(start, module, tmp_path):
+    """The zygote forks while it loads, to see whether the thread stays."""
+    (tmp_path / "fails").write_text("")
+    spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails"), "ATFORK_HANGS": "child"})
+    spawner.new(preload=[module("atfork"), module("thread_on_load")], preload_timeout=1000, threads=2)
+    failure = refused(spawner.call, f"{module('atfork')}:report", spawn_timeout=60000)
+    assert (failure.errno, failure.stage) == ("ETIMEDOUT", "fork")
+    spawner.die()
+    assert eventually(lambda: not processes_that_know(tmp_path))
 
 
 @pytest.mark.parametrize("handler", ["prepare", "child"])

@@ -37,6 +37,16 @@ def test_no_pidfds_for_a_named_server(forkserver, program, tmp_path):
 
 
 @pytest.mark.parametrize("err", ERRNOS)
+def test_no_orphans_for_who_forks_twice(start, program, testmod, err):
+    """Nobody forks on and on for a server that doesn't become their parent."""
+    spawner = start(before=[program("deny"), "--errno", err, "sud", "subreaper", "--"], stderr=subprocess.DEVNULL)
+    spawner.new(preload=[testmod])
+    for _ in range(2):
+        failure = refused(spawner.spawn, program="true")
+        assert (failure.errno, failure.stage) == (err, "start") and "orphans" in failure.text
+
+
+@pytest.mark.parametrize("err", ERRNOS)
 @pytest.mark.parametrize("feature", ["memfd_create", "seal"])
 def test_no_sealed_memory(without, testmod, feature, err):
     """Requests over 64 KiB need it, and freezing; nothing else does."""

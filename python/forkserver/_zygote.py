@@ -66,16 +66,18 @@ def _preload_main():
 
 def _loaded():
     """Returns what is to be called in each standby, if anything."""
-    global _rehearsal
+    global _rehearsal, _server
+    process.current_process()._inheriting = True  # until a child has got its process object, which is the current one then
+    _server = stock._forkserver  # modules may have called install()
     _prepare("log_to_stderr", "log_level")  # again: modules may have changed it; a second handler would say all twice
     handled = tuple(number for number in signal.valid_signals() if callable(signal.getsignal(number)))
+    is_usual = sys.stdout is sys.__stdout__ and not getattr(sys.stdout, "write_through", True)
     _native.remember(
-        dict(os.environ._data) == _c_environment(), handled, _IGNORED_BY_SERVER, getattr(sys.stdout, "line_buffering", None)
+        dict(os.environ._data) == _c_environment(), handled, _IGNORED_BY_SERVER, sys.stdout.line_buffering if is_usual else None
     )
     reseed = _find_reseed()
     _rehearsal = _make_rehearsal()
     _close_stdin()
-    process.current_process()._inheriting = True  # until a child has got its process object, which is the current one then
     # Buffers that were not flushed would be written by every child again.
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -93,7 +95,10 @@ def _close_stdin():
     """Once for all children: in each of them, it would write to 35 pages."""
     global _null
     stock_close = util._close_stdin
-    stock_close()
+    try:
+        stock_close()
+    except Exception:
+        return  # a module's own sys.stdin: each child meets that itself
     _null = sys.stdin
 
     def close_stdin():
@@ -115,12 +120,12 @@ def _find_reseed():
             return functools.partial(_native.reseed, generator._bit_generator.ctypes.state_address)
     except (AttributeError, KeyError):
         pass
-    return sys.modules["numpy.random"].seed
+    return getattr(sys.modules["numpy.random"], "seed", None)
 
 
 def main(data):
     """The whole life of the zygote and its children. `data`: see ForkServer._new_handle()."""
-    global _data, _main, _server
+    global _data, _main
     _data = data
     _main = {name: value for name, value in data["preparation"].items() if name in _MAIN}
     # The interpreter met them as ignored by the server, when it started.
@@ -129,8 +134,7 @@ def main(data):
     if os.environ.get("LD_BIND_NOW") == "forkserver":
         del os.environ["LD_BIND_NOW"]  # the server's, for this process alone
     install(default=False)
-    _server = stock._forkserver
-    _server.set_prepared(data["preparation"])
+    stock._forkserver.set_prepared(data["preparation"])
     _prepare()
     for name in data["modules"]:
         importlib.import_module(name)
@@ -174,7 +178,7 @@ def _rehearse():
 
 
 def _c_environment():
-    words = (word.partition(b"=") for word in _native.c_environment())
+    words = (word.partition(b"=") for word in reversed(_native.c_environment()))  # of a name that is there twice, the first counts
     return {name: value for name, separator, value in words if separator}
 
 

@@ -180,10 +180,11 @@ PyObject *native_inherited_fds(PyObject *module, PyObject *ignored) {
 }
 
 static PyObject *payload(void) {
-        const void *bytes = NULL;
-        size_t n = 0;
+        const void *bytes;
+        size_t n;
 
-        fsrv_worker_get_payload(&bytes, &n);
+        if (fsrv_worker_get_payload(&bytes, &n) < 0 || n == 0) /* it has come by the data fd */
+                Py_RETURN_NONE;
         return PyMemoryView_FromMemory((char *)bytes, (Py_ssize_t)n, 0x100 /* PyBUF_READ, which the limited API names from 3.11 on */);
 }
 

@@ -12,7 +12,7 @@
 /* The host: a zygote that is a Python interpreter. */
 
 enum {
-        /* pymalloc, Objects/obmalloc.c of CPython 3.9 to 3.13 */
+        /* pymalloc, Objects/obmalloc.c of CPython 3.9 to 3.13 with 64 bits */
         LARGEST_BLOCK = 512,
         BLOCK_STEP = 16,
         POOL_HEADER = 48,
@@ -65,7 +65,7 @@ static PyObject *call(PyObject *function) {
 static void host_loaded(void) {
         on_standby = call(on_loaded);
         if (on_standby == Py_None)
-                on_standby = NULL;
+                Py_CLEAR(on_standby);
 }
 
 static void host_warm_up(void) {
@@ -127,7 +127,7 @@ PyObject *native_fill_pools(PyObject *module, PyObject *args) {
                 return NULL;
         for (size_t size = LARGEST_BLOCK; size > 0; size -= BLOCK_STEP)
                 if (!fill_pools_of(size, pool))
-                        Py_RETURN_FALSE; /* another allocator than pymalloc */
+                        Py_RETURN_FALSE; /* another allocator, or checks around its blocks */
         Py_RETURN_TRUE;
 }
 

@@ -41,8 +41,10 @@ struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsr
                 return NULL;
         }
         HASH_ADD_INT(s->children, pid, child);
-        if (role == FSRV_ROLE_STANDBY)
+        if (role == FSRV_ROLE_STANDBY) {
                 s->idle++;
+                fsrv_standbys_watch(s, child);
+        }
         return child;
 }
 
@@ -175,7 +177,7 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         if (child->role == FSRV_ROLE_STANDBY) {
                 s->idle--;
                 if (r == 1)
-                        fsrv_zygote_on_standby_end(s, &exit);
+                        fsrv_zygote_on_standby_end(s, &exit, child->is_late);
         }
         if (child->role != FSRV_ROLE_WORKER || r < 0) {
                 forget(s, child);
@@ -190,7 +192,7 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         deliver(s, child, &exited);
 }
 
-static void kill_child(struct fsrv_child *child) {
+void fsrv_child_kill(const struct fsrv_child *child) {
         if (child->pidfd >= 0)
                 fsrv_pidfd_send_signal(child->pidfd, SIGKILL);
 }
@@ -203,7 +205,7 @@ void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid) {
                 return;
         unwatch_client(s, child);
         if (child->flags & FSRV_WIRE_KILL_ON_CLOSE)
-                kill_child(child); /* the answer stays open, so that a draining server waits for this death */
+                fsrv_child_kill(child); /* the answer stays open, so that a draining server waits for this death */
         else
                 hang_up(s, child);
 }
@@ -234,7 +236,7 @@ static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wir
                 watch_client(s, child);
         send_word(child, pid);
         if (s->killing)
-                kill_child(child);
+                fsrv_child_kill(child);
 }
 
 void fsrv_children_on_claims(struct fsrv_supervisor *s) {
@@ -267,7 +269,7 @@ void fsrv_children_on_time(struct fsrv_supervisor *s, int64_t now) {
         while ((child = s->first_deadline) && child->deadline <= now) {
                 unlimit_time(s, child);
                 child->timed_out = true;
-                kill_child(child);
+                fsrv_child_kill(child);
         }
         retry_owed(s);
 }
@@ -285,7 +287,7 @@ void fsrv_children_kill(struct fsrv_supervisor *s) {
 
         s->killing = true;
         HASH_ITER(hh, s->children, child, next)
-                kill_child(child);
+                fsrv_child_kill(child);
 }
 
 void fsrv_children_find_strays(struct fsrv_supervisor *s) {

@@ -116,6 +116,8 @@ static int64_t next_deadline(const struct fsrv_supervisor *s) {
                 earlier(&deadline, s->zygote.deadline);
         if (s->refusal.until > 0)
                 earlier(&deadline, s->refusal.until);
+        if (s->next_look > 0)
+                earlier(&deadline, s->next_look);
         if (s->first_deadline)
                 earlier(&deadline, s->first_deadline->deadline);
         for (const struct fsrv_peer *peer = s->peers; peer; peer = peer->next)
@@ -132,6 +134,7 @@ static void on_time(struct fsrv_supervisor *s) {
                 s->refusal.until = 0;
         fsrv_zygote_on_time(s, now);
         fsrv_children_on_time(s, now);
+        fsrv_standbys_on_time(s, now);
         fsrv_peers_on_time(s, now);
 }
 

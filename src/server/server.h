@@ -46,6 +46,9 @@ struct fsrv_child {
                          * anybody listens: the client has closed its end of the answer */
         uint32_t flags; /* of the request */
         bool timed_out;
+        /* a standby */
+        bool is_ready, is_late;
+        int64_t since;
         int64_t deadline; /* FSRV_NEVER: none */
         struct fsrv_child *next_deadline, *previous_deadline;
         UT_hash_handle hh;
@@ -72,6 +75,7 @@ struct fsrv_zygote {
         int orders; /* while it loads: the boot socket */
         bool has_forked, is_freezing;
         unsigned due;         /* FORK orders without an answer yet */
+        bool is_late;         /* with the next one */
         int64_t deadline;     /* of the loading; then of the next answer that is due */
         char loading[FSRV_WIRE_TEXT_MAX];
         struct fsrv_wire_failed failure; /* what it said before it ended, or what we found */
@@ -121,6 +125,7 @@ struct fsrv_supervisor {
         struct fsrv_child *first_deadline, *last_deadline;
         struct fsrv_owed *owed;
         unsigned n_owed;
+        int64_t next_look; /* at standbys that may hang; 0: none */
         struct fsrv_zygote zygote;
         struct fsrv_refusal refusal;
         struct fsrv_peer *peers;
@@ -146,8 +151,10 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s);
 void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_zygote_kill(struct fsrv_supervisor *s);
-/* A standby of its has ended before it took a request. */
-void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit);
+/* A standby of its has ended before it took a request; is_late: we have killed it. */
+void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool is_late);
+/* How long the fork handlers of one process may take, before it gets half as long again. */
+int64_t fsrv_zygote_fork_limit(const struct fsrv_supervisor *s);
 /* One has taken a request. */
 void fsrv_zygote_on_claim(struct fsrv_supervisor *s);
 
@@ -160,6 +167,7 @@ bool fsrv_child_fits(const struct fsrv_supervisor *s);
 struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid);
 /* A new child of ours in the table; NULL when out of memory or fds. */
 struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role);
+void fsrv_child_kill(const struct fsrv_child *child);
 void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid);
 void fsrv_children_on_claims(struct fsrv_supervisor *s);
@@ -170,6 +178,10 @@ void fsrv_children_kill(struct fsrv_supervisor *s);
 void fsrv_children_find_strays(struct fsrv_supervisor *s);
 /* As the reaper of orphans: everything dead, known or not. */
 void fsrv_children_reap_all(struct fsrv_supervisor *s);
+
+/* standbys.c: those in which a fork handler hangs. */
+void fsrv_standbys_watch(struct fsrv_supervisor *s, struct fsrv_child *standby);
+void fsrv_standbys_on_time(struct fsrv_supervisor *s, int64_t now);
 
 /* refusal.c */
 /* For a time that doubles with each of the times that it happened before. */

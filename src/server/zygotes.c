@@ -89,7 +89,7 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         z->orders = fsrv_fd_close(z->orders);
         z->due = 0;
         z->state = FSRV_ZYGOTE_NONE;
-        if (s->draining || was_useful)
+        if (s->draining || (was_useful && z->failure.stage == 0))
                 return; /* the next one starts at once */
         if (z->failure.stage == 0) {
                 if (try_again(z, &info))
@@ -100,6 +100,15 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
 }
 
 /* ---- its standbys ---- */
+
+int64_t fsrv_zygote_fork_limit(const struct fsrv_supervisor *s) {
+        return s->config.head.preload_timeout_ms;
+}
+
+static void describe_hang(const struct fsrv_supervisor *s, const char *what, char ret_text[FSRV_WIRE_TEXT_MAX]) {
+        snprintf(ret_text, FSRV_WIRE_TEXT_MAX, "%s within %lld ms: does a fork handler of what is preloaded hang?", what,
+                 (long long)fsrv_zygote_fork_limit(s));
+}
 
 /* SIGKILL comes from outside, a person or the OOM killer: go on for a while. */
 static bool fork_again(struct fsrv_zygote *z, const struct fsrv_exit *exit) {
@@ -115,21 +124,24 @@ static bool fork_again(struct fsrv_zygote *z, const struct fsrv_exit *exit) {
 
 /* Its signals are blocked, and all that has run in it are fork handlers and the host's: whoever forks the next one at once does so for
  * ever, and requests would wait as long. */
-void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit) {
+void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool is_late) {
         struct fsrv_zygote *z = &s->zygote;
         char text[FSRV_WIRE_TEXT_MAX], how[64];
 
-        if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now() || fork_again(z, exit))
+        if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now())
                 return;
-        int killer = exit->code == CLD_KILLED ? exit->status : 0;
+        if (is_late) {
+                describe_hang(s, "a new process was not ready", text);
+                fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, ETIMEDOUT, text);
+                return;
+        }
+        if (fork_again(z, exit))
+                return;
         describe(exit->code, exit->status, how);
-        if (killer == SIGALRM) /* by its watchdog */
-                snprintf(text, sizeof text, "a new process was not ready within %u ms: does a fork handler of what is preloaded hang?",
-                         s->config.head.preload_timeout_ms);
-        else
-                snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
-                         killer == SIGKILL ? "is there too little memory" : "does a fork handler of what is preloaded fail");
-        fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, killer == SIGALRM ? ETIMEDOUT : EIO, text);
+        snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
+                 exit->status == SIGKILL && exit->code == CLD_KILLED ? "is there too little memory"
+                                                                     : "does a fork handler of what is preloaded fail");
+        fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, EIO, text);
 }
 
 void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
@@ -141,11 +153,13 @@ void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
 
 /* ---- what it says ---- */
 
-static void become_reaper(struct fsrv_supervisor *s) {
+static int become_reaper(struct fsrv_supervisor *s) {
         sigset_t set;
 
-        if (s->is_reaper || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-                return;
+        if (s->is_reaper)
+                return 0;
+        if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+                return -errno;
         s->is_reaper = true;
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);
@@ -156,6 +170,7 @@ static void become_reaper(struct fsrv_supervisor *s) {
         }
         s->signals = signalfd(s->signals, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         fsrv_watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0);
+        return 0;
 }
 
 static int give_sockets(struct fsrv_supervisor *s) {
@@ -177,8 +192,15 @@ static int give_sockets(struct fsrv_supervisor *s) {
 }
 
 static void on_preloaded(struct fsrv_supervisor *s, bool forks_twice) {
-        if (forks_twice)
-                become_reaper(s);
+        int r = forks_twice ? become_reaper(s) : 0;
+
+        if (r < 0) {
+                s->zygote.failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = -r };
+                snprintf(s->zygote.failure.text, sizeof s->zygote.failure.text,
+                         "becoming the parent of orphans (PR_SET_CHILD_SUBREAPER): %s", strerrordesc_np(-r));
+                fsrv_zygote_kill(s);
+                return;
+        }
         s->zygote.state = FSRV_ZYGOTE_READY;
         s->zygote.is_freezing = false;
         if (s->zygote.killed_freezing < FSRV_WIRE_KILLED)
@@ -188,13 +210,9 @@ static void on_preloaded(struct fsrv_supervisor *s, bool forks_twice) {
                 fsrv_zygote_kill(s);
 }
 
-/* Half as much again as a child may take, which the zygote waits for where it forks twice. */
-static int64_t fork_limit_ms(const struct fsrv_supervisor *s) {
-        return (int64_t)s->config.head.preload_timeout_ms * 3 / 2;
-}
-
 static void limit_fork(struct fsrv_supervisor *s) {
-        s->zygote.deadline = fsrv_now() + fork_limit_ms(s);
+        s->zygote.is_late = false;
+        s->zygote.deadline = fsrv_now() + fsrv_zygote_fork_limit(s);
 }
 
 static void on_fork_answered(struct fsrv_supervisor *s) {
@@ -205,7 +223,10 @@ static void on_fork_answered(struct fsrv_supervisor *s) {
 static void on_cannot_fork(struct fsrv_supervisor *s, int err) {
         char text[FSRV_WIRE_TEXT_MAX];
 
-        snprintf(text, sizeof text, "the zygote cannot fork: %s", strerrordesc_np(err));
+        if (err == ETIMEDOUT)
+                describe_hang(s, "the process between zygote and standby did not fork", text);
+        else
+                snprintf(text, sizeof text, "the zygote cannot fork: %s", strerrordesc_np(err));
         fsrv_refuse(s, 0, FSRV_STAGE_FORK, err, text);
 }
 
@@ -215,7 +236,7 @@ static void on_end_by_itself(struct fsrv_supervisor *s, int status) {
 
         if (WIFEXITED(status))
                 exit = (struct fsrv_exit){ .code = CLD_EXITED, .status = WEXITSTATUS(status) };
-        fsrv_zygote_on_standby_end(s, &exit);
+        fsrv_zygote_on_standby_end(s, &exit, false);
 }
 
 /* A line of the log; what it says comes from a process that runs the user's code. */
@@ -346,22 +367,41 @@ bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s) {
         return z->failure.stage == 0 && (z->state == FSRV_ZYGOTE_LOADING || (z->state == FSRV_ZYGOTE_READY && z->due > 0));
 }
 
-void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now) {
+static void on_late_loading(struct fsrv_supervisor *s) {
         struct fsrv_zygote *z = &s->zygote;
+
+        z->failure = (struct fsrv_wire_failed){
+                .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = ETIMEDOUT
+        };
+        snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s", z->loading,
+                 s->config.head.preload_timeout_ms, z->is_freezing ? " (it was there, its memory was not frozen)" : "");
+        fsrv_zygote_kill(s);
+}
+
+/* It gets half as long again: it may have been stopped together with us. */
+static void on_late_fork(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+
+        if (!z->is_late) {
+                z->is_late = true;
+                z->deadline = fsrv_now() + fsrv_zygote_fork_limit(s) / 2;
+                return;
+        }
+        z->failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_FORK, .err = ETIMEDOUT };
+        describe_hang(s, "the zygote did not fork", z->failure.text);
+        fsrv_zygote_kill(s);
+}
+
+void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now) {
+        const struct fsrv_zygote *z = &s->zygote;
 
         if (!fsrv_zygote_has_deadline(s) || now < z->deadline)
                 return;
-        bool is_loading = z->state == FSRV_ZYGOTE_LOADING;
-        z->failure = (struct fsrv_wire_failed){
-                .type = FSRV_WIRE_FAILED, .err = ETIMEDOUT,
-                .stage = !is_loading ? FSRV_STAGE_FORK : z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START
-        };
-        if (is_loading)
-                snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s", z->loading,
-                         s->config.head.preload_timeout_ms, z->is_freezing ? " (it was there, its memory was not frozen)" : "");
+        fsrv_zygote_on_orders(s, (uint32_t)z->pid); /* what it has said meanwhile */
+        if (!fsrv_zygote_has_deadline(s) || now < z->deadline)
+                return;
+        if (z->state == FSRV_ZYGOTE_LOADING)
+                on_late_loading(s);
         else
-                snprintf(z->failure.text, sizeof z->failure.text,
-                         "the zygote did not fork within %lld ms: does a fork handler of what is preloaded hang?",
-                         (long long)fork_limit_ms(s));
-        fsrv_zygote_kill(s);
+                on_late_fork(s);
 }

@@ -115,9 +115,10 @@ static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
 static void warm_up(const struct fsrv_host *host) {
         const long none[8] = { 0 }; /* no less than the kernel's struct sigaction: the default, no flags, an empty mask */
 
-        fsrv_call(SYS_rt_sigaction, SIGSYS, none, NULL, 8); /* the zygote's, which forks by it */
         if (host->warm_up)
                 host->warm_up();
+        /* The zygote's, which forks by it. The server takes it for the sign that fork handlers have run. */
+        fsrv_call(SYS_rt_sigaction, SIGSYS, none, NULL, 8);
         *(volatile char *)fsrv_own.buffer = 0;
         *(volatile bool *)&fsrv_inherited.is_worker = false;
         environ = *(char **volatile *)&environ;
@@ -132,7 +133,6 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         fsrv_own.task.claims = birth->claims;
         fsrv_own.task.pidfd = fsrv_pidfd_open(getpid());
         warm_up(birth->host);
-        fsrv_setup_watchdog_off();
         for (;;) {
                 struct fsrv_error error;
                 int r = fsrv_channel_receive(birth->doorbell, fsrv_own.buffer, sizeof fsrv_own.buffer, 0, &fsrv_own.message);

@@ -53,8 +53,7 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth);
 _Noreturn void fsrv_worker_main(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body);
 
 /* setup.c: the attributes. 0, or -errno and *error. */
-/* Until a standby is ready, and again until STARTED: SIGALRM ends us when it takes longer. 0: no limit. */
-void fsrv_setup_watchdog(uint32_t limit_ms);
+void fsrv_setup_watchdog(uint32_t limit_ms); /* until STARTED: ends us when it takes longer; 0: no limit */
 void fsrv_setup_watchdog_off(void);
 int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error);
 int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *error);

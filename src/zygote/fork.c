@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,8 +14,10 @@
 #include <unistd.h>
 
 #include "base/call.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/linux.h"
 #include "wire/channel.h"
-#include "worker/worker.h"
 #include "zygote/zygote.h"
 
 /*
@@ -29,22 +32,50 @@
 
 static bool twice = true;
 
-/* A fork handler that hangs (say for a lock that a thread held) would keep the child, and who waits for it, for ever. This is for the
- * child of the fork that is going on; 0: it is a module's, or a worker's. */
-static uint32_t limit_ms;
+/* ---- helpers: children of the zygote, for a moment ---- */
 
-static void begin_child(void) {
-        if (limit_ms > 0)
-                fsrv_setup_watchdog(limit_ms);
-        limit_ms = 0;
+static pid_t wanted_bond; /* the zygote, if its next fork() is for a helper */
+static pid_t bond;        /* the same between our *prepare* and the handlers after the fork: no module's fork comes between these */
+
+static void before_any_fork(void) {
+        bond = wanted_bond;
 }
 
-static pid_t limited_fork(uint32_t child_limit_ms) {
-        limit_ms = child_limit_ms;
+static void after_any_fork(void) {
+        bond = 0;
+}
+
+/* Before a module's handlers, which may hang (say on a lock that a thread held). */
+static void after_any_fork_child(void) {
+        if (bond && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != bond))
+                _exit(1);
+        bond = wanted_bond = 0;
+}
+
+pid_t fsrv_fork_helper(void) {
+        wanted_bond = getpid();
         pid_t pid = fork();
-        limit_ms = 0;
+        if (pid != 0)
+                wanted_bond = 0;
         return pid;
 }
+
+int fsrv_fork_await(pid_t pid, int64_t limit_ms, int *ret_status) {
+        FSRV_CLEANUP_FD int pidfd = fsrv_pidfd_open(pid);
+        struct pollfd entry = { .fd = pidfd, .events = POLLIN };
+        int64_t deadline = fsrv_deadline(limit_ms);
+        bool late = false;
+
+        while (pidfd >= 0 && !late && poll(&entry, 1, fsrv_left(deadline)) <= 0)
+                late = fsrv_now() >= deadline;
+        if (late)
+                kill(pid, SIGKILL); /* our own child, not reaped yet */
+        while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+                ;
+        return late ? -ETIMEDOUT : 0;
+}
+
+/* ---- standbys ---- */
 
 #if defined(__x86_64__) && defined(__linux__)
 
@@ -140,17 +171,19 @@ static int install_handler(void) {
 }
 
 static void before_fork(void) {
+        before_any_fork();
         if (armed)
                 selector = BLOCK;
 }
 
 static void after_fork(void) {
         selector = ALLOW;
+        after_any_fork();
 }
 
 static void after_fork_child(void) {
         selector = ALLOW;
-        begin_child();
+        after_any_fork_child();
 }
 
 static int dispatch(bool on) {
@@ -163,11 +196,11 @@ static int dispatch(bool on) {
                        : 0;
 }
 
-static pid_t caught_fork(unsigned long flags, uint32_t child_limit_ms) {
+static pid_t caught_fork(unsigned long flags, pid_t (*do_fork)(void)) {
         clone_flags = flags;
         caught = false;
         armed = true;
-        pid_t pid = limited_fork(child_limit_ms);
+        pid_t pid = do_fork();
         armed = false;
         selector = ALLOW;
         return pid < 0 ? -errno : pid;
@@ -175,14 +208,15 @@ static pid_t caught_fork(unsigned long flags, uint32_t child_limit_ms) {
 
 /* A child of our own, to see whether the handler gets hold of fork()'s clone in this C library and kernel. */
 static bool dispatch_works(void) {
+        int status;
+
         if (install_handler() < 0 || dispatch(true) < 0)
                 return false;
-        pid_t pid = caught_fork(0, 0);
+        pid_t pid = caught_fork(0, fsrv_fork_helper);
         if (pid == 0)
                 _exit(0);
         if (pid > 0)
-                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                        ;
+                fsrv_fork_await(pid, fsrv_zygote_patience(), &status);
         return pid > 0 && caught;
 }
 
@@ -197,7 +231,7 @@ int fsrv_fork_init(void) {
         return 0;
 }
 
-static pid_t fork_once(uint32_t child_limit_ms) {
+static pid_t fork_once(void) {
         static bool ready; /* from the first fork on nothing but the zygote's loop runs here */
 
         if (!ready) {
@@ -208,17 +242,16 @@ static pid_t fork_once(uint32_t child_limit_ms) {
                         return r;
                 ready = true;
         }
-        return caught_fork(CLONE_PARENT, child_limit_ms);
+        return caught_fork(CLONE_PARENT, fork);
 }
 
 #else
 
 int fsrv_fork_init(void) {
-        return -pthread_atfork(NULL, NULL, begin_child);
+        return -pthread_atfork(before_any_fork, after_any_fork, after_any_fork_child);
 }
 
-static pid_t fork_once(uint32_t child_limit_ms) {
-        (void)child_limit_ms;
+static pid_t fork_once(void) {
         return -ENOSYS;
 }
 
@@ -237,14 +270,16 @@ static void wait_for_orphanage(pid_t middle) {
 
 enum { MIDDLE_TOLD = 117 }; /* an exit code that no fork handler is likely to use */
 
-static pid_t fork_twice(int orders, uint32_t child_limit_ms) {
+static pid_t fork_twice(int orders, int64_t limit_ms) {
         int status;
-        pid_t middle = limited_fork(child_limit_ms);
+
+        signal(SIGSYS, SIG_IGN); /* a mark, see has_run_fork_handlers() of the server's; where forks are caught it has a handler */
+        pid_t middle = fsrv_fork_helper();
 
         if (middle < 0)
                 return -errno;
         if (middle == 0) {
-                pid_t self = getpid(), child = limited_fork(child_limit_ms);
+                pid_t self = getpid(), child = fork();
                 if (child == 0) {
                         wait_for_orphanage(self);
                         return 0;
@@ -255,16 +290,15 @@ static pid_t fork_twice(int orders, uint32_t child_limit_ms) {
                 fsrv_channel_send(orders, &told, offsetof(struct fsrv_wire_order, text), NULL, 0, 0);
                 _exit(MIDDLE_TOLD);
         }
-        while (waitpid(middle, &status, 0) < 0 && errno == EINTR)
-                ;
+        int r = fsrv_fork_await(middle, limit_ms, &status);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != MIDDLE_TOLD) {
-                /* A fork handler has ended it, and would have ended its child. */
-                struct fsrv_wire_order told = { .type = FSRV_WIRE_CANNOT_FORK, .value = status };
+                /* A fork handler has ended it, and would have ended its child; or it hangs. */
+                struct fsrv_wire_order told = { .type = FSRV_WIRE_CANNOT_FORK, .err = -r, .value = status };
                 fsrv_channel_send(orders, &told, offsetof(struct fsrv_wire_order, text), NULL, 0, 0);
         }
         return FSRV_FORK_TOLD;
 }
 
-pid_t fsrv_fork_sibling(int orders, uint32_t child_limit_ms) {
-        return twice ? fork_twice(orders, child_limit_ms) : fork_once(child_limit_ms);
+pid_t fsrv_fork_sibling(int orders, int64_t limit_ms) {
+        return twice ? fork_twice(orders, limit_ms) : fork_once();
 }

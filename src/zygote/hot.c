@@ -10,17 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "zygote/mappings.h"
+#include "zygote/zygote.h"
 
 enum {
         RUNS_MAX = 8192,
-        REHEARSAL_LIMIT_S = 10,
+        REHEARSAL_LIMIT_MS = 10000,
 };
 
 static struct fsrv_run *hot;
@@ -51,17 +51,10 @@ static void scan(const struct fsrv_list *mappings, struct found *found) {
 }
 
 static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const struct fsrv_list *mappings, struct found *found) {
-        struct itimerval limit = { .it_value.tv_sec = REHEARSAL_LIMIT_S };
-        sigset_t alarm;
         int null = fsrv_open("/dev/null", O_RDWR);
 
         for (int fd = 0; null >= 0 && fd < 3; fd++)
                 dup2(null, fd); /* nobody is to hear what handlers and finalizers say */
-        signal(SIGALRM, SIG_DFL);
-        sigemptyset(&alarm);
-        sigaddset(&alarm, SIGALRM);
-        sigprocmask(SIG_UNBLOCK, &alarm, NULL);
-        setitimer(ITIMER_REAL, &limit, NULL);
         if (host->after_fork_child)
                 host->after_fork_child();
         host->rehearse();
@@ -81,18 +74,18 @@ static void keep(const struct found *found) {
 
 /* The mappings are those from before the fork: what the rehearsal maps itself isn't in a standby. */
 static void rehearse(const struct fsrv_host *host, const struct fsrv_list *mappings, struct found *found) {
+        int64_t patience = fsrv_zygote_patience();
         int status;
 
         if (host->before_fork)
                 host->before_fork();
-        pid_t pid = fork();
+        pid_t pid = fsrv_fork_helper();
         if (pid == 0)
                 rehearse_and_scan(host, mappings, found);
         if (host->after_fork_zygote)
                 host->after_fork_zygote();
-        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-                ;
-        if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        if (pid > 0 && fsrv_fork_await(pid, patience < REHEARSAL_LIMIT_MS ? patience : REHEARSAL_LIMIT_MS, &status) == 0 &&
+            WIFEXITED(status) && WEXITSTATUS(status) == 0)
                 keep(found);
 }
 

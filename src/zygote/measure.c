@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "wire/loaded.h"
+#include "zygote/zygote.h"
 
 struct numbers {
         int *list;
@@ -255,11 +255,12 @@ void fsrv_measure_describe_threads(char *ret_text, size_t size) {
 void fsrv_measure_fork_once(const struct fsrv_host *host) {
         if (host->before_fork)
                 host->before_fork();
-        pid_t pid = fork();
+        pid_t pid = fsrv_fork_helper();
+        int status;
         if (pid == 0)
                 _exit(0);
         if (host->after_fork_zygote)
                 host->after_fork_zygote();
-        while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+        if (pid > 0)
+                fsrv_fork_await(pid, fsrv_zygote_patience(), &status);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/title.h"
 #include "forkserver-host.h"
@@ -229,6 +230,14 @@ static int init_fork(void) {
         return r;
 }
 
+static int64_t loaded_by;
+
+int64_t fsrv_zygote_patience(void) {
+        int64_t left = loaded_by - fsrv_now();
+
+        return left > 0 ? left / 2 : 0;
+}
+
 int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         static struct fsrv_config config;
         static struct fsrv_birth birth;
@@ -241,6 +250,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
                                            : "the zygote's configuration did not arrive");
                 return 1;
         }
+        loaded_by = fsrv_deadline(config.head.preload_timeout_ms);
         forget_bind_now();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)

@@ -3,6 +3,7 @@
 #define FSRV_ZYGOTE_ZYGOTE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "worker/worker.h"
@@ -10,18 +11,23 @@
 /* fork.c */
 
 /* Before anything is preloaded: our pthread_atfork handlers have to be the first registered, so that our *prepare* runs
- * last of all. Finds out which way of forking works here. 0 or -errno. */
+ * last of all. Finds out which way of forking works here, by a helper. 0 or -errno. */
 int fsrv_fork_init(void);
 /* True if children are made by forking twice: the server has to be the reaper of orphans then. */
 bool fsrv_fork_is_twice(void);
 
 /*
  * A child whose parent is the server, by the C library's fork(), so that atfork handlers run. The pid in the zygote, 0 in
- * the child, -errno. When forking twice the pid is told by the middle process itself, on `orders`, and 0x7fffffff returned.
- * fsrv_setup_watchdog() is on in the child, from its first fork handler on.
+ * the child, -errno. When forking twice the pid is told by the middle process itself, on `orders`, and 0x7fffffff returned;
+ * that process may take limit_ms.
  */
 enum { FSRV_FORK_TOLD = 0x7fffffff };
-pid_t fsrv_fork_sibling(int orders, uint32_t child_limit_ms);
+pid_t fsrv_fork_sibling(int orders, int64_t limit_ms);
+
+/* A child of the zygote's own, for a moment, as by fork(2). It dies with the zygote, though a fork handler hangs in it. */
+pid_t fsrv_fork_helper(void);
+/* Its end; 0, or -ETIMEDOUT when it had to be killed. *ret_status as waitpid(2)'s. */
+int fsrv_fork_await(pid_t pid, int64_t limit_ms, int *ret_status);
 
 /* program.c: the entry points of a program that is its own zygote. */
 
@@ -35,5 +41,7 @@ extern const struct fsrv_host fsrv_module_host;
 
 /* zygote.c: receives its orders on `boot` and obeys until the server is gone. Returns on failure only: an exit code. */
 int fsrv_zygote_run(int boot, const struct fsrv_host *host);
+/* How many ms a helper may take while modules are loaded: half of what the server gives us still. */
+int64_t fsrv_zygote_patience(void);
 
 #endif

@@ -67,6 +67,7 @@ static struct rule {
         { "seal", SYS_fcntl, 1, ~0U, F_ADD_SEALS, EPERM, false, 0 },
         { "pidfd_open", 434, 0, ANY, 0, ENOSYS, false, 0 },
         { "pidfd_send_signal", 424, 0, ANY, 0, ENOSYS, false, 0 },
+        { "subreaper", SYS_prctl, 0, ~0U, PR_SET_CHILD_SUBREAPER, EPERM, false, 0 },
         { "wait_pidfd", SYS_waitid, 0, ~0U, 3, EINVAL, false, 0 },
         /* what is there and refuses, being short of something */
         { "pwrite", SYS_pwrite64, 0, ANY, 0, ENOSPC, false, 0 },
