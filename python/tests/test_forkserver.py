@@ -457,6 +457,18 @@ class Script(unittest.TestCase):
         """), "parent's\none's\none's\n0 0\n")
 
 
+    def test_installed_again_by_the_main_module(self):
+        self.assertEqual(self.run_script("""
+            import forkserver, multiprocessing, os
+            forkserver.uninstall(); forkserver.install(memory="off")
+            def child(pipe): pipe.send("hello")
+            if __name__ == "__main__":
+                receiver, sender = multiprocessing.Pipe(False)
+                process = multiprocessing.Process(target=child, args=(sender,))
+                process.start(); sender.close()
+                print(receiver.recv()); process.join(); raise SystemExit(process.exitcode)
+        """), "hello\n")
+
     # ---- few pages ----
 
     def test_what_a_child_allocates_lies_side_by_side(self):

@@ -273,7 +273,7 @@ enum { MIDDLE_TOLD = 117 }; /* an exit code that no fork handler is likely to us
 static pid_t fork_twice(int orders, int64_t limit_ms) {
         int status;
 
-        signal(SIGSYS, SIG_IGN); /* a mark, see has_run_fork_handlers() of the server's; where forks are caught it has a handler */
+        signal(SIGSYS, SIG_IGN); /* a mark for the server, see src/server/standbys.c; where forks are caught it has a handler */
         pid_t middle = fsrv_fork_helper();
 
         if (middle < 0)
