@@ -40,11 +40,9 @@ void fsrv_standbys_watch(struct fsrv_supervisor *s, struct fsrv_child *standby) 
 /* One that was late is looked at twice: it may have been stopped together with the server. */
 static void look_at(const struct fsrv_supervisor *s, struct fsrv_child *standby, int64_t now) {
         standby->is_ready = has_run_fork_handlers(standby->pid);
-        if (standby->is_ready)
-                return;
-        if (standby->is_late)
+        if (standby->is_late && !standby->is_ready)
                 fsrv_child_kill(standby);
-        standby->is_late = now - standby->since >= fsrv_zygote_fork_limit(s);
+        standby->is_late = !standby->is_ready && now - standby->since >= fsrv_zygote_fork_limit(s);
 }
 
 void fsrv_standbys_on_time(struct fsrv_supervisor *s, int64_t now) {
