@@ -441,6 +441,20 @@ def test_fork_handler_that_hangs(start, module, tmp_path, handler):
     assert spawner.output(report) == "1 1\n"
 
 
+def test_server_that_dies_while_its_standbys_hang(start, module, tmp_path):
+    """They end with it, and the request on the doorbell with them; the client's next server is the same, and says so."""
+    spawner = start_hanging(start, module, tmp_path, "child")
+    spawner("ensure")
+    server, zygote = spawner.server(), spawner.stats()["zygote_pid"]
+    # Who is forked twice hangs between the two.
+    assert eventually(lambda: children(zygote) if "sud" in DENY else len(children(server)) > STANDBYS)
+    hung = {*children(server), *children(zygote)}
+    os.kill(server, signal.SIGKILL)
+    failure = refused(spawner.call, f"{module('atfork')}:report", spawn_timeout=60000)
+    assert (failure.errno, failure.stage) == ("ETIMEDOUT", "fork")
+    assert eventually(lambda: not any(state(pid) != "gone" for pid in hung))
+
+
 def test_standby_that_is_ready_has_no_limit(start, testmod):
     spawner = start()
     spawner.new(preload=[testmod], preload_timeout=1000)

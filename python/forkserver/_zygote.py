@@ -178,8 +178,12 @@ def _rehearse():
 
 
 def _c_environment():
-    words = (word.partition(b"=") for word in reversed(_native.c_environment()))  # of a name that is there twice, the first counts
-    return {name: value for name, separator, value in words if separator}
+    found = {}
+    for word in _native.c_environment():
+        name, separator, value = word.partition(b"=")
+        if separator:
+            found.setdefault(name, value)  # of a name that is there twice, the first counts
+    return found
 
 
 def _catch_up(environment_is_new, ignored, closed, other_buffering):

@@ -46,10 +46,10 @@ struct fsrv_child {
                          * anybody listens: the client has closed its end of the answer */
         uint32_t flags; /* of the request */
         bool timed_out;
-        /* a standby */
-        bool is_ready, is_late;
-        int64_t since;
         int64_t deadline; /* FSRV_NEVER: none */
+        /* of a standby */
+        bool is_ready, is_late, was_killed;
+        int64_t since;
         struct fsrv_child *next_deadline, *previous_deadline;
         UT_hash_handle hh;
 };
@@ -76,6 +76,8 @@ struct fsrv_zygote {
         bool has_forked, is_freezing;
         unsigned due;         /* FORK orders without an answer yet */
         bool is_late;         /* with the next one */
+        bool is_killed;       /* by us */
+        bool hangs;           /* its children do, since one took a request */
         int64_t deadline;     /* of the loading; then of the next answer that is due */
         char loading[FSRV_WIRE_TEXT_MAX];
         struct fsrv_wire_failed failure; /* what it said before it ended, or what we found */
@@ -151,8 +153,8 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s);
 void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_zygote_kill(struct fsrv_supervisor *s);
-/* A standby of its has ended before it took a request; is_late: we have killed it. */
-void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool is_late);
+/* A standby of its has ended before it took a request; was_late: we have killed it. */
+void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool was_late);
 /* How long the fork handlers of one process may take, before it gets half as long again. */
 int64_t fsrv_zygote_fork_limit(const struct fsrv_supervisor *s);
 /* One has taken a request. */

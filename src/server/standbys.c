@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "server/server.h"
 
 /*
@@ -15,20 +15,35 @@
  * "ready", which would wake the server once more for each spawn. But it has its signals as usual then, which anybody can see.
  */
 
-/* In the zygote SIGSYS is caught, or ignored where forks are not caught; in a standby that is ready it is at its default. Without /proc
- * there is no telling. */
-static bool has_run_fork_handlers(pid_t pid) {
-        char path[64], line[256];
+/* 1 if the process's SIGSYS is caught or ignored, 0 if it is at its default, -errno; and its parent. */
+static int read_status(const char *path, pid_t *ret_parent) {
+        FILE *file = fopen(path, "re");
+        char line[256];
         uint64_t set, others = 0;
 
-        snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-        FILE *file = fopen(path, "re");
-        while (file && fgets(line, sizeof line, file))
+        if (!file)
+                return -errno;
+        while (fgets(line, sizeof line, file))
                 if (sscanf(line, "SigIgn: %" SCNx64, &set) == 1 || sscanf(line, "SigCgt: %" SCNx64, &set) == 1)
                         others |= set;
-        if (file)
-                fclose(file);
-        return !(others >> (SIGSYS - 1) & 1);
+                else
+                        sscanf(line, "PPid: %d", ret_parent);
+        fclose(file);
+        return others >> (SIGSYS - 1) & 1;
+}
+
+/* In the zygote SIGSYS is caught, or ignored where forks are not caught; in a standby that is ready it is at its default. 1 too where
+ * there is no telling: without /proc, with that of another pid namespace, or where all programs seem to catch it, as below emulators. */
+static int has_run_fork_handlers(pid_t pid) {
+        char path[64];
+        pid_t parent = -1;
+        int own = read_status("/proc/self/status", &parent);
+
+        snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+        int r = read_status(path, &parent);
+        if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+                return r; /* later */
+        return own != 0 || r != 1 || parent != getpid();
 }
 
 void fsrv_standbys_watch(struct fsrv_supervisor *s, struct fsrv_child *standby) {
@@ -37,12 +52,22 @@ void fsrv_standbys_watch(struct fsrv_supervisor *s, struct fsrv_child *standby) 
                 s->next_look = standby->since + fsrv_zygote_fork_limit(s);
 }
 
-/* One that was late is looked at twice: it may have been stopped together with the server. */
-static void look_at(const struct fsrv_supervisor *s, struct fsrv_child *standby, int64_t now) {
-        standby->is_ready = has_run_fork_handlers(standby->pid);
-        if (standby->is_late && !standby->is_ready)
+/* One that was late is looked at twice: it may have been stopped together with the server. Then its claim is read, if there is one. (It
+ * may be ready and claim since: then its client asks again, or hears of a death by SIGKILL.) */
+static void look_at(struct fsrv_supervisor *s, struct fsrv_child *standby, int64_t now) {
+        int r = has_run_fork_handlers(standby->pid);
+
+        standby->is_ready = r == 1;
+        if (r != 0)
+                return;
+        fsrv_children_on_claims(s);
+        if (standby->role != FSRV_ROLE_STANDBY)
+                return;
+        if (standby->is_late) {
+                standby->was_killed = true;
                 fsrv_child_kill(standby);
-        standby->is_late = !standby->is_ready && now - standby->since >= fsrv_zygote_fork_limit(s);
+        }
+        standby->is_late = now - standby->since >= fsrv_zygote_fork_limit(s);
 }
 
 void fsrv_standbys_on_time(struct fsrv_supervisor *s, int64_t now) {
@@ -56,6 +81,6 @@ void fsrv_standbys_on_time(struct fsrv_supervisor *s, int64_t now) {
                         continue;
                 look_at(s, child, now);
                 if (!child->is_ready)
-                        s->next_look = now + fsrv_zygote_fork_limit(s) / 2;
+                        s->next_look = now + fsrv_zygote_fork_limit(s) / 2 + 1;
         }
 }

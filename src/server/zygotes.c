@@ -40,6 +40,7 @@ static void start(struct fsrv_supervisor *s) {
 void fsrv_zygote_kill(struct fsrv_supervisor *s) {
         if (s->zygote.pid > 0)
                 kill(s->zygote.pid, SIGKILL); /* our own child, not reaped yet */
+        s->zygote.is_killed = true;
 }
 
 static void describe(int code, int status, char how[64]) {
@@ -124,18 +125,19 @@ static bool fork_again(struct fsrv_zygote *z, const struct fsrv_exit *exit) {
 
 /* Its signals are blocked, and all that has run in it are fork handlers and the host's: whoever forks the next one at once does so for
  * ever, and requests would wait as long. */
-void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool is_late) {
+void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool was_late) {
         struct fsrv_zygote *z = &s->zygote;
         char text[FSRV_WIRE_TEXT_MAX], how[64];
 
-        if (s->draining || z->state != FSRV_ZYGOTE_READY || s->refusal.until > fsrv_now())
+        if (s->draining || z->state != FSRV_ZYGOTE_READY)
                 return;
-        if (is_late) {
+        if (was_late) { /* a refusal for each: it is for when the last one is gone */
+                z->hangs = true;
                 describe_hang(s, "a new process was not ready", text);
                 fsrv_refuse(s, z->crashes++, FSRV_STAGE_FORK, ETIMEDOUT, text);
                 return;
         }
-        if (fork_again(z, exit))
+        if (s->refusal.until > fsrv_now() || fork_again(z, exit))
                 return;
         describe(exit->code, exit->status, how);
         snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
@@ -147,6 +149,7 @@ void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exi
 void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
         s->zygote.crashes = 0;
         s->zygote.last_kill = 0;
+        s->zygote.hangs = false;
         if (s->zygote.state == FSRV_ZYGOTE_READY)
                 s->refusal.until = 0;
 }
@@ -195,6 +198,7 @@ static void on_preloaded(struct fsrv_supervisor *s, bool forks_twice) {
         int r = forks_twice ? become_reaper(s) : 0;
 
         if (r < 0) {
+                s->zygote.is_freezing = false;
                 s->zygote.failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = -r };
                 snprintf(s->zygote.failure.text, sizeof s->zygote.failure.text,
                          "becoming the parent of orphans (PR_SET_CHILD_SUBREAPER): %s", strerrordesc_np(-r));
@@ -227,7 +231,7 @@ static void on_cannot_fork(struct fsrv_supervisor *s, int err) {
                 describe_hang(s, "the process between zygote and standby did not fork", text);
         else
                 snprintf(text, sizeof text, "the zygote cannot fork: %s", strerrordesc_np(err));
-        fsrv_refuse(s, 0, FSRV_STAGE_FORK, err, text);
+        fsrv_refuse(s, err == ETIMEDOUT ? s->zygote.crashes++ : 0, FSRV_STAGE_FORK, err, text);
 }
 
 /* The process between zygote and standby, where there is one. */
@@ -343,6 +347,8 @@ static void order_standbys(struct fsrv_supervisor *s) {
 
         if (s->refusal.until > fsrv_now())
                 return; /* a fork has just failed */
+        if (z->hangs && s->idle > 0)
+                return; /* while one after the other is replaced, requests would wait for ever: let all of them end first */
         while (s->idle + z->due < s->config.head.standbys && fsrv_child_fits(s)) {
                 struct fsrv_wire_order order = { .type = type };
                 if (fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0, MSG_DONTWAIT) < 0)
@@ -364,18 +370,20 @@ void fsrv_zygote_replenish(struct fsrv_supervisor *s) {
 bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s) {
         const struct fsrv_zygote *z = &s->zygote;
 
-        return z->failure.stage == 0 && (z->state == FSRV_ZYGOTE_LOADING || (z->state == FSRV_ZYGOTE_READY && z->due > 0));
+        return !z->is_killed && (z->state == FSRV_ZYGOTE_LOADING || (z->state == FSRV_ZYGOTE_READY && z->due > 0));
 }
 
 static void on_late_loading(struct fsrv_supervisor *s) {
         struct fsrv_zygote *z = &s->zygote;
 
+        fsrv_zygote_kill(s);
+        if (z->failure.stage)
+                return; /* it has said why it ends, and doesn't */
         z->failure = (struct fsrv_wire_failed){
                 .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = ETIMEDOUT
         };
         snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s", z->loading,
                  s->config.head.preload_timeout_ms, z->is_freezing ? " (it was there, its memory was not frozen)" : "");
-        fsrv_zygote_kill(s);
 }
 
 /* It gets half as long again: it may have been stopped together with us. */
@@ -384,7 +392,7 @@ static void on_late_fork(struct fsrv_supervisor *s) {
 
         if (!z->is_late) {
                 z->is_late = true;
-                z->deadline = fsrv_now() + fsrv_zygote_fork_limit(s) / 2;
+                z->deadline = fsrv_now() + fsrv_zygote_fork_limit(s) / 2 + 1;
                 return;
         }
         z->failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_FORK, .err = ETIMEDOUT };

@@ -16,13 +16,6 @@
 #include "wire/inherited.h"
 #include "worker/worker.h"
 
-/* Idle standbys end with the server. The signal fires for a parent that dies from now on, hence the look behind. */
-static void die_with_server(pid_t server) {
-        fsrv_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != server)
-                _exit(0);
-}
-
 /* Says no to a request that nobody has claimed. What is left of it may be anything: never blocks, may not arrive. */
 static void refuse(const struct fsrv_error *error) {
         struct fsrv_wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = error->stage, .err = error->err };
@@ -118,7 +111,7 @@ static void warm_up(const struct fsrv_host *host) {
         if (host->warm_up)
                 host->warm_up();
         /* The zygote's, which forks by it. The server takes it for the sign that fork handlers have run. */
-        fsrv_call(SYS_rt_sigaction, SIGSYS, none, NULL, 8);
+        fsrv_call(SYS_rt_sigaction, SIGSYS, none, NULL, _NSIG / 8);
         *(volatile char *)fsrv_own.buffer = 0;
         *(volatile bool *)&fsrv_inherited.is_worker = false;
         environ = *(char **volatile *)&environ;
@@ -127,7 +120,6 @@ static void warm_up(const struct fsrv_host *host) {
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
 
-        die_with_server(birth->config->server);
         fsrv_title_set("forkserver: standby", NULL);
         fsrv_own.task.birth = birth;
         fsrv_own.task.claims = birth->claims;

@@ -32,32 +32,57 @@
 
 static bool twice = true;
 
-/* ---- helpers: children of the zygote, for a moment ---- */
+/* ---- whose death a child shares: set before any module's fork handler runs in it, as one may hang (say on a lock that a thread held) */
 
-static pid_t wanted_bond; /* the zygote, if its next fork() is for a helper */
-static pid_t bond;        /* the same between our *prepare* and the handlers after the fork: no module's fork comes between these */
+struct bond {
+        pid_t parent; /* 0: none, as a fork of a module's or a worker's has it */
+        pid_t middle; /* who has to end first for it to be that; 0: nobody */
+};
+
+static struct bond wanted_bond; /* by the fork() that is called */
+static struct bond bond;   /* the same between our *prepare* and the handlers after the fork: no module's fork comes between these */
 
 static void before_any_fork(void) {
         bond = wanted_bond;
 }
 
 static void after_any_fork(void) {
-        bond = 0;
+        bond = (struct bond){ 0 };
 }
 
-/* Before a module's handlers, which may hang (say on a lock that a thread held). */
+/* Waits for the end of the process between, which makes the server our parent; not for the server to be that: it may have died. */
+static void wait_for_orphanage(pid_t middle) {
+        for (int i = 0; getppid() == middle; i++)
+                if (i < 1000)
+                        sched_yield();
+                else
+                        usleep(1000);
+}
+
+/* The signal fires for a parent that dies from now on, hence the look behind. */
 static void after_any_fork_child(void) {
-        if (bond && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != bond))
-                _exit(1);
-        bond = wanted_bond = 0;
+        struct bond own = bond;
+
+        bond = wanted_bond = (struct bond){ 0 };
+        if (own.middle)
+                wait_for_orphanage(own.middle);
+        if (!own.parent)
+                return;
+        fsrv_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != own.parent)
+                _exit(0);
+}
+
+static pid_t bound_fork(struct bond to) {
+        wanted_bond = to;
+        pid_t pid = fork();
+        if (pid != 0)
+                wanted_bond = (struct bond){ 0 };
+        return pid;
 }
 
 pid_t fsrv_fork_helper(void) {
-        wanted_bond = getpid();
-        pid_t pid = fork();
-        if (pid != 0)
-                wanted_bond = 0;
-        return pid;
+        return bound_fork((struct bond){ .parent = getpid() });
 }
 
 int fsrv_fork_await(pid_t pid, int64_t limit_ms, int *ret_status) {
@@ -66,12 +91,14 @@ int fsrv_fork_await(pid_t pid, int64_t limit_ms, int *ret_status) {
         int64_t deadline = fsrv_deadline(limit_ms);
         bool late = false;
 
+        *ret_status = 0;
         while (pidfd >= 0 && !late && poll(&entry, 1, fsrv_left(deadline)) <= 0)
                 late = fsrv_now() >= deadline;
         if (late)
-                kill(pid, SIGKILL); /* our own child, not reaped yet */
-        while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
-                ;
+                fsrv_pidfd_send_signal(pidfd, SIGKILL);
+        while (waitpid(pid, ret_status, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
         return late ? -ETIMEDOUT : 0;
 }
 
@@ -196,11 +223,11 @@ static int dispatch(bool on) {
                        : 0;
 }
 
-static pid_t caught_fork(unsigned long flags, pid_t (*do_fork)(void)) {
+static pid_t caught_fork(unsigned long flags, struct bond to) {
         clone_flags = flags;
         caught = false;
         armed = true;
-        pid_t pid = do_fork();
+        pid_t pid = bound_fork(to);
         armed = false;
         selector = ALLOW;
         return pid < 0 ? -errno : pid;
@@ -212,7 +239,7 @@ static bool dispatch_works(void) {
 
         if (install_handler() < 0 || dispatch(true) < 0)
                 return false;
-        pid_t pid = caught_fork(0, fsrv_fork_helper);
+        pid_t pid = caught_fork(0, (struct bond){ .parent = getpid() });
         if (pid == 0)
                 _exit(0);
         if (pid > 0)
@@ -231,7 +258,7 @@ int fsrv_fork_init(void) {
         return 0;
 }
 
-static pid_t fork_once(void) {
+static pid_t fork_once(pid_t server) {
         static bool ready; /* from the first fork on nothing but the zygote's loop runs here */
 
         if (!ready) {
@@ -242,7 +269,7 @@ static pid_t fork_once(void) {
                         return r;
                 ready = true;
         }
-        return caught_fork(CLONE_PARENT, fork);
+        return caught_fork(CLONE_PARENT, (struct bond){ .parent = server });
 }
 
 #else
@@ -251,7 +278,8 @@ int fsrv_fork_init(void) {
         return -pthread_atfork(before_any_fork, after_any_fork, after_any_fork_child);
 }
 
-static pid_t fork_once(void) {
+static pid_t fork_once(pid_t server) {
+        (void)server;
         return -ENOSYS;
 }
 
@@ -261,16 +289,9 @@ bool fsrv_fork_is_twice(void) {
         return twice;
 }
 
-/* In the child of the middle process, whose end makes the server our parent. Waits for that end, not for the server to be
- * the parent: the server may have died. */
-static void wait_for_orphanage(pid_t middle) {
-        while (getppid() == middle)
-                sched_yield();
-}
-
 enum { MIDDLE_TOLD = 117 }; /* an exit code that no fork handler is likely to use */
 
-static pid_t fork_twice(int orders, int64_t limit_ms) {
+static pid_t fork_twice(int orders, const struct fsrv_wire_config *config) {
         int status;
 
         signal(SIGSYS, SIG_IGN); /* a mark for the server, see src/server/standbys.c; where forks are caught it has a handler */
@@ -279,18 +300,16 @@ static pid_t fork_twice(int orders, int64_t limit_ms) {
         if (middle < 0)
                 return -errno;
         if (middle == 0) {
-                pid_t self = getpid(), child = fork();
-                if (child == 0) {
-                        wait_for_orphanage(self);
+                pid_t child = bound_fork((struct bond){ .parent = config->server, .middle = getpid() });
+                if (child == 0)
                         return 0;
-                }
                 struct fsrv_wire_order told = { .type = child < 0 ? FSRV_WIRE_CANNOT_FORK : FSRV_WIRE_FORKED };
                 told.err = child < 0 ? errno : 0;
                 told.value = child;
                 fsrv_channel_send(orders, &told, offsetof(struct fsrv_wire_order, text), NULL, 0, 0);
                 _exit(MIDDLE_TOLD);
         }
-        int r = fsrv_fork_await(middle, limit_ms, &status);
+        int r = fsrv_fork_await(middle, config->preload_timeout_ms, &status);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != MIDDLE_TOLD) {
                 /* A fork handler has ended it, and would have ended its child; or it hangs. */
                 struct fsrv_wire_order told = { .type = FSRV_WIRE_CANNOT_FORK, .err = -r, .value = status };
@@ -299,6 +318,6 @@ static pid_t fork_twice(int orders, int64_t limit_ms) {
         return FSRV_FORK_TOLD;
 }
 
-pid_t fsrv_fork_sibling(int orders, int64_t limit_ms) {
-        return twice ? fork_twice(orders, limit_ms) : fork_once();
+pid_t fsrv_fork_sibling(int orders, const struct fsrv_wire_config *config) {
+        return twice ? fork_twice(orders, config) : fork_once(config->server);
 }

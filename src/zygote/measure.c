@@ -3,7 +3,6 @@
 #include "zygote/measure.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>

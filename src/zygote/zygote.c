@@ -10,8 +10,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/error.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/fd.h"
 #include "base/title.h"
 #include "forkserver-host.h"
@@ -191,7 +191,7 @@ static int obey(int orders, const struct fsrv_birth *birth) {
                 if (order.type != FSRV_WIRE_FORK)
                         return -EPROTO;
                 call(host->before_fork);
-                pid_t pid = fsrv_fork_sibling(orders, birth->config->preload_timeout_ms);
+                pid_t pid = fsrv_fork_sibling(orders, birth->config);
                 if (pid == 0) {
                         fsrv_hot_copy(); /* before anything is written to, or it comes too late */
                         call(host->after_fork_child);
