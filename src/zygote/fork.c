@@ -32,15 +32,15 @@
 
 static bool twice = true;
 
-/* ---- whose death a child shares: set before any module's fork handler runs in it, as one may hang (say on a lock that a thread held) */
+/* ---- whose death a child shares: from before any module's fork handler, which may hang (say on a lock that a thread held) ---- */
 
 struct bond {
         pid_t parent; /* 0: none, as a fork of a module's or a worker's has it */
         pid_t middle; /* who has to end first for it to be that; 0: nobody */
 };
 
-static struct bond wanted_bond; /* by the fork() that is called */
-static struct bond bond;   /* the same between our *prepare* and the handlers after the fork: no module's fork comes between these */
+/* By the fork() that is called; then the same between our *prepare* and the handlers after the fork: no module's comes between these. */
+static struct bond wanted_bond, bond;
 
 static void before_any_fork(void) {
         bond = wanted_bond;
