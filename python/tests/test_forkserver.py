@@ -14,7 +14,8 @@ LIMIT = 60
 
 # Who runs us in the background may have us ignore them, and with us every program that we test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
+    signal.signal(number, signal.SIG_DFL)
 
 
 class Script(unittest.TestCase):
