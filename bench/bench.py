@@ -60,11 +60,11 @@ class Bench:
     # ---- the cases ----
 
     def roundtrip(self):
-        ours, peer, quit = self.loops(), self.loops(), self.loops()
-        a, b, c = self.by_turns([(ours, "noop 1"), (peer, "fork 1"), (quit, "quit 1")], 20, 100 if self.quick else 250)
+        ours, peer, bare = self.loops(), self.loops(), self.loops()
+        a, b, c = self.by_turns([(ours, "noop 1"), (peer, "fork 1"), (bare, "quit 1")], 20, 100 if self.quick else 250)
         return result("roundtrip", "no-op entry point: spawn, STARTED with pidfd, status", a,
                       [("fork+_exit+waitpid", b), ("ours, if the entry point calls _exit(2) itself", c)], "us", 1.25,
-                      note=self.note(ours, peer, quit))
+                      note=self.note(ours, peer, bare))
 
     def roundtrip_status(self):
         ours, peer = self.loops(), self.loops()
@@ -73,10 +73,11 @@ class Bench:
                       1.0, note=self.note(ours, peer))
 
     def throughput(self):
-        sides = [(name, depth) for depth in (1, 2, 4, 8) for name in ("noop", "many:noop", "fork")]
+        names = ("noop", "many:noop", "fork")
+        sides = [(name, depth) for depth in (1, 2, 4, 8) for name in names]
         times = self.by_turns([(self.loops(), f"{name} {depth}") for name, depth in sides], 5 if self.quick else 10,
                               200 if self.quick else 500)
-        best = {name: 1e6 / min(time for time, side in zip(times, sides) if side[0] == name) for name in ("noop", "many:noop", "fork")}
+        best = {name: 1e6 / min(time for time, side in zip(times, sides) if side[0] == name) for name in names}
         ours = max(best["noop"], best["many:noop"])
         ratio = ours / best["fork"]
         return result("throughput", "spawns a second, the best of 1, 2, 4 and 8 in flight", ours,

@@ -99,11 +99,11 @@ static void many(const char *name, int depth, int n) {
         struct fsrv_process *running[DEPTH_MAX];
         struct fsrv_error error;
 
-        for (int done = 0; done < n; done += depth) {
-                int made = fsrv_spawn_many(server, request, (size_t)(n - done < depth ? n - done : depth), running, &error);
-                if (made != (n - done < depth ? n - done : depth))
+        for (int left = n; left > 0; left -= depth) {
+                int at_once = left < depth ? left : depth;
+                if (fsrv_spawn_many(server, request, (size_t)at_once, running, &error) != at_once)
                         die("spawn_many", &error);
-                for (int i = 0; i < made; i++)
+                for (int i = 0; i < at_once; i++)
                         finish(running[i], code);
         }
         fsrv_request_free(request);

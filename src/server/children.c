@@ -177,7 +177,7 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         if (child->role == FSRV_ROLE_STANDBY) {
                 s->idle--;
                 if (r == 1)
-                        fsrv_zygote_on_standby_end(s, &exit, child->was_killed);
+                        fsrv_zygote_on_standby_end(s, &exit, child->timed_out);
         }
         if (child->role != FSRV_ROLE_WORKER || r < 0) {
                 forget(s, child);

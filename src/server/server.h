@@ -45,10 +45,10 @@ struct fsrv_child {
         int status;     /* the stream socket for the seed's two words; -1: not asked for. Then it is this that says whether
                          * anybody listens: the client has closed its end of the answer */
         uint32_t flags; /* of the request */
-        bool timed_out;
+        bool timed_out; /* killed by us */
         int64_t deadline; /* FSRV_NEVER: none */
         /* of a standby */
-        bool is_ready, is_late, was_killed;
+        bool is_ready, is_late;
         int64_t since;
         struct fsrv_child *next_deadline, *previous_deadline;
         UT_hash_handle hh;

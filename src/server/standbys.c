@@ -64,7 +64,7 @@ static void look_at(struct fsrv_supervisor *s, struct fsrv_child *standby, int64
         if (standby->role != FSRV_ROLE_STANDBY)
                 return;
         if (standby->is_late) {
-                standby->was_killed = true;
+                standby->timed_out = true;
                 fsrv_child_kill(standby);
         }
         standby->is_late = now - standby->since >= fsrv_zygote_fork_limit(s);

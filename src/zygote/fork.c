@@ -39,16 +39,7 @@ struct bond {
         pid_t middle; /* who has to end first for it to be that; 0: nobody */
 };
 
-/* By the fork() that is called; then the same between our *prepare* and the handlers after the fork: no module's comes between these. */
-static struct bond wanted_bond, bond;
-
-static void before_any_fork(void) {
-        bond = wanted_bond;
-}
-
-static void after_any_fork(void) {
-        bond = (struct bond){ 0 };
-}
+static struct bond bond; /* of the fork() that is going on */
 
 /* Waits for the end of the process between, which makes the server our parent; not for the server to be that: it may have died. */
 static void wait_for_orphanage(pid_t middle) {
@@ -60,10 +51,10 @@ static void wait_for_orphanage(pid_t middle) {
 }
 
 /* The signal fires for a parent that dies from now on, hence the look behind. */
-static void after_any_fork_child(void) {
+static void begin_child(void) {
         struct bond own = bond;
 
-        bond = wanted_bond = (struct bond){ 0 };
+        bond = (struct bond){ 0 };
         if (own.middle)
                 wait_for_orphanage(own.middle);
         if (!own.parent)
@@ -74,10 +65,9 @@ static void after_any_fork_child(void) {
 }
 
 static pid_t bound_fork(struct bond to) {
-        wanted_bond = to;
+        bond = to;
         pid_t pid = fork();
-        if (pid != 0)
-                wanted_bond = (struct bond){ 0 };
+        bond = (struct bond){ 0 };
         return pid;
 }
 
@@ -198,19 +188,17 @@ static int install_handler(void) {
 }
 
 static void before_fork(void) {
-        before_any_fork();
         if (armed)
                 selector = BLOCK;
 }
 
 static void after_fork(void) {
         selector = ALLOW;
-        after_any_fork();
 }
 
 static void after_fork_child(void) {
         selector = ALLOW;
-        after_any_fork_child();
+        begin_child();
 }
 
 static int dispatch(bool on) {
@@ -275,7 +263,7 @@ static pid_t fork_once(pid_t server) {
 #else
 
 int fsrv_fork_init(void) {
-        return -pthread_atfork(before_any_fork, after_any_fork, after_any_fork_child);
+        return -pthread_atfork(NULL, NULL, begin_child);
 }
 
 static pid_t fork_once(pid_t server) {
@@ -293,8 +281,6 @@ enum { MIDDLE_TOLD = 117 }; /* an exit code that no fork handler is likely to us
 
 static pid_t fork_twice(int orders, const struct fsrv_wire_config *config) {
         int status;
-
-        signal(SIGSYS, SIG_IGN); /* a mark for the server, see src/server/standbys.c; where forks are caught it has a handler */
         pid_t middle = fsrv_fork_helper();
 
         if (middle < 0)
