@@ -10,7 +10,7 @@ import pytest
 
 from conftest import DENY
 from leftovers import descendants
-from spawner import KILL_ON_CLOSE, NO_RUSAGE, STANDBYS, Failure, Process, children, eventually, state, title
+from spawner import KILL_ON_CLOSE, NO_RUSAGE, STANDBYS, TIMED_OUT, Failure, Process, children, eventually, state, title
 from test_spawn import refused
 
 
@@ -555,6 +555,47 @@ def test_what_timed_out_never_ran(spawner, testmod, tmp_path, target):
     spawner("stop", 60000)
     assert failed
     assert sorted(map(int, log.read_text().split())) == started
+
+
+def given_up(spawner, when, **request):
+    """A process that starts between its client's last two looks."""
+    spawner("give_up", when)
+    for _ in range(1000):
+        process = spawner.spawn(spawn_timeout=0, **request)
+        if spawner("give_up", when)["result"]:
+            spawner("give_up")
+            return process
+        with contextlib.suppress(Failure):  # it was faster, and may have ended
+            process.kill()
+    raise AssertionError("no spawn took as long as no time")
+
+
+@pytest.mark.parametrize("when", ["started", "ended", "ends"])
+def test_who_gives_up_too_late_hears_of_its_end(spawner, testmod, when):
+    entry = f"{testmod}:exit_with"
+    spawner.call(entry, 0).wait()
+    for code in range(1, 20):
+        status = given_up(spawner, when, entry=entry, argv=[entry, code]).wait()
+        assert (status.exit_code, status.flags) == (code, 0)
+    entry = f"{testmod}:hang"
+    status = given_up(spawner, when, entry=entry, argv=[entry], time_limit=50).wait()
+    assert (status.signal, status.flags) == (signal.SIGKILL, TIMED_OUT)
+
+
+def test_who_gives_up_too_late_is_still_the_client(spawner, testmod):
+    entry = f"{testmod}:hang"
+    spawner.call(f"{testmod}:exit_with", 0).wait()
+    hanging = {"entry": entry, "argv": [entry], "flags": KILL_ON_CLOSE, "time_limit": 60000}
+    process, other = given_up(spawner, "started", **hanging), given_up(spawner, "started", **hanging)
+    assert refused(other.wait, 200).errno == "ETIMEDOUT"
+    other.unref()
+    assert eventually(lambda: not other.is_alive())
+    server = spawner.server()
+    spawner.ask("stop", 60000)
+    assert eventually(lambda: children(server) == [process.pid])
+    os.kill(process.pid, signal.SIGTERM)
+    spawner.answer("stop")
+    assert process.code() == -signal.SIGTERM
 
 
 def test_spawn_timeout_while_the_queue_is_full(spawner, testmod, tmp_path):

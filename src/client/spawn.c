@@ -189,15 +189,34 @@ static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fs
         return fsrv_fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
 }
 
-/* Before giving up. Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. Its
- * status has to come by way of the pidfd then, since the server cannot send either; so look once before. */
-static int last_look(int answer, union fsrv_wire_answer *reply, struct fsrv_message *message) {
-        int r = fsrv_channel_receive(answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+/* On a socket that is shut EXITED cannot come either, unless it has, a moment ago: the server, which fails to send it, finds another
+ * socket there. (Where there are no fds for that, the pidfd may know the status.) */
+static void replace_answer(int *answer) {
+        const struct fsrv_wire_more more = { .n_fds = 1 };
+        char byte;
+        int pair[2];
+
+        if (recv(*answer, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0 || fsrv_socketpair(pair) < 0)
+                return;
+        if (fsrv_channel_send(*answer, &more, sizeof more, &pair[1], 1, MSG_DONTWAIT) == 0) {
+                int old = *answer;
+                *answer = pair[0];
+                pair[0] = old;
+        }
+        fsrv_fds_close(pair, 2);
+}
+
+/* Before giving up. Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
+static int last_look(int *answer, union fsrv_wire_answer *reply, struct fsrv_message *message) {
+        int r = fsrv_channel_receive(*answer, reply, sizeof *reply, MSG_DONTWAIT, message);
 
         if (r != -EAGAIN)
                 return r;
-        shutdown(answer, SHUT_RD);
-        return fsrv_channel_receive(answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+        shutdown(*answer, SHUT_RD);
+        r = fsrv_channel_receive(*answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+        if (r == 1 && reply->type == FSRV_WIRE_STARTED)
+                replace_answer(answer);
+        return r;
 }
 
 /* Until everybody has closed the other end, the server as the last, or the deadline: no message wakes poll(2) for nothing but a
@@ -216,10 +235,10 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
         struct fsrv_message message;
 
         if (s->extra->until_ended)
-                await_hang_up(answer, s->deadline);
-        int r = fsrv_channel_receive_by(answer, &reply, sizeof reply, s->deadline, &message);
+                await_hang_up(own_answer, s->deadline);
+        int r = fsrv_channel_receive_by(own_answer, &reply, sizeof reply, s->deadline, &message);
         if (r == -ETIMEDOUT) {
-                r = last_look(answer, &reply, &message);
+                r = last_look(&own_answer, &reply, &message);
                 if (r != 1)
                         return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
                                               "no process took the request in time: the zygote is still loading, or too much is asked of it");
@@ -227,7 +246,7 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
         if (r == 0)
                 return NOTHING_RAN; /* a standby that was killed before it claimed, or the server and all with it */
         if (r == -EMFILE)
-                return on_lost_fds(s, answer, &reply, &message);
+                return on_lost_fds(s, own_answer, &reply, &message);
         if (r < 0)
                 return fsrv_fail(s->error, FSRV_STAGE_SETUP, -r, "the new process's answer");
         if (message.size == sizeof reply.started && reply.type == FSRV_WIRE_STARTED)

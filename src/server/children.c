@@ -122,23 +122,48 @@ static void forget(struct fsrv_supervisor *s, struct fsrv_child *child) {
         free(child);
 }
 
-/* True when the client has it, or cannot be told any more. */
-static bool send_exited(int answer, const struct fsrv_wire_exited *exited) {
-        int r = fsrv_channel_send(answer, exited, sizeof *exited, NULL, 0, MSG_DONTWAIT);
+/* Who gives up shuts its answer down, for nothing to start behind its back; if something has, it sends another one there. 1: it has;
+ * 0: nobody listens any more; -EAGAIN: it may do so yet. */
+static int take_other_answer(int *answer) {
+        struct fsrv_wire_more more;
+        struct fsrv_message message;
+        int r = fsrv_channel_receive(*answer, &more, sizeof more, MSG_DONTWAIT, &message);
 
+        if (r == 1 && message.n_fds == 1) {
+                fsrv_fd_close(*answer);
+                *answer = message.fds[0];
+                return 1;
+        }
+        if (r == 1 || r == -EMFILE)
+                fsrv_message_close(&message);
+        return r == -EAGAIN ? r : 0;
+}
+
+/* True when the client has it, or cannot be told any more. */
+static bool send_exited(int *answer, const struct fsrv_wire_exited *exited) {
+        int r = fsrv_channel_send(*answer, exited, sizeof *exited, NULL, 0, MSG_DONTWAIT);
+
+        if (r == -EPIPE) {
+                r = take_other_answer(answer);
+                if (r == 1)
+                        r = fsrv_channel_send(*answer, exited, sizeof *exited, NULL, 0, MSG_DONTWAIT);
+        }
         return r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM;
 }
 
 /* The child is forgotten, whatever its client does: its pid may be another's at any time. */
 static void deliver(struct fsrv_supervisor *s, struct fsrv_child *child, const struct fsrv_wire_exited *exited) {
+        int answer = child->answer < 0 ? -1 : take_answer(s, child);
         struct fsrv_owed *owed = NULL;
 
-        if (child->answer >= 0 && !send_exited(child->answer, exited))
+        if (answer >= 0 && !send_exited(&answer, exited))
                 owed = malloc(sizeof *owed); /* without memory the client finds end-of-file instead, and asks the kernel */
         if (owed) {
-                *owed = (struct fsrv_owed){ .next = s->owed, .answer = take_answer(s, child), .exited = *exited };
+                *owed = (struct fsrv_owed){ .next = s->owed, .answer = answer, .exited = *exited };
                 s->owed = owed;
                 s->n_owed++;
+        } else {
+                fsrv_fd_close(answer);
         }
         forget(s, child);
 }
@@ -146,7 +171,7 @@ static void deliver(struct fsrv_supervisor *s, struct fsrv_child *child, const s
 static void retry_owed(struct fsrv_supervisor *s) {
         for (struct fsrv_owed **at = &s->owed; *at;) {
                 struct fsrv_owed *owed = *at;
-                if (!send_exited(owed->answer, &owed->exited)) {
+                if (!send_exited(&owed->answer, &owed->exited)) {
                         at = &owed->next;
                         continue;
                 }
@@ -204,7 +229,9 @@ void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid) {
         if (!child || child->answer < 0)
                 return;
         unwatch_client(s, child);
-        if (child->flags & FSRV_WIRE_KILL_ON_CLOSE)
+        if (child->status < 0 && take_other_answer(&child->answer) == 1)
+                watch_client(s, child);
+        else if (child->flags & FSRV_WIRE_KILL_ON_CLOSE)
                 fsrv_child_kill(child); /* the answer stays open, so that a draining server waits for this death */
         else
                 hang_up(s, child);

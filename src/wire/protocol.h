@@ -9,6 +9,7 @@
  *   doorbell   client -> standby (or the server, when it refuses)   struct fsrv_wire_request, fds
  *   answer     worker, server -> client                              struct fsrv_wire_answer…
  *              client -> worker                                      struct fsrv_wire_more, fds
+ *              client -> server, after shutting it                   struct fsrv_wire_more, another answer socket
  *   claims     standby -> server                                     struct fsrv_wire_claim, the answer socket
  *   orders     server <-> zygote                                     struct fsrv_wire_config, struct fsrv_wire_order
  *   admin      client <-> server                                     struct fsrv_wire_config, struct fsrv_wire_admin…
@@ -17,7 +18,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530003u /* "FS", 3 */
+#define FSRV_WIRE_VERSION 0x46530004u /* "FS", 4 */
 
 #define FSRV_WIRE_MESSAGE_MAX 65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX (1u << 30)    /* bytes of a request in all */
@@ -97,7 +98,8 @@ struct fsrv_wire_action {
         uint32_t mode;
 };
 
-/* On the answer socket, client -> worker: the next fds of a request that has more than fit into one message. */
+/* On the answer socket, client -> worker: the next fds of a request that has more than fit into one message. Client -> server, from one
+ * who gave up, shut the socket down and found STARTED in it: one fd, the socket for EXITED. */
 struct fsrv_wire_more {
         uint32_t n_fds;
 };
