@@ -38,6 +38,9 @@ int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit);
 void fsrv_close_range(unsigned first, unsigned last);
 void fsrv_cloexec_range(unsigned first, unsigned last);
 
+/* A bit of /proc/PID/coredump_filter, core(5): private memory that is a file's, as frozen memory is. */
+enum { FSRV_COREDUMP_FILE_PRIVATE = 1 << 2 };
+
 /* A sealed memfd with these bytes: no writer can change it any more. */
 int fsrv_sealed_memfd(const char *name, const void *bytes, size_t n);
 /* 0 if the fd is a memfd that is sealed against writing, growing and shrinking and has exactly n bytes; -EPROTO. */

@@ -77,11 +77,13 @@ static int client_of(const struct fsrv_child *child) {
         return child->status >= 0 ? child->status : child->answer;
 }
 
-/* Each has a pidfd. Those that are still to claim may come with a socket to the client, and with one for the status. */
+/* Each has a pidfd. Those that are still to claim may come with a socket to the client, and with one for the status; a standby's claim may
+ * follow those of who borrowed its memory. */
 bool fsrv_child_fits(const struct fsrv_supervisor *s) {
-        unsigned alive = HASH_COUNT(s->children), due = s->zygote.due;
+        unsigned alive = HASH_COUNT(s->children), due = s->zygote.due, loans = 3 * s->config.head.loans;
 
-        return alive + s->answers + s->statuses + s->n_owed + 2 * s->idle + 3 * (due + 1) <= s->room || alive + due == 0;
+        return alive + s->answers + s->statuses + s->n_owed + (2 + loans) * s->idle + (3 + loans) * (due + 1) <= s->room ||
+               alive + due == 0;
 }
 
 static void watch_client(struct fsrv_supervisor *s, const struct fsrv_child *child) {
@@ -206,6 +208,7 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         }
         if (child->role != FSRV_ROLE_WORKER || r < 0) {
                 forget(s, child);
+                fsrv_children_find_strays(s); /* who borrowed its memory may have died with it */
                 return;
         }
         s->stats.exits++;
@@ -266,6 +269,16 @@ static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wir
                 fsrv_child_kill(child);
 }
 
+/* It ends by itself. */
+static void on_retired(struct fsrv_supervisor *s, pid_t pid) {
+        struct fsrv_child *child = fsrv_child_find(s, pid);
+
+        if (child && child->role == FSRV_ROLE_STANDBY) {
+                s->idle--;
+                child->role = FSRV_ROLE_STRAY;
+        }
+}
+
 void fsrv_children_on_claims(struct fsrv_supervisor *s) {
         struct fsrv_wire_claim claim;
         struct fsrv_message message;
@@ -283,6 +296,8 @@ void fsrv_children_on_claims(struct fsrv_supervisor *s) {
                         on_claim(s, message.sender.pid, &claim, &message);
                         continue;
                 }
+                if (message.size == sizeof claim && claim.type == FSRV_WIRE_RETIRED)
+                        on_retired(s, message.sender.pid);
                 if (message.size == sizeof claim && claim.type == FSRV_WIRE_SETUP_FAILED &&
                     claim.stage < FSRV_STAGE_COUNT)
                         s->stats.failures[claim.stage]++;

@@ -24,6 +24,8 @@ enum { ADMIN_FD = 3, DOORBELL_FD = 4 };
 
 enum {
         RESERVED_FDS = 64, /* for everything that isn't a child: peers, zygote, epoll… */
+        LOANS = 64, /* programs for which one fork does; with more, nothing is won */
+        ROOM_PER_LOAN = 256, /* fds: for each loan that a standby may give there has to be room */
 };
 
 static int complain(const char *what, int err) {
@@ -66,6 +68,7 @@ static void raise_limit(struct fsrv_supervisor *s) {
                 limit.rlim_cur = s->config.head.nofile;
         rlim_t most = limit.rlim_cur > 1u << 20 ? 1u << 20 : limit.rlim_cur;
         s->room = most > RESERVED_FDS ? (unsigned)(most - RESERVED_FDS) : 0;
+        s->config.head.loans = s->room / ROOM_PER_LOAN < LOANS ? s->room / ROOM_PER_LOAN : LOANS;
 }
 
 /* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't. */

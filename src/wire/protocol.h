@@ -153,7 +153,8 @@ union fsrv_wire_answer {
 
 enum {
         FSRV_WIRE_CLAIM = 1,       /* fds: the answer socket; the status socket if flags say HAS_STATUS */
-        FSRV_WIRE_SETUP_FAILED = 2 /* for the statistics: the client has been told */
+        FSRV_WIRE_SETUP_FAILED = 2, /* for the statistics: the client has been told */
+        FSRV_WIRE_RETIRED = 3,      /* a standby: who borrows its memory has not given it back, so it ends */
 };
 
 struct fsrv_wire_claim {
@@ -258,6 +259,8 @@ struct fsrv_wire_config {
         uint32_t n_uids;   /* allowed besides the server's own and root */
         int32_t server;    /* to the zygote: the server's pid */
         uint32_t killed;   /* to the zygote: so many before it, in a row, were killed while they saw to their memory */
+        uint32_t loans;    /* to the zygote: to so many programs' processes a standby lends its memory */
+        uint32_t reserved;
         uint64_t nofile;   /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };

@@ -53,6 +53,10 @@ size_t fsrv_request_own_fds(const struct fsrv_wire_request *head) {
                !!(head->flags & FSRV_WIRE_BODY_IN_MEMFD);
 }
 
+bool fsrv_request_fits(const struct fsrv_wire_request *head, size_t n) {
+        return (uint64_t)head->n_argv + head->n_env + head->n_actions + 3 <= n;
+}
+
 int fsrv_request_check_head(const struct fsrv_wire_request *head) {
         if (head->version != FSRV_WIRE_VERSION)
                 return -EPROTONOSUPPORT;

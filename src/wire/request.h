@@ -4,6 +4,7 @@
 
 /* The request as bytes and as a struct; no I/O. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "wire/protocol.h"
@@ -33,6 +34,9 @@ size_t fsrv_request_own_fds(const struct fsrv_wire_request *head);
 
 /* Checks a head that came from outside. -EPROTONOSUPPORT: another version; -EPROTO: it breaks a limit or a rule. */
 int fsrv_request_check_head(const struct fsrv_wire_request *head);
+
+/* Whether n pointers are room enough for the lists of such a request. */
+bool fsrv_request_fits(const struct fsrv_wire_request *head, size_t n);
 
 /* A checked head and its body, of exactly head->body_size bytes, which stays in use. The lists go into `room` if its n
  * pointers suffice, else into new memory. Free with fsrv_request_parts_done(). -EPROTO: malformed; -ENOMEM. */

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/linux.h"
 #include "wire/inherited.h"
 #include "worker/worker.h"
 
@@ -83,14 +84,24 @@ static int exec_search(const char *name, const char *search, char *const *argv, 
         return found;
 }
 
-/* The zygote's is for its frozen memory, and would outlive the exec. */
-static void restore_core_filter(uint64_t filter) {
+static void set_core_filter(uint64_t filter) {
         char text[32];
-        int n = snprintf(text, sizeof text, "%#llx", (unsigned long long)filter - 1);
-        FSRV_CLEANUP_FD int fd = filter == 0 ? -1 : fsrv_open("/proc/self/coredump_filter", O_WRONLY);
+        int n = snprintf(text, sizeof text, "%#llx", (unsigned long long)filter);
+        FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/coredump_filter", O_WRONLY);
 
         if (fd >= 0)
                 (void)!write(fd, text, (size_t)n);
+}
+
+/* It is a property of the memory that execve(2) hands on to the new one. */
+void fsrv_core_filter_restore(const struct fsrv_birth *birth) {
+        if (birth->core_filter)
+                set_core_filter(birth->core_filter - 1);
+}
+
+void fsrv_core_filter_widen(const struct fsrv_birth *birth) {
+        if (birth->core_filter)
+                set_core_filter((birth->core_filter - 1) | FSRV_COREDUMP_FILE_PRIVATE);
 }
 
 _Noreturn void fsrv_run_program(struct fsrv_task *task) {
@@ -102,7 +113,7 @@ _Noreturn void fsrv_run_program(struct fsrv_task *task) {
                 fsrv_fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
                 fsrv_worker_fail(task, task->answer, &error);
         }
-        restore_core_filter(task->birth->core_filter);
+        fsrv_core_filter_restore(task->birth);
         send_started(task, ends[0]);
         fsrv_setup_unblock(&request->head);
         int err = exec_search(request->name, request->search, request->argv, request->environment);

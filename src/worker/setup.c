@@ -72,6 +72,7 @@ static void discard_pending(void) {
 /* Zygote and standby left every disposition at its default, and every signal blocked. */
 int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {
         discard_pending();
+        ignore_alarm = false; /* the memory may have been lent before */
         for (int s = 1; s <= LAST_SIGNAL; s++) {
                 if (!(head->signals_ignored & bit(s)) || s == SIGKILL || s == SIGSTOP)
                         continue;

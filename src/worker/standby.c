@@ -86,6 +86,7 @@ static void claim(const struct fsrv_birth *birth, const int *fds, const struct f
                         _exit(1);
                 nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
         }
+        fsrv_own.task.has_claimed = true;
         fsrv_call(SYS_prctl, PR_SET_PDEATHSIG, 0); /* workers outlive the server */
 }
 
@@ -104,6 +105,47 @@ static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
         task->client = fsrv_own.message.sender;
 }
 
+static _Noreturn void become_worker(const struct fsrv_birth *birth) {
+        const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
+
+        claim(birth, fsrv_own.message.fds, head);
+        fsrv_fd_close(birth->doorbell);
+        take(&fsrv_own.task, head);
+        fsrv_worker_main(&fsrv_own.task, head, fsrv_own.buffer + sizeof *head);
+}
+
+static void set_title(void) {
+        fsrv_title_set("forkserver: standby", NULL);
+}
+
+/* ---- programs: their processes borrow our memory ---- */
+
+/* Those that need none of their own, and nothing of malloc's. */
+static bool can_borrow(const struct fsrv_wire_request *head) {
+        return head->kind == FSRV_WIRE_PROGRAM && !(head->flags & FSRV_WIRE_BODY_IN_MEMFD) && head->n_fds == head->n_fds_here &&
+               fsrv_request_fits(head, sizeof fsrv_own.task.lists / sizeof *fsrv_own.task.lists);
+}
+
+static _Noreturn void borrow(const struct fsrv_birth *birth) {
+        fsrv_own.task.pidfd = fsrv_pidfd_open(getpid());
+        become_worker(birth);
+}
+
+/* Whether somebody has taken the request off our hands. What it wrote is not for the next one. */
+static bool lend(const struct fsrv_birth *birth) {
+        struct fsrv_task task = { .birth = birth, .claims = birth->claims, .pidfd = fsrv_own.task.pidfd };
+
+        if (fsrv_lend(birth, borrow, &fsrv_own.message) < 0)
+                return false;
+        memset(fsrv_own.buffer, 0, fsrv_own.message.size);
+        fsrv_own.task = task;
+        fsrv_core_filter_widen(birth);
+        set_title();
+        return true;
+}
+
+/* ---- its life ---- */
+
 /* Off the client's way: what each worker does, or writes to, as far as it is known before the request. */
 static void warm_up(const struct fsrv_host *host) {
         const long none[8] = { 0 }; /* no less than the kernel's struct sigaction: the default, no flags, an empty mask */
@@ -119,8 +161,9 @@ static void warm_up(const struct fsrv_host *host) {
 
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
+        uint32_t loans = birth->config->loans;
 
-        fsrv_title_set("forkserver: standby", NULL);
+        set_title();
         fsrv_own.task.birth = birth;
         fsrv_own.task.claims = birth->claims;
         fsrv_own.task.pidfd = fsrv_pidfd_open(getpid());
@@ -135,9 +178,9 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
                         refuse(&error);
                         continue;
                 }
-                claim(birth, fsrv_own.message.fds, head);
-                fsrv_fd_close(birth->doorbell);
-                take(&fsrv_own.task, head);
-                fsrv_worker_main(&fsrv_own.task, head, fsrv_own.buffer + sizeof *head);
+                if (loans > 0 && can_borrow(head) && lend(birth))
+                        loans--;
+                else
+                        become_worker(birth);
         }
 }

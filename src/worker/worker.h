@@ -3,8 +3,10 @@
 #define FSRV_WORKER_WORKER_H
 
 /* From standby to entry or exec. A process goes through these once, in this order, and returns from none of it:
- * fsrv_standby() -> claim -> fsrv_worker_main(): receive the rest, set up, STARTED, run. */
+ * fsrv_standby() -> claim -> fsrv_worker_main(): receive the rest, set up, STARTED, run. For most programs a process that borrows the
+ * standby's memory goes through what follows the receiving. */
 
+#include <stdbool.h>
 #include <sys/resource.h>
 
 #include "forkserver-host.h"
@@ -32,6 +34,7 @@ struct fsrv_task {
         int directory;
         int memfd;     /* the body's; -1 */
         int *fds;      /* the caller's, head.n_fds of them */
+        bool has_claimed;
         struct ucred client;
         struct fsrv_request_parts request;
         char *lists[240]; /* what request points to, when it fits: no malloc on the usual way to the start */
@@ -48,6 +51,11 @@ extern struct fsrv_own fsrv_own;
 
 /* Waits on the doorbell for a request and becomes its worker. */
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth);
+
+/* loan.c: has a child of our parent's call the borrower with our memory, until it executes a program or ends. It gets the message's fds,
+ * which are closed here. 0: the memory is ours alone again. -errno: there is no such child. When it takes its time, or dies before the
+ * server knows of it, this process ends, as a standby less for the server. */
+int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth), struct fsrv_message *message);
 
 /* The claimed task's way to its end. `body` is what came with the head, when it isn't in the memfd. */
 _Noreturn void fsrv_worker_main(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body);
@@ -67,6 +75,10 @@ int fsrv_actions_run(struct fsrv_task *task, struct fsrv_error *error);
 /* run.c */
 _Noreturn void fsrv_run_program(struct fsrv_task *task);
 _Noreturn void fsrv_run_entry(struct fsrv_task *task);
+
+/* A program's /proc/self/coredump_filter as the zygote found it; or again as its frozen memory needs it. */
+void fsrv_core_filter_restore(const struct fsrv_birth *birth);
+void fsrv_core_filter_widen(const struct fsrv_birth *birth);
 
 /* Tells the client (on `sock`: the answer socket, or the exec pipe) and the server, and ends. */
 _Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct fsrv_error *error);

@@ -36,7 +36,6 @@
 
 enum {
         MALLOC_PROBE = 32768,  /* too large for a thread's cache, too small for a mapping */
-        COREDUMP_FILE_PRIVATE = 1 << 2,
         LITTLE = 1 << 20,      /* bytes: less than that is forked as fast as anything */
         COLLAPSE_LIMIT_MS = 10000, /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
 };
@@ -289,9 +288,9 @@ static void want_in_cores(struct fsrv_freeze_report *report) {
                 return;
         text[n] = 0;
         unsigned long filter = strtoul(text, NULL, 16);
-        if (filter & COREDUMP_FILE_PRIVATE)
+        if (filter & FSRV_COREDUMP_FILE_PRIVATE)
                 return;
-        n = snprintf(text, sizeof text, "%#lx", filter | COREDUMP_FILE_PRIVATE);
+        n = snprintf(text, sizeof text, "%#lx", filter | FSRV_COREDUMP_FILE_PRIVATE);
         if (pwrite(fd, text, (size_t)n, 0) == n)
                 report->core_filter = filter + 1;
 }

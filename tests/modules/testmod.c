@@ -2,6 +2,7 @@
 /* A module for the tests. It knows nothing of fork servers: neither header nor library, as any other shared object. */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -201,6 +202,16 @@ int signals(int argc, char **argv) {
                         fputs(line, stdout);
         if (file)
                 fclose(file);
+        return 0;
+}
+
+/* What errno was when this began. */
+int error_number(int argc, char **argv) {
+        int number = errno;
+
+        (void)argc;
+        (void)argv;
+        printf("%d\n", number);
         return 0;
 }
 

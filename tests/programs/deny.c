@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -62,6 +63,8 @@ static struct rule {
         { "pwritev2", SYS_pwritev2, 0, ANY, 0, EOPNOTSUPP, false, 0 },
         /* files without a name, which some file systems lack */
         { "tmpfile", SYS_openat, 2, OPEN_TMPFILE, OPEN_TMPFILE, EOPNOTSUPP, false, 0 },
+        /* a process with the memory of one that goes on (sandboxes) */
+        { "loan", SYS_clone, 0, CLONE_VM | CLONE_VFORK | CLONE_PARENT, CLONE_VM | CLONE_PARENT, EPERM, false, 0 },
         /* what the library cannot do without, or can in part */
         { "memfd_create", SYS_memfd_create, 0, ANY, 0, ENOSYS, false, 0 },
         { "seal", SYS_fcntl, 1, ~0U, F_ADD_SEALS, EPERM, false, 0 },
