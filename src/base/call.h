@@ -20,6 +20,7 @@
 #endif
 
 #if defined(__x86_64__) && defined(__LP64__) && !defined(FSRV_CALLS_ARE_WATCHED)
+#define FSRV_CALLS_ARE_BARE
 static inline long fsrv_call_6(long number, long a, long b, long c, long d, long e, long f) {
         register long r10 __asm__("r10") = d;
         register long r8 __asm__("r8") = e;
@@ -31,6 +32,20 @@ static inline long fsrv_call_6(long number, long a, long b, long c, long d, long
                          : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                          : "rcx", "r11", "memory");
         return result;
+}
+#elif defined(__aarch64__) && !defined(FSRV_CALLS_ARE_WATCHED)
+#define FSRV_CALLS_ARE_BARE
+static inline long fsrv_call_6(long number, long a, long b, long c, long d, long e, long f) {
+        register long x8 __asm__("x8") = number;
+        register long x0 __asm__("x0") = a;
+        register long x1 __asm__("x1") = b;
+        register long x2 __asm__("x2") = c;
+        register long x3 __asm__("x3") = d;
+        register long x4 __asm__("x4") = e;
+        register long x5 __asm__("x5") = f;
+
+        __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory", "cc");
+        return x0;
 }
 #else
 /* Sanitizers and the analyzer know what those wrappers do, and nothing of syscall(2). */

@@ -207,8 +207,12 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
                         fsrv_zygote_on_standby_end(s, &exit, child->timed_out);
         }
         if (child->role != FSRV_ROLE_WORKER || r < 0) {
+                bool is_sudden = child->role == FSRV_ROLE_STANDBY && !s->draining && !s->is_reaper;
                 forget(s, child);
-                fsrv_children_find_strays(s); /* who borrowed its memory may have died with it */
+                if (is_sudden) {
+                        fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid);
+                        fsrv_children_find(s, FSRV_ROLE_STRAY); /* who borrowed its memory may be dying with it */
+                }
                 return;
         }
         s->stats.exits++;
@@ -269,14 +273,18 @@ static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wir
                 fsrv_child_kill(child);
 }
 
-/* It ends by itself. */
-static void on_retired(struct fsrv_supervisor *s, pid_t pid) {
+/* It ends by itself. Who has its memory is ours as well, and may have died before it claimed. */
+static void on_retired(struct fsrv_supervisor *s, pid_t pid, pid_t borrower) {
         struct fsrv_child *child = fsrv_child_find(s, pid);
 
-        if (child && child->role == FSRV_ROLE_STANDBY) {
+        if (!child)
+                fsrv_child_add(s, pid, FSRV_ROLE_STRAY); /* faster than its FORKED */
+        else if (child->role == FSRV_ROLE_STANDBY) {
                 s->idle--;
                 child->role = FSRV_ROLE_STRAY;
         }
+        if (borrower > 0 && !fsrv_child_find(s, borrower))
+                fsrv_child_add(s, borrower, FSRV_ROLE_STRAY);
 }
 
 void fsrv_children_on_claims(struct fsrv_supervisor *s) {
@@ -297,7 +305,7 @@ void fsrv_children_on_claims(struct fsrv_supervisor *s) {
                         continue;
                 }
                 if (message.size == sizeof claim && claim.type == FSRV_WIRE_RETIRED)
-                        on_retired(s, message.sender.pid);
+                        on_retired(s, message.sender.pid, claim.borrower);
                 if (message.size == sizeof claim && claim.type == FSRV_WIRE_SETUP_FAILED &&
                     claim.stage < FSRV_STAGE_COUNT)
                         s->stats.failures[claim.stage]++;
@@ -332,18 +340,18 @@ void fsrv_children_kill(struct fsrv_supervisor *s) {
                 fsrv_child_kill(child);
 }
 
-void fsrv_children_find_strays(struct fsrv_supervisor *s) {
+void fsrv_children_find(struct fsrv_supervisor *s, enum fsrv_role role) {
         char path[64];
         int pid;
 
-        fsrv_children_on_claims(s); /* who has claimed is known; the others are standbys, or an orphan where those become ours */
+        fsrv_children_on_claims(s); /* who has claimed is known */
         snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
         FILE *list = fopen(path, "re");
         if (!list)
                 return; /* without CONFIG_PROC_CHILDREN such a child is met when it claims */
         while (fscanf(list, "%d", &pid) == 1)
                 if (pid != s->zygote.pid && !fsrv_child_find(s, pid))
-                        fsrv_child_add(s, pid, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
+                        fsrv_child_add(s, pid, role);
         fclose(list);
 }
 

@@ -24,7 +24,7 @@ enum { ADMIN_FD = 3, DOORBELL_FD = 4 };
 
 enum {
         RESERVED_FDS = 64, /* for everything that isn't a child: peers, zygote, epoll… */
-        LOANS = 64, /* programs for which one fork does; with more, nothing is won */
+        LOANS = 16, /* a standby's CPU time for them, some 50 us each, is that of the worker it becomes */
         ROOM_PER_LOAN = 256, /* fds: for each loan that a standby may give there has to be room */
 };
 

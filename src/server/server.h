@@ -176,8 +176,8 @@ void fsrv_children_on_claims(struct fsrv_supervisor *s);
 void fsrv_children_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_children_watch_clients(struct fsrv_supervisor *s);
 void fsrv_children_kill(struct fsrv_supervisor *s);
-/* After a zygote died: those that it forked and did not tell of. */
-void fsrv_children_find_strays(struct fsrv_supervisor *s);
+/* Children that nobody has told of: they get this role. */
+void fsrv_children_find(struct fsrv_supervisor *s, enum fsrv_role role);
 /* As the reaper of orphans: everything dead, known or not. */
 void fsrv_children_reap_all(struct fsrv_supervisor *s);
 

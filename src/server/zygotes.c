@@ -84,7 +84,8 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         fsrv_zygote_on_orders(s, pid); /* what it said before it died */
         z->killed_freezing += z->is_freezing && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
         bool was_useful = z->state == FSRV_ZYGOTE_READY && z->has_forked;
-        fsrv_children_find_strays(s);
+        /* Those that it did not come to tell of; where orphans become ours it may be one of those. */
+        fsrv_children_find(s, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
         z->pid = 0;
         z->pidfd = fsrv_fd_close(z->pidfd);
         z->orders = fsrv_fd_close(z->orders);

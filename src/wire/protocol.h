@@ -154,14 +154,14 @@ union fsrv_wire_answer {
 enum {
         FSRV_WIRE_CLAIM = 1,       /* fds: the answer socket; the status socket if flags say HAS_STATUS */
         FSRV_WIRE_SETUP_FAILED = 2, /* for the statistics: the client has been told */
-        FSRV_WIRE_RETIRED = 3,      /* a standby: who borrows its memory has not given it back, so it ends */
+        FSRV_WIRE_RETIRED = 3,      /* a standby: who borrows its memory has not given it back, or died too early; so it ends */
 };
 
 struct fsrv_wire_claim {
         uint32_t type;
         uint32_t flags; /* of the request */
-        uint32_t stage; /* SETUP_FAILED */
-        uint32_t reserved;
+        uint32_t stage;   /* SETUP_FAILED */
+        int32_t borrower; /* RETIRED: its pid, if it has not claimed; a child of the server's */
         uint64_t time_limit_ms;
 };
 

@@ -31,6 +31,17 @@ static void change_mask(int how, uint64_t signals) {
         fsrv_call(SYS_rt_sigprocmask, how, set, NULL, sizeof set);
 }
 
+/* signal(3), which may take a lock of libc's (SIGABRT's in glibc 2.41): who is killed then would leave it to whose memory it has. */
+static int set_disposition(int s, void (*disposition)(int)) {
+#ifdef FSRV_CALLS_ARE_BARE
+        const long action[8] = { (long)disposition }; /* the kernel's begins with it, here; no flags, an empty mask */
+
+        return (int)fsrv_call(SYS_rt_sigaction, s, action, NULL, _NSIG / 8);
+#else
+        return signal(s, disposition) == SIG_ERR ? -errno : 0;
+#endif
+}
+
 /* The time until SIGALRM; 0: never. setitimer(2) takes long, whatever the C library takes for a time. */
 static void set_alarm(uint32_t ms) {
         const struct {
@@ -53,7 +64,7 @@ void fsrv_setup_watchdog_off(void) {
         set_alarm(0); /* it would outlive execve(2) */
         change_mask(SIG_BLOCK, bit(SIGALRM));
         if (ignore_alarm)
-                signal(SIGALRM, SIG_IGN);
+                set_disposition(SIGALRM, SIG_IGN);
 }
 
 /* What was sent to the server's process group while this was a standby of it is not for the worker: ignoring a signal
@@ -64,8 +75,8 @@ static void discard_pending(void) {
         fsrv_call(SYS_rt_sigpending, set, sizeof set);
         for (int s = 1; s <= LAST_SIGNAL; s++)
                 if (set[(s - 1) / BITS] >> (s - 1) % BITS & 1) {
-                        signal(s, SIG_IGN);
-                        signal(s, SIG_DFL);
+                        set_disposition(s, SIG_IGN);
+                        set_disposition(s, SIG_DFL);
                 }
 }
 
@@ -82,8 +93,9 @@ int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *
                         ignore_alarm = true; /* when the watchdog is off */
                         continue;
                 }
-                if (signal(s, SIG_IGN) == SIG_ERR)
-                        return fsrv_fail(error, FSRV_STAGE_SIGNALS, errno, "ignoring signal %d", s);
+                int r = set_disposition(s, SIG_IGN);
+                if (r < 0)
+                        return fsrv_fail(error, FSRV_STAGE_SIGNALS, -r, "ignoring signal %d", s);
         }
         return 0;
 }

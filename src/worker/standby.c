@@ -67,6 +67,16 @@ static int check_request(int received, const struct fsrv_wire_config *config, st
         return check_sender(config, error);
 }
 
+int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim *claim, const int *fds, size_t n_fds) {
+        for (int tries = 0;; tries++) {
+                int r = fsrv_channel_send(birth->claims, claim, sizeof *claim, fds, n_fds, 0);
+                /* Too many fds of this uid in flight, or no memory: it passes. */
+                if (tries == 1000 || (r != -ETOOMANYREFS && r != -ENOBUFS && r != -ENOMEM))
+                        return r;
+                nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        }
+}
+
 /* The server hears of it, has the zygote fork the next standby, and owes the client an exit status from now on. */
 static void claim(const struct fsrv_birth *birth, const int *fds, const struct fsrv_wire_request *head) {
         struct fsrv_wire_claim claim = {
@@ -76,16 +86,8 @@ static void claim(const struct fsrv_birth *birth, const int *fds, const struct f
         bool has_status = head->flags & FSRV_WIRE_HAS_STATUS;
         int both[] = { fds[FSRV_WIRE_FD_ANSWER], has_status ? fds[FSRV_WIRE_OWN_FDS] : -1 };
 
-        for (int tries = 0;; tries++) {
-                int r = fsrv_channel_send(birth->claims, &claim, sizeof claim, both, has_status ? 2 : 1, 0);
-                if (r == 0)
-                        break;
-                /* Too many fds of this uid in flight, or no memory: it passes. Else the server is gone, and with it
-                 * the request: its client hears end-of-file and asks again. */
-                if (tries == 1000 || (r != -ETOOMANYREFS && r != -ENOBUFS && r != -ENOMEM))
-                        _exit(1);
-                nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-        }
+        if (fsrv_claim_send(birth, &claim, both, has_status ? 2 : 1) < 0)
+                _exit(1); /* and with the server the request: its client hears end-of-file and asks again */
         fsrv_own.task.has_claimed = true;
         fsrv_call(SYS_prctl, PR_SET_PDEATHSIG, 0); /* workers outlive the server */
 }
@@ -120,10 +122,18 @@ static void set_title(void) {
 
 /* ---- programs: their processes borrow our memory ---- */
 
-/* Those that need none of their own, and nothing of malloc's. */
+/* Whose lists need no malloc, and who opens nothing: that may take long, as of a FIFO, and of /proc/self/mem the program would have our
+ * memory. (A malformed one is refused by whoever takes it.) */
 static bool can_borrow(const struct fsrv_wire_request *head) {
-        return head->kind == FSRV_WIRE_PROGRAM && !(head->flags & FSRV_WIRE_BODY_IN_MEMFD) && head->n_fds == head->n_fds_here &&
-               fsrv_request_fits(head, sizeof fsrv_own.task.lists / sizeof *fsrv_own.task.lists);
+        const struct fsrv_wire_action *actions = (const void *)(head + 1);
+
+        if (head->kind != FSRV_WIRE_PROGRAM || head->flags & FSRV_WIRE_BODY_IN_MEMFD || head->n_fds > head->n_fds_here ||
+            !fsrv_request_fits(head, sizeof fsrv_own.task.lists / sizeof *fsrv_own.task.lists))
+                return false;
+        for (uint32_t i = 0; i < head->n_actions; i++)
+                if (actions[i].type == FSRV_WIRE_OPEN)
+                        return false;
+        return true;
 }
 
 static _Noreturn void borrow(const struct fsrv_birth *birth) {

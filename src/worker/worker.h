@@ -52,6 +52,9 @@ extern struct fsrv_own fsrv_own;
 /* Waits on the doorbell for a request and becomes its worker. */
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth);
 
+/* standby.c: with patience where memory or room for fds is short. 0; else the server is gone. */
+int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim *claim, const int *fds, size_t n_fds);
+
 /* loan.c: has a child of our parent's call the borrower with our memory, until it executes a program or ends. It gets the message's fds,
  * which are closed here. 0: the memory is ours alone again. -errno: there is no such child. When it takes its time, or dies before the
  * server knows of it, this process ends, as a standby less for the server. */

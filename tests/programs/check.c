@@ -28,10 +28,24 @@ static void note(struct tally *tally, unsigned long *counter, const char *format
         pthread_mutex_unlock(&tally->lock);
 }
 
-static struct fsrv_request *prepare(const char *module, const struct item *item) {
+/* A program, whose process borrows a standby's memory. */
+static int set_program(struct fsrv_request *request, const struct item *item) {
+        char command[32];
+
+        snprintf(command, sizeof command, "exit %d", item->exit_code);
+        int r = fsrv_request_set_program(request, "/bin/sh");
+        return r < 0 ? r : fsrv_request_set_argv(request, (const char *const[]){ "sh", "-c", command, NULL });
+}
+
+static struct fsrv_request *prepare(const char *module, const struct item *item, bool is_program) {
         char entry[4096], word[16];
         struct fsrv_request *request;
 
+        if (is_program) {
+                if (fsrv_request_new(&request) < 0)
+                        return NULL;
+                return set_program(request, item) < 0 ? fsrv_request_free(request) : request;
+        }
         snprintf(entry, sizeof entry, "%s:%s", module, item->signal ? "die_by" : "exit_with");
         snprintf(word, sizeof word, "%d", item->signal ? item->signal : item->exit_code);
         if (fsrv_request_new(&request) < 0)
@@ -49,7 +63,7 @@ bool item_spawn(struct fsrv_server *server, const char *module, unsigned long i,
 
         if (i % 11 == 3)
                 item = (struct item){ .exit_code = -1, .signal = signals[i / 11 % 5] };
-        struct fsrv_request *request = prepare(module, &item);
+        struct fsrv_request *request = prepare(module, &item, i % 11 == 7);
         int r = request ? fsrv_spawn(server, request, &item.process, &error) : -ENOMEM;
         fsrv_request_free(request);
         if (r < 0) {

@@ -97,7 +97,7 @@ class Field:
                 return
             if pid == 0:
                 return
-            if pid in self.clients or pid == self.server:
+            if (pid in self.clients or pid == self.server) and pid not in self.ended:  # else an orphan which got that pid later
                 self.ended[pid] = os.waitstatus_to_exitcode(status)
 
     def wait(self, seconds):
