@@ -60,6 +60,19 @@ _Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct f
         longjmp(back, 1);
 }
 
+/* As in the child. */
+int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth), struct fsrv_message *message) {
+        const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
+
+        FSRV_FUZZ_CHECK(head->kind == FSRV_WIRE_PROGRAM && message == &fsrv_own.message);
+        borrower(birth);
+        return 0;
+}
+
+void fsrv_core_filter_widen(const struct fsrv_birth *birth) {
+        (void)birth;
+}
+
 void fsrv_setup_watchdog(uint32_t limit_ms) {
         (void)limit_ms;
 }
@@ -167,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         uint8_t mend = fuzz_byte(&input);
         fuzz_begin();
         getrlimit(RLIMIT_NOFILE, &limit);
-        config = (struct fsrv_wire_config){ .server = getppid(), .nofile = limit.rlim_cur };
+        config = (struct fsrv_wire_config){ .server = getppid(), .nofile = limit.rlim_cur, .loans = 1 };
         if (fsrv_socketpair(doorbell) == 0 && fsrv_socketpair(claims) == 0 && fsrv_socketpair(answer) == 0) {
                 struct fsrv_birth birth = { .doorbell = doorbell[0], .claims = claims[1], .config = &config, .host = &host };
                 setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);

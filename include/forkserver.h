@@ -375,7 +375,7 @@ struct fsrv_status {
         int exit_code;       /* 0…255 if it exited, else -1 */
         int signal;          /* the signal that ended it, else 0 */
         uint32_t flags;      /* FSRV_STATUS_… */
-        struct rusage rusage; /* of the process and the children that it waited for, as wait4(2) */
+        struct rusage rusage; /* of the process, since it was forked ahead of time, and the children that it waited for, as wait4(2) */
 };
 
 /*
