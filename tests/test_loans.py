@@ -247,6 +247,31 @@ def test_it_ends_a_standby_that_the_server_does_not_know_yet(start, serve, modul
     assert first("wait", process["process"], 60000)["exit_code"] == 0
 
 
+@pytest.mark.skipif("sud" in DENY, reason="who is forked twice begins after the server was told of it")
+def test_a_look_through_the_children_finds_one_that_is_told_of_later(start, serve, module, tmp_path, monkeypatch):  # noqa: F811
+    """The server looks when a standby was killed. What it finds is a standby like others, when the zygote says so."""
+    held = tmp_path / "held"
+    monkeypatch.setenv("HELD_PARENT", str(held))
+    path = serve("--standbys", "2", "--preload", module("held_fork")).wait_until_it_listens().path
+    spawner = start()
+    spawner("connect", path)
+    server = spawner.server()
+    assert eventually(lambda: spawner.stats()["standbys"] == 2 == len(spawner.standbys()))
+    os.mkfifo(held)
+    first, second = spawner.standbys()
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: len(children(server)) == 3 and first not in children(server))
+    os.kill(second, signal.SIGKILL)
+    assert eventually(lambda: second not in children(server))
+    fd = os.open(held, os.O_RDWR)
+    os.rename(held, tmp_path / "no-more")
+    os.write(fd, b"xx")
+    assert eventually(lambda: spawner.stats()["standbys"] == 2 == len(spawner.standbys()))
+    os.close(fd)
+    assert [program(spawner, "sh", "-c", f"exit {code}").code() for code in range(5)] == list(range(5))
+    assert spawner.stats()["workers"] == 0
+
+
 def test_the_standby_dies_meanwhile(one, slow):
     before = only(one)
     ask(one, slow)

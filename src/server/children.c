@@ -21,6 +21,12 @@ struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid) {
         return child;
 }
 
+static void become_standby(struct fsrv_supervisor *s, struct fsrv_child *child) {
+        child->role = FSRV_ROLE_STANDBY;
+        s->idle++;
+        fsrv_standbys_watch(s, child);
+}
+
 /* By pid, which is safe until we reap: nobody else can. A dead child has a pidfd too. But a zygote may tell so late of one that
  * it has been reaped, as it was faster with its claim; the pid may be a stranger's by then. (One that forks twice tells of a
  * child before it is ours: we read that before we reap.) */
@@ -41,11 +47,19 @@ struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsr
                 return NULL;
         }
         HASH_ADD_INT(s->children, pid, child);
-        if (role == FSRV_ROLE_STANDBY) {
-                s->idle++;
-                fsrv_standbys_watch(s, child);
-        }
+        if (role == FSRV_ROLE_STANDBY)
+                become_standby(s, child);
         return child;
+}
+
+/* Its claim may have been faster, or a look through the children. */
+void fsrv_child_on_forked(struct fsrv_supervisor *s, pid_t pid) {
+        struct fsrv_child *child = fsrv_child_find(s, pid);
+
+        if (!child)
+                fsrv_child_add(s, pid, FSRV_ROLE_STANDBY);
+        else if (child->role == FSRV_ROLE_STRAY)
+                become_standby(s, child);
 }
 
 /* ---- time limits: a list by deadline. Equal limits, the usual case, go in at its end ---- */
@@ -278,10 +292,10 @@ static void on_retired(struct fsrv_supervisor *s, pid_t pid, pid_t borrower) {
         struct fsrv_child *child = fsrv_child_find(s, pid);
 
         if (!child)
-                fsrv_child_add(s, pid, FSRV_ROLE_STRAY); /* faster than its FORKED */
+                fsrv_child_add(s, pid, FSRV_ROLE_RETIRED); /* faster than its FORKED */
         else if (child->role == FSRV_ROLE_STANDBY) {
                 s->idle--;
-                child->role = FSRV_ROLE_STRAY;
+                child->role = FSRV_ROLE_RETIRED;
         }
         if (borrower > 0 && !fsrv_child_find(s, borrower))
                 fsrv_child_add(s, borrower, FSRV_ROLE_STRAY);

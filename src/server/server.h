@@ -35,6 +35,7 @@ enum fsrv_role {
         FSRV_ROLE_STANDBY,
         FSRV_ROLE_WORKER,
         FSRV_ROLE_STRAY, /* not told of yet, or never: becomes a worker when it claims */
+        FSRV_ROLE_RETIRED,
 };
 
 struct fsrv_child {
@@ -169,6 +170,8 @@ bool fsrv_child_fits(const struct fsrv_supervisor *s);
 struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid);
 /* A new child of ours in the table; NULL when out of memory or fds. */
 struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role);
+/* The zygote tells of it. */
+void fsrv_child_on_forked(struct fsrv_supervisor *s, pid_t pid);
 void fsrv_child_kill(const struct fsrv_child *child);
 void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid);

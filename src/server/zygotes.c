@@ -301,8 +301,7 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                 on_fork_answered(s);
                 z->has_forked = true;
                 z->failures = 0;
-                if (!fsrv_child_find(s, order->value)) /* else its claim was faster */
-                        fsrv_child_add(s, order->value, FSRV_ROLE_STANDBY);
+                fsrv_child_on_forked(s, order->value);
                 break;
         case FSRV_WIRE_CANNOT_FORK:
                 on_fork_answered(s);
