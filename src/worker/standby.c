@@ -116,8 +116,13 @@ static _Noreturn void become_worker(const struct fsrv_birth *birth) {
         fsrv_worker_main(&fsrv_own.task, head, fsrv_own.buffer + sizeof *head);
 }
 
-static void set_title(void) {
+/* The rest of the task is what take() and the decoding fill in. */
+static void begin(const struct fsrv_birth *birth, int pidfd) {
         fsrv_title_set("forkserver: standby", NULL);
+        fsrv_own.task.birth = birth;
+        fsrv_own.task.claims = birth->claims;
+        fsrv_own.task.pidfd = pidfd;
+        fsrv_own.task.has_claimed = false;
 }
 
 /* ---- programs: their processes borrow our memory ---- */
@@ -143,14 +148,13 @@ static _Noreturn void borrow(const struct fsrv_birth *birth) {
 
 /* Whether somebody has taken the request off our hands. What it wrote is not for the next one. */
 static bool lend(const struct fsrv_birth *birth) {
-        struct fsrv_task task = { .birth = birth, .claims = birth->claims, .pidfd = fsrv_own.task.pidfd };
+        int pidfd = fsrv_own.task.pidfd;
 
         if (fsrv_lend(birth, borrow, &fsrv_own.message) < 0)
                 return false;
         memset(fsrv_own.buffer, 0, fsrv_own.message.size);
-        fsrv_own.task = task;
+        begin(birth, pidfd);
         fsrv_core_filter_widen(birth);
-        set_title();
         return true;
 }
 
@@ -173,10 +177,7 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
         uint32_t loans = birth->config->loans;
 
-        set_title();
-        fsrv_own.task.birth = birth;
-        fsrv_own.task.claims = birth->claims;
-        fsrv_own.task.pidfd = fsrv_pidfd_open(getpid());
+        begin(birth, fsrv_pidfd_open(getpid()));
         warm_up(birth->host);
         for (;;) {
                 struct fsrv_error error;

@@ -41,15 +41,12 @@ static struct fsrv_request *prepare(const char *module, const struct item *item,
         char entry[4096], word[16];
         struct fsrv_request *request;
 
-        if (is_program) {
-                if (fsrv_request_new(&request) < 0)
-                        return NULL;
-                return set_program(request, item) < 0 ? fsrv_request_free(request) : request;
-        }
-        snprintf(entry, sizeof entry, "%s:%s", module, item->signal ? "die_by" : "exit_with");
-        snprintf(word, sizeof word, "%d", item->signal ? item->signal : item->exit_code);
         if (fsrv_request_new(&request) < 0)
                 return NULL;
+        if (is_program)
+                return set_program(request, item) < 0 ? fsrv_request_free(request) : request;
+        snprintf(entry, sizeof entry, "%s:%s", module, item->signal ? "die_by" : "exit_with");
+        snprintf(word, sizeof word, "%d", item->signal ? item->signal : item->exit_code);
         if (fsrv_request_set_entry(request, entry) < 0 ||
             fsrv_request_set_argv(request, (const char *const[]){ entry, word, NULL }) < 0)
                 return fsrv_request_free(request);
