@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import pathlib
 import pty
 import select
 import signal
@@ -569,6 +570,12 @@ def test_terminal_size(terminal):
     assert one.report() == "ended 42"
 
 
+def is_settled(pid):
+    """It sleeps, and no signal waits for it: `run` has passed on that it was continued, which would undo the next stop."""
+    fields = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+    return fields["State"].startswith("S") and int(fields["SigPnd"], 16) == int(fields["ShdPnd"], 16) == 0
+
+
 def test_terminal_stop_and_foreground(terminal):
     one = terminal("sh", "-c", "echo $$; read x; echo got $x")
     worker = int(one.read_line())
@@ -577,7 +584,7 @@ def test_terminal_stop_and_foreground(terminal):
         assert one.report() == f"stopped {int(signal.SIGTSTP)}"
         assert state(worker) == "T"
         one.resume()
-        assert eventually(lambda: state(worker) == "S")
+        assert eventually(lambda: state(worker) == "S" and is_settled(one_child(one)))
     one.type(b"text\n")
     assert one.read_line() == "got text"
     assert one.report() == "ended 0"
