@@ -18,7 +18,7 @@ import tempfile
 
 import pytest
 
-from leftovers import Watch, become_reaper
+from leftovers import Watch, become_reaper, die_with_parent
 from spawner import Spawner
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
@@ -42,7 +42,15 @@ def leave_orphaned_group():
     """As a shell starts a job, if none did: in a group of our own, with a parent outside of it. In an orphaned group (one
     that a supervisor started) no terminal signal stops anybody, and a worker that ends while a test has a process stopped
     brings SIGHUP to all, us and the scripts around us included (setpgid(2), "orphaned process group")."""
-    if not sys.stdin.isatty() and os.getpgrp() != os.getpid():
+    if sys.stdin.isatty():
+        return
+    if os.getsid(0) == os.getpid():  # as `meson test` starts us: a session's leader has to stay in its group, its child hasn't
+        pid = os.fork()
+        if pid:
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            os._exit(code if code >= 0 else 128 - code)
+        die_with_parent()
+    if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
 
 
