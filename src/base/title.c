@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -90,18 +89,16 @@ static bool move_arguments(const char *start, size_t size) {
         return prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0;
 }
 
-void fsrv_title_move(void) {
-        /* The kernel reads them from anonymous memory only, so static memory doesn't do. */
-        char *page = mmap(NULL, FSRV_TITLE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        if (page != MAP_FAILED && move_arguments(page, FSRV_TITLE_SIZE)) {
-                room = page;
+void fsrv_title_move(char memory[FSRV_TITLE_SIZE]) {
+        memset(memory, 0, FSRV_TITLE_SIZE);
+        if (room_size >= FSRV_TITLE_SIZE)
+                memcpy(memory, room, FSRV_TITLE_SIZE - 1); /* for who looks meanwhile */
+        if (move_arguments(memory, FSRV_TITLE_SIZE)) {
+                room = memory;
                 room_size = FSRV_TITLE_SIZE;
-                return;
+        } else if (!room) {
+                by_name = true;
         }
-        if (page != MAP_FAILED)
-                munmap(page, FSRV_TITLE_SIZE);
-        by_name = true;
 }
 
 void fsrv_title_argument(char ret_argument[FSRV_TITLE_SIZE], const char *title) {

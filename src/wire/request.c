@@ -127,7 +127,7 @@ int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, 
         char **memory = needed > n ? malloc(needed * sizeof *memory) : NULL, **lists = memory ? memory : room;
         if (needed > n && !memory)
                 return -ENOMEM;
-        char **argv = lists, **environment = argv + head->n_argv + 1, **paths = environment + head->n_env + 1;
+        char **environment = lists, **argv = environment + head->n_env + 1, **paths = argv + head->n_argv + 1;
         if (fsrv_strings_get(&at, end, FIXED_STRINGS, fixed) < 0 ||
             fsrv_strings_get(&at, end, head->n_argv, argv) < 0 ||
             fsrv_strings_get(&at, end, head->n_env, environment) < 0 ||

@@ -170,7 +170,8 @@ _Noreturn void fsrv_run_entry(struct fsrv_task *task) {
         const struct fsrv_host *host = task->birth->host;
         struct fsrv_error error;
 
-        environ = (char **)request->environment;
+        if (environ != request->environment) /* the usual list: see own.c */
+                environ = (char **)request->environment;
         program_invocation_name = request->argv[0];
         const char *slash = strrchr(request->argv[0], '/');
         program_invocation_short_name = slash ? (char *)slash + 1 : request->argv[0];

@@ -170,7 +170,6 @@ static void warm_up(const struct fsrv_host *host) {
         fsrv_call(SYS_rt_sigaction, SIGSYS, none, NULL, _NSIG / 8);
         *(volatile char *)fsrv_own.buffer = 0;
         *(volatile bool *)&fsrv_inherited.is_worker = false;
-        environ = *(char **volatile *)&environ;
 }
 
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {

@@ -37,7 +37,7 @@ struct fsrv_task {
         bool has_claimed;
         struct ucred client;
         struct fsrv_request_parts request;
-        char *lists[240]; /* what request points to, when it fits: no malloc on the usual way to the start */
+        char *lists[240]; /* what request points to, when it fits, the environment first: no malloc on the usual way to the start */
 };
 
 /* Where a standby receives a request. In .bss, touched by nobody before the fork: each request lies in the memory of the process that
@@ -48,6 +48,10 @@ struct fsrv_own {
         char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
 };
 extern struct fsrv_own fsrv_own;
+
+/* own.c: has `environ` point to the task's lists, where a worker's environment comes first: it lies on a page that a worker writes to
+ * for nothing else, so it is set once, in the zygote. */
+void fsrv_own_adopt_environment(void);
 
 /* Waits on the doorbell for a request and becomes its worker. */
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth);

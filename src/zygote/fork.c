@@ -146,6 +146,7 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
         greg_t *regs = context->uc_mcontext.gregs;
         long number = info->si_syscall, a = regs[REG_RDI], b = regs[REG_RSI];
         bool is_clone = true;
+        long result;
 
         (void)signal;
         selector = ALLOW;
@@ -160,13 +161,15 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
         } else {
                 is_clone = false;
         }
+        caught = is_clone;
+        regs[REG_RAX] = 0; /* a child finds all done: what it writes to here would be a page that it needs for nothing else */
         if (number == SYS_rt_sigprocmask)
-                regs[REG_RAX] = emulate_sigprocmask(context, (int)a, (const uint64_t *)b, (uint64_t *)regs[REG_RDX]);
+                result = emulate_sigprocmask(context, (int)a, (const uint64_t *)b, (uint64_t *)regs[REG_RDX]);
         else
-                regs[REG_RAX] = fsrv_call(number, a, b, regs[REG_RDX], regs[REG_R10], regs[REG_R8], regs[REG_R9]);
-        if (is_clone)
-                caught = true;
-        else
+                result = fsrv_call(number, a, b, regs[REG_RDX], regs[REG_R10], regs[REG_R8], regs[REG_R9]);
+        if (result != 0)
+                regs[REG_RAX] = result;
+        if (!is_clone)
                 selector = BLOCK; /* still before the clone */
 }
 

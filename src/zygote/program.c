@@ -139,7 +139,6 @@ static int be_zygote(const struct fsrv_host *host) {
         /* It cannot be before: programs that the code above the call executes have it. It is of no use to them: the
          * sockets that matter come later, and then the server closes its end of this one. */
         fsrv_fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1);
-        fsrv_title_move();
         return fsrv_zygote_run(FSRV_ZYGOTE_BOOT_FD, host);
 }
 

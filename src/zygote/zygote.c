@@ -242,6 +242,7 @@ int64_t fsrv_zygote_patience(void) {
 int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         static struct fsrv_config config;
         static struct fsrv_birth birth;
+        char title[FSRV_TITLE_SIZE]; /* on a page that each child writes to, unlike that of argv */
         int orders, r;
 
         r = receive_config(boot, &config);
@@ -256,6 +257,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)
                 return 0; /* it died before that */
+        fsrv_title_move(title);
         set_title(&config);
         r = init_fork();
         if (r < 0 || preload(boot, &config, host) < 0 || check_threads(boot, &config, host) < 0)
@@ -263,6 +265,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         call(host->loaded);
         fflush(NULL); /* or every worker would write what a module left in a buffer */
         reset_signals();
+        fsrv_own_adopt_environment();
         birth.config = &config.head;
         birth.host = host;
         if (freeze(boot, &config, host, &birth) < 0 || tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 ||
