@@ -102,7 +102,7 @@ static void make_peer(struct fsrv_supervisor *s, struct ends *ends, bool may) {
 static void make(struct fsrv_supervisor *s, struct ends *ends, uint8_t how) {
         int orders[2] = { -1, -1 }, doorbell[2] = { -1, -1 }, on = 1;
 
-        *s = (struct fsrv_supervisor){ .program = -1, .data = -1, .listener = -1, .signals = -1, .doorbell_send = -1, .room = 12 };
+        *s = (struct fsrv_supervisor){ .program = -1, .data = -1, .output = -1, .listener = -1, .signals = -1, .doorbell_send = -1, .room = 12 };
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         s->config.head.standbys = 2;
         s->config.path = how & 1 ? "/dev/null/socket" : NULL;

@@ -112,6 +112,10 @@ enum fsrv_memory {
 #define FSRV_PRELOAD_MAIN "__main__"
 
 #define FSRV_SERVER_TRACKER 1u /* a resource tracker runs before the first spawn, and its fd goes along with each */
+/* What modules write to standard output while they are loaded goes to that of the process that starts the (private) server, until all
+ * have been loaded once. Else it goes to standard error, as always later and in a named server: so that nobody who reads the program's
+ * output waits for the server's end. */
+#define FSRV_SERVER_PRELOAD_OUTPUT 2u
 
 struct fsrv_server_options {
         size_t size;
@@ -436,7 +440,7 @@ struct fsrv_entry {
 /*
  * One call at the top of main, after what the workers shall share (reading a configuration, building tables). A server whose
  * preload list has FSRV_PRELOAD_MAIN starts its zygote as this very program, with the same arguments, standard input from
- * /dev/null and standard output on standard error; what comes before this call runs there as it did here, and the call
+ * /dev/null and standard output on standard error (see FSRV_SERVER_PRELOAD_OUTPUT); what comes before this call runs there as it did here, and the call
  * doesn't return: the zygote forks, and each worker runs an entry point. In the program that people started it returns 0,
  * and fsrv_request_set_entry(request, ":name") spawns `name`. Entry points are found by this table: nothing has to be
  * exported, and the program may be position-independent or static.

@@ -3,8 +3,9 @@
 
 import os
 import signal
+import subprocess
 
-
+from spawner import LIMIT, eventually, state, title
 from test_spawn import refused
 
 
@@ -213,3 +214,19 @@ def test_stdio_that_a_module_left_is_not_written_by_workers(start, module, testm
         spawner.new(preload=[module("stdio_unflushed"), testmod])
         for _ in range(3):
             assert spawner.output(f"{testmod}:echo", "x") == "x\n"
+
+
+def test_what_a_module_prints_is_output_if_asked_for(program, module, testmod, tmp_path):
+    """Once, and whoever reads it doesn't wait for the server, nor for what it started."""
+    log = tmp_path / "log"
+    with open(log, "w") as errors:
+        said = subprocess.run([program("output"), f"{testmod}:hang", module("stdio_unflushed"), testmod], stdout=subprocess.PIPE,
+                              stderr=errors, stdin=subprocess.DEVNULL, text=True, timeout=LIMIT).stdout
+    text, *pids = said.rsplit(maxsplit=3)
+    worker, server, zygote = map(int, pids)
+    assert text == "left in the buffer stdin -1" and log.read_text() == ""
+    assert state(worker) == "S" and title(server) == "forkserver: server"
+    os.kill(zygote, signal.SIGKILL)
+    assert eventually(lambda: log.read_text() == "left in the buffer stdin -1 ")  # of the next one
+    os.kill(worker, signal.SIGKILL)
+    assert eventually(lambda: state(server) == "gone")

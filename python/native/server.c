@@ -68,7 +68,7 @@ static PyObject *wrap_server(struct fsrv_server *handle) {
 
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords) {
         static char *names[] = { "argv", "data", "preload", "policy", "threads", "standbys", "timeout", "helpers", "memory", NULL };
-        struct fsrv_server_options options = { .size = sizeof options };
+        struct fsrv_server_options options = { .size = sizeof options, .flags = FSRV_SERVER_PRELOAD_OUTPUT };
         PyObject *argv, *preload, *argv_owner = NULL, *preload_owner = NULL, *result = NULL;
         const char **argv_list = NULL, **preload_list = NULL, *data, *helpers = NULL;
         Py_ssize_t size;

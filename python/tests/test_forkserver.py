@@ -301,6 +301,18 @@ class Script(unittest.TestCase):
         """), "")
         self.assertEqual(self.errors, "preloaded ")
 
+    def test_what_a_preload_prints_is_output(self):
+        self.assertEqual(self.run_script("""
+            import multiprocessing
+            print(__name__)
+            def child(): print("child")
+            if __name__ == "__main__":
+                for _ in range(2):
+                    process = multiprocessing.Process(target=child)
+                    process.start(); process.join()
+        """), "__main__\n__mp_main__\nchild\nchild\n")
+        self.assertEqual(self.errors, "")
+
     def test_signals(self):
         self.assertEqual(self.run_script("""
             import multiprocessing, os, signal, sys
@@ -389,7 +401,8 @@ class Script(unittest.TestCase):
         shutil.copytree(package, os.path.join(site, "forkserver"))
         shutil.copy(package + ".pth", site)
         code = "import multiprocessing, forkserver; print(multiprocessing.get_start_method(), forkserver.installed())"
-        for value, method in (("1", "forkserver True\n"), ("0", "fork False\n")):
+        default = "forkserver" if sys.version_info >= (3, 14) else "fork"
+        for value, method in (("1", "forkserver True\n"), ("0", f"{default} False\n")):
             clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "FORKSERVER_HELPERS")}
             result = subprocess.run([os.path.join(self.directory.name, "venv", "bin", "python3"), "-I", "-c", code],
                                     stdout=subprocess.PIPE, text=True, timeout=LIMIT, env={**clean, "FORKSERVER_INSTALL": value})

@@ -47,11 +47,16 @@ static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error
                         return fsrv_fail(error, FSRV_STAGE_START, -fsrv_fd_steal(&data), "the data for the zygote");
                 config.head.has_data = 1;
         }
-        int fds[] = { program >= 0 ? program : data, data };
+        config.head.has_output = config.head.has_output && fsrv_fd_is_open(STDOUT_FILENO) == 1;
+        int fds[] = { program, data, config.head.has_output ? STDOUT_FILENO : -1 };
+        size_t n_fds = 0;
+        for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+                if (fds[i] >= 0)
+                        fds[n_fds++] = fds[i];
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
         int n = bytes ? fsrv_config_encode(&config, bytes) : -ENOMEM;
         if (n > 0)
-                n = fsrv_channel_send(admin, bytes, (size_t)n, fds, (size_t)(program >= 0) + (data >= 0), MSG_DONTWAIT);
+                n = fsrv_channel_send(admin, bytes, (size_t)n, fds, n_fds, MSG_DONTWAIT);
         free(bytes);
         if (n == -E2BIG) /* the preload list by itself was looked at when it was set */
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG,

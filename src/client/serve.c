@@ -24,6 +24,7 @@ static int fill_config(struct fsrv_config *config, const struct fsrv_listen_opti
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, ENAMETOOLONG, "socket path of %zu bytes, at most %zu: '%s'",
                                       strlen(options->path), sizeof ((struct sockaddr_un *)0)->sun_path - 1, options->path);
         config->path = options->path;
+        config->head.has_output = 0; /* it serves many, and nobody's output is for all of them */
         config->head.mode = options->mode;
         config->head.n_uids = (uint32_t)options->n_allow_uids;
         for (size_t i = 0; i < options->n_allow_uids; i++)

@@ -178,12 +178,13 @@ static int configure(struct fsrv_server *s, const struct fsrv_server_options *gi
         static const struct fsrv_server_options none = { .size = sizeof none };
         const struct fsrv_server_options *options = given ? given : &none;
 
-        if (options->size != sizeof *options || options->flags & ~FSRV_SERVER_TRACKER ||
+        if (options->size != sizeof *options || options->flags & ~(FSRV_SERVER_TRACKER | FSRV_SERVER_PRELOAD_OUTPUT) ||
             options->preload_policy > FSRV_PRELOAD_IGNORE || options->thread_policy > FSRV_PRELOAD_IGNORE ||
             options->memory > FSRV_MEMORY_OFF ||
             options->standbys > STANDBYS_MAX || options->preload_timeout_ms < 0)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the server is out of range");
         s->wants_tracker = options->flags & FSRV_SERVER_TRACKER;
+        s->config.head.has_output = !!(options->flags & FSRV_SERVER_PRELOAD_OUTPUT);
         s->config.head.policy = options->preload_policy;
         s->config.head.thread_policy = options->thread_policy;
         s->config.head.memory = options->memory;

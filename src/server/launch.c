@@ -54,6 +54,8 @@ static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t serve
                 _exit(0); /* it died before that; the zygote looks too, but a program runs code of its own first */
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
+        if (s->output >= 0)
+                dup2(s->output, STDOUT_FILENO);
         if (boot == FSRV_ZYGOTE_BOOT_FD)
                 fsrv_fd_set_cloexec(boot, 0);
         else
@@ -77,6 +79,7 @@ static int send_config(struct fsrv_supervisor *s, int boot) {
 
         config.path = NULL;
         config.head.server = getpid();
+        config.head.has_output = s->output >= 0;
         config.head.killed = s->zygote.killed_freezing;
         int n = fsrv_config_encode(&config, bytes);
         return n < 0 ? n : fsrv_channel_send(boot, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);

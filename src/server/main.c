@@ -130,8 +130,8 @@ static int set_up(struct fsrv_supervisor *s) {
         return fsrv_watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0); /* its hang-up is always reported */
 }
 
-/* The fds of another zygote program than ours, and of what it is to know, go to *ret_program and *ret_data. */
-static int receive_config(struct fsrv_config *ret_config, int *ret_program, int *ret_data) {
+/* Its configuration, and the fds that came along: of another zygote program than ours, of what it is to know, and of its first output. */
+static int receive_config(struct fsrv_supervisor *s) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv_message message;
         int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
@@ -139,16 +139,18 @@ static int receive_config(struct fsrv_config *ret_config, int *ret_program, int 
 
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        r = fsrv_config_decode(bytes, message.size, ret_config);
-        size_t n = 0, n_program = r == 0 && ret_config->argv, n_data = r == 0 && ret_config->head.has_data;
-        if (r == 0 && message.n_fds != n_program + n_data)
+        r = fsrv_config_decode(bytes, message.size, &s->config);
+        const bool comes[] = { s->config.argv, s->config.head.has_data, s->config.head.has_output };
+        if (r == 0 && message.n_fds != (size_t)comes[0] + comes[1] + comes[2])
                 r = -EPROTO;
         if (r < 0) {
                 fsrv_message_close(&message);
                 return r;
         }
-        *ret_program = n_program ? message.fds[n++] : -1;
-        *ret_data = n_data ? message.fds[n++] : -1;
+        size_t n = 0;
+        s->program = comes[0] ? message.fds[n++] : -1;
+        s->data = comes[1] ? message.fds[n++] : -1;
+        s->output = comes[2] ? message.fds[n++] : -1;
         return 0;
 }
 
@@ -175,7 +177,7 @@ int main(int argc, char **argv) {
                 dprintf(STDERR_FILENO, "forkserver-server: started by libforkserver; by hand use 'forkserver serve'\n");
                 return 125;
         }
-        r = receive_config(&s.config, &s.program, &s.data);
+        r = receive_config(&s);
         if (r < 0) {
                 say_ready(&s, -r, "its configuration");
                 return complain("configuration", -r);

@@ -108,6 +108,7 @@ struct fsrv_supervisor {
         char zygote_program[4096];
         int program; /* O_PATH: the program that is to be started with config.argv instead; -1 */
         int data;    /* a memfd for the zygote's FSRV_ZYGOTE_DATA_FD; -1 */
+        int output;  /* standard output of zygotes until one has loaded all; -1 */
         int epoll;
         int doorbell;      /* receiving end */
         int doorbell_send; /* a named server's, to hand out; else -1 */

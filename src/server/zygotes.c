@@ -206,6 +206,7 @@ static void on_preloaded(struct fsrv_supervisor *s, bool forks_twice) {
                 fsrv_zygote_kill(s);
                 return;
         }
+        s->output = fsrv_fd_close(s->output);
         s->zygote.state = FSRV_ZYGOTE_READY;
         s->zygote.is_freezing = false;
         if (s->zygote.killed_freezing < FSRV_WIRE_KILLED)

@@ -51,7 +51,8 @@ int fsrv_config_decode(const void *bytes, size_t size, struct fsrv_config *ret_c
                 return -EPROTO;
         memcpy(&config.head, bytes, sizeof config.head);
         if (config.head.n_modules > FSRV_WIRE_PRELOAD_MAX || config.head.n_argv > FSRV_WIRE_MESSAGE_MAX ||
-            config.head.n_uids > FSRV_WIRE_UIDS_MAX || config.head.named > 1 || config.head.has_data > 1)
+            config.head.n_uids > FSRV_WIRE_UIDS_MAX || config.head.named > 1 || config.head.has_data > 1 ||
+            config.head.has_output > 1)
                 return -EPROTO;
 
         size_t n_argv = config.head.n_argv, n_modules = config.head.n_modules, rest = size - sizeof config.head;

@@ -260,7 +260,7 @@ struct fsrv_wire_config {
         int32_t server;    /* to the zygote: the server's pid */
         uint32_t killed;   /* to the zygote: so many before it, in a row, were killed while they saw to their memory */
         uint32_t loans;    /* to the zygote: to so many programs' processes a standby lends its memory */
-        uint32_t reserved;
+        uint32_t has_output; /* 1: standard output for modules, until they have been loaded once, comes along, or has been put in place */
         uint64_t nofile;   /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };

@@ -264,6 +264,8 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
                 return 1;
         call(host->loaded);
         fflush(NULL); /* or every worker would write what a module left in a buffer */
+        if (config.head.has_output)
+                dup2(STDERR_FILENO, STDOUT_FILENO); /* whoever reads what the client writes doesn't wait for our end */
         reset_signals();
         fsrv_own_adopt_environment();
         birth.config = &config.head;
