@@ -205,6 +205,7 @@ def test_the_loop_has_no_page_tables_of_what_is_frozen(server):
     # What a remedy is for: realloc shrinks a block by mremap, and its last, anonymous page is gone; growth then runs into the
     # memfd: SIGBUS
     "reallocates_smaller",
+    "new_chunks",
 ])
 def test_malloc(run, function):
     run(function)

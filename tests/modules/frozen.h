@@ -16,7 +16,7 @@
 #pragma GCC visibility push(hidden)
 
 enum { PAGE = 4096, MIB = 1 << 20, SKIPPED = 77, N_SMALL = 20000, RUN = 32, N_AREAS = 6 };
-enum { BLOCK = 8 * MIB, AREA = MIB, LEFT_ALONE = 64 * PAGE, ADVISED = 5 * MIB, N_FRAGMENTS = 34000, FRAGMENT = 64 * PAGE };
+enum { BLOCK = 8 * MIB, AREA = MIB, CHUNK = MIB, LEFT_ALONE = 64 * PAGE, ADVISED = 5 * MIB, N_FRAGMENTS = 34000, FRAGMENT = 64 * PAGE };
 #define SPARSE ((size_t)64 << 30)
 
 /* Headers that are older than the kernel lack them. */

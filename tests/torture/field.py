@@ -256,7 +256,7 @@ class Field:
     def sanitized(self):
         """In whose builds memory is not frozen."""
         options = json.loads((self.build / "meson-info" / "intro-buildoptions.json").read_text())
-        return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in options)
+        return any(option["name"] == "b_sanitize" and option["value"] not in ("none", []) for option in options)
 
     def end_server(self):
         os.kill(self.server, signal.SIGTERM)
