@@ -235,9 +235,11 @@ def test_item_finds(forkserver, testmod, tmp_path):
 
 def test_item_finds_signals(forkserver, testmod):
     """What we take for ourselves is no business of theirs; what was ignored before us is."""
+    of_libc = 3 << 31  # posix_spawn(3), by which newer Pythons start programs, has its own two ignored where there is no clone3
+
     def masks(**options):
         text = run(forkserver, "x\n", "--call", f"{testmod}:signals", **options).stdout.decode()
-        return {line.split()[0]: int(line.split()[1], 16) for line in text.splitlines()}
+        return {line.split()[0]: int(line.split()[1], 16) & ~of_libc for line in text.splitlines()}
 
     assert masks() == {"SigBlk:": 0, "SigIgn:": 0, "SigCgt:": 0}
     ignored = masks(restore_signals=False)["SigIgn:"]
