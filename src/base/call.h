@@ -10,7 +10,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#define FSRV_IS_SANITIZED
+#endif
 #ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define FSRV_IS_SANITIZED
+#endif
 #if __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
 #define FSRV_CALLS_ARE_WATCHED
 #endif
