@@ -440,10 +440,10 @@ struct fsrv_entry {
 /*
  * One call at the top of main, after what the workers shall share (reading a configuration, building tables). A server whose
  * preload list has FSRV_PRELOAD_MAIN starts its zygote as this very program, with the same arguments, standard input from
- * /dev/null and standard output on standard error (see FSRV_SERVER_PRELOAD_OUTPUT); what comes before this call runs there as it did here, and the call
- * doesn't return: the zygote forks, and each worker runs an entry point. In the program that people started it returns 0,
- * and fsrv_request_set_entry(request, ":name") spawns `name`. Entry points are found by this table: nothing has to be
- * exported, and the program may be position-independent or static.
+ * /dev/null and standard output on standard error (see FSRV_SERVER_PRELOAD_OUTPUT); what comes before this call runs there as
+ * it did here, and the call doesn't return: the zygote forks, and each worker runs an entry point. In the program that
+ * people started it returns 0, and fsrv_request_set_entry(request, ":name") spawns `name`. Entry points are found by this
+ * table: nothing has to be exported, and the program may be position-independent or static.
  *
  * argc, argv: main's. entries: ends with an entry whose name is NULL; not copied, like the functions.
  * Before the call the program must not start threads, not become a daemon, not close fd 3, and not spawn from a server with

@@ -105,6 +105,12 @@ def testmod(module):
     return module("testmod")
 
 
+@pytest.fixture(scope="session")
+def layout(build):
+    """The version and sizes of protocol.h."""
+    return json.loads(subprocess.check_output([build / "fuzz" / "attack", "layout"]))
+
+
 @pytest.fixture
 def start(program):
     """Starts spawners; ends them, and looks at how they ended."""

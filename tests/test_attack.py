@@ -141,12 +141,6 @@ def attack(build, testmod, tmp_path):
     return run
 
 
-@pytest.fixture(scope="session")
-def layout(build):
-    """The version and sizes of protocol.h."""
-    return json.loads(subprocess.check_output([build / "fuzz" / "attack", "layout"]))
-
-
 # ---- at the doorbell ----
 
 

@@ -285,25 +285,27 @@ class Impostor:
             self.listener.close()
 
 
-@pytest.mark.parametrize(
-    "reply, error, stage",
-    [
-        (struct.pack("=IiIi256s", 0x46530099, 0, 0, 0, b""), "EPROTONOSUPPORT", "version"),
-        (struct.pack("=IiIi256s", 0x46530002, 0, 0, 0, b""), None, None),  # no doorbell comes with it
-        (b"HTTP/1.0 400", None, None),
-        (b"x" * 272, None, None),
-        (None, None, None),
-    ],
-)
-def test_something_else_listens(start, tmp_path, reply, error, stage):
-    impostor, spawner = Impostor(tmp_path / "socket", reply), start()
-    spawner.ask("connect", tmp_path / "socket")
+def refused_by(impostor, spawner, directory):
+    spawner.ask("connect", directory / "socket")
     impostor.serve()
-    failure = refused(spawner.answer, "connect")
-    if stage:
-        assert (failure.errno, failure.stage) == (error, stage)
-    else:
-        assert failure.stage and failure.errno in ("EPROTONOSUPPORT", "EPROTO", "ECONNRESET")
+    return refused(spawner.answer, "connect")
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.0 400", b"x" * 272, None])
+def test_something_else_listens(start, tmp_path, reply):
+    failure = refused_by(Impostor(tmp_path / "socket", reply), start(), tmp_path)
+    assert failure.stage and failure.errno in ("EPROTO", "ECONNRESET")
+
+
+def test_a_server_of_another_version_or_without_a_doorbell(start, tmp_path, layout):
+    for version, errno, stage, text in (
+        (0x46530099, "EPROTONOSUPPORT", "version", "speaks protocol 0x46530099"),
+        (layout["version"], "EPROTO", "connect", "came without its doorbell"),
+    ):
+        reply = struct.pack("=IiIi256s", version, 0, 0, 0, b"")
+        failure = refused_by(Impostor(tmp_path / "socket", reply), start(), tmp_path)
+        assert (failure.errno, failure.stage) == (errno, stage) and text in failure.text
+        (tmp_path / "socket").unlink()
 
 
 def test_server_of_another_uid(start, tmp_path):
@@ -324,24 +326,24 @@ def serves_and_forgets(spawner, testmod):
     return True
 
 
-def test_garbage(spawner, testmod):
+def test_garbage(spawner, testmod, layout):
     assert serves_and_forgets(spawner, testmod)
     pids = [spawner.server(), spawner.zygote()]
     for _ in range(10):
-        assert 1 <= spawner("garbage", 40)["result"] <= 2  # the doorbell, and the server's own connection
+        assert 1 <= spawner("garbage", 40, layout["version"])["result"] <= 2  # the doorbell, and the server's own connection
         assert serves_and_forgets(spawner, testmod)
     # By ps, as that connection may have been closed upon the garbage
     assert [title(pid).split()[1] for pid in pids] == ["server", "zygote"]
     assert eventually(lambda: [title(pid) for pid in children(pids[0])].count("forkserver: standby") == STANDBYS)
 
 
-def test_garbage_while_nobody_is_ready(start, module, testmod):
+def test_garbage_while_nobody_is_ready(start, module, testmod, layout):
     """Then the server itself takes what comes."""
     spawner = start(stderr=subprocess.DEVNULL)
     spawner.new(preload=[module("crash_on_load")])
     for _ in range(5):
         assert refused(spawner.spawn, program="true").stage == "preload"
-        spawner("garbage", 40)
+        spawner("garbage", 40, layout["version"])
     assert refused(spawner.spawn, program="true").stage == "preload"
 
 

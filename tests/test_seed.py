@@ -417,7 +417,7 @@ def test_s11_the_servers_input_is_the_null_device(start, classic, tmp_path):
 # ---- S13, S14, S16: fork request, child start, preparation ----
 
 
-def test_s13_garbage_is_no_request(client):
+def test_s13_garbage_is_no_request(client, layout):
     """Bytes without fds, fds without bytes, half a request: nobody is harmed."""
     client.output("none")
     server = client.server()
@@ -429,9 +429,9 @@ def test_s13_garbage_is_no_request(client):
 
     before = held()
     for _ in range(5):
-        client("garbage", 40)
+        client("garbage", 40, layout["version"])
         assert client.output("none")[1] == 8
-        client("garbage", 40)
+        client("garbage", 40, layout["version"])
         # by ps: upon garbage the server may have closed the connection that statistics come by
         assert title(server) == "forkserver: server" and eventually(lambda: held() == before)
 

@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530004u /* "FS", 4 */
+#define FSRV_WIRE_VERSION 0x46530005u /* "FS", 5 */
 
 #define FSRV_WIRE_MESSAGE_MAX 65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX (1u << 30)    /* bytes of a request in all */

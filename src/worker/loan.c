@@ -15,12 +15,7 @@
 #include "base/fd.h"
 #include "worker/worker.h"
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
+#ifdef FSRV_IS_SANITIZED
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at))

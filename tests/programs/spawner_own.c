@@ -220,7 +220,7 @@ static ssize_t send_raw(int fd, const void *bytes, size_t n, const int *fds, siz
 }
 
 /* Random bytes; a byte without fds; bytes with fds that nobody announced; random with a true beginning. */
-static void send_garbage(int sock, unsigned round) {
+static void send_garbage(int sock, unsigned round, uint32_t version) {
         static char bytes[65536];
         int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
         int fds[16];
@@ -231,7 +231,7 @@ static void send_garbage(int sock, unsigned round) {
         for (size_t i = 0; i < 16; i++)
                 fds[i] = null;
         if (round % 2)
-                memcpy(bytes, (const uint32_t[]){ 0x46530002u, 0, 1 + round % 3 }, 12);
+                memcpy(bytes, (const uint32_t[]){ version, 0, 1 + round % 3 }, 12);
         send_raw(sock, bytes, size, fds, round % 17);
         close(null);
 }
@@ -247,16 +247,17 @@ static int next_channel(int fd) {
         return -1;
 }
 
-/* garbage ROUNDS: on each SEQPACKET socket of ours; the answer is how many there are */
+/* garbage ROUNDS VERSION: on each SEQPACKET socket of ours; the answer is how many there are */
 static void do_garbage(int argc, char **argv) {
         unsigned rounds = (unsigned)atoi(argv[1]);
+        uint32_t version = (uint32_t)strtoul(argv[2], NULL, 0);
         int found = 0;
 
         (void)argc;
         for (int fd = 2; (fd = next_channel(fd)) >= 0;) {
                 found++;
                 for (unsigned round = 0; round < rounds; round++)
-                        send_garbage(fd, round);
+                        send_garbage(fd, round, version);
         }
         say(found);
 }
@@ -360,7 +361,7 @@ const struct command own_commands[] = {
         { "write", 2, do_write },
         { "read", 1, do_read },
         { "count_fds", 0, do_count_fds },
-        { "garbage", 1, do_garbage },
+        { "garbage", 2, do_garbage },
         { "fill", 0, do_fill },
         { "in_flight", 0, do_in_flight },
         { "give_up", 0, do_give_up },
