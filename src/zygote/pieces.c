@@ -101,8 +101,9 @@ static int add_large(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, u
 }
 
 /* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag; since glibc 2.43
- * without the header's own. Any memory may look like that by chance; then a page stays anonymous for nothing. (A sanitizer's allocator
- * doesn't let us look at all.) */
+ * without the header's own. (Of an aligned block the header lies further on; the one that malloc wrote before it aligned the block is still
+ * here.) Any memory may look like that by chance; then a page stays anonymous for nothing. (A sanitizer's allocator doesn't let us look
+ * at all.) */
 __attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at, uintptr_t limit, uint64_t page) {
         const uint64_t *header = (const void *)at;
         uint64_t size = header[1] & ~UINT64_C(7);

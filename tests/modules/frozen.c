@@ -18,7 +18,7 @@
 static const size_t TOUCHED[] = { 0, 8 * MIB, 16 * MIB, (size_t)48 << 30 }; /* in `sparse`, RUN pages each */
 
 unsigned char *small[N_SMALL], *of_thread[N_SMALL];
-unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2], *chunks;
+unsigned char *block[2], *aligned[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2], *chunks;
 size_t big_size;
 static unsigned char *marked, *locked, *wiped, *kept_out, *fragments;
 
@@ -146,6 +146,11 @@ static bool prepare_blocks(void) {
         }
         fill(block[0], BLOCK);
         fill(block[1], BLOCK);
+        for (int i = 0; i < 2; i++) {
+                if (!(aligned[i] = aligned_alloc(i ? PAGE : 64, BLOCK)))
+                        return false;
+                fill(aligned[i], BLOCK);
+        }
         return block[0] && block[1]; /* other allocators have other ways */
 }
 
@@ -297,6 +302,8 @@ int check_all(void) {
                         CHECK(small[i][k] == byte_of(i) && of_thread[i][k] == byte_of(i), "small block %zu, byte %zu", i, k);
         CHECK_FILLED(block[0], BLOCK);
         CHECK_FILLED(block[1], BLOCK);
+        CHECK_FILLED(aligned[0], BLOCK);
+        CHECK_FILLED(aligned[1], BLOCK);
         CHECK_FILLED(big, big_size);
         for (int i = 0; i < N_AREAS; i++)
                 CHECK_FILLED(area[i], AREA);

@@ -24,7 +24,7 @@ enum { COLD = 20, PAGEOUT = 21, POPULATE_READ = 22, POPULATE_WRITE = 23, DONTNEE
 enum { GUARD_INSTALL = 102, GUARD_REMOVE = 103 };
 
 extern unsigned char *small[N_SMALL], *of_thread[N_SMALL]; /* in the main arena, and in a thread's */
-extern unsigned char *block[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2];
+extern unsigned char *block[2], *aligned[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2];
 extern size_t big_size;
 
 struct sum {

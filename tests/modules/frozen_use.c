@@ -110,7 +110,8 @@ int reallocates_unseen(int argc, char **argv) {
         (void)argc, (void)argv;
         reallocate unseen = (reallocate)dlsym(RTLD_DEFAULT, "realloc");
 
-        return grow_block(&block[1], BLOCK, unseen) || grow_block(&block[0], BLOCK, unseen);
+        return grow_block(&block[1], BLOCK, unseen) || grow_block(&block[0], BLOCK, unseen) ||
+               grow_block(&aligned[1], BLOCK, unseen) || grow_block(&aligned[0], BLOCK, unseen);
 }
 
 /* A block that has shrunk ends where it is frozen. */
