@@ -595,8 +595,8 @@ def test_terminal_stop_is_told_when_the_program_has_stopped(terminal):
     code = (
         "import os, signal, sys, time\n"
         "def stop(*_):\n"
-        "    time.sleep(0.5); print('reset', flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGSTOP); print('back', flush=True); sys.exit()\n"
+        "    time.sleep(0.5); os.write(1, b'reset\\n')\n"  # not print(), which may be what is interrupted
+        "    os.kill(os.getpid(), signal.SIGSTOP); os.write(1, b'back\\n'); sys.exit()\n"
         "signal.signal(signal.SIGTSTP, stop)\n"
         "print('ready', flush=True)\n"
         "while True: time.sleep(0.05)\n"
