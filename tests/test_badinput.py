@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import DENY
+from conftest import MISSING
 from spawner import STANDBYS, Failure, children, eventually, state, title
 from test_spawn import refused
 
@@ -404,7 +404,7 @@ def test_fork_handler_that_ends_each_child(start, module, tmp_path, content, how
     assert spawner.output(report) == "1 1\n"
 
 
-@pytest.mark.skipif("sud" not in DENY, reason="only who is forked twice is a child's child")
+@pytest.mark.skipif("sud" not in MISSING, reason="only who is forked twice is a child's child")
 def test_fork_handler_that_ends_each_childs_child(start, module, tmp_path):
     (tmp_path / "fails").write_text("3")
     spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails"), "ATFORK_SPARES": "1"})
@@ -449,7 +449,7 @@ def test_server_that_dies_while_its_standbys_hang(start, module, tmp_path):
     spawner("ensure")
     server, zygote = spawner.server(), spawner.stats()["zygote_pid"]
     # Who is forked twice hangs between the two.
-    assert eventually(lambda: children(zygote) if "sud" in DENY else len(children(server)) > STANDBYS)
+    assert eventually(lambda: children(zygote) if "sud" in MISSING else len(children(server)) > STANDBYS)
     hung = {*children(server), *children(zygote)}
     os.kill(server, signal.SIGKILL)
     failure = refused(spawner.call, f"{module('atfork')}:report", spawn_timeout=60000)

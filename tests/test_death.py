@@ -3,12 +3,11 @@
 
 import contextlib
 import os
-import re
 import signal
 
 import pytest
 
-from conftest import DENY
+from conftest import KERNEL, MISSING
 from leftovers import descendants
 from spawner import KILL_ON_CLOSE, NO_RUSAGE, STANDBYS, TIMED_OUT, Failure, Process, children, eventually, state, title
 from test_spawn import refused
@@ -29,8 +28,7 @@ def kill_all(pids):
             os.kill(pid, signal.SIGKILL)
 
 
-KERNEL = tuple(int(re.match(r"\d+", part)[0]) for part in os.uname().release.split(".")[:2])
-KERNEL_KEEPS_STATUS = KERNEL >= (6, 15) and "pidfd_info" not in DENY
+KERNEL_KEEPS_STATUS = KERNEL >= (6, 15) and "pidfd_info" not in MISSING
 
 
 def parts(spawner):
@@ -65,7 +63,7 @@ def test_zygote_dies_and_nobody_is_ready(start, testmod):
         assert spawner.call(f"{testmod}:exit_with", i).code() == i
 
 
-@pytest.mark.skipif("sud" in DENY, reason="who is forked twice begins after the server was told of it")
+@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
 def test_zygote_dies_before_it_can_tell_of_its_child(start, module, tmp_path):
     """The child waits at the doorbell as any other, and is counted as one: nobody's worker."""
     fifo = tmp_path / "fifo"
@@ -248,7 +246,7 @@ def test_server_dies_while_fork_handlers_run(start, module, tmp_path):
     gate.close()
 
 
-@pytest.mark.skipif("sud" in DENY, reason="who is forked twice hangs between the two then")
+@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice hangs between the two then")
 def test_standby_that_was_forked_when_the_server_died(start, module, tmp_path, sanitized):
     """The death signal comes from a parent that dies after it was asked for; this one had died before. (Held by a handler that is
     older than ours.)"""

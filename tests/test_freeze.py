@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 
-from conftest import DENY
+from conftest import MISSING
 from spawner import eventually
 from test_serve import serve  # noqa: F401 (a fixture)
 
@@ -47,7 +47,7 @@ def run(forkserver, module, sanitized):
         if result.returncode == SKIPPED:
             pytest.skip(f"{function} cannot look at that on this machine")
         assert result.returncode == code, result.stdout + result.stderr
-        denied = "collapse" in DENY and "collapse" not in options.get("before", ())
+        denied = "collapse" in MISSING and "collapse" not in options.get("before", ())
         return result.stdout, without_what_is_denied(result.stderr) if denied else result.stderr
 
     return run_one
@@ -64,7 +64,7 @@ def test_nine_tenths_are_frozen_and_no_page_tables_are_left_to_copy(run, mode, f
 def test_no_mapping_is_longer_than_a_fork_may_have_to_copy(run, program):
     """All that was read of it, once something was written. Of huge pages there is little to copy."""
     assert run("is_frozen", "auto", "64", frozen="large", before=[program("deny"), "collapse", "--"]) == ("", "")
-    if "collapse" not in DENY:
+    if "collapse" not in MISSING:
         run("is_frozen", "auto", "64", frozen="large", code=1)
         assert run("is_frozen", "auto", "256", frozen="larger") == ("", "")
 
@@ -111,7 +111,7 @@ def test_a_reservation_stays_sparse(run):
 
 
 # What a remedy is for: PAGEMAP_SCAN calls the zero page present, and not of a file: 256 MiB of zeros are written to the memfd
-@pytest.mark.skipif("pagemap_scan" in DENY, reason="without PAGEMAP_SCAN nothing tells the zero page")
+@pytest.mark.skipif("pagemap_scan" in MISSING, reason="without PAGEMAP_SCAN nothing tells the zero page")
 def test_zeros_that_were_only_read_stay_holes(run):
     run("has_holes", frozen="zeros")
 
@@ -215,7 +215,7 @@ JEMALLOC = [*glob.glob("/usr/lib/*/libjemalloc.so.2"), *glob.glob("/usr/lib*/lib
 
 
 @pytest.mark.skipif(not JEMALLOC, reason="no jemalloc: Debian's package is libjemalloc2")
-@pytest.mark.skipif("pagemap_scan" in DENY, reason="beside a reservation of jemalloc's the module's own is too large for pagemap")
+@pytest.mark.skipif("pagemap_scan" in MISSING, reason="beside a reservation of jemalloc's the module's own is too large for pagemap")
 @pytest.mark.parametrize("decay", ["", "dirty_decay_ms:0,muzzy_decay_ms:0"])
 def test_jemalloc(run, decay):
     environment = {"LD_PRELOAD": JEMALLOC[0], "MALLOC_CONF": decay}
@@ -554,7 +554,7 @@ def test_zygotes_that_are_killed_while_they_freeze(serve_killed, kills, zygotes,
         stats = server.stats()
         assert stats["zygote_starts"] == zygotes + restarts
         assert (without_what_is_denied(stats["memory_why"]), stats["memory_frozen"]) == (why, 0)
-        if "collapse" not in DENY:
+        if "collapse" not in MISSING:
             assert (stats["memory_collapsed"] > 0) == (kills == "freeze")
         os.kill(stats["zygote_pid"], signal.SIGKILL)
     assert why in server.read_log()

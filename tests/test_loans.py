@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from conftest import DENY
+from conftest import MISSING
 from spawner import KILL_ON_CLOSE, children, eventually, state, title
 from test_inside import Marker, searchable, searches  # noqa: F401 (fixtures)
 from test_serve import serve  # noqa: F401
@@ -18,7 +18,7 @@ from test_starve import pauses
 MEMORY_OFF, MEMORY_FREEZE = 3, 1
 LOANS = 16  # by one standby, where there is room for the fds
 
-pytestmark = pytest.mark.skipif("loan" in DENY, reason="nobody borrows memory here")
+pytestmark = pytest.mark.skipif("loan" in MISSING, reason="nobody borrows memory here")
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_it_does_not_keep_others_out(start, serve, slow):  # noqa: F811
     assert eventually(lambda: set(children(server)) == parts(second))
 
 
-@pytest.mark.skipif("sud" in DENY, reason="who is forked twice begins after the server was told of it")
+@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
 def test_it_ends_a_standby_that_the_server_does_not_know_yet(start, serve, module, tmp_path, slow, monkeypatch):  # noqa: F811
     """The zygote, in a fork handler, is slower to tell of it."""
     held = tmp_path / "held"
@@ -247,7 +247,7 @@ def test_it_ends_a_standby_that_the_server_does_not_know_yet(start, serve, modul
     assert first("wait", process["process"], 60000)["exit_code"] == 0
 
 
-@pytest.mark.skipif("sud" in DENY, reason="who is forked twice begins after the server was told of it")
+@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
 def test_a_look_through_the_children_finds_one_that_is_told_of_later(start, serve, module, tmp_path, monkeypatch):  # noqa: F811
     """The server looks when a standby was killed. What it finds is a standby like others, when the zygote says so."""
     held = tmp_path / "held"

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import DENY
+from conftest import MISSING
 from leftovers import descendants
 from spawner import KILL_ON_CLOSE, Failure, children, eventually, state
 from test_starve import namespace
@@ -104,7 +104,7 @@ def test_used_again_while_its_handle_is_held(small, testmod):
         end(*one)
 
 
-@pytest.mark.skipif("sud" in DENY, reason="who is forked twice begins after the server was told of it")
+@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
 def test_server_is_told_of_one_that_has_ended(small, module, testmod, tmp_path):
     """The zygote says which pid it forked when that process has taken a request, ended, and been followed by a stranger."""
     fifo = tmp_path / "fifo"

@@ -160,16 +160,17 @@ static int set_number(const char *name, long long value) {
         exit(2);
 }
 
+static char *payload; /* the request borrows it */
+
 /* The word as often as said. */
 static int set_payload(const char *word, size_t times) {
         size_t n = strlen(word);
-        char *bytes = malloc(n * times + 1);
 
-        for (size_t i = 0; bytes && i < times; i++)
-                memcpy(bytes + i * n, word, n);
-        int r = bytes ? fsrv_request_set_payload(request, bytes, n * times) : -ENOMEM;
-        free(bytes);
-        return r;
+        free(payload);
+        payload = malloc(n * times + 1);
+        for (size_t i = 0; payload && i < times; i++)
+                memcpy(payload + i * n, word, n);
+        return payload ? fsrv_request_set_payload(request, payload, n * times) : -ENOMEM;
 }
 
 /* set NAME WORD… */
@@ -366,6 +367,7 @@ static void do_end(int argc, char **argv) {
         for (int i = 0; i < n_processes; i++)
                 fsrv_process_unref(processes[i]);
         fsrv_request_free(request);
+        free(payload);
         fsrv_server_free(server);
 }
 
