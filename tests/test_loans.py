@@ -18,7 +18,7 @@ from test_starve import pauses
 MEMORY_OFF, MEMORY_FREEZE = 3, 1
 LOANS = 16  # by one standby, where there is room for the fds
 
-pytestmark = pytest.mark.skipif("loan" in MISSING, reason="nobody borrows memory here")
+pytestmark = pytest.mark.skipif(bool(MISSING & {"loan", "futex_waitv"}), reason="nobody borrows memory here")
 
 
 @pytest.fixture
@@ -62,6 +62,17 @@ def test_not_for_ever(one, testmod):
     assert last.pid == before
     last.unref()
     assert only(one) != before
+
+
+@pytest.mark.parametrize("err", ["ENOSYS", "EPERM"])
+def test_not_where_a_core_ends_all_who_share_memory(start, build, testmod, err):
+    """Before Linux 5.16 a standby's next request would end the program of the one before with its signal."""
+    spawner = start(before=[build / "tests" / "deny", "--errno", err, "futex_waitv", "--"])
+    spawner.new(preload=[testmod], standbys=1)
+    spawner("ensure")
+    before = only(spawner)
+    process = program(spawner, "sh", "-c", "exit 3")
+    assert (process.pid, process.code()) == (before, 3)
 
 
 def test_an_entry_point_has_its_standby(one, testmod):

@@ -4,6 +4,7 @@
 
 /* Linux calls that glibc 2.31 lacks, or whose absence has a fallback. All return -errno. Oldest kernel: 5.10. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -37,6 +38,10 @@ int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit);
  * between clone and exec: no allocation, no locks. */
 void fsrv_close_range(unsigned first, unsigned last);
 void fsrv_cloexec_range(unsigned first, unsigned last);
+
+/* Whether a core dump ends its own process alone (Linux 5.16). Before, it ends all whose memory it dumps with the same signal, even who
+ * is on the way to memory of its own: execve(2) says that it has let go of the old a little before it has. */
+bool fsrv_cores_end_one(void);
 
 /* A bit of /proc/PID/coredump_filter, core(5): private memory that is a file's, as frozen memory is. */
 enum { FSRV_COREDUMP_FILE_PRIVATE = 1 << 2 };

@@ -69,6 +69,8 @@ static void raise_limit(struct fsrv_supervisor *s) {
         rlim_t most = limit.rlim_cur > 1u << 20 ? 1u << 20 : limit.rlim_cur;
         s->room = most > RESERVED_FDS ? (unsigned)(most - RESERVED_FDS) : 0;
         s->config.head.loans = s->room / ROOM_PER_LOAN < LOANS ? s->room / ROOM_PER_LOAN : LOANS;
+        if (!fsrv_cores_end_one()) /* that of a standby's next request would end the program before */
+                s->config.head.loans = 0;
 }
 
 /* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't. */

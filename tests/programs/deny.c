@@ -65,6 +65,8 @@ static struct rule {
         { "tmpfile", SYS_openat, 2, OPEN_TMPFILE, OPEN_TMPFILE, EOPNOTSUPP, false, 0 },
         /* a process with the memory of one that goes on (sandboxes) */
         { "loan", SYS_clone, 0, CLONE_VM | CLONE_VFORK | CLONE_PARENT, CLONE_VM | CLONE_PARENT, EPERM, false, 0 },
+        /* what came with cores that end one process alone (5.16) */
+        { "futex_waitv", 449, 0, ANY, 0, ENOSYS, false, 0 },
         /* what the library cannot do without, or can in part */
         { "memfd_create", SYS_memfd_create, 0, ANY, 0, ENOSYS, false, 0 },
         { "seal", SYS_fcntl, 1, ~0U, F_ADD_SEALS, EPERM, false, 0 },
