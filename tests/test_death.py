@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from conftest import KERNEL, MISSING
+from conftest import MISSING
 from leftovers import descendants
 from spawner import KILL_ON_CLOSE, NO_RUSAGE, STANDBYS, TIMED_OUT, Failure, Process, children, eventually, state, title
 from test_spawn import refused
@@ -28,7 +28,7 @@ def kill_all(pids):
             os.kill(pid, signal.SIGKILL)
 
 
-KERNEL_KEEPS_STATUS = KERNEL >= (6, 15) and "pidfd_info" not in MISSING
+KERNEL_KEEPS_STATUS = "pidfd_info" not in MISSING
 
 
 def parts(spawner):
