@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 
-from conftest import MISSING
+from conftest import DENY, MISSING
 from spawner import eventually
 from test_serve import serve  # noqa: F401 (a fixture)
 
@@ -434,6 +434,20 @@ def test_huge_pages_are_refused(run, program):
     _, errors = run("is_not_frozen", "freeze", before=deny)
     assert errors == WEAKER + "memfd_create: Function not implemented; MADV_COLLAPSE: Invalid argument\n"
     assert run("is_right", "auto", before=deny) == ("", "")
+
+
+@pytest.mark.skipif(bool(DENY), reason="the kernel has one listener for filters")
+def test_huge_pages_that_the_kernel_has_not_just_now(forkserver, module, program, build, sanitized):
+    """It is asked again, and not for ever."""
+    if sanitized:
+        pytest.skip("a sanitizer has an allocator and mappings of its own")
+    path, asked = module("frozen"), []
+    for err in "EINVAL", "EAGAIN":
+        before = [program("deny"), "--count", build, "--errno", err, "collapse", "--"]
+        result = execute(forkserver, "--memory", "collapse", "--preload", path, "--call", f"{path}:nothing", before=before)
+        assert result.returncode == 0 and "forkserver: memory is not collapsed: MADV_COLLAPSE" in result.stderr
+        asked.append(int(re.search("collapse, asked for ([0-9]+) times", result.stderr)[1]))
+    assert asked[1] > 2 * asked[0] > 0  # how many huge pages fit is chance
 
 
 def test_what_cannot_be_sealed_is_frozen_all_the_same(run, program):

@@ -37,6 +37,7 @@
 enum {
         MALLOC_PROBE = 32768,  /* too large for a thread's cache, too small for a mapping */
         LITTLE = 1 << 20,      /* bytes: less than that is forked as fast as anything */
+        COLLAPSE_TRIES = 3,    /* of one huge page */
         COLLAPSE_LIMIT_MS = 10000, /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
 };
 static const uint64_t LARGEST = UINT64_C(64) << 20;
@@ -176,6 +177,16 @@ static void read_each_page(const struct work *work, const char *from, uint64_t s
                 *(const volatile char *)(from + at);
 }
 
+/* 0 or -errno. EAGAIN: somebody else, khugepaged say, holds one of the pages just now, and "the user may try again immediately" (Linux
+ * 0f3e2a2c4243). */
+static int collapse_page(void *at) {
+        int r = -EAGAIN;
+
+        for (int tries = 0; r == -EAGAIN && tries < COLLAPSE_TRIES; tries++)
+                r = madvise(at, HUGE_PAGE, MADV_COLLAPSE) < 0 ? -errno : 0;
+        return r;
+}
+
 /* Makes a huge page of the file's at the offset, if the kernel has room for one: only where the bytes are shared and can be written. */
 static bool collapse_at(int memfd, uint64_t offset) {
         char *reserved = mmap(NULL, 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -184,7 +195,7 @@ static bool collapse_at(int memfd, uint64_t offset) {
         if (reserved == MAP_FAILED)
                 return false;
         bool done = mmap(at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) != MAP_FAILED &&
-                    madvise(at, HUGE_PAGE, MADV_COLLAPSE) == 0;
+                    collapse_page(at) == 0;
         munmap(reserved, 2 * HUGE_PAGE);
         return done;
 }
@@ -256,7 +267,7 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
 static int collapse(struct work *work, struct fsrv_freeze_report *report) {
         const struct fsrv_run *piece = work->pieces.runs.items;
         int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
-        int r = 0;
+        int r = 0, failed;
 
         for (size_t i = 0; i < work->pieces.runs.n; i++) {
                 struct fsrv_mapping *mapping = fsrv_pieces_mapping_at(&work->pieces, piece[i].start);
@@ -266,11 +277,12 @@ static int collapse(struct work *work, struct fsrv_freeze_report *report) {
                 for (uint64_t at = round_up(piece[i].start, HUGE_PAGE); at + HUGE_PAGE <= piece[i].end; at += HUGE_PAGE)
                         if (fsrv_now() >= deadline)
                                 r = -ETIME;
-                        else if (madvise((void *)(uintptr_t)at, HUGE_PAGE, MADV_COLLAPSE) == 0) {
+                        else if ((failed = collapse_page((void *)(uintptr_t)at)) < 0)
+                                r = failed;
+                        else {
                                 mapping->collapsed += HUGE_PAGE;
                                 report->memory.collapsed += HUGE_PAGE;
-                        } else
-                                r = -errno;
+                        }
         }
         return r;
 }
