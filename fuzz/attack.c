@@ -229,6 +229,8 @@ static void replace_fd(struct ring *ring) {
 }
 
 static void resize(struct ring *ring, size_t size) {
+        if (size > sizeof ring->bytes) /* an oversized one, made longer still */
+                size = sizeof ring->bytes;
         for (size_t i = ring->size; i < size; i++)
                 ring->bytes[i] = (char)chance(256);
         ring->size = size;
