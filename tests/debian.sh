@@ -56,7 +56,7 @@ inside() {
 write_init() {
     cat >"$root/srv/init" <<'TEXT'
 #!/bin/bash
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 CI=true
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 CI=true FORKSERVER_TEST_PATIENCE=5
 mountpoint -q /sys || mount -t sysfs sys /sys # the initrd has brought that and /proc
 mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t tmpfs -o mode=1777 tmp /tmp

@@ -10,7 +10,9 @@ import socket
 import subprocess
 import time
 
-LIMIT = 60  # seconds for anything that has to happen
+from leftovers import PATIENCE
+
+LIMIT = 60 * PATIENCE  # seconds for anything that has to happen
 STANDBYS = 4  # the default
 POLICY = {"warn": 0, "fail": 1, "ignore": 2}
 KILL_ON_CLOSE = 1

@@ -9,12 +9,12 @@ import subprocess
 import pytest
 
 from conftest import MISSING
-from spawner import Failure, eventually
+from spawner import LIMIT, Failure, eventually
 
 
 def check(forkserver, *words, leaves="", code=0):
     environment = {**os.environ, "LEAVES": leaves}
-    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=60, env=environment)
+    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=LIMIT, env=environment)
     assert code in (None, result.returncode), result.stdout + result.stderr
     return result.stdout
 
@@ -100,7 +100,7 @@ def mappings(forkserver, module, mode, frozen=""):
     """Of `frozen`, which has memory of every kind, what was done to each mapping."""
     environment = {**os.environ, "FROZEN": frozen}
     words = ["--verbose", "--json", "--memory", mode, "--preload", module("frozen")]
-    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=60, env=environment)
+    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=LIMIT, env=environment)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)["mappings"]
 
@@ -166,7 +166,7 @@ def test_memory_that_is_left_alone_on_request(forkserver, module):
     (["--memory", "x", "--preload", "y"], "--memory: 'x' is none of auto, freeze, collapse and off"),
 ])
 def test_misuse(forkserver, words, complaint):
-    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=LIMIT)
     assert result.returncode == 125 and complaint in result.stderr and result.stderr.count("\n") == 1
 
 
@@ -212,15 +212,15 @@ def test_threads_that_are_no_matter(threads, module, leaves, policy):
 def test_the_policy_of_a_named_server(forkserver, module, tmp_path, monkeypatch):
     monkeypatch.setenv("LEAVES", "thread")
     words = ["--socket", str(tmp_path / "socket"), "--preload", module("leaves"), "--threads"]
-    result = subprocess.run([forkserver, "serve", *words, "never"], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([forkserver, "serve", *words, "never"], capture_output=True, text=True, timeout=LIMIT)
     assert result.returncode == 125 and "'never' is none of warn, fail and ignore" in result.stderr
     with open(tmp_path / "log", "w") as log:
         server = subprocess.Popen([forkserver, "serve", *words, "fail"], stderr=log)
     assert eventually(lambda: "left 1 thread running" in (tmp_path / "log").read_text())
-    result = subprocess.run([forkserver, "run", "--socket", words[1], "true"], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([forkserver, "run", "--socket", words[1], "true"], capture_output=True, text=True, timeout=LIMIT)
     assert result.returncode == 125 and "leaves-thread" in result.stderr
     server.terminate()
-    assert server.wait(60) == 0
+    assert server.wait(LIMIT) == 0
 
 
 def test_a_named_server_logs_what_modules_leave(forkserver, module, tmp_path, monkeypatch):
@@ -233,4 +233,4 @@ def test_a_named_server_logs_what_modules_leave(forkserver, module, tmp_path, mo
     assert f"module '{module('leaves')}': loaded in " in text
     assert "leaves thread 'leaves-thread', fd " in text and "(epoll)" in text
     server.terminate()
-    assert server.wait(60) == 0
+    assert server.wait(LIMIT) == 0

@@ -9,6 +9,7 @@ import pytest
 from conftest import DENY
 from test_badinput import serves
 from test_spawn import refused
+from spawner import LIMIT
 
 ERRNOS = ["ENOSYS", "EPERM", "EINVAL"]
 
@@ -31,7 +32,7 @@ def test_no_pidfds(without, testmod, feature, err):
 
 def test_no_pidfds_for_a_named_server(forkserver, program, tmp_path):
     command = [program("deny"), "pidfd_open", "--", forkserver, "serve", "--socket", tmp_path / "socket"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert result.returncode == 125 and "pidfd" in result.stderr and "not implemented" in result.stderr
     assert not (tmp_path / "socket").exists()
 
@@ -63,10 +64,10 @@ def test_counting(forkserver, program, build, testmod):
     """What was not missed is a failure, and only what programs of ours miss is counted."""
     counting = [program("deny"), "--count", build]
     spawn = [forkserver, "run", "--call", f"{testmod}:exit_with", "0"]
-    both = subprocess.run([*counting, "close_range", "memfd_create", "--", *spawn], capture_output=True, text=True, timeout=60)
+    both = subprocess.run([*counting, "close_range", "memfd_create", "--", *spawn], capture_output=True, text=True, timeout=LIMIT)
     assert both.returncode == 1 and "deny: memfd_create, asked for 0 times" in both.stderr
     assert "deny: close_range, asked for 0 times" not in both.stderr
-    one = subprocess.run([*counting, "close_range", "--", *spawn], capture_output=True, text=True, timeout=60)
+    one = subprocess.run([*counting, "close_range", "--", *spawn], capture_output=True, text=True, timeout=LIMIT)
     assert one.returncode == 0
     script = "import ctypes; ctypes.CDLL(None).memfd_create(b'x', 0)"
     other = subprocess.run([*counting, "memfd_create", "--", "/usr/bin/python3", "-c", script], capture_output=True, text=True)

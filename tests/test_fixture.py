@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from spawner import LIMIT
+
 HERE = pathlib.Path(__file__).parent
 SHARED = f"forkserver-test-fixture-{os.getpid()}"  # the name space is everybody's
 
@@ -54,7 +56,7 @@ def test_leftovers(case, tmp_path):
     (tmp_path / "conftest_real.py").symlink_to(HERE / "conftest.py")
     options = ["-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path}/base", f"--rootdir={tmp_path}"]
     command = [sys.executable, "-B", "-m", "pytest", *options, tmp_path]
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * LIMIT)
     try:
         assert "2 passed" in result.stdout, result.stdout + result.stderr
         if found:

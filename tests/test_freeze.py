@@ -15,7 +15,7 @@ import subprocess
 import pytest
 
 from conftest import DENY, MISSING
-from spawner import eventually
+from spawner import LIMIT, eventually
 from test_serve import serve  # noqa: F401 (a fixture)
 
 MIB = 1 << 20
@@ -31,7 +31,7 @@ def without_what_is_denied(errors):
 
 def execute(forkserver, *words, frozen="", before=(), environment=(), **options):
     environment = {**os.environ, "FROZEN": frozen, **dict(environment)}
-    return subprocess.run([*before, forkserver, "run", *words], capture_output=True, text=True, timeout=120, env=environment,
+    return subprocess.run([*before, forkserver, "run", *words], capture_output=True, text=True, timeout=2 * LIMIT, env=environment,
                           stdin=subprocess.DEVNULL, **options)
 
 
@@ -137,14 +137,14 @@ def server(run, forkserver, module, tmp_path):
 
     def spawn(function, times=1):
         words = ["map", "--jobs", "1", "--socket", name, "--call", f"{module('frozen')}:{function}", "{}"]
-        result = subprocess.run([forkserver, *words], input="x\n" * times, capture_output=True, text=True, timeout=120)
+        result = subprocess.run([forkserver, *words], input="x\n" * times, capture_output=True, text=True, timeout=2 * LIMIT)
         assert (result.returncode, result.stdout) == (0, ""), result.stdout + result.stderr
 
     spawn("is_frozen")
-    stats = subprocess.run([forkserver, "stats", "--socket", name], capture_output=True, text=True, timeout=60).stdout
+    stats = subprocess.run([forkserver, "stats", "--socket", name], capture_output=True, text=True, timeout=LIMIT).stdout
     yield spawn, int(re.search(r"^zygote_pid (\d+)$", stats, re.M)[1])
     server.terminate()
-    assert server.wait(60) == 0
+    assert server.wait(LIMIT) == 0
 
 
 def mappings(pid):
@@ -272,7 +272,7 @@ def test_memory_that_becomes_code(run):
 def test_a_program_that_has_the_library_in_itself(program, sanitized):
     if sanitized:
         pytest.skip("there is no such program with a sanitizer")
-    result = subprocess.run([program("frozen-own")], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([program("frozen-own")], capture_output=True, text=True, timeout=LIMIT)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
@@ -294,7 +294,7 @@ def test_what_one_worker_writes_is_seen_by_nobody_else(run, forkserver, module, 
         result = execute(forkserver, "--socket", name, "--call", f"{path}:{function}")
         assert result.returncode == 0, function + ": " + result.stdout + result.stderr
     server.terminate()
-    assert server.wait(60) == 0
+    assert server.wait(LIMIT) == 0
 
 
 def test_no_freezing_beside_a_thread(run):
@@ -330,7 +330,7 @@ def test_threads_that_end_for_a_fork_and_nobody_minds(run, forkserver, module, t
     assert eventually(lambda: subprocess.run([forkserver, "ping", "--socket", name], capture_output=True).returncode == 0)
     result = execute(forkserver, "--socket", name, "--call", f"{module('frozen')}:is_frozen")
     server.terminate()
-    assert server.wait(60) == 0
+    assert server.wait(LIMIT) == 0
     assert result.returncode == 0, result.stdout + (tmp_path / "log").read_text()
 
 

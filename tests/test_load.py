@@ -6,7 +6,9 @@ import subprocess
 
 import pytest
 
-LIMIT = 150
+from leftovers import PATIENCE
+
+LIMIT = 150 * PATIENCE
 
 
 def run(*command):

@@ -15,7 +15,9 @@ import time
 
 import pytest
 
-LIMIT = 60
+from leftovers import PATIENCE
+
+LIMIT = 60 * PATIENCE
 
 
 @pytest.fixture(autouse=True)

@@ -156,7 +156,7 @@ def test_s05_without_the_call_there_is_no_such_zygote(spawner):
 
 def test_s05_a_forked_client(launch, program, tmp_path):
     env = {**os.environ, "PROGRAM_LOG": str(tmp_path / "log")}
-    result = subprocess.run([program("program"), "forks"], env=env, timeout=120)
+    result = subprocess.run([program("program"), "forks"], env=env, timeout=2 * LIMIT)
     assert result.returncode == 14
     assert len((tmp_path / "log").read_text().splitlines()) == 3  # the program, and two zygotes
 

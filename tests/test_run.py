@@ -15,7 +15,9 @@ import time
 
 import pytest
 
-LIMIT = 30
+from leftovers import PATIENCE
+
+LIMIT = 30 * PATIENCE
 
 # Says each signal by name, once per delivery; ends on SIGTERM with code 42.
 WITNESS = r"""

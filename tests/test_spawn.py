@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from spawner import KILL_ON_CLOSE, STANDBYS, TIMED_OUT, Failure, eventually, state, title
+from spawner import KILL_ON_CLOSE, LIMIT, STANDBYS, TIMED_OUT, Failure, eventually, state, title
 
 
 def refused(call, *args, **kwargs):
@@ -115,7 +115,7 @@ def test_references(spawner, testmod):
 
 def test_many_waiters(program, testmod, sanitized):
     rounds = 20 if sanitized else 100
-    result = subprocess.run([program("waiters"), testmod, str(rounds)], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([program("waiters"), testmod, str(rounds)], capture_output=True, text=True, timeout=2 * LIMIT)
     assert result.returncode == 0, result.stderr
     assert f'"right":{rounds * 6},' in result.stdout and result.stderr == "", result.stdout + result.stderr
 

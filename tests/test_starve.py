@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from conftest import KERNEL
-from spawner import STANDBYS, Failure, children, eventually, state
+from spawner import LIMIT, STANDBYS, Failure, children, eventually, state
 from test_badinput import serves, serves_and_forgets, serves_or_cannot_fork
 from test_serve import call, open_directory, serve  # noqa: F401 (fixtures)
 from test_spawn import refused
@@ -137,9 +137,9 @@ def test_full_backlog(forkserver, start, serve, testmod):
             process = client.call(f"{testmod}:exit_with", 6)
             late = call(forkserver, "ping", "--socket", server.path)  # its 10 s begin last
             assert late.returncode == 125 and "stage connect" in late.stderr and "timed out" in late.stderr, late.stderr
-            assert patient.wait(60) == 125
+            assert patient.wait(LIMIT) == 125
             waiting = subprocess.Popen([forkserver, "ping", "--socket", server.path], stdout=subprocess.DEVNULL)
-        assert waiting.wait(60) == 0
+        assert waiting.wait(LIMIT) == 0
     finally:
         for sock in sockets:
             sock.close()
@@ -258,7 +258,7 @@ def test_no_inode_for_the_socket(forkserver, testmod, tmp_path):
         [ $? = 7 ] || exit 2
         "$1" stop --socket $path && wait && [ ! -e $path ]
     """
-    result = subprocess.run([*command, "sh", "-c", script, "sh", forkserver], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([*command, "sh", "-c", script, "sh", forkserver], capture_output=True, text=True, timeout=LIMIT)
     assert result.returncode == 0, result.stderr
     complaint = result.stderr.splitlines()[0]
     assert "No space left on device" in complaint and str(directory) in complaint

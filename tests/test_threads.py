@@ -9,10 +9,10 @@ import subprocess
 import pytest
 
 from conftest import DENY
-from leftovers import descendants
+from leftovers import PATIENCE, descendants
 from spawner import eventually
 
-LIMIT = 150
+LIMIT = 150 * PATIENCE
 
 
 def run(*command, threads, rounds, forks, seconds=1000):

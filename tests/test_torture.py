@@ -9,12 +9,14 @@ import sys
 
 import pytest
 
+from leftovers import PATIENCE
+
 TESTS = pathlib.Path(__file__).parent
 sys.path.insert(0, str(TESTS / "torture"))
 import docs  # noqa: E402
 
 TORTURE = TESTS / "torture" / "torture.py"
-LIMIT = 150
+LIMIT = 150 * PATIENCE
 
 
 def torture(tmp_path, *words):
