@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tests/debian.sh SUITE [COMMAND…]: what is committed, tested in another release of Debian, in a chroot made for it.
 # tests/debian.sh --kernel SUITE [COMMAND…]: in this release of Debian with the other one's kernel, in an emulated machine.
+# tests/debian.sh --arm64 SUITE [COMMAND…]: in another release of Debian for aarch64, in an emulated machine of that kind.
 # What is mounted is so in a namespace that ends with it.
 set -eu
 
@@ -13,24 +14,37 @@ if [ "${FORKSERVER_DEBIAN_ROOT:-}" = "" ]; then
     exit
 fi
 
-kernel=
-if [ "${1:-}" = --kernel ]; then
+kernel='' arch=$(dpkg --print-architecture)
+case ${1:-} in
+--kernel)
     kernel=${2:?which release? tests/debian.sh --kernel SUITE [COMMAND…]}
-    shift
     suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-else
-    suite=${1:?which release? tests/debian.sh SUITE [COMMAND…]}
-fi
+    shift
+    ;;
+--arm64)
+    kernel=${2:?which release? tests/debian.sh --arm64 SUITE [COMMAND…]}
+    suite=$kernel arch=arm64
+    shift
+    ;;
+*) suite=${1:?which release? tests/debian.sh SUITE [COMMAND…]} ;;
+esac
 shift
 root=$FORKSERVER_DEBIAN_ROOT
 # shellcheck disable=SC2016 # apt-get's own variable
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | grep -m1 '/debian/$')
 
+# Programs of that kind run by qemu-aarch64, until we end.
+register_arm64() {
+    mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+    sed 's/^:[^:]*/:forkserver-arm64/' /usr/lib/binfmt.d/qemu-aarch64.conf >/proc/sys/fs/binfmt_misc/register
+    trap 'echo -1 >/proc/sys/fs/binfmt_misc/forkserver-arm64' EXIT
+}
+
 make_root() {
     local script=/usr/share/debootstrap/scripts/$suite log=$root.log
     [ -e "$script" ] || script=${script%/*}/sid # for a release that is younger than debootstrap
     echo "== $suite: debootstrap"
-    debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$mirror" "$script" >"$log" 2>&1 ||
+    debootstrap --arch="$arch" --variant=minbase --include=ca-certificates "$suite" "$root" "$mirror" "$script" >"$log" 2>&1 ||
         { tail -n 20 "$log" >&2; exit 1; }
     chmod 755 "$root" # other users run tests too
     mount -t proc proc "$root/proc"
@@ -81,9 +95,9 @@ TEXT
 
 run_machine() {
     echo "== the kernel of $kernel"
-    echo "deb $mirror $kernel main" >>"$root/etc/apt/sources.list"
+    [ "$kernel" = "$suite" ] || echo "deb $mirror $kernel main" >>"$root/etc/apt/sources.list"
     inside apt-get update -qq
-    inside apt-get install -y -qq --no-install-recommends iproute2 initramfs-tools zstd "linux-image-amd64/$kernel" >"$root.log" 2>&1 ||
+    inside apt-get install -y -qq --no-install-recommends iproute2 initramfs-tools zstd "linux-image-$arch/$kernel" >"$root.log" 2>&1 ||
         { tail -n 20 "$root.log" >&2; exit 1; }
     inside ./dev packages
     inside ./dev build
@@ -92,12 +106,15 @@ run_machine() {
     umount -R "$root/dev" "$root/sys" "$root/proc"
     truncate -s 8G "$root.image"
     mke2fs -q -t ext4 -d "$root" "$root.image"
-    qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 8G -nographic -no-reboot -net none \
+    local machine=(qemu-system-x86_64 -cpu max) console=ttyS0
+    [ "$arch" != arm64 ] || machine=(qemu-system-aarch64 -machine virt -cpu neoverse-n1) console=ttyAMA0
+    "${machine[@]}" -accel tcg,thread=multi -smp 2 -m 8G -nographic -no-reboot -net none \
         -kernel "$root"/boot/vmlinuz-* -initrd "$root"/boot/initrd.img-* -drive "file=$root.image,if=virtio,format=raw,cache=unsafe" \
-        -append "root=/dev/vda rw init=/srv/init console=ttyS0 quiet panic=-1" </dev/null | tee "$root.log"
+        -append "root=/dev/vda rw init=/srv/init console=$console quiet panic=-1" </dev/null | tee "$root.log"
     grep -q '^command ended: 0' "$root.log"
 }
 
+[ "$arch" != arm64 ] || register_arm64
 make_root
 if [ "$kernel" ]; then
     run_machine "$@"
