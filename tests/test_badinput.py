@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import MISSING
-from spawner import LIMIT, STANDBYS, Failure, children, eventually, state, title
+from spawner import STANDBYS, Failure, children, eventually, state, title
 from test_spawn import refused
 
 
@@ -157,7 +157,7 @@ def test_module_that_kills_the_worker_while_it_loads(start, module, testmod, nam
 
 
 def test_module_that_hangs_the_worker_while_it_loads(spawner, module, testmod):
-    failure = refused(spawner.spawn, entry=f"{module('hang_on_load')}:main", spawn_timeout=2 * LIMIT)
+    failure = refused(spawner.spawn, entry=f"{module('hang_on_load')}:main", spawn_timeout=100)
     assert failure.errno == "ETIMEDOUT"
     assert serves(spawner, testmod)
     # Its client gave up: it must not stay for ever.
@@ -513,7 +513,7 @@ def test_client_that_dies_while_its_standbys_hang(start, module, tmp_path, handl
     spawner = start_hanging(start, module, tmp_path, handler)
     spawner("ensure")
     server = spawner.server()
-    assert refused(spawner.call, f"{module('atfork')}:report", spawn_timeout=2 * LIMIT).errno == "ETIMEDOUT"
+    assert refused(spawner.call, f"{module('atfork')}:report", spawn_timeout=100).errno == "ETIMEDOUT"
     spawner.die()
     assert eventually(lambda: state(server) == "gone")
 

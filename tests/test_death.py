@@ -9,7 +9,7 @@ import pytest
 
 from conftest import MISSING
 from leftovers import descendants
-from spawner import KILL_ON_CLOSE, LIMIT, NO_RUSAGE, STANDBYS, TIMED_OUT, Failure, Process, children, eventually, state, title
+from spawner import KILL_ON_CLOSE, NO_RUSAGE, STANDBYS, TIMED_OUT, Failure, Process, children, eventually, state, title
 from test_spawn import refused
 
 
@@ -157,7 +157,7 @@ def test_zygote_that_is_stopped(spawner, testmod):
     os.kill(zygote, signal.SIGSTOP)
     for i in range(STANDBYS):
         assert spawner.call(f"{testmod}:exit_with", i).code() == i
-    failure = refused(spawner.call, f"{testmod}:exit_with", 0, spawn_timeout=2 * LIMIT)
+    failure = refused(spawner.call, f"{testmod}:exit_with", 0, spawn_timeout=100)
     assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue")
     os.kill(zygote, signal.SIGCONT)
     assert spawner.call(f"{testmod}:exit_with", 7).code() == 7

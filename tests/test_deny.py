@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from conftest import DENY
+from spawner import LIMIT
 from test_badinput import serves
 from test_spawn import refused
-from spawner import LIMIT
 
 ERRNOS = ["ENOSYS", "EPERM", "EINVAL"]
 
