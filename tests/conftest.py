@@ -19,11 +19,10 @@ import tempfile
 
 import pytest
 
-from leftovers import Watch, become_reaper, die_with_parent
+import alone
+from leftovers import BUILD, PATIENCE, Watch, become_reaper
 from spawner import Spawner
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
-BUILD = REPOSITORY / os.environ.get("FORKSERVER_BUILD", "build")
 DENY = os.environ.get("FORKSERVER_DENY", "").split()
 KERNEL = tuple(int(re.match(r"\d+", part)[0]) for part in os.uname().release.split(".")[:2])
 SINCE = {"sud": (5, 11), "futex_waitv": (5, 16), "collapse": (6, 1), "pagemap_scan": (6, 7), "pidfd_info": (6, 15)}
@@ -49,23 +48,22 @@ def leave_orphaned_group():
     if sys.stdin.isatty():
         return
     if os.getsid(0) == os.getpid():  # as `meson test` starts us: a session's leader has to stay in its group, its child hasn't
-        pid = os.fork()
-        if pid:
-            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            os._exit(code if code >= 0 else 128 - code)
-        die_with_parent()
+        if pid := alone.fork():
+            alone.wait_for(pid)
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
 
 
 def pytest_configure(config):
     take_signals_as_usual()
+    alone.enter()
     leave_orphaned_group()
     config.addinivalue_line("markers", "leaves: leaves something behind on purpose; nothing is checked after it")
 
 
 def pytest_report_header():
-    return [f"forkserver build: {BUILD}", f"denied: {' '.join(DENY) or 'nothing'}"]
+    place = "alone" if alone.is_alone() else "among all that runs here"
+    return [f"forkserver build: {BUILD}", f"denied: {' '.join(DENY) or 'nothing'}", f"patience: {PATIENCE}; {place}"]
 
 
 @pytest.fixture(scope="session")

@@ -132,9 +132,40 @@ static void answer_one(int listener) {
         ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
+/* What is one line of several runs' file; a short write to the end of a file is never mixed with another's. */
+static void add_to_file(const char *path, const struct rule *rule) {
+        char line[64];
+        int n = snprintf(line, sizeof line, "%s %lu\n", rule->name, rule->hits);
+        int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+
+        if (fd < 0 || write(fd, line, (size_t)n) != n) {
+                perror(path);
+                exit(125);
+        }
+        close(fd);
+}
+
+/* Whether each feature was missed; of several runs, all of them together have to have missed it. */
+static bool tell_hits(void) {
+        const char *path = getenv("FORKSERVER_TEST_HITS");
+        bool all = true;
+
+        for (const struct rule *rule = rules; rule < rules + N_RULES; rule++) {
+                if (!rule->denied)
+                        continue;
+                if (path)
+                        add_to_file(path, rule);
+                else
+                        fprintf(stderr, "deny: %s, asked for %lu times, failed with %s\n", rule->name, rule->hits,
+                                strerrorname_np(rule->err));
+                all = all && rule->hits > 0;
+        }
+        return all || path;
+}
+
 /* Its exit code; 1 when a feature was not missed. */
 static int count_until_end(int listener, pid_t command) {
-        int status, r;
+        int status;
 
         signal(SIGINT, SIG_IGN);
         signal(SIGQUIT, SIG_IGN);
@@ -144,15 +175,8 @@ static int count_until_end(int listener, pid_t command) {
                 if (poll(&entry, 1, 50) == 1 && entry.revents & POLLIN)
                         answer_one(listener);
         }
-        r = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        for (const struct rule *rule = rules; rule < rules + N_RULES; rule++) {
-                if (!rule->denied)
-                        continue;
-                fprintf(stderr, "deny: %s, asked for %lu times, failed with %s\n", rule->name, rule->hits, strerrorname_np(rule->err));
-                if (rule->hits == 0 && r == 0)
-                        r = 1;
-        }
-        return r;
+        int r = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        return !tell_hits() && r == 0 ? 1 : r;
 }
 
 static void deny(const char *name, int err) {
