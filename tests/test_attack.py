@@ -62,7 +62,7 @@ class Untouched:
         assert self.server.process.poll() is None
         for key in ("server_pid", "zygote_pid", "zygote_starts"):
             assert now[key] == self.stats[key]
-        assert eventually(lambda: self.count() == self.fds, 10), (self.count(), self.fds)
+        assert eventually(lambda: self.count() == self.fds), (self.count(), self.fds)
         return now
 
 

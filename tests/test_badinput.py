@@ -161,7 +161,7 @@ def test_module_that_hangs_the_worker_while_it_loads(spawner, module, testmod):
     assert failure.errno == "ETIMEDOUT"
     assert serves(spawner, testmod)
     # Its client gave up: it must not stay for ever.
-    assert eventually(lambda: spawner.stats()["workers"] == 0, 10), "the worker hangs on"
+    assert eventually(lambda: spawner.stats()["workers"] == 0), "the worker hangs on"
 
 
 def test_request_without_a_target(spawner):

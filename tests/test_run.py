@@ -16,6 +16,7 @@ import time
 import pytest
 
 from leftovers import PATIENCE
+from spawner import eventually
 
 LIMIT = 30 * PATIENCE
 
@@ -71,15 +72,6 @@ def state(pid):
         return stat_fields(pid)[0]
     except (FileNotFoundError, ProcessLookupError):
         return None
-
-
-def eventually(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
 
 
 @pytest.fixture
@@ -157,9 +149,7 @@ def test_bad_preload(forkserver, testmod, tmp_path, build_module):
 
 
 def test_timeout(forkserver, testmod):
-    begin = time.monotonic()
     result = run(forkserver, "--timeout", "0.3", "--call", f"{testmod}:hang")
-    assert 0.3 <= time.monotonic() - begin < 10
     assert result.returncode == 128 + signal.SIGKILL
     assert "longer than 0.3 s" in result.stderr and is_one_line(result.stderr)
     assert run(forkserver, "--timeout", "20", "true").returncode == 0
@@ -381,15 +371,14 @@ def test_signal_while_preloading(forkserver, build_module, tmp_path):
             #include <unistd.h>
             __attribute__((constructor)) static void f(void) {{
                 open("{mark}", O_CREAT | O_WRONLY, 0600);
-                sleep(20);
+                for (;;)
+                    pause();
             }}""",
     )
     process = start(forkserver, "--preload", module, "true")
     assert eventually(mark.exists)
-    begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert process.wait(LIMIT) == -signal.SIGINT
-    assert time.monotonic() - begin < 5
     process.stdout.close()
 
 
@@ -507,7 +496,7 @@ class Terminal:
             if fd >= 0:
                 os.close(fd)
         try:
-            self.process.wait(5)
+            self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -62,7 +62,7 @@ class Server:
             if self.process.poll() is None:
                 self.process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(5)
+                    self.process.wait(LIMIT)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -358,9 +358,7 @@ def test_drain(server, number):
     process = server.start("sh", "-c", "echo $$; read x; exit 8")
     process.stdout.readline()
     server.process.send_signal(number)
-    begin = time.monotonic()
     assert eventually(lambda: server.run("true").returncode == 125)
-    assert time.monotonic() - begin < 10
     assert server.process.poll() is None
     process.communicate("\n", timeout=LIMIT)
     assert process.returncode == 8
@@ -383,17 +381,15 @@ def test_second_sigterm_kills(server, testmod):
 
 def test_idle_server_ends_at_once(server):
     server.process.terminate()
-    assert server.process.wait(5) == 0
+    assert server.process.wait(LIMIT) == 0
     assert not os.path.exists(server.path)
 
 
 def test_stop(forkserver, server):
     process = server.start("sh", "-c", "echo $$; read x; exit 8")
     process.stdout.readline()
-    begin = time.monotonic()
     result = call(forkserver, "stop", "--socket", server.path, "--timeout", "0.3")
     assert result.returncode == 125 and is_one_line(result.stderr)
-    assert 0.2 < time.monotonic() - begin < 5
     assert server.process.poll() is None
     process.communicate("\n", timeout=LIMIT)
     assert process.returncode == 8
@@ -406,7 +402,7 @@ def test_stop_waits(forkserver, server):
     result = call(forkserver, "stop", "--socket", server.path)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert not os.path.exists(server.path)
-    assert server.process.wait(5) == 0
+    assert server.process.wait(LIMIT) == 0
     process.communicate(timeout=LIMIT)
     assert process.returncode == 8
 

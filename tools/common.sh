@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# What the scripts here share. In the repository's root, with set -eu: . tools/common.sh
+
+# Debian's own, whatever else is on the PATH: python3-pytest and meson are its packages.
+PYTHON=/usr/bin/python3
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+
+BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config uthash-dev libjansson-dev python3)
+DEMO_PACKAGES=("${BUILD_PACKAGES[@]}" libmagic-dev file findutils)
+TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread python3-pytest g++ procps
+    util-linux git patch valgrind)
+PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
+# What the tests of the Python package use: numpy, pytest, CPython's own suites, and what builds a wheel.
+PYTHON_TEST_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-numpy python3-pytest python3-venv python3-pip python3-mesonpy patchelf)
+BENCH_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas afl++ gnuplot-nox)
+FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
+LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
+LONG_LINT_PACKAGES=("${LINT_PACKAGES[@]}" clang-tidy cppcheck shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+
+yes=${FORKSERVER_YES:-false}
+stale=false # packages came, and Meson remembers for ever what it did not find
+
+# The packages among the arguments that are not there yet.
+missing() {
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+    done
+}
+
+need() {
+    command -v dpkg-query >/dev/null || return 0 # not Debian: Meson says what it lacks
+    local packages
+    packages=$(missing "$@" | sort -u | tr '\n' ' ')
+    [ -n "${packages// /}" ] || return 0
+    echo "Missing packages: $packages"
+    if ! $yes && [ "${CI:-}" != true ] && [ -t 0 ]; then
+        read -r -p "Install them by apt-get? [Y/n] " answer
+        case $answer in [nN]*) exit 1 ;; esac
+    fi
+    local root=
+    [ "$(id -u)" = 0 ] || root=sudo
+    $root apt-get update -qq
+    stale=true
+    # shellcheck disable=SC2086 # a list of words
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+}
+
+# The package of CPython's own suites bears the version.
+need_for_python() {
+    need "${PYTHON_TEST_PACKAGES[@]}"
+    need "libpython$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-testsuite"
+}
+
+# Meson says on standard output what is wrong.
+set_up() {
+    local text
+    text=$(meson setup "$@" 2>&1) || { echo "$text" >&2; return 1; }
+}
+
+# build_in DIRECTORY [OPTION…] [-- TARGET…]: set up once, and again when packages came, then compile.
+build_in() {
+    local directory=$1 options=()
+    shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    [ $# -eq 0 ] || shift
+    if [ ! -f "$directory/build.ninja" ]; then
+        set_up "$directory" "${options[@]}"
+    elif $stale; then
+        set_up --wipe "$directory"
+    fi
+    ninja -C "$directory" "$@" | grep -v '^ninja: Entering' | tail -n 40 || true
+    ninja -C "$directory" "$@" >/dev/null
+}
+
+build() {
+    build_in build
+}
+
+build_asan() {
+    build_in build-asan -Db_sanitize=address,undefined -Db_lundef=false
+}
+
+# The package as it would be installed, below build-python/root; prints the directory to put on PYTHONPATH.
+build_package() {
+    build_in build-python --buildtype release -Dtests=false -Dexamples=disabled -Dpython=enabled \
+        "-Dpython_interpreter=$PYTHON" >&2
+    rm -rf build-python/root
+    DESTDIR=$PWD/build-python/root meson install -C build-python --tags python --no-rebuild --quiet >&2
+    dirname "$(find "$PWD/build-python/root" -type d -name forkserver)"
+}
