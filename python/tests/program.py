@@ -10,8 +10,8 @@ import sys
 
 import test_forkserver
 
-LIMIT = 60  # seconds for a program
-LINGER = 20  # seconds in which the processes of a program that has ended have to end
+LIMIT = 60 * test_forkserver.PATIENCE  # seconds for a program
+LINGER = 20 * test_forkserver.PATIENCE  # seconds in which the processes of a program that has ended have to end
 PR_SET_CHILD_SUBREAPER = 36
 
 # Every orphan below us becomes our child: no process of a program escapes us.

@@ -3,12 +3,14 @@
 """
 CPython's own suites, on the stock fork server and on this package, side by side.
 
-usage: suites.py PACKAGE [SUITE…]     PACKAGE: the directory that holds the forkserver package
+usage: suites.py PACKAGE [--few] [SUITE…]     PACKAGE: the directory that holds the forkserver package; --few: of the suites
+                                              but the fork server's own, a sample
 
 Each runs in a virtual environment with the package and its .pth file in it, so that every interpreter that a test starts, with
 -I too, is under the package. There the stock server's main() is an abort, and each process notes how many it had served.
 """
 
+import concurrent.futures
 import os
 import re
 import shutil
@@ -16,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 # Since 3.14 two tests ask for the stock server's address and key. Ours has neither: nobody can find it.
 SUITES = {
@@ -23,7 +26,12 @@ SUITES = {
     "test_multiprocessing_main_handling": [],
     "test_concurrent_futures": ["-m", "*orkserver*", "-m", "*orkServer*"],
 }
-LIMIT = 1200
+# Of the suites but the fork server's own: a way of starting each, and each kind of test.
+SAMPLE = {
+    "test_multiprocessing_main_handling": ["-m", "*orkServer*test_basic_script*", "-m", "*orkServer*test_module_in_package*"],
+    "test_concurrent_futures": ["-m", "*orkserver*Wait*", "-m", "*orkserver*Shutdown*", "-m", "*orkserver*AsCompleted*"],
+}
+LIMIT = 1200 * int(os.environ.get("FORKSERVER_TEST_PATIENCE", "1"))
 
 PROBE = """
 import atexit, os
@@ -59,10 +67,10 @@ def make_environment(directory, package):
     return os.path.join(directory, "bin", "python3")
 
 
-def run(interpreter, suite, **environment):
+def run(interpreter, suite, words, **environment):
     """(run, skipped, ok, output)"""
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "FORKSERVER_HELPERS")}
-    result = subprocess.run([interpreter, "-m", "test", "-v", suite, *SUITES[suite]], stdin=subprocess.DEVNULL,
+    result = subprocess.run([interpreter, "-m", "test", "-v", suite, *words], stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, errors="replace",
                             env={**clean, **environment})
     ran = re.findall(r"^Ran (\d+) tests? in", result.stdout, re.M)
@@ -70,17 +78,19 @@ def run(interpreter, suite, **environment):
     return sum(map(int, ran)), sum(map(int, skipped)), result.returncode == 0, result.stdout
 
 
-def compare(interpreter, suite, directory):
-    probe = os.path.join(directory, suite)
-    stock = run(interpreter, suite)
-    ours = run(interpreter, suite, FORKSERVER_INSTALL="1", FORKSERVER_PROBE=probe)
+def compare(interpreter, suite, words, directory):
+    probe, begin = os.path.join(directory, suite), time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor() as other:
+        stock = other.submit(run, interpreter, suite, words)
+        ours = run(interpreter, suite, words, FORKSERVER_INSTALL="1", FORKSERVER_PROBE=probe)
+        stock = stock.result()
     served = 0
     if os.path.exists(probe):
         with open(probe) as file:
             served = sum(map(int, file))
     good = ours[2] and ours[0] == stock[0] and ours[1] <= stock[1] and served > 0
-    print(f"{suite}: stock {stock[0]} run, {stock[1]} skipped; ours {ours[0]} run, {ours[1]} skipped, {served} processes served: "
-          f"{'passed' if good else 'FAILED'}", flush=True)
+    print(f"{suite}: stock {stock[0]} run, {stock[1]} skipped; ours {ours[0]} run, {ours[1]} skipped, {served} processes served, "
+          f"{time.monotonic() - begin:.0f} s: {'passed' if good else 'FAILED'}", flush=True)
     if not good:
         lines = ours[3].splitlines()
         print("\n".join([line for line in lines if re.search(r"\.\.\. (FAIL|ERROR)|^(FAIL|ERROR|AssertionError)", line)][:40]
@@ -93,10 +103,13 @@ def main():
         sys.exit(__doc__)
     # Who runs us in the background may have us ignore it, and with us the tests that are about it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    package, suites = sys.argv[1], sys.argv[2:] or list(SUITES)
+    package, few = sys.argv[1], "--few" in sys.argv
+    suites = [word for word in sys.argv[2:] if word != "--few"] or list(SUITES)
+    words = {**SUITES, **(SAMPLE if few else {})}
     with tempfile.TemporaryDirectory(prefix="forkserver-suites-") as directory:
         interpreter = make_environment(os.path.join(directory, "venv"), package)
-        results = [compare(interpreter, suite, directory) for suite in suites]
+        with concurrent.futures.ThreadPoolExecutor(len(suites)) as pool:  # at the same time: most of a suite is waiting
+            results = list(pool.map(lambda suite: compare(interpreter, suite, words[suite], directory), suites))
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
 
