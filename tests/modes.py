@@ -38,7 +38,7 @@ MODES = {
 def chosen(mode):
     """The tests of a mode's short form."""
     lines = (TESTS / "modes" / mode).read_text(encoding="utf-8").splitlines()
-    return [str(TESTS / line) for line in lines if line and not line.startswith("#")]
+    return [str(TESTS.parent / line) for line in lines if line and not line.startswith("#")]
 
 
 def denying(mode, count):

@@ -225,7 +225,7 @@ def test_what_a_module_prints_is_output_if_asked_for(program, module, testmod, t
     text, *pids = said.rsplit(maxsplit=3)
     worker, server, zygote = map(int, pids)
     assert text == "left in the buffer stdin -1" and log.read_text() == ""
-    assert state(worker) == "S" and title(server) == "forkserver: server"
+    assert eventually(lambda: state(worker) == "S") and title(server) == "forkserver: server"
     os.kill(zygote, signal.SIGKILL)
     assert eventually(lambda: log.read_text() == "left in the buffer stdin -1 ")  # of the next one
     os.kill(worker, signal.SIGKILL)

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Shows that the guards are needed: each patch here takes one remedy out, and the test that it names must fail.
 
-usage: run.py [NAME…]      (./dev mutants)
+usage: run.py [--jobs N] [NAME…]      (./dev mutants)
 
 A patch begins with lines "# why: …" and "# test: tests/test_x.py::test_y", "# unit: codec" or "# fuzz: request", for which
-five seconds have to do (several: one is enough).
+five seconds have to do (several: one is enough). N trees are built, and each tries its part (one more than there are processors).
 """
+import argparse
 import os
 import shutil
 import subprocess
@@ -87,13 +88,8 @@ def try_patch(tree, patch):
         run(["patch", "-p1", "-R", "-i", patch], tree)
 
 
-def main():
-    patches = sorted(HERE.glob("*.patch"))
-    if sys.argv[1:]:
-        unknown = set(sys.argv[1:]) - {patch.stem for patch in patches}
-        if unknown:
-            sys.exit("no such mutant: " + " ".join(sorted(unknown)))
-        patches = [patch for patch in patches if patch.stem in sys.argv[1:]]
+def try_all(patches):
+    """In a tree of our own: how many were not killed."""
     become_reaper()
     bad = 0
     with tempfile.TemporaryDirectory(prefix="forkserver-mutants-") as folder:
@@ -112,6 +108,31 @@ def main():
             outcome = try_patch(tree, patch)
             bad += outcome != "killed"
             print(f"{patch.stem:32} {outcome}", flush=True)
+    return bad
+
+
+def divide(patches, jobs):
+    """The same by processes of this program, each alone: how many were not killed, and whether each came to its end."""
+    command = [sys.executable, HERE.parent / "alone.py", sys.executable, Path(__file__).resolve(), "--jobs", "1"]
+    parts = [[patch.stem for patch in patches[i::jobs]] for i in range(jobs)]
+    running = [subprocess.Popen([*command, *part], stdin=subprocess.DEVNULL) for part in parts if part]
+    return sum(process.wait() for process in running)
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.strip().splitlines()[2].removeprefix("usage: "))
+    parser.add_argument("--jobs", type=int, default=(os.cpu_count() or 1) + 1)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    patches = sorted(HERE.glob("*.patch"))
+    if options.names:
+        unknown = set(options.names) - {patch.stem for patch in patches}
+        if unknown:
+            sys.exit("no such mutant: " + " ".join(sorted(unknown)))
+        patches = [patch for patch in patches if patch.stem in options.names]
+    if options.jobs == 1:
+        return min(try_all(patches), 255)
+    bad = divide(patches, options.jobs)
     print(f"{len(patches) - bad} passed, {bad} failed")
     return 1 if bad or not patches else 0
 
