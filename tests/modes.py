@@ -3,7 +3,7 @@
 The modes in which the integration tests run beside the plain one.
 
 usage: modes.py run MODE [PYTEST…]     what follows, or the whole list, in that mode
-       modes.py short MODE             the tests that differ there: tests/modes/MODE, which tools/choose-tests writes
+       modes.py short MODE [FILE]      the tests that differ there (of that file): tests/modes/MODE, which tools/choose-tests writes
        modes.py missed MODE FILE       whether all that the mode denies was missed, by what FILE has of several runs
 
 FORKSERVER_BUILD       the build directory (default: build, in the repository); of mode asan, a sanitized one
@@ -35,10 +35,15 @@ MODES = {
 }
 
 
-def chosen(mode):
+SKIPPED = 77  # Meson's
+
+
+def chosen(mode, *files):
     """The tests of a mode's short form."""
     lines = (TESTS / "modes" / mode).read_text(encoding="utf-8").splitlines()
-    return [str(TESTS.parent / line) for line in lines if line and not line.startswith("#")]
+    tests = [str(TESTS.parent / line) for line in lines if line and not line.startswith("#")]
+    wanted = [test for test in tests if not files or test.split("::")[0] in files]
+    return wanted or sys.exit(SKIPPED)
 
 
 def denying(mode, count):
@@ -83,7 +88,7 @@ def main():
         name = os.environ.get("FORKSERVER_TEST_MODE", "plain")
     if action == "missed":
         return missed(name, *rest)
-    return run(name, chosen(name) if action == "short" else rest, action == "short" or not rest)
+    return run(name, chosen(name, *rest) if action == "short" else rest, action == "short" or not rest)
 
 
 if __name__ == "__main__":
