@@ -22,7 +22,8 @@ MARK = "FORKSERVER_TEST_ALONE"
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 NEWNS, NEWIPC, NEWUSER, NEWPID = 0x00020000, 0x08000000, 0x10000000, 0x20000000
 NOSUID, NODEV, NOEXEC, BIND, RECURSIVE, PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+CAPABILITY_VERSION_3 = 0x20080522
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -70,6 +71,15 @@ def cover(directory):
         if not os.listdir(path):  # else it lies in one that is in its place again
             mount(f"/proc/self/fd/{fd}", path, None, BIND | RECURSIVE)
         os.close(fd)
+
+
+def give_up_rights():
+    """Those that an ordinary user has in a user namespace of its own: a program that it executes has none of them, and neither
+    shall a test. Whoever's rights change becomes unreadable in /proc (prctl(2), PR_SET_DUMPABLE)."""
+    if os.geteuid() != 0:
+        version, none = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+        checked(libc.capset(version, none))
+        checked(libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
 
 
 def settle():
@@ -133,6 +143,7 @@ def enter():
     os.environ[MARK] = "1"
     if worker := fork():
         wait_for(worker)
+    give_up_rights()
 
 
 def is_alone():

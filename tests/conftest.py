@@ -30,6 +30,8 @@ MISSING = {*DENY, *(feature for feature, version in SINCE.items() if KERNEL < ve
 NOBODY = 65534
 
 os.environ["FORKSERVER_HELPERS"] = str(BUILD / "src")
+# A directory that may not be searched turns "no such program" into "permission denied", as with execvp(3).
+os.environ["PATH"] = ":".join(part for part in os.environ.get("PATH", os.defpath).split(":") if os.access(part, os.X_OK))
 os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=0")
 
 
