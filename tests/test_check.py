@@ -130,6 +130,13 @@ def test_each_mapping_and_why(memory, module):
     assert large and large[0]["left"] == 4096 and large[0]["why"] == "last pages stay, so that what grows is copied"
 
 
+@pytest.mark.parametrize("what", ["zeros", "huge zeros", "written zeros"])
+def test_zeros_are_neither_frozen_nor_left(memory, what):
+    (reservation,) = (one for one in memory("freeze", what) if one["end"] - one["start"] >= 64 << 30)
+    assert 512 << 10 < reservation["frozen"] < 1 << 20
+    assert reservation["left"] <= 2 << 20  # one huge page holds a single byte
+
+
 def test_each_mapping_is_told_as_text(forkserver, module, memory):
     text = check(forkserver, "--verbose", "--preload", module("frozen"))
     assert re.search(r"^    [0-9a-f]+-[0-9a-f]+ \[heap\]: \d+ KiB frozen(, \d+ KiB left alone: .+)?$", text, re.M)

@@ -26,6 +26,8 @@
  *
  * What makes such memory different from anonymous memory, and what is done about it:
  * - A hole of the memfd that is read becomes a page of it for ever: only runs of pages that are there are frozen.
+ * - Where a hole was read lies the zero page, which not every kernel tells from others: the contents decide, and zeros are given back
+ *   to the kernel.
  * - mremap(2) that grows maps what follows in the memfd. Over two kinds of mappings it fails with EFAULT, and realloc(3) copies: the
  *   last page of each mapping, and of each of malloc's chunks that are mappings, stays anonymous.
  * - Writing to a mapping once makes fork(2) copy the page tables of all of it that reading has filled in since: mappings of at most
@@ -243,7 +245,10 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
         struct fsrv_list moved = { 0 };
         uint64_t end = 0;
         bool is_large = memfd >= 0 && work->pieces.candidates > LARGEST;
-        int r = memfd < 0 ? -errno : split(work, is_large && collapses(memfd) ? LARGEST_OF_HUGE_PAGES : LARGEST, &moved, &end);
+        int r = memfd < 0 ? -errno : fsrv_pieces_give_zeros_back(&work->pieces);
+
+        if (r == 0)
+                r = split(work, is_large && collapses(memfd) ? LARGEST_OF_HUGE_PAGES : LARGEST, &moved, &end);
         char *mirror = r < 0 ? NULL : map_again(memfd, end);
         const struct place *place = moved.items;
 
@@ -277,6 +282,8 @@ static int collapse(struct work *work, struct fsrv_freeze_report *report) {
                 for (uint64_t at = round_up(piece[i].start, HUGE_PAGE); at + HUGE_PAGE <= piece[i].end; at += HUGE_PAGE)
                         if (fsrv_now() >= deadline)
                                 r = -ETIME;
+                        else if (mapping->found > mapping->anonymous && fsrv_pieces_are_zero(at, HUGE_PAGE))
+                                continue; /* the zero page is somewhere here, which takes no memory */
                         else if ((failed = collapse_page((void *)(uintptr_t)at)) < 0)
                                 r = failed;
                         else {
@@ -343,14 +350,24 @@ static uint64_t less(uint64_t bytes, uint64_t done) {
         return bytes > done ? bytes - done : 0; /* more may be done: holes are frozen too */
 }
 
+/* What was given back was found, but nobody knows how much of it was anonymous and how much the zero page. */
+static uint64_t left_of(const struct fsrv_mapping *mapping) {
+        uint64_t done = mapping->frozen + mapping->collapsed;
+        uint64_t anonymous = less(mapping->anonymous, done), found = less(mapping->found, done + mapping->given_back);
+
+        return found < anonymous ? found : anonymous;
+}
+
 static void settle(const struct work *work, const char *why, struct fsrv_freeze_report *report) {
         struct fsrv_mapping *mapping = work->pieces.mappings->items;
 
-        report->memory.left = less(work->pieces.candidates, report->memory.frozen + report->memory.collapsed);
         for (size_t i = 0; i < work->pieces.mappings->n; i++) {
-                mapping[i].left = less(mapping[i].anonymous, mapping[i].frozen + mapping[i].collapsed);
-                if (mapping[i].is_candidate && (why || mapping[i].left == 0))
-                        mapping[i].why = why;
+                mapping[i].left = left_of(&mapping[i]);
+                if (!mapping[i].is_candidate)
+                        continue;
+                report->memory.left += mapping[i].left;
+                if (why || mapping[i].left == 0)
+                        mapping[i].why = !why && mapping[i].given_back ? "zeros need no pages" : why;
         }
 }
 

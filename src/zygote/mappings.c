@@ -130,9 +130,7 @@ struct scan {
 struct region {
         uint64_t start, end, categories;
 };
-enum { IS_FILE = 1 << 2, IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4, IS_ZERO = 1 << 5 };
-/* The zero page is what a hole is read as: it is as good as one. */
-enum { NOT_THESE = IS_FILE | IS_ZERO };
+enum { IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4 };
 #define SCAN _IOWR('f', 16, struct scan)
 
 static int add_run(struct fsrv_list *runs, uintptr_t start, uintptr_t end) {
@@ -154,9 +152,8 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *r
 
         while (start < end) {
                 struct scan arg = { .size = sizeof arg, .start = start, .end = end, .regions = (uintptr_t)regions,
-                                    .n_regions = sizeof regions / sizeof *regions, .category_inverted = NOT_THESE,
-                                    .category_mask = NOT_THESE, .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
-                                    .return_mask = IS_PRESENT };
+                                    .n_regions = sizeof regions / sizeof *regions,
+                                    .category_anyof_mask = IS_PRESENT | IS_SWAPPED, .return_mask = IS_PRESENT };
                 int n = ioctl(pagemap, SCAN, &arg);
                 if (n < 0)
                         return -errno;
@@ -176,7 +173,8 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *r
 #define ENTRY_FILE (UINT64_C(1) << 61)
 #define ENTRY_EXCLUSIVE (UINT64_C(1) << 56)
 
-static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wanted, struct fsrv_list *runs) {
+static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wanted, uint64_t unwanted,
+                        struct fsrv_list *runs) {
         uint64_t entries[512];
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -187,7 +185,7 @@ static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wa
                 if (n <= 0)
                         return n < 0 ? -errno : -EIO;
                 for (size_t i = 0; i < (size_t)n / sizeof *entries && start < end; i++, start += page)
-                        if (entries[i] & wanted && !(entries[i] & ENTRY_FILE) && add_run(runs, start, start + page) < 0)
+                        if (entries[i] & wanted && !(entries[i] & unwanted) && add_run(runs, start, start + page) < 0)
                                 return -ENOMEM;
         }
         return 0;
@@ -197,10 +195,10 @@ int fsrv_pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_lis
         int r = scan(pagemap, start, end, runs);
 
         if (r == -ENOTTY || r == -EINVAL || r == -EPERM || r == -ENOSYS)
-                r = read_entries(pagemap, start, end, ENTRY_PRESENT | ENTRY_SWAPPED, runs);
+                r = read_entries(pagemap, start, end, ENTRY_PRESENT | ENTRY_SWAPPED, 0, runs);
         return r;
 }
 
 int fsrv_pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs) {
-        return read_entries(pagemap, start, end, ENTRY_EXCLUSIVE, runs);
+        return read_entries(pagemap, start, end, ENTRY_EXCLUSIVE, ENTRY_FILE, runs);
 }

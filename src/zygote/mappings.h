@@ -34,7 +34,8 @@ struct fsrv_mapping {
         /* What pieces.c finds out and freeze.c does: */
         bool is_of_object; /* of a loaded one, and written to */
         bool is_candidate; /* for freezing; if not, `why` says why */
-        uint64_t frozen, collapsed, left; /* bytes; `left` of the anonymous ones */
+        uint64_t found;    /* bytes of pages that are there: the zero page too, which is not anonymous */
+        uint64_t frozen, collapsed, given_back, left; /* bytes; `left` of the anonymous ones */
         const char *why;   /* it, or a part of it, is not frozen; or NULL */
 };
 
@@ -46,9 +47,10 @@ struct fsrv_run {
         int protection; /* PROT_…, for who needs it */
 };
 
-/* Appends the runs of private pages in [start, end) that are there: in memory or swapped. 0 or -errno. */
+/* Appends the runs of pages in [start, end), which is anonymous, that are there: in memory or swapped. The zero page, as which a hole
+ * was read, is among them: not every kernel tells it from others, and pagemap calls the huge one a file's. 0 or -errno. */
 int fsrv_pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs);
-/* The same for the pages that no other process shares. */
+/* The same, in any mapping, for private pages that no other process shares. */
 int fsrv_pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs);
 
 #endif

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -15,6 +16,7 @@ enum {
         HOLE = 16,             /* pages: a shorter one is written out, as zeros, instead of taking mappings of its own */
         PIECES_MAX = 16384,    /* of the 65,530 mappings that a process may have by default */
         MANY = 64,             /* mappings of files */
+        ZEROS = 16 << 20,      /* bytes, between others: fewer are not worth two mappings more (10 us a spawn) */
 };
 
 struct search {
@@ -76,6 +78,7 @@ int fsrv_pieces_read(struct fsrv_pieces *pieces) {
         for (size_t i = 0; i < pieces->mappings->n; i++) {
                 mapping[i].why = why_not(&mapping[i], pieces->page, n_of_files);
                 mapping[i].is_candidate = !mapping[i].why;
+                mapping[i].found = mapping[i].anonymous;
                 pieces->candidates += mapping[i].is_candidate ? mapping[i].anonymous : 0;
         }
         return r;
@@ -140,6 +143,9 @@ static int add_memory(struct fsrv_pieces *pieces, int pagemap, struct fsrv_mappi
         const struct fsrv_run *run = runs.items;
         bool is_anonymous = mapping->kind == FSRV_MAPPING_ANONYMOUS;
 
+        mapping->found = 0;
+        for (size_t i = 0; i < runs.n; i++)
+                mapping->found += run[i].end - run[i].start;
         for (size_t i = 0; r == 0 && i < runs.n;) {
                 struct fsrv_run whole = run[i++];
                 while (i < runs.n && run[i].start - whole.end <= HOLE * pieces->page)
@@ -163,6 +169,90 @@ int fsrv_pieces_find(struct fsrv_pieces *pieces) {
                 if (mapping[i].is_candidate)
                         r = mapping[i].is_of_object ? add_piece(pieces, &mapping[i], mapping[i].start, mapping[i].end)
                                                     : add_memory(pieces, pagemap, &mapping[i]);
+        return r;
+}
+
+/* ---- zeros: the zero page, huge or small, or pages of its own, as of an array that was filled with them ---- */
+
+/* A sanitizer's allocator lets nobody look at what lies between its blocks. */
+__attribute__((no_sanitize_address)) bool fsrv_pieces_are_zero(uintptr_t at, uint64_t size) {
+        const uint64_t *word = (const void *)at;
+
+        for (uint64_t i = 0; i < size / sizeof *word; i++)
+                if (word[i])
+                        return false;
+        return true;
+}
+
+static uintptr_t end_of_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
+        while (at < end && fsrv_pieces_are_zero(at, page))
+                at += page;
+        return at;
+}
+
+static uintptr_t start_of_zeros(uintptr_t from, uintptr_t at, uint64_t page) {
+        while (at > from && fsrv_pieces_are_zero(at - page, page))
+                at -= page;
+        return at;
+}
+
+/* Where the first stretch of so many zeros begins; `end` if there is none. Where there are no zeros it reads one word in so many
+ * bytes. */
+static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
+        while (end - at >= ZEROS) {
+                uintptr_t start = start_of_zeros(at, at + ZEROS, page);
+                if (start == at)
+                        return at;
+                at = start;
+        }
+        return end;
+}
+
+/* What has just been seen to be zeros; since then nothing was written but the stack. (Calls of madvise lead to redirect.c by now, which
+ * would look for what was frozen there.) */
+static bool give_back(struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
+        if (syscall(SYS_madvise, start, end - start, MADV_DONTNEED) < 0)
+                return false;
+        mapping->given_back += end - start;
+        return true;
+}
+
+/* Adds a run without its zeros: those at its ends, for which it takes no mapping more, and long stretches between. */
+static int add_without_zeros(struct fsrv_pieces *pieces, struct fsrv_run run, size_t n_others) {
+        struct fsrv_mapping *mapping = fsrv_pieces_mapping_at(pieces, run.start);
+        uint64_t page = pieces->page, least = SHORTEST * page;
+        uintptr_t first = end_of_zeros(run.start, run.end, page), last = start_of_zeros(first, run.end, page);
+
+        if (first - run.start >= least && give_back(mapping, run.start, first))
+                run.start = first;
+        if (run.end - last >= least && give_back(mapping, last, run.end))
+                run.end = last;
+        for (uintptr_t start = run.start, zeros, end; start < run.end; start = end) {
+                bool has_room = pieces->runs.n + n_others < PIECES_MAX;
+                zeros = has_room ? find_zeros(start, run.end, page) : run.end;
+                end = end_of_zeros(zeros, run.end, page);
+                if (zeros < end && !give_back(mapping, zeros, end))
+                        zeros = end = run.end;
+                if (zeros > start && add_large(pieces, mapping, start, zeros) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+int fsrv_pieces_give_zeros_back(struct fsrv_pieces *pieces) {
+        struct fsrv_list all = pieces->runs;
+        const struct fsrv_run *run = all.items;
+        int r = 0;
+
+        pieces->runs = (struct fsrv_list){ 0 };
+        for (size_t i = 0; r == 0 && i < all.n; i++) {
+                struct fsrv_mapping *mapping = fsrv_pieces_mapping_at(pieces, run[i].start);
+                r = mapping->is_of_object ? add_piece(pieces, mapping, run[i].start, run[i].end)
+                                          : add_without_zeros(pieces, run[i], all.n - i);
+        }
+        fsrv_list_done(r < 0 ? &pieces->runs : &all);
+        if (r < 0)
+                pieces->runs = all;
         return r;
 }
 

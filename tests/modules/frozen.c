@@ -15,10 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const size_t TOUCHED[] = { 0, 8 * MIB, 16 * MIB, (size_t)48 << 30 }; /* in `sparse`, RUN pages each */
+enum { MIXED = 32 * MIB };
+enum { ZEROS = 64 * MIB, ZEROS_END = 320 * MIB }; /* in `sparse`: what is read, or filled with zeros */
+static const size_t TOUCHED[] = { 0, 8 * MIB, 16 * MIB, ZEROS - RUN * PAGE, ZEROS_END, (size_t)48 << 30 }; /* RUN pages each */
 
 unsigned char *small[N_SMALL], *of_thread[N_SMALL];
-unsigned char *block[2], *aligned[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2], *chunks;
+unsigned char *block[2], *aligned[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2], *chunks, *zeros, *mixed;
 size_t big_size;
 static unsigned char *marked, *locked, *wiped, *kept_out, *fragments;
 
@@ -105,17 +107,37 @@ static bool prepare_advised(void) {
         return true;
 }
 
-static bool prepare_sparse(bool read) {
-        volatile unsigned char sum = 0;
+/* By the zero page, by the huge one, or by pages of its own; and as a block of malloc's. */
+static bool prepare_zeros(const char *what) {
+        volatile unsigned char sum = 0, *at = sparse;
 
-        if (!(sparse = map(SPARSE, MAP_NORESERVE)))
+        for (size_t i = ZEROS; i < ZEROS_END; i += PAGE)
+                if (strstr(what, "written"))
+                        at[i] = 0;
+                else
+                        sum += at[i];
+        if (!(zeros = malloc(BLOCK)))
+                return false;
+        for (size_t i = 0; i < BLOCK; i += PAGE)
+                ((volatile unsigned char *)zeros)[i] = 0;
+        return true;
+}
+
+/* Zeros that are many, and short. */
+static bool prepare_mixed(void) {
+        mixed = map_apart(MIXED);
+        for (size_t at = 0; mixed && at < MIXED; at += 2 * RUN * PAGE)
+                memset(mixed + at, 0, RUN * PAGE);
+        return mixed;
+}
+
+static bool prepare_sparse(const char *what) {
+        if (!(sparse = map(SPARSE, MAP_NORESERVE)) || (strstr(what, "huge") && madvise(sparse, SPARSE, MADV_HUGEPAGE) < 0))
                 return false;
         for (size_t i = 0; i < sizeof TOUCHED / sizeof *TOUCHED; i++)
                 fill(sparse + TOUCHED[i], RUN * PAGE);
-        for (size_t at = 64 * MIB; read && at < (size_t)320 * MIB; at += PAGE)
-                sum += sparse[at];
         sparse[(size_t)20 << 30] = 1;
-        return true;
+        return !strstr(what, "zeros") || prepare_zeros(what);
 }
 
 /* A private mapping of the first half of a file, all of whose pages were written to. */
@@ -202,9 +224,10 @@ int forkserver_preload(void) {
         marked = map(AREA, 0);
         for (int i = 0; marked && i < AREA / PAGE; i++)
                 sprintf((char *)marked + i * PAGE, "forkserver's marker %04d", i);
-        if (!has_blocks || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(strstr(what, "zeros")) ||
+        if (!has_blocks || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(what) ||
             !prepare_special() || !prepare_chunks() || !prepare_advised() || (strstr(what, "file") && !prepare_file()) ||
-            (strstr(what, "fragments") && !prepare_fragments()) || (strstr(what, "pieces") && !prepare_pieces()))
+            (strstr(what, "fragments") && !prepare_fragments()) || (strstr(what, "pieces") && !prepare_pieces()) ||
+            (strstr(what, "mixed") && !prepare_mixed()))
                 return errno ? errno : ENOMEM;
         allocate_small(small);
         for (int i = 0; i < N_HOLES; i++)
@@ -490,6 +513,30 @@ int left_alone(int argc, char **argv) {
         return 0;
 }
 
+static int check_sparse(void) {
+        for (size_t at = 0; at < (size_t)1024 * MIB; at += PAGE) {
+                unsigned char wanted = 0;
+                for (size_t i = 0; i < sizeof TOUCHED / sizeof *TOUCHED; i++)
+                        if (at >= TOUCHED[i] && at < TOUCHED[i] + RUN * PAGE)
+                                wanted = byte_of((at - TOUCHED[i]) / PAGE);
+                CHECK(sparse[at] == wanted, "byte %zu of the reservation is %d, not %d", at, sparse[at], wanted);
+        }
+        return 0;
+}
+
+/* How many pages are there; the zero page counts. */
+static size_t pages_in(const unsigned char *at, size_t size) {
+        int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+        uint64_t entry;
+        size_t n = 0;
+
+        for (size_t i = 0; i < size; i += PAGE)
+                if (pread(fd, &entry, sizeof entry, (off_t)((uintptr_t)(at + i) / PAGE * sizeof entry)) != sizeof entry || entry >> 62)
+                        n++;
+        close(fd);
+        return n;
+}
+
 int has_holes(int argc, char **argv) {
         (void)argc, (void)argv;
         size_t frozen = look(sparse, SPARSE, true).mapped, touched = sizeof TOUCHED / sizeof *TOUCHED * RUN * PAGE;
@@ -499,13 +546,46 @@ int has_holes(int argc, char **argv) {
         CHECK(frozen <= touched && frozen >= touched - PAGE, "%zu bytes of the reservation are frozen, not %zu", frozen, touched);
         /* A quarter of a huge page may be for nothing. */
         CHECK((size_t)before * 512 <= all.all / 3 * 4, "%ld blocks for %zu bytes", before, all.all);
-        for (size_t at = 0; at < 2 * (size_t)512 * MIB; at += PAGE)
-                CHECK(sparse[at] == (at < RUN * PAGE || (at >= TOUCHED[1] && at < TOUCHED[1] + RUN * PAGE) ||
-                                                     (at >= TOUCHED[2] && at < TOUCHED[2] + RUN * PAGE)
-                                             ? byte_of(at % (8 * MIB) / PAGE) : 0),
-                      "byte %zu of the reservation is %d", at, sparse[at]);
+        CHECK(pages_in(sparse + ZEROS, ZEROS_END - ZEROS) == 0, "pages of zeros for a fork to copy");
+        if (check_sparse())
+                return 1;
         CHECK(memfd_blocks() == before, "reading holes made %ld blocks of %ld", memfd_blocks(), before);
         return 0;
+}
+
+/* A block of malloc's, of whose pages none but the one with the header are left. */
+int has_no_zeros(int argc, char **argv) {
+        (void)argc, (void)argv;
+        long before = memfd_blocks();
+
+        CHECK(pages_in(zeros + PAGE, BLOCK - 2 * PAGE) == 0, "pages of zeros for a fork to copy");
+        CHECK_ZERO(zeros, BLOCK);
+        memset(zeros, 1, 2 * PAGE);
+        unsigned char *grown = realloc(zeros, 64 * MIB);
+        CHECK(grown && grown[2 * PAGE - 1] == 1, "realloc");
+        CHECK_ZERO(grown + 2 * PAGE, 64 * MIB - 2 * PAGE);
+        CHECK(memfd_blocks() == before, "%ld blocks became %ld", before, memfd_blocks());
+        return check_all();
+}
+
+int is_in_one_piece(int argc, char **argv) {
+        (void)argc, (void)argv;
+        struct sum sum = look(mixed, MIXED, true);
+
+        CHECK(sum.mapped >= MIXED - 2 * RUN * PAGE && sum.n <= 2, "%zu bytes are frozen, in %d mappings", sum.mapped, sum.n);
+        for (size_t at = 0; at < MIXED; at += PAGE)
+                CHECK(mixed[at] == (at / PAGE % (2 * RUN) < RUN ? 0 : byte_of(at / PAGE)), "byte %zu is %d", at, mixed[at]);
+        return 0;
+}
+
+/* keeps_zeros [KIB]: where nothing is frozen, nothing is given back, and at most so much of it are pages of its own. */
+int keeps_zeros(int argc, char **argv) {
+        struct sum sum = look(sparse + ZEROS, ZEROS_END - ZEROS, false);
+
+        CHECK(look_at_all_frozen().all == 0, "it is frozen");
+        CHECK(pages_in(sparse + ZEROS, ZEROS_END - ZEROS) == (ZEROS_END - ZEROS) / PAGE, "zeros were given back");
+        CHECK(argc < 2 || sum.anonymous_kib < atol(argv[1]), "the zero page became %ld KiB", sum.anonymous_kib);
+        return check_sparse() || check_all();
 }
 
 /* ---- processes and threads ---- */
