@@ -104,6 +104,17 @@ def module(build):
     return lambda name: str(build / "tests" / f"{name}.so")
 
 
+@pytest.fixture
+def preloadable(module, tmp_path):
+    """The path of a module as LD_PRELOAD takes it, in which a space ends a name."""
+    def link(name):
+        path = tmp_path / f"{name}.so"
+        path.symlink_to(module(name))
+        return str(path)
+
+    return link
+
+
 @pytest.fixture(scope="session")
 def testmod(module):
     return module("testmod")

@@ -10,8 +10,9 @@ from test_spawn import refused
 
 
 def where(spawner, testmod, **request):
-    names = ("pid", "ppid", "pgid", "sid", "directory", "umask")
-    return dict(zip(names, spawner.output(f"{testmod}:where", **request).split()))
+    pid, ppid, pgid, sid, rest = spawner.output(f"{testmod}:where", **request).rstrip("\n").split(" ", 4)
+    directory, _, umask = rest.rpartition(" ")
+    return {"pid": pid, "ppid": ppid, "pgid": pgid, "sid": sid, "directory": directory, "umask": umask}
 
 
 def signals(spawner, testmod, **request):

@@ -556,13 +556,13 @@ def test_at_a_control_groups_limit(run, group, room):
 
 
 @pytest.fixture
-def serve_killed(serve, module, sanitized):
+def serve_killed(serve, module, preloadable, sanitized):
     """A named server whose zygotes are killed, by the module that is loaded first, and the one that they preload."""
     if sanitized:
         pytest.skip("a sanitizer has to be loaded first")
 
     def serve_one(kills):
-        environment = ["env", f"LD_PRELOAD={module('killed_freezing')}", f"KILLED_FREEZING={kills}", "FROZEN="]
+        environment = ["env", f"LD_PRELOAD={preloadable('killed_freezing')}", f"KILLED_FREEZING={kills}", "FROZEN="]
         path = module("frozen")
         server = serve("--preload", path, wrap=lambda *command: [*environment, *map(str, command)]).wait_until_it_listens()
         return server, lambda: server.run("--call", f"{path}:is_right")

@@ -643,7 +643,7 @@ def test_dry_run(forkserver, testmod, tmp_path):
         ["touch", str(tmp_path / "x"), f"p{item}q", "r s"] for item in items]
     assert not (tmp_path / "x").exists()
     result = run(forkserver, "x\n", "--dry-run", "--call", f"{testmod}:echo")
-    assert result.stdout == f"{testmod}:echo x\n".encode()
+    assert result.stdout == f"{shlex.quote(testmod + ':echo')} x\n".encode()
 
 
 def test_dry_run_streams(forkserver):

@@ -201,7 +201,7 @@ def helpers(build, tmp_path, sanitized):
 
     def with_limit(kib):
         path = tmp_path / "forkserver-server"
-        path.write_text(f'#!/bin/sh\nulimit -v {kib}\nexec {build}/src/forkserver-server "$@"\n')
+        path.write_text(f'#!/bin/sh\nulimit -v {kib}\nexec "{build}/src/forkserver-server" "$@"\n')
         path.chmod(0o755)
         return tmp_path
 

@@ -339,7 +339,7 @@ int main(int argc, char **argv) {
                 argv[2] = second;
         }
         if (mode_is("helper") && !probe) { /* another program of the kind, which has all our fds that are inherited */
-                snprintf(command, sizeof command, "%s probe >> \"$PROGRAM_LOG\"", argv[0]);
+                snprintf(command, sizeof command, "'%s' probe >> \"$PROGRAM_LOG\"", argv[0]);
                 (void)!system(command);
         }
         if (!first)
