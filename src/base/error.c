@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void fill(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, va_list args) {
+__attribute__((format(printf, 4, 0))) static void fill(struct fsrv_error *error, enum fsrv_stage stage, int err,
+                                                       const char *format, va_list args) {
         *error = (struct fsrv_error){ .err = err, .stage = stage };
         vsnprintf(error->text, sizeof error->text, format, args);
         for (char *c = error->text; *c; c++)

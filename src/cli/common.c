@@ -28,7 +28,7 @@ void cli_open_streams(void) {
 }
 
 /* One write, so that lines of processes that share a standard error don't mix. */
-static void complain(const char *format, va_list args, const char *tail) {
+__attribute__((format(printf, 1, 0))) static void complain(const char *format, va_list args, const char *tail) {
         char line[1024];
         const size_t room = sizeof line - 1; /* the newline's place */
         size_t n = sizeof prefix - 1;

@@ -109,13 +109,13 @@ static bool prepare_advised(void) {
 
 /* By the zero page, by the huge one, or by pages of its own; and as a block of malloc's. */
 static bool prepare_zeros(const char *what) {
-        volatile unsigned char sum = 0, *at = sparse;
+        volatile unsigned char *at = sparse;
 
         for (size_t i = ZEROS; i < ZEROS_END; i += PAGE)
                 if (strstr(what, "written"))
                         at[i] = 0;
                 else
-                        sum += at[i];
+                        (void)at[i];
         if (!(zeros = malloc(BLOCK)))
                 return false;
         for (size_t i = 0; i < BLOCK; i += PAGE)
@@ -386,12 +386,17 @@ int mirror(int argc, char **argv) {
         return 0;
 }
 
+/* Where the first huge page in it may begin; NULL: there is no memory. */
+static unsigned char *on_huge_page(unsigned char *at) {
+        return (unsigned char *)(((uintptr_t)at + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
+}
+
 int is_collapsed(int argc, char **argv) {
         (void)argc, (void)argv;
-        unsigned char *probe = map(4 * MIB, 0), *aligned = (void *)(((uintptr_t)probe + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
+        unsigned char *whole = on_huge_page(map(4 * MIB, 0));
 
-        fill(aligned, 2 * MIB);
-        if (madvise(aligned, 2 * MIB, COLLAPSE) < 0)
+        fill(whole, 2 * MIB);
+        if (madvise(whole, 2 * MIB, COLLAPSE) < 0)
                 return SKIPPED;
         struct sum sum = look(big, big_size, false);
         CHECK(look_at_all_frozen().all == 0, "it is frozen");
@@ -402,13 +407,13 @@ int is_collapsed(int argc, char **argv) {
 /* Where the kernel makes pages of a memfd huge on demand. */
 static bool can_be_huge(void) {
         int fd = memfd_create("probe", MFD_CLOEXEC);
-        unsigned char *probe = map(6 * MIB, 0), *aligned = (void *)(((uintptr_t)probe + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
+        unsigned char *whole = on_huge_page(map(6 * MIB, 0));
 
         if (fd < 0 || ftruncate(fd, 2 * MIB) < 0 ||
-            mmap(aligned, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+            mmap(whole, 2 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
                 return false;
-        fill(aligned, 2 * MIB);
-        return madvise(aligned, 2 * MIB, COLLAPSE) == 0;
+        fill(whole, 2 * MIB);
+        return madvise(whole, 2 * MIB, COLLAPSE) == 0;
 }
 
 /* It is, where plain memory would be. */
@@ -432,12 +437,11 @@ int is_of_huge_pages(int argc, char **argv) {
                 return SKIPPED;
         size_t frozen = look_at_all_frozen().all, size = (size_t)st.st_size / (2 * MIB) * (2 * MIB);
         CHECK((size_t)st.st_blocks * 512 <= frozen / 8 * 9, "%ld blocks for %zu bytes", (long)st.st_blocks, frozen);
-        unsigned char *room = map(size + 2 * MIB, 0), *at = (void *)(((uintptr_t)room + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
-        CHECK(room && mmap(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED, "%s", strerror(errno));
+        unsigned char *at = on_huge_page(map(size + 2 * MIB, 0));
+        CHECK(at && mmap(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED, "%s", strerror(errno));
         close(fd);
-        volatile unsigned char sum = 0;
         for (size_t i = 0; i < size; i += 2 * MIB)
-                sum += at[i];
+                read_byte(at + i);
         long huge_kib = look(at, size, false).shared_huge_kib;
         CHECK((size_t)huge_kib * 1024 >= frozen / 4 * 3, "%ld KiB of huge pages for %zu bytes", huge_kib, frozen);
         return 0;

@@ -43,6 +43,10 @@ struct sum look_at_all_frozen(void);
 long memfd_blocks(void);
 size_t not_filled(const unsigned char *at, size_t size);
 size_t not_zero(const unsigned char *at, size_t size);
+/* The page is read, whatever the compiler makes of a value that nobody uses. */
+static inline void read_byte(const unsigned char *at) {
+        (void)*(const volatile unsigned char *)at;
+}
 int check_all(void);
 
 #define CHECK_FILLED(at, size) \
