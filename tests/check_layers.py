@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Holds the code to the table of layers in doc/architecture.md: which folder may include which.
 
-An include counts by the file that it resolves to, not by its spelling: the including file's own folder first (for "…"), then
-include/ and src/, symbolic links followed. What resolves to nothing in the tree is the system's, and free. Comments and
-spliced lines are read as the compiler does; a name that a macro makes cannot be checked, and is not allowed.
+An include counts by the file that it resolves to, not by its spelling: the including file's own folder first (for "…"),
+then include/ and src/, symbolic links followed. What resolves to nothing in the tree is the system's, and free.
+Comments and spliced lines are read as the compiler does; a name that a macro makes cannot be checked, and is not
+allowed. Files of src/ that use each other in a circle are found, too (circles.py).
 
 usage: check_layers.py [ROOT]
 """
@@ -12,8 +13,9 @@ import os
 import re
 import sys
 
+import circles
+
 JOINT = "\x01"  # where a directive went on in the next line
-TOKEN = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
 INCLUDE = re.compile(r"^[ \t\x01]*(?:#|%:)[ \t\x01]*(?:include_next|include|import)\b[ \t\x01]*(.*)$", re.MULTILINE)
 NAME = re.compile(r'(["<])([^">]+)[">]')
 SOURCES = (".c", ".h", ".cpp", ".hpp", ".inc")
@@ -88,7 +90,7 @@ def includes(path):
     def without_comment(match):
         return " " + JOINT * len(re.findall(r"[\n\x01]", match[0])) if match[0].startswith("/") else match[0]
 
-    text = TOKEN.sub(without_comment, text)
+    text = circles.TOKEN.sub(without_comment, text)
     for match in INCLUDE.finditer(text):
         yield len(re.findall(r"[\n\x01]", text[:match.start()])) + 1, match[1].replace(JOINT, "").strip()
 
@@ -110,8 +112,9 @@ def check_file(root, table, path):
 
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-    found = list(violations(root, read_table(os.path.join(root, "doc", "architecture.md"))))
-    print("\n".join(found) or "layers: every include is within the table")
+    table = read_table(os.path.join(root, "doc", "architecture.md"))
+    found = [*violations(root, table), *circles.findings(root)]
+    print("\n".join(found) or "layers: every include is within the table, and no circle of files is new.")
     return 1 if found else 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The check of the layers finds what it is for."""
+"""The check of the layers finds what it is for, and so does that of the circles."""
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +21,8 @@ TABLE = """
 def make(tmp_path, **files):
     (tmp_path / "doc").mkdir()
     (tmp_path / "doc/architecture.md").write_text(TABLE)
-    for name, text in {"include/forkserver.h": "", "src/base/fd.h": "", "src/wire/channel.h": "", "src/server/server.h": "", **files}.items():
+    empty = ("include/forkserver.h", "src/base/fd.h", "src/wire/channel.h", "src/server/server.h")
+    for name, text in {**dict.fromkeys(empty, ""), **files}.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -92,3 +93,113 @@ def test_a_symbolic_link_does_not_hide_it(tmp_path):
     make(tmp_path, **{"src/base/fd.c": '#include "base/mine.h"\n'})
     (tmp_path / "src/base/mine.h").symlink_to("../server/server.h")
     assert check(tmp_path)[0] == 1
+
+
+# Two files of the server that use each other, and one that both of them use.
+SERVER = {
+    "src/server/server.h": """
+/* loop.c */
+void watch(void);
+int served(void);
+/* zygotes.c */
+void start(void);
+void say(void);
+""",
+    "src/server/loop.c": """
+#include "server/server.h"
+void watch(void) {
+        say();
+}
+int served(void) {
+        start();
+        return 0;
+}
+""",
+    "src/server/zygotes.c": """
+#include "server/server.h"
+void start(void) {
+        watch();
+        say();
+}
+""",
+    "src/server/log.c": """
+#include "server/server.h"
+void say(void) {
+}
+""",
+}
+THEIRS = "src/server/loop.c src/server/zygotes.c\n"
+
+
+def test_a_new_circle_is_named_with_its_way(tmp_path):
+    make(tmp_path, **SERVER)
+    code, text = check(tmp_path)
+    assert code == 1
+    assert text == ("a circle: src/server/loop.c uses start of src/server/zygotes.c, "
+                    "which uses watch of src/server/loop.c\n")
+
+
+def test_a_circle_that_is_known_passes(tmp_path):
+    make(tmp_path, **SERVER, **{"tests/circles.txt": "# known\n" + THEIRS})
+    assert check(tmp_path)[0] == 0
+
+
+def test_who_joins_a_known_circle_is_named(tmp_path):
+    log = SERVER["src/server/log.c"].replace("{\n", "{\n        start();\n")
+    make(tmp_path, **{**SERVER, "src/server/log.c": log, "tests/circles.txt": THEIRS})
+    code, text = check(tmp_path)
+    assert code == 1
+    assert text == "a circle: src/server/log.c uses start of src/server/zygotes.c, which uses say of src/server/log.c\n"
+
+
+@pytest.mark.parametrize("gone", ["src/server/log.c", "src/server/old.c"])
+def test_a_list_that_knows_more_than_there_is_fails(tmp_path, gone):
+    make(tmp_path, **SERVER, **{"tests/circles.txt": f"# known\n{gone} {THEIRS}"})
+    code, text = check(tmp_path)
+    assert code == 1
+    assert text.startswith(f"tests/circles.txt:2: {gone} is in no circle with the others any more")
+    assert text.count("\n") == 1
+
+
+def test_a_listed_circle_that_is_none_any_more_fails(tmp_path):
+    make(tmp_path, **{**SERVER, "src/server/zygotes.c": "void start(void) {\n}\n", "tests/circles.txt": THEIRS})
+    code, text = check(tmp_path)
+    assert code == 1
+    assert "src/server/loop.c is in no circle" in text
+    assert "src/server/zygotes.c is in no circle" in text
+
+
+def test_a_listed_circle_that_fell_apart_fails(tmp_path):
+    other = {
+        "src/tracker/line.h": "extern int lines[2];\nint finish(void);\n",
+        "src/tracker/line.c": "int lines[2] = {\n        0, 1,\n};\nint use(void) {\n        return finish();\n}\n",
+        "src/tracker/main.c": "int finish(void) {\n        return lines[1];\n}\n",
+    }
+    make(tmp_path, **SERVER, **other, **{
+        "tests/circles.txt": THEIRS.strip() + " src/tracker/line.c src/tracker/main.c\n",
+    })
+    code, text = check(tmp_path)
+    assert code == 1
+    assert text == "tests/circles.txt:1: these are 2 circles by now, so they have to be as many lines\n"
+
+
+@pytest.mark.parametrize("text", [
+    "static void watch(void) {\n}\nvoid start(void) {\n        watch();\n}\n",  # its own
+    "void start(void) {\n        /* watch(); */\n        say(\"watch\");\n}\n",
+    "void start(void) {\n        struct watch watch_;\n        watch_.watch->watch = 1;\n}\n",
+])
+def test_what_only_has_the_name_is_no_use(tmp_path, text):
+    make(tmp_path, **{**SERVER, "src/server/zygotes.c": text})
+    assert check(tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("text", [
+    "#define AGAIN() watch()\n",
+    "static inline void AGAIN(void) {\n        watch();\n}\n",
+])
+def test_a_header_does_not_hide_a_use(tmp_path, text):
+    make(tmp_path, **{
+        **SERVER, "src/server/again.h": text,
+        "src/server/zygotes.c": '#include "server/again.h"\nvoid start(void) {\n        AGAIN();\n}\n',
+    })
+    assert "zygotes.c, which uses watch of src/server/loop.c" in check(tmp_path)[1]
