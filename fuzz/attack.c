@@ -7,10 +7,10 @@
  *   attack mutate SOCKET ENTRY N SEED        N requests, most of them broken in one to three ways
  *   attack ring SOCKET ENTRY N [UID]         N good requests, sent as another user
  *   attack promise SOCKET ENTRY N            N requests that announce 1000 fds and bring none
- *   attack fill SOCKET ENTRY N               N good requests as fast as it goes, whose answers are never read and have room for
- *                                            one message; says "sent", and stays until its standard input ends
- *   attack linger SOCKET UID                 leaves a TCP socket whose closing takes long in a connection, as another user;
- *                                            says "sent", and stays likewise
+ *   attack fill SOCKET ENTRY N               N good requests as fast as it goes, whose answers are never read and have
+ *                                            room for one message; says "sent", and stays until its standard input ends
+ *   attack linger SOCKET UID                 leaves a TCP socket whose closing takes long in a connection, as another
+ *                                            user; says "sent", and stays likewise
  *
  * The first four of the attacks end with one line of JSON: how often each outcome was.
  */
@@ -60,7 +60,8 @@ static void die(const char *what) {
 }
 
 static void print_counts(void) {
-        printf("{\"sent\":%u,\"not_sent\":%u,\"started\":%u,\"failed\":%u,\"exited\":%u,\"silent\":%u,\"refused\":%u}\n",
+        printf("{\"sent\":%u,\"not_sent\":%u,\"started\":%u,\"failed\":%u,\"exited\":%u,"
+               "\"silent\":%u,\"refused\":%u}\n",
                counts.sent, counts.not_sent, counts.started, counts.failed, counts.exited, counts.silent, counts.refused);
 }
 

@@ -104,7 +104,8 @@ enum fsrv_preload_policy {
 enum fsrv_memory {
         FSRV_MEMORY_AUTO = 0,     /* freezing where that is safe, else collapsing; nothing below 1 MiB; default */
         FSRV_MEMORY_FREEZE = 1,   /* the same, and the zygote says on standard error why it did less */
-        FSRV_MEMORY_COLLAPSE = 2, /* into huge pages, of which a fork copies one entry for 2 MiB; it says why it can't be done */
+        /* into huge pages, of which a fork copies one entry for 2 MiB; it says why it can't be done */
+        FSRV_MEMORY_COLLAPSE = 2,
         FSRV_MEMORY_OFF = 3,
 };
 
@@ -119,26 +120,27 @@ enum fsrv_memory {
 
 struct fsrv_server_options {
         size_t size;
-        const char *const *preload; /* NULL-terminated list of modules (shared objects: a path with a slash, or a name that
-                                     * the dynamic loader finds; FSRV_PRELOAD_MAIN anywhere), loaded in this order; NULL
-                                     * for none. Copied */
-        uint32_t preload_policy;    /* enum fsrv_preload_policy */
-        uint32_t standbys;          /* processes kept ready, 1…64; 0 for the default, 4 (doc/performance.md says why) */
-        int preload_timeout_ms;     /* limit for loading all modules, and then for their fork handlers, in the zygote and in
-                                     * each new process (which may take up to twice as long before it is killed); 0 for the
-                                     * default of 60,000 */
-        uint32_t flags;             /* FSRV_SERVER_… */
-        uint32_t thread_policy;     /* enum fsrv_preload_policy: what happens when the zygote has other threads at the time of
-                                     * its first fork (after a throw-away fork, since some libraries stop theirs for one). A
-                                     * child has none of them, and may find a lock that one of them held: by default it is
-                                     * said on standard error, with the module that started them */
-        uint32_t memory;            /* enum fsrv_memory */
-        const char *helper_directory; /* where forkserver-server and forkserver-zygote lie; NULL: $FORKSERVER_HELPERS if
-                                       * it is set and the program isn't setuid, else beside the library (relative to it,
-                                       * as installed), else where they were configured to be */
-        const char *const *zygote_argv; /* another program as the zygote, which calls fsrv_zygote_serve() (forkserver-host.h):
-                                         * its arguments, of which the first is its path. NULL: forkserver-zygote. Copied */
-        const void *zygote_data;        /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied */
+        /* NULL-terminated list of modules (shared objects: a path with a slash, or a name that the dynamic loader finds;
+         * FSRV_PRELOAD_MAIN anywhere), loaded in this order; NULL for none. Copied */
+        const char *const *preload;
+        uint32_t preload_policy; /* enum fsrv_preload_policy */
+        uint32_t standbys;       /* processes kept ready, 1…64; 0 for the default, 4 (doc/performance.md says why) */
+        /* limit for loading all modules, and then for their fork handlers, in the zygote and in each new process (which
+         * may take up to twice as long before it is killed); 0 for the default of 60,000 */
+        int preload_timeout_ms;
+        uint32_t flags; /* FSRV_SERVER_… */
+        /* enum fsrv_preload_policy: what happens when the zygote has other threads at the time of its first fork (after
+         * a throw-away fork, since some libraries stop theirs for one). A child has none of them, and may find a lock
+         * that one of them held: by default it is said on standard error, with the module that started them */
+        uint32_t thread_policy;
+        uint32_t memory; /* enum fsrv_memory */
+        /* where forkserver-server and forkserver-zygote lie; NULL: $FORKSERVER_HELPERS if it is set and the program
+         * isn't setuid, else beside the library (relative to it, as installed), else where they were configured to be */
+        const char *helper_directory;
+        /* another program as the zygote, which calls fsrv_zygote_serve() (forkserver-host.h): its arguments, of which
+         * the first is its path. NULL: forkserver-zygote. Copied */
+        const char *const *zygote_argv;
+        const void *zygote_data; /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied */
         size_t zygote_data_size;
         uint64_t reserved[4];
 };
@@ -208,7 +210,8 @@ struct fsrv_stats {
         uint64_t memory_frozen;    /* bytes of the zygote's private memory that a fork has nothing to do for */
         uint64_t memory_collapsed; /* bytes of it in huge pages */
         uint64_t memory_left;      /* bytes that stayed as they were */
-        char memory_why[256];      /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
+        /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
+        char memory_why[256];
         /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't preloaded couldn't
          * be loaded: its client alone hears of that.) */
         uint64_t failures[32];
@@ -379,7 +382,8 @@ struct fsrv_status {
         int exit_code;       /* 0…255 if it exited, else -1 */
         int signal;          /* the signal that ended it, else 0 */
         uint32_t flags;      /* FSRV_STATUS_… */
-        struct rusage rusage; /* of the process, since it was forked ahead of time, and the children that it waited for, as wait4(2) */
+        /* of the process, since it was forked ahead of time, and the children that it waited for, as wait4(2) */
+        struct rusage rusage;
 };
 
 /*

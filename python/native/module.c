@@ -33,7 +33,8 @@ static PyMethodDef functions[] = {
         { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
         { "fill_pools", native_fill_pools, METH_VARARGS, "fill_pools(size of a pool): what is allocated next lies side by side -> whether it does" },
         { "remember", native_remember, METH_VARARGS,
-          "remember(environment, handled, defaults, line_buffered): what `news` of the zygote's children are measured by." },
+          "remember(environment, handled, defaults, line_buffered): "
+          "what `news` of the zygote's children are measured by." },
         { "reseed", native_reseed, METH_VARARGS, "reseed(address): random numbers into numpy's MT19937 there" },
         { "c_environment", native_c_environment, METH_NOARGS, "The process's environment as it is in C: a list of bytes." },
         { NULL, NULL, 0, NULL },

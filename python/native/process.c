@@ -210,7 +210,9 @@ static PyGetSetDef process_members[] = {
         { "pidfd", process_pidfd, NULL, "Borrowed: valid as long as this object.", NULL },
         { "returncode", process_returncode, NULL, "What wait() found, None before.", NULL },
         { "rusage", process_rusage, NULL,
-          "(utime s, stime s, maxrss KiB, minflt, majflt, nvcsw, nivcsw), None before the end or where the server died.", NULL },
+          "(utime s, stime s, maxrss KiB, minflt, majflt, nvcsw, nivcsw), "
+          "None before the end or where the server died.",
+          NULL },
         { "timed_out", process_timed_out, NULL, "Whether it was killed for its time limit.", NULL },
         { NULL, NULL, NULL, NULL, NULL },
 };

@@ -156,7 +156,8 @@ PyObject *native_reseed(PyObject *module, PyObject *args) {
         struct twister *twister = (struct twister *)(uintptr_t)address;
         char *at = (char *)twister->key, *end = at + sizeof twister->key;
         while (at < end) {
-                ssize_t n = getrandom(at, (size_t)(end - at < 256 ? end - at : 256), 0); /* up to 256 bytes come whole */
+                /* up to 256 bytes come whole */
+                ssize_t n = getrandom(at, (size_t)(end - at < 256 ? end - at : 256), 0);
                 if (n < 0)
                         return PyErr_SetFromErrno(PyExc_OSError);
                 at += n;

@@ -40,8 +40,8 @@ enum {
         FSRV_WIRE_OWN_FDS
 };
 #define FSRV_WIRE_OPTIONAL_FDS 3
-#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - FSRV_WIRE_OWN_FDS - FSRV_WIRE_OPTIONAL_FDS) /* the caller's, in the
-                                                                                                  * first message */
+/* the caller's, in the first message */
+#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - FSRV_WIRE_OWN_FDS - FSRV_WIRE_OPTIONAL_FDS)
 
 enum {
         FSRV_WIRE_ENTRY = 1, /* name is module:function */
@@ -54,7 +54,8 @@ enum {
         FSRV_WIRE_NEW_SESSION = 1u << 2,
         FSRV_WIRE_SET_GROUP = 1u << 3,  /* setpgid(0, group), an error if it fails */
         FSRV_WIRE_JOIN_GROUP = 1u << 4, /* setpgid(0, group), else lead one */
-        FSRV_WIRE_HAS_STATUS = 1u << 5,  /* a stream socket comes along, to which the server writes the seed's two words */
+        /* a stream socket comes along, to which the server writes the seed's two words */
+        FSRV_WIRE_HAS_STATUS = 1u << 5,
         FSRV_WIRE_HAS_TRACKER = 1u << 6, /* the resource tracker's fd comes along */
         FSRV_WIRE_FLAGS = (1u << 7) - 1,
 };
@@ -154,7 +155,8 @@ union fsrv_wire_answer {
 enum {
         FSRV_WIRE_CLAIM = 1,       /* fds: the answer socket; the status socket if flags say HAS_STATUS */
         FSRV_WIRE_SETUP_FAILED = 2, /* for the statistics: the client has been told */
-        FSRV_WIRE_RETIRED = 3,      /* a standby: who borrows its memory has not given it back, or died too early; so it ends */
+        /* a standby: who borrows its memory has not given it back, or died too early; so it ends */
+        FSRV_WIRE_RETIRED = 3,
 };
 
 struct fsrv_wire_claim {
@@ -175,10 +177,12 @@ enum {
         FSRV_WIRE_SOCKETS = 5,     /* server -> zygote; fds: doorbell's receiving end, claims, orders */
         FSRV_WIRE_FORK = 6,        /* server -> zygote: one standby */
         FSRV_WIRE_FORKED = 7,      /* zygote: value is the pid */
-        FSRV_WIRE_CANNOT_FORK = 8, /* zygote: err; or 0, and value: the wait status of what it forked, which ended by itself */
-        FSRV_WIRE_LOADED = 9,      /* zygote: a struct fsrv_wire_loaded: the module of the last LOADING is there */
-        FSRV_WIRE_MEMORY = 10,     /* zygote: a struct fsrv_wire_memory, before PRELOADED */
-        FSRV_WIRE_MAPPING = 11,    /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */
+        /* zygote: err; or 0, and value: the wait status of what it forked, which ended by itself */
+        FSRV_WIRE_CANNOT_FORK = 8,
+        FSRV_WIRE_LOADED = 9,  /* zygote: a struct fsrv_wire_loaded: the module of the last LOADING is there */
+        FSRV_WIRE_MEMORY = 10, /* zygote: a struct fsrv_wire_memory, before PRELOADED */
+        /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */
+        FSRV_WIRE_MAPPING = 11,
         FSRV_WIRE_FREEZING = 12,   /* zygote: all modules are loaded; next it sees to its memory */
 };
 
@@ -222,7 +226,8 @@ struct fsrv_wire_mapping {
 /* ---- admin ---- */
 
 enum {
-        FSRV_WIRE_ADMIN_CONFIG = 1, /* the first message to a new server: struct fsrv_wire_config, strings, the program */
+        /* the first message to a new server: struct fsrv_wire_config, strings, the program */
+        FSRV_WIRE_ADMIN_CONFIG = 1,
         FSRV_WIRE_ADMIN_ATTACH = 2, /* a named server's answer brings the doorbell's sending end */
         FSRV_WIRE_ADMIN_STATS = 3,
         FSRV_WIRE_ADMIN_STOP = 4,
@@ -240,7 +245,8 @@ enum {
         FSRV_WIRE_MEASURE_MAPPINGS = 2, /* and what becomes of each mapping */
 };
 
-enum { FSRV_WIRE_KILLED = 2 }; /* that many aren't somebody's whim: the zygote does less for its memory, and with one more, nothing */
+/* that many aren't somebody's whim: the zygote does less for its memory, and with one more, nothing */
+enum { FSRV_WIRE_KILLED = 2 };
 
 struct fsrv_wire_config {
         uint32_t version;

@@ -162,7 +162,8 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
                 is_clone = false;
         }
         caught = is_clone;
-        regs[REG_RAX] = 0; /* a child finds all done: what it writes to here would be a page that it needs for nothing else */
+        /* a child finds all done: what it writes to here would be a page that it needs for nothing else */
+        regs[REG_RAX] = 0;
         if (number == SYS_rt_sigprocmask)
                 result = emulate_sigprocmask(context, (int)a, (const uint64_t *)b, (uint64_t *)regs[REG_RDX]);
         else

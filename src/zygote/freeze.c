@@ -40,7 +40,8 @@ enum {
         MALLOC_PROBE = 32768,  /* too large for a thread's cache, too small for a mapping */
         LITTLE = 1 << 20,      /* bytes: less than that is forked as fast as anything */
         COLLAPSE_TRIES = 3,    /* of one huge page */
-        COLLAPSE_LIMIT_MS = 10000, /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
+        /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
+        COLLAPSE_LIMIT_MS = 10000,
 };
 static const uint64_t LARGEST = UINT64_C(64) << 20;
 static const uint64_t LARGEST_OF_HUGE_PAGES = UINT64_C(256) << 20;

@@ -273,7 +273,8 @@ struct sum look(const void *at, size_t size, bool frozen) {
                         sum.anonymous_kib += sscanf(line, "Anonymous: %ld", &kib) == 1 ? kib : 0;
                         sum.huge_kib += sscanf(line, "AnonHugePages: %ld", &kib) == 1 ? kib : 0;
                         sum.shared_huge_kib += sscanf(line, "ShmemPmdMapped: %ld", &kib) == 1 ? kib : 0;
-                        sum.private_kib += sscanf(line, "Private_Dirty: %ld", &kib) == 1 ? kib : 0; /* a memfd's are dirty */
+                        /* a memfd's are dirty */
+                        sum.private_kib += sscanf(line, "Private_Dirty: %ld", &kib) == 1 ? kib : 0;
                 }
         if (file)
                 fclose(file);
