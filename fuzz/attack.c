@@ -77,8 +77,8 @@ static uint32_t chance(uint32_t below) {
 }
 
 static uint32_t odd_number(void) {
-        static const uint32_t numbers[] = { 0, 1, 2, 3, 7, 64, 100, 246, 247, 253, 254, 1000, 65535, 65536, 65537, 1u << 30,
-                                            (1u << 30) + 1, INT32_MAX, 1u << 31, UINT32_MAX - 1, UINT32_MAX };
+        static const uint32_t numbers[] = { 0, 1, 2, 3, 7, 64, 100, 246, 247, 253, 254, 1000, 65535, 65536, 65537,
+                                            0x40000000, 0x40000001, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff };
 
         return numbers[chance(sizeof numbers / sizeof *numbers)];
 }

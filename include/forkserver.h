@@ -333,7 +333,8 @@ FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int
  * server keeps it, so it holds while the client is stopped or gone. */
 FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms);
 
-#define FSRV_SPAWN_KILL_ON_CLOSE 1u /* SIGKILL when the last reference to the fsrv_process is gone, or its client is */
+/* SIGKILL when the last reference to the fsrv_process is gone, or its client is */
+#define FSRV_SPAWN_KILL_ON_CLOSE 1u
 FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
 
 /* ---- Processes --------------------------------------------------------------------------------------------------- */

@@ -38,7 +38,8 @@ void native_remember_handler(void) {
 /* ---- what has changed since the zygote was ready ---- */
 
 static struct {
-        char **environment; /* that os.environ is of, in memory of our own: environ itself is the request's; NULL: none is */
+        /* that os.environ is of, in memory of our own: environ itself is the request's; NULL: none is */
+        char **environment;
         int handled[NSIG];  /* signals with a handler in Python, then 0 */
         int defaults[NSIG]; /* others that Python holds for not ignored, then 0 */
         int line_buffered;  /* standard output; -1: it isn't a text file */

@@ -49,7 +49,8 @@ void fsrv_title_set(const char *role, const char *detail) {
 
 /* ---- elsewhere ---- */
 
-enum { /* fields of /proc/PID/stat, as proc(5) numbers them */
+/* fields of /proc/PID/stat, as proc(5) numbers them */
+enum {
         START_CODE = 26, END_CODE, START_STACK, START_DATA = 45, END_DATA, START_BRK, ENV_START = 50, ENV_END, FIELDS
 };
 

@@ -183,7 +183,7 @@ static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fs
                 if (message->n_fds > 0)
                         fsrv_pidfd_send_signal(message->fds[0], SIGKILL);
                 else if (reply->started.pid > 0 && poll(&next, 1, 0) == 0)
-                        kill(reply->started.pid, SIGKILL); /* its parent has not told of its end: the pid is still its own */
+                        kill(reply->started.pid, SIGKILL); /* its parent has told of no end: the pid is still its own */
         }
         fsrv_message_close(message);
         return fsrv_fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");

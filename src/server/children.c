@@ -172,8 +172,9 @@ static void deliver(struct fsrv_supervisor *s, struct fsrv_child *child, const s
         int answer = child->answer < 0 ? -1 : take_answer(s, child);
         struct fsrv_owed *owed = NULL;
 
+        /* without memory the client finds end-of-file instead, and asks the kernel */
         if (answer >= 0 && !send_exited(&answer, exited))
-                owed = malloc(sizeof *owed); /* without memory the client finds end-of-file instead, and asks the kernel */
+                owed = malloc(sizeof *owed);
         if (owed) {
                 *owed = (struct fsrv_owed){ .next = s->owed, .answer = answer, .exited = *exited };
                 s->owed = owed;
@@ -204,13 +205,15 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         struct fsrv_wire_exited exited = { .type = FSRV_WIRE_EXITED };
         struct fsrv_exit exit;
 
+        /* this child's FORKED was sent before it became ours */
         if (s->is_reaper)
-                fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid); /* this child's FORKED was sent before it became ours */
+                fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid);
         struct fsrv_child *child = fsrv_child_find(s, (pid_t)pid);
         if (!child)
                 return;
+        /* its claim was sent before its death, and nothing promises epoll(7)'s order */
         if (child->role != FSRV_ROLE_WORKER)
-                fsrv_children_on_claims(s); /* its claim was sent before its death, and nothing promises epoll(7)'s order */
+                fsrv_children_on_claims(s);
         int r = fsrv_reap_pidfd(child->pidfd, &exit, &exited.rusage);
         if (r == 0)
                 return;

@@ -88,7 +88,8 @@ struct fsrv_zygote {
         /* standbys that ended before they took a request, since one took one */
         unsigned crashes;
         int64_t first_kill, last_kill;
-        unsigned killed_freezing; /* in a row; once it does less, for good: each try costs a zygote, or in its place a worker */
+        /* in a row; once it does less, for good: each try costs a zygote, or in its place a worker */
+        unsigned killed_freezing;
 };
 
 struct fsrv_peer {

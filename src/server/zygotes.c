@@ -17,7 +17,8 @@
 #include "wire/loaded.h"
 
 enum {
-        KILLED_STARTS_MS = 10000, /* how long a zygote that SIGKILL hits while it loads is started again at once, or standbys are forked */
+        /* how long a zygote that SIGKILL hits while it loads is started again at once, or standbys are forked */
+        KILLED_STARTS_MS = 10000,
 };
 
 /* ---- starting and ending ---- */
@@ -348,8 +349,9 @@ static void order_standbys(struct fsrv_supervisor *s) {
 
         if (s->refusal.until > fsrv_now())
                 return; /* a fork has just failed */
+        /* while one after the other is replaced, requests would wait for ever: let all of them end first */
         if (z->hangs && s->idle > 0)
-                return; /* while one after the other is replaced, requests would wait for ever: let all of them end first */
+                return;
         while (s->idle + z->due < s->config.head.standbys && fsrv_child_fits(s)) {
                 struct fsrv_wire_order order = { .type = type };
                 if (fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0, MSG_DONTWAIT) < 0)

@@ -18,7 +18,8 @@ bool fsrv_resources_add(struct fsrv_resource **set, enum fsrv_tracker_type type,
 /* false: it is not there */
 bool fsrv_resources_remove(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name);
 
-enum { /* exit codes, those of CPython's */
+/* exit codes, those of CPython's */
+enum {
         FSRV_TRACKER_CLEAN = 0,
         FSRV_TRACKER_LEFT = 1,
         FSRV_TRACKER_FAILED = 2,

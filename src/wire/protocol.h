@@ -255,7 +255,8 @@ struct fsrv_wire_config {
         uint32_t thread_policy; /* for threads at the first fork */
         uint32_t memory;        /* enum fsrv_memory */
         uint32_t measure;       /* to the zygote: FSRV_WIRE_MEASURE_… */
-        uint32_t n_argv;        /* another program than ours is the zygote: its arguments, and it as an fd of the message; else 0 */
+        /* another program than ours is the zygote: its arguments, and it as an fd of the message; else 0 */
+        uint32_t n_argv;
         uint32_t has_data;      /* 1: then a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD comes along */
         uint32_t standbys;
         uint32_t preload_timeout_ms;
@@ -266,7 +267,8 @@ struct fsrv_wire_config {
         int32_t server;    /* to the zygote: the server's pid */
         uint32_t killed;   /* to the zygote: so many before it, in a row, were killed while they saw to their memory */
         uint32_t loans;    /* to the zygote: to so many programs' processes a standby lends its memory */
-        uint32_t has_output; /* 1: standard output for modules, until they have been loaded once, comes along, or has been put in place */
+        /* 1: standard output for modules, until they have been loaded once, comes along, or has been put in place */
+        uint32_t has_output;
         uint64_t nofile;   /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };

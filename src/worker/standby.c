@@ -99,8 +99,9 @@ static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
         task->doorbell = fsrv_own.message.fds[FSRV_WIRE_FD_DOORBELL];
         task->lifeline = fsrv_own.message.fds[FSRV_WIRE_FD_LIFELINE];
         task->directory = fsrv_own.message.fds[FSRV_WIRE_FD_DIRECTORY];
+        /* the server's now: nobody else could end the client's waiting with a lie */
         if (head->flags & FSRV_WIRE_HAS_STATUS)
-                fsrv_fd_close(fsrv_own.message.fds[at++]); /* the server's now: nobody else could end the client's waiting with a lie */
+                fsrv_fd_close(fsrv_own.message.fds[at++]);
         task->tracker = head->flags & FSRV_WIRE_HAS_TRACKER ? fsrv_own.message.fds[at++] : -1;
         task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? fsrv_own.message.fds[at++] : -1;
         task->fds = fsrv_own.message.fds + at; /* moved to memory of their number when more are to come */
@@ -162,7 +163,8 @@ static bool lend(const struct fsrv_birth *birth) {
 
 /* Off the client's way: what each worker does, or writes to, as far as it is known before the request. */
 static void warm_up(const struct fsrv_host *host) {
-        const long none[8] = { 0 }; /* no less than the kernel's struct sigaction: the default, no flags, an empty mask */
+        /* no less than the kernel's struct sigaction: the default, no flags, an empty mask */
+        const long none[8] = { 0 };
 
         if (host->warm_up)
                 host->warm_up();

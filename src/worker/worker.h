@@ -37,7 +37,8 @@ struct fsrv_task {
         bool has_claimed;
         struct ucred client;
         struct fsrv_request_parts request;
-        char *lists[240]; /* what request points to, when it fits, the environment first: no malloc on the usual way to the start */
+        /* what request points to, when it fits, the environment first: no malloc on the usual way to the start */
+        char *lists[240];
 };
 
 /* Where a standby receives a request. In .bss, touched by nobody before the fork: each request lies in the memory of the process that

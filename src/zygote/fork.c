@@ -32,7 +32,7 @@
 
 static bool twice = true;
 
-/* ---- whose death a child shares: from before any module's fork handler, which may hang (say on a lock that a thread held) ---- */
+/* ---- whose death a child shares: from before any module's fork handler, which may hang (on a lock, say) ---- */
 
 struct bond {
         pid_t parent; /* 0: none, as a fork of a module's or a worker's has it */

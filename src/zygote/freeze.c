@@ -67,7 +67,8 @@ static uint64_t round_up(uint64_t value, uint64_t to) {
 /* glibc's? Others (jemalloc) give memory back with MADV_DONTNEED and take it for zeros when they use it again. The address of malloc
  * doesn't tell: in a program that isn't position-independent it is one of the program's own. glibc's count of what is allocated does. */
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* mallinfo2 came with glibc 2.33; the counts may wrap here */
+/* mallinfo2 came with glibc 2.33; the counts may wrap here */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 static bool malloc_is_glibcs(void) {
         void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
         struct mallinfo (*info)(void) = libc ? (struct mallinfo(*)(void))dlsym(libc, "mallinfo") : mallinfo;

@@ -27,7 +27,8 @@ struct fsrv_mapping {
         uint64_t offset;    /* in its file */
         bool is_private, is_writable;
         bool no_huge;       /* advised of no huge pages */
-        const char *special; /* NULL: plain, that is private, readable, nothing in VmFlags that we don't know, and no code */
+        /* NULL: plain, that is private, readable, nothing in VmFlags that we don't know, and no code */
+        const char *special;
         enum fsrv_mapping_kind kind;
         char name[104]; /* a path's end if it is longer */
 

@@ -37,10 +37,11 @@ static struct {
 } before;
 
 /* Which module left which thread running; kernel ids are not used again while it runs. */
-static struct {
+struct owner {
         int tid;
         const char *module;
-} *owners;
+};
+static struct owner *owners;
 static size_t n_owners;
 
 /* ---- looking ---- */

@@ -19,11 +19,12 @@ static const struct fsrv_entry *program_entry;
 
 /* What was preloaded, by the name that it was asked for with: dlopen(3) would find it again, after writing to a dozen pages
  * of the loader's. */
-static struct module {
+struct module {
         const char *name;
         void *handle;
         struct fsrv_symbols symbols;
-} *preloaded;
+};
+static struct module *preloaded;
 static size_t n_preloaded;
 
 static void remember(const char *name, void *handle) {

@@ -123,7 +123,8 @@ static void reset_signals(void) {
         sigprocmask(SIG_SETMASK, &mask, NULL);
         for (int s = 1; s <= SIGRTMAX; s++)
                 sigaction(s, &action, NULL);
-        signal(SIGSYS, SIG_IGN); /* until forks are caught by it: the mark by which the server knows us from a standby that is ready */
+        /* until forks are caught by it: the mark by which the server knows us from a standby that is ready */
+        signal(SIGSYS, SIG_IGN);
 }
 
 static int tell_of_mappings(int boot, const struct fsrv_list *mappings) {

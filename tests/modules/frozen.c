@@ -202,7 +202,8 @@ static bool prepare_pieces(void) {
 
 int forkserver_preload(void) {
         const char *what = getenv("FROZEN") ? getenv("FROZEN") : "";
-        enum { N_HOLES = 40, HOLE = 100000 }; /* where room is found later; or what is above would keep the heap from shrinking */
+        /* where room is found later; or what is above would keep the heap from shrinking */
+        enum { N_HOLES = 40, HOLE = 100000 };
         void *holes[N_HOLES];
         pthread_t thread;
 

@@ -28,7 +28,8 @@ extern unsigned char *block[2], *aligned[2], *big, *area[N_AREAS], *sparse, *pri
 extern size_t big_size;
 
 struct sum {
-        size_t mapped, all, longest; /* bytes of frozen mappings: in the range, of all that touch it, the longest of them */
+        /* bytes of frozen mappings: in the range, of all that touch it, the longest of them */
+        size_t mapped, all, longest;
         long anonymous_kib, huge_kib, private_kib, shared_huge_kib;
         int readonly, n;
         uintptr_t first, first_end;

@@ -300,7 +300,7 @@ static void do_in_flight(int argc, char **argv) {
         fprintf(answer, ",\"fds\":[%d,%d],\"sent\":%d,\"refused\":\"%s\"", pair[0], pair[1], sent, strerrorname_np(err));
 }
 
-/* ---- a client that gives up at the very moment when its process starts: the library shuts the answer down before it looks ---- */
+/* ---- a client that gives up in the moment when its process starts: the library shuts the answer down, then looks ---- */
 
 static const char *gives_up;
 static int late;

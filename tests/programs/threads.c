@@ -175,7 +175,8 @@ static void *work(void *data) {
                         track(number);
                 if (number == 0 && i < forks)
                         fork_once();
-                if (number == 1 && i % 8 == 7) { /* the next spawn starts a new server; the old one ends with its workers */
+                /* the next spawn starts a new server; the old one ends with its workers */
+                if (number == 1 && i % 8 == 7) {
                         int r = fsrv_server_set_preload(server, (const char *const[]){ module, NULL }, FSRV_PRELOAD_FAIL, NULL);
                         expect(r == 0, "another preload list", r);
                 }

@@ -278,8 +278,9 @@ void item_check(struct item *item) {
         const char *outcome = "right", *one;
         char text[256] = "";
 
+        /* only now, so that some are there when we are killed */
         if (item->kind == IS_KILLED && item->n_processes)
-                fsrv_process_kill(item->processes[0], SIGTERM); /* only now, so that some are there when we are killed */
+                fsrv_process_kill(item->processes[0], SIGTERM);
         if (item->status_fd >= 0)
                 outcome = read_status(item, text);
         for (int i = 0; i < item->n_processes; i++) {

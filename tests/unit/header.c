@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "forkserver.h"
+
 #include "forkserver-host.h"
 
 int main(void) {
