@@ -5,8 +5,8 @@ What a spawn costs, against its peers, by turns in one run.
 
 usage: bench.py BUILD [--quick] [--json FILE] [CASE…]     BUILD: a release build; with the Python package on PYTHONPATH
 
-Medians of turns. Where a spawn takes less than a millisecond a turn is hundreds of them back to back: standbys cannot hide
-what a fork costs then.
+Medians of turns. Where a spawn takes less than a millisecond a turn is hundreds of them back to back: standbys cannot
+hide what a fork costs then.
 """
 
 import argparse
@@ -53,9 +53,11 @@ class Bench:
         first = subjects[0]
         low, high = first.quartiles
         cpu = ", ".join(f"{subject.cpu_each:.0f}" for subject in subjects)
-        zygote = f"; of it the zygote's for its fork: {first.zygote_ns / first.spawns / 1e3:.0f} us" if first.zygote else ""
-        return (f"{first.spawns} spawns, quartiles of the turns {low:.0f} to {high:.0f}; CPU time each, over all processes: "
-                f"{cpu} us (ours first){zygote}")
+        zygote = ""
+        if first.zygote:
+            zygote = f"; of it the zygote's for its fork: {first.zygote_ns / first.spawns / 1e3:.0f} us"
+        return (f"{first.spawns} spawns, quartiles of the turns {low:.0f} to {high:.0f}; "
+                f"CPU time each, over all processes: {cpu} us (ours first){zygote}")
 
     # ---- the cases ----
 
@@ -69,7 +71,8 @@ class Bench:
     def roundtrip_status(self):
         ours, peer = self.loops(), self.loops()
         a, b = self.by_turns([(ours, "run:noop 1"), (peer, "fork 1")], 20, 100 if self.quick else 250)
-        return result("roundtrip-status", "the same by fsrv_run(), which is not woken for STARTED", a, [("fork+_exit+waitpid", b)], "us",
+        return result("roundtrip-status", "the same by fsrv_run(), which is not woken for STARTED", a,
+                      [("fork+_exit+waitpid", b)], "us",
                       1.0, note=self.note(ours, peer))
 
     def throughput(self):
@@ -96,7 +99,8 @@ class Bench:
             subprocess.run(["gcc", "-O2", "-o", target, source, runtime, "-ldl", "-lrt"], check=True)
             ours, peer = self.loops(), self.loops()
             a, b = self.by_turns([(ours, "noop 1"), (peer, f"{target} 1")], 20, 100 if self.quick else 250)
-        return result("afl", "the same no-op, one at a time", a, [("AFL++'s fork server, over its own pipes", b)], "us", 1.0,
+        return result("afl", "the same no-op, one at a time", a, [("AFL++'s fork server, over its own pipes", b)], "us",
+                      1.0,
                       note=self.note(ours, peer), higher_is_better=True)
 
     def preload(self, mib):
@@ -119,19 +123,23 @@ class Bench:
         for subject, _, _ in lines:
             subject.close()
         names = ("ours with nothing", "fork of as large a process", "with huge pages")
-        return result(name, f"{mib // GIB} GiB preloaded, the child touches nothing", values[0], list(zip(names, values[1:])), "us", 1.3,
+        return result(name, f"{mib // GIB} GiB preloaded, the child touches nothing", values[0],
+                      list(zip(names, values[1:])), "us", 1.3,
                       note=note)
 
     def touched(self, name, what, ours, peer, bar):
         one, other, huge = self.loops(preload=GIB), self.loops("ballast", GIB), self.loops("huge", GIB)
-        a, b, c = self.by_turns([(one, f"{ours} 1"), (other, f"{peer} 1"), (huge, f"{peer} 1")], 5 if self.quick else 20, 5)
-        return result(name, f"1 GiB preloaded, the child {what}", a, [("fork of as large a process", b), ("with huge pages", c)], "us",
+        a, b, c = self.by_turns([(one, f"{ours} 1"), (other, f"{peer} 1"), (huge, f"{peer} 1")],
+                                5 if self.quick else 20, 5)
+        return result(name, f"1 GiB preloaded, the child {what}", a,
+                      [("fork of as large a process", b), ("with huge pages", c)], "us",
                       bar, note=self.note(one, other), higher_is_better=True)
 
     def client(self):
         size = 4 * GIB if not self.quick else GIB
         large, small = self.loops("ballast", size, "threads", 8), self.loops()
-        cases = {"ours": (large, "run:exec 1", 50), "ours from a small one": (small, "run:exec 1", 50), "fork_exec": (large, "fork_exec 1", 5),
+        cases = {"ours": (large, "run:exec 1", 50), "ours from a small one": (small, "run:exec 1", 50),
+                 "fork_exec": (large, "fork_exec 1", 5),
                  "posix_spawn": (large, "posix_spawn 1", 50)}
         found = {name: [] for name in cases}
         for turn in range(4 if self.quick else 10):
@@ -143,17 +151,20 @@ class Bench:
         small.close()
         middle = {name: sorted(values)[len(values) // 2] for name, values in found.items()}
         what = f"a program, from a client of {size // GIB} GiB with 8 threads"
-        return [result("client", what, middle["ours"], [("from a small client", middle["ours from a small one"])], "us", 1.1),
+        return [result("client", what, middle["ours"], [("from a small client", middle["ours from a small one"])], "us",
+                       1.1),
                 result("client-fork-exec", what, middle["ours"], [("fork+exec there", middle["fork_exec"])], "us", 30,
                        higher_is_better=True),
-                result("client-posix-spawn", what, middle["ours"], [("posix_spawn there", middle["posix_spawn"])], "us", 1.3)]
+                result("client-posix-spawn", what, middle["ours"], [("posix_spawn there", middle["posix_spawn"])], "us",
+                       1.3)]
 
     def live(self):
         n = min(2000 if self.quick else 10000, most_workers())
         full, empty = self.loops(), self.loops()
         full.ask(f"idle {n}")
         a, b = self.by_turns([(full, "noop 1"), (empty, "noop 1")], 10 if self.quick else 20, 50 if self.quick else 250)
-        return result("live", f"with {n:,} idle workers", a, [("ours with none", b)], "us", 1.3, note=self.note(full, empty))
+        return result("live", f"with {n:,} idle workers", a, [("ours with none", b)], "us", 1.3,
+                      note=self.note(full, empty))
 
     def memory(self):
         cases = []
@@ -163,10 +174,12 @@ class Bench:
             subject.ask("idle 1")
             server, zygote, _ = map(int, subject.ask("pids"))
             for role, what in (("standby", "a standby"), ("worker", "a worker that sleeps")):
-                pids = [pid for pid in children(server) if pid != zygote and title(pid).startswith(f"forkserver: {role}")]
+                pids = [pid for pid in children(server) if pid != zygote
+                        and title(pid).startswith(f"forkserver: {role}")]
                 private, pss = smaps(pids[0])
-                cases.append(result(f"memory-{role}-{preload}", f"private dirty memory of {what}, {preload} MiB preloaded", private, [],
-                                    "KiB", None, note=f"proportional set size {pss} KiB") | {"bar": 256, "met": private <= 256})
+                case = result(f"memory-{role}-{preload}", f"private dirty memory of {what}, {preload} MiB preloaded",
+                              private, [], "KiB", None, note=f"proportional set size {pss} KiB")
+                cases.append(case | {"bar": 256, "met": private <= 256})
             subject.close()
         return cases
 
@@ -185,7 +198,8 @@ class Bench:
             subject.close()
         steady, many, burst = ({k: statistics.median(times[k, line]) for k in subjects} for line in lines)
         return [result(f"standbys-{k}", f"{k} at a time ready: one spawn after the other", steady[k], [], "us", None,
-                       note=f"eight in flight {many[k]:.0f} us each, a burst of 64 {burst[k]:.0f} us each") for k in subjects]
+                       note=f"eight in flight {many[k]:.0f} us each, a burst of 64 {burst[k]:.0f} us each")
+                for k in subjects]
 
     def series(self):
         """For the plots."""
@@ -217,7 +231,8 @@ class Bench:
         yield "preload-1g", lambda: self.preload(GIB)
         if not self.quick:
             yield "preload-8g", lambda: self.preload(8 * GIB)
-        yield "preload-write", lambda: self.touched("preload-write", "writes to 1 % of it", "write_some", "fork_write", 3)
+        yield "preload-write", lambda: self.touched("preload-write", "writes to 1 % of it", "write_some", "fork_write",
+                                                    3)
         yield "preload-read", lambda: self.touched("preload-read", "reads all of it", "read_all", "fork_read", 2)
         yield "client", self.client
         yield "live", self.live
@@ -226,7 +241,8 @@ class Bench:
 
 
 def most_workers():
-    """The server has two fds for each; raising the hard limit takes a privilege that root in a container may not have."""
+    """The server has two fds for each; raising the hard limit takes a privilege that root in a container may not
+    have."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return (hard - 500) // 2
 
@@ -279,7 +295,8 @@ def main():
         bench.series()
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), "date": datetime.date.today().isoformat(), "quick": options.quick, "cases": results,
+            json.dump({"machine": machine(), "date": datetime.date.today().isoformat(), "quick": options.quick,
+                       "cases": results,
                        "plots": bench.plots}, file, indent=1)
     missed = [case["name"] for case in results if case["met"] is False]
     print(f"{len(results)} cases, {len(missed)} below their bar{': ' if missed else ''}{', '.join(missed)}")

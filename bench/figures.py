@@ -3,8 +3,8 @@
 """
 Writes the bench's figures into the documents: figures.py JSON ROOT (./dev bench --docs does it).
 
-README.md and doc/python.md have them between markers ("figures NAME…": the cases whose names begin so); doc/performance.md is made
-whole, of bench/performance.head.md, the tables, the plots, and bench/performance.tail.md.
+README.md and doc/python.md have them between markers ("figures NAME…": the cases whose names begin so);
+doc/performance.md is made whole, of bench/performance.head.md, the tables, the plots, and bench/performance.tail.md.
 """
 
 import json
@@ -30,12 +30,14 @@ def number(value):
 def row(case):
     if case.get("skipped"):
         return f"| {case['name']} | | | | skipped: {case['skipped']} |"
-    peers = "; ".join(f"{name}: {number(value)}" for name, value in [[case["peer_name"], case["peer"]], *case["more_peers"]] if value)
+    all_peers = [[case["peer_name"], case["peer"]], *case["more_peers"]]
+    peers = "; ".join(f"{name}: {number(value)}" for name, value in all_peers if value)
     ratio = "" if case["ratio"] is None else f"{case['ratio']:.2f} ×"
     bar = ""
     if case["bar"] is not None:
         times = "" if case["ratio"] is None else " ×"
-        bar = f"{'≥' if case['higher_is_better'] else '≤'} {case['bar']:g}{times}: {'met' if case['met'] else '**not met**'}"
+        sign, met = "≥" if case["higher_is_better"] else "≤", "met" if case["met"] else "**not met**"
+        bar = f"{sign} {case['bar']:g}{times}: {met}"
     return f"| {case['name']}: {case['what']} | {number(case['ours'])} {case['unit']} | {peers} | {ratio} | {bar} |"
 
 
@@ -48,8 +50,8 @@ def table(data, prefixes):
 
 
 def origin(data):
-    return (f"{data['date']}, {data['machine']}, `./dev bench{' --quick' if data['quick'] else ''}`: by turns in one run, medians; the "
-            "time of one spawn and its exit, unless said otherwise.")
+    return (f"{data['date']}, {data['machine']}, `./dev bench{' --quick' if data['quick'] else ''}`: "
+            "by turns in one run, medians; the time of one spawn and its exit, unless said otherwise.")
 
 
 def notes(data, prefixes):
@@ -61,8 +63,12 @@ def notes(data, prefixes):
 def write_marked(data, path):
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    text = MARKED.sub(lambda found: found[1] + "\n".join([*table(data, tuple(found[2].split()) or ("",)), "", origin(data)]) + "\n" +
-                      found[3], text)
+
+    def figures(found):
+        rows = table(data, tuple(found[2].split()) or ("",))
+        return found[1] + "\n".join([*rows, "", origin(data)]) + "\n" + found[3]
+
+    text = MARKED.sub(figures, text)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
@@ -72,7 +78,8 @@ def write_marked(data, path):
 
 def plot(path, lines, title, x, y, logarithmic="xy"):
     """lines: name -> [[x, y], …]"""
-    script = [f"set terminal svg size 720,420 font 'sans-serif,13' background 'white'; set output '{path}'", f"set title '{title}'",
+    script = [f"set terminal svg size 720,420 font 'sans-serif,13' background 'white'; set output '{path}'",
+              f"set title '{title}'",
               f"set xlabel '{x}'; set ylabel '{y}'; set key left top; set grid", f"set logscale {logarithmic}"]
     curves = [f"'-' with linespoints lw 2 title '{name}'" for name in lines]
     script.append("plot " + ", ".join(curves))
@@ -84,7 +91,8 @@ def plot(path, lines, title, x, y, logarithmic="xy"):
 def bars(path, data):
     cases = [case for case in data["cases"] if case["name"].startswith("python") and case["unit"] == "us"]
     script = [f"set terminal svg size 720,420 font 'sans-serif,13' background 'white'; set output '{path}'",
-              "set title 'Python 3.11: time of one process'; set ylabel 'ms'; set style data histogram; set style fill solid 0.8",
+              "set title 'Python 3.11: time of one process'; set ylabel 'ms'",
+              "set style data histogram; set style fill solid 0.8",
               "set key left top; set grid y; set yrange [0:*]",
               "plot '-' using 2:xtic(1) title 'ours', '-' using 2 title 'stock fork server', '-' using 2 title 'fork'"]
     for pick in (lambda case: case["ours"], lambda case: case["peer"], lambda case: case["more_peers"][0][1]):
@@ -94,8 +102,10 @@ def bars(path, data):
 
 def draw(data, directory):
     os.makedirs(directory, exist_ok=True)
-    plot(os.path.join(directory, "preload.svg"), data["plots"]["preload"], "a child that touches nothing", "MiB preloaded", "us")
-    plot(os.path.join(directory, "live.svg"), {"ours": data["plots"]["live"]}, "with idle workers", "workers alive", "us", "x")
+    plot(os.path.join(directory, "preload.svg"), data["plots"]["preload"], "a child that touches nothing",
+         "MiB preloaded", "us")
+    plot(os.path.join(directory, "live.svg"), {"ours": data["plots"]["live"]}, "with idle workers", "workers alive",
+         "us", "x")
     bars(os.path.join(directory, "python.svg"), data)
 
 
@@ -105,7 +115,8 @@ def write_performance(data, root):
         parts.append(file.read())
     parts.append(origin(data) + "\n")
     for title, prefixes in GROUPS:
-        parts.append(f"## {title}\n\n" + "\n".join(table(data, prefixes)) + "\n\n" + "\n".join(notes(data, prefixes)) + "\n")
+        rows, said = "\n".join(table(data, prefixes)), "\n".join(notes(data, prefixes))
+        parts.append(f"## {title}\n\n{rows}\n\n{said}\n")
         if "preload" in prefixes:
             parts.append("![latency against preloaded memory](performance/preload.svg)\n")
         if "live" in prefixes:

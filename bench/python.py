@@ -7,16 +7,19 @@ import sys
 from subject import Subject, result
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-METHODS = {"ours": ("default", ["-m", "forkserver"]), "stock": ("forkserver", []), "fork": ("fork", []), "spawn": ("spawn", [])}
+METHODS = {"ours": ("default", ["-m", "forkserver"]), "stock": ("forkserver", []), "fork": ("fork", []),
+           "spawn": ("spawn", [])}
 RARELY = 5  # turns of the others to one of spawn, which takes fifty times as long as ours
 
-# name, what, function, program, spawns in all, in all when quick, in a turn, processes in each, unit, bar against the stock
+# name, what, function, program, spawns in all, in all when quick, in a turn, processes in each, unit, bar against stock
 CASES = [
     ("python-start-join", "Process(target=noop), start and join", "start_join", "plain.py", 600, 300, 25, 1, "us", 8),
     ("python-8-in-flight", "the same, eight at once, time each", "in_flight", "plain.py", 1000, 300, 50, 1, "us", 8),
-    ("python-pandas", "start and join, pandas and numpy preloaded", "start_join", "pandas_loaded.py", 400, 300, 20, 1, "us", 5),
+    ("python-pandas", "start and join, pandas and numpy preloaded", "start_join", "pandas_loaded.py", 400, 300, 20, 1,
+     "us", 5),
     ("python-pool", "Pool(4), a map of 100 items, closed", "pool", "plain.py", 300, 40, 10, 4, "us", 3),
-    ("python-memory", "private dirty memory of a child, pandas preloaded", "memory", "pandas_loaded.py", 40, 20, 5, 1, "KiB", 2),
+    ("python-memory", "private dirty memory of a child, pandas preloaded", "memory", "pandas_loaded.py", 40, 20, 5, 1,
+     "KiB", 2),
 ]
 
 
@@ -40,10 +43,12 @@ def measure(case, quick):
     for subject in subjects.values():
         subject.close()
     low, high = ours.quartiles
-    return result(name, what, ours.median, [(f"stock fork server of {sys.version_info[0]}.{sys.version_info[1]}", stock.median),
-                                            ("fork", fork.median), ("spawn", spawn.median)], unit, bar, higher_is_better=True,
-                  note=f"{ours.spawns} processes, quartiles {low:.0f} to {high:.0f}; CPU time each, over all processes: ours "
-                       f"{ours.cpu_each:.0f} us, stock {stock.cpu_each:.0f}, fork {fork.cpu_each:.0f}, spawn {spawn.cpu_each:.0f}")
+    peers = [(f"stock fork server of {sys.version_info[0]}.{sys.version_info[1]}", stock.median),
+             ("fork", fork.median), ("spawn", spawn.median)]
+    return result(name, what, ours.median, peers, unit, bar, higher_is_better=True,
+                  note=f"{ours.spawns} processes, quartiles {low:.0f} to {high:.0f}; CPU time each, over all "
+                       f"processes: ours {ours.cpu_each:.0f} us, stock {stock.cpu_each:.0f}, fork {fork.cpu_each:.0f}, "
+                       f"spawn {spawn.cpu_each:.0f}")
 
 
 def measure_all(quick, names):

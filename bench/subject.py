@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A program that is measured: told line by line what to do, so that several can be measured by turns; and the CPU time it costs."""
+"""A program that is measured: told line by line what to do, so that several can be measured by turns; and the CPU time
+it costs."""
 
 import os
 import statistics
@@ -11,7 +12,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 class Subject:
     def __init__(self, command, first=(), environment=()):
-        self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        start_new_session=True,
                                         env={**os.environ, **dict(environment)})
         for line in first:
             print(line, file=self.process.stdin)
@@ -83,16 +85,19 @@ def result(name, what, ours, peers, unit, bar, *, higher_is_better=False, note="
     ratio = None if not peer else peer / ours if higher_is_better else ours / peer
     met = None if ratio is None or bar is None else (ratio >= bar if higher_is_better else ratio <= bar)
     return {"name": name, "what": what, "ours": round(ours, 1), "peer": peer and round(peer, 1),
-            "peer_name": peers[0][0] if peers else None, "more_peers": [[n, round(value, 1)] for n, value in peers[1:]], "unit": unit,
-            "ratio": ratio and round(ratio, 3), "bar": bar, "met": met, "higher_is_better": higher_is_better, "note": note}
+            "peer_name": peers[0][0] if peers else None, "more_peers": [[n, round(value, 1)] for n, value in peers[1:]],
+            "unit": unit, "ratio": ratio and round(ratio, 3), "bar": bar, "met": met,
+            "higher_is_better": higher_is_better, "note": note}
 
 
 def tell(case):
     if case.get("skipped"):
         print(f"{case['name']}: skipped: {case['skipped']}", flush=True)
         return
-    peers = "; ".join(f"{name} {value:g}" for name, value in [[case["peer_name"], case["peer"]], *case["more_peers"]] if value)
+    all_peers = [[case["peer_name"], case["peer"]], *case["more_peers"]]
+    peers = "; ".join(f"{name} {value:g}" for name, value in all_peers if value)
     sign = "at least" if case["higher_is_better"] else "at most"
     bar = "" if case["bar"] is None else f"; bar {sign} {case['bar']:g}: {'met' if case['met'] else 'NOT MET'}"
     ratio = "" if case["ratio"] is None else f"{case['ratio']:.2f} x "
-    print(f"{case['name']}: {ratio}(ours {case['ours']:g} {case['unit']}{'; ' if peers else ''}{peers}){bar}; {case['note']}", flush=True)
+    figures = f"ours {case['ours']:g} {case['unit']}{'; ' if peers else ''}{peers}"
+    print(f"{case['name']}: {ratio}({figures}){bar}; {case['note']}", flush=True)

@@ -51,10 +51,10 @@ print(f"    {len(results) / seconds:.0f} files a second")
 with open(work + "/ours", "rb") as file:
     answers = dict(line.rsplit(b": ", 1) for line in file.read().splitlines())
 random.seed(1)
-sample = random.sample([os.fsencode(r["item"].encode("utf-8", "surrogateescape")) for r in results if r["signal"] is None],
-                       min(200, count))
-wrong = [p for p in sample
-         if subprocess.run(["file", "--brief", "--mime-type", "--", p], capture_output=True).stdout.strip() != answers.get(p)]
+lived = [os.fsencode(r["item"].encode("utf-8", "surrogateescape")) for r in results if r["signal"] is None]
+sample = random.sample(lived, min(200, count))
+ask = ["file", "--brief", "--mime-type", "--"]
+wrong = [p for p in sample if subprocess.run([*ask, p], capture_output=True).stdout.strip() != answers.get(p)]
 assert not wrong, f"file(1) says otherwise of {wrong[:3]}"
 print(f"    file --brief --mime-type says the same of all {len(sample)} files of a sample")
 PY

@@ -74,8 +74,8 @@ def cover(directory):
 
 
 def give_up_rights():
-    """Those that an ordinary user has in a user namespace of its own: a program that it executes has none of them, and neither
-    shall a test. Whoever's rights change becomes unreadable in /proc (prctl(2), PR_SET_DUMPABLE)."""
+    """Those that an ordinary user has in a user namespace of its own: a program that it executes has none of them, and
+    neither shall a test. Whoever's rights change becomes unreadable in /proc (prctl(2), PR_SET_DUMPABLE)."""
     if os.geteuid() != 0:
         version, none = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
         checked(libc.capset(version, none))
@@ -99,7 +99,8 @@ def code_of(status):
 
 def wait_for(pid):
     """Reaps whatever ends until this one does, and ends as it did."""
-    for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:  # the terminal's: ours is to tell how the other one ends
+    # the terminal's: ours is to tell how the other one ends
+    for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:
         signal.signal(number, signal.SIG_IGN)
     while True:
         ended, status = os.wait()
@@ -115,8 +116,8 @@ def fork():
 
 
 def enter():
-    """Returns in a child that is alone, or in the caller where that can't be had. The caller waits for the child and ends as it
-    does; it has to have one thread."""
+    """Returns in a child that is alone, or in the caller where that can't be had. The caller waits for the child and
+    ends as it does; it has to have one thread."""
     if MARK in os.environ:
         return
     reading, writing = os.pipe()

@@ -14,8 +14,8 @@ import pathlib
 import subprocess
 import sys
 
-# What a quick machine needs, in microseconds. A limit of the tests is many times what it is a limit of, so that a machine which
-# needs twice as long is no reason to wait longer.
+# What a quick machine needs, in microseconds. A limit of the tests is many times what it is a limit of, so that a
+# machine which needs twice as long is no reason to wait longer.
 QUICK = {"fork": 300, "fault": 4, "call": 0.5}
 NAMES = {"fork": "a fork with its exit", "fault": "a page fault", "call": "a system call"}
 MOST = 20

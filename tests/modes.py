@@ -47,8 +47,8 @@ def chosen(mode, *files):
 
 
 def denying(mode, count):
-    """The words before a command, below which the mode is in force. A run that doesn't miss all that is denied shows nothing, so
-    it fails; of several runs, each of which may miss a part, a file has the sum."""
+    """The words before a command, below which the mode is in force. A run that doesn't miss all that is denied shows
+    nothing, so it fails; of several runs, each of which may miss a part, a file has the sum."""
     if not mode.deny:
         return []
     words = [str(BUILD / "tests" / "deny")]

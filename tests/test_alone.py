@@ -26,7 +26,8 @@ def can_be_had():
 
 
 def run(*command, **options):
-    return subprocess.run([sys.executable, ALONE, *command], env=ANEW, capture_output=True, text=True, timeout=LIMIT, **options)
+    return subprocess.run([sys.executable, ALONE, *command], env=ANEW, capture_output=True, text=True, timeout=LIMIT,
+                          **options)
 
 
 def test_foreign_things_are_not_seen():
@@ -98,11 +99,13 @@ def test_what_is_ours_is_found():
 def test_where_no_namespaces_can_be_had(tmp_path):
     """Another program's shared memory is nobody's leftover, a test's own is."""
     (tmp_path / "test_case.py").write_text(TEST.format(other=f"sem.other-{os.getpid()}", ours=NAME))
-    (tmp_path / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom conftest_real import *\n")
+    conftest = f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom conftest_real import *\n"
+    (tmp_path / "conftest.py").write_text(conftest)
     (tmp_path / "conftest_real.py").symlink_to(HERE / "conftest.py")
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", tmp_path]
     try:
-        result = subprocess.run(command, env={**ANEW, alone.MARK: "0"}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        result = subprocess.run(command, env={**ANEW, alone.MARK: "0"}, stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True,
                                 timeout=LIMIT)
         assert "2 passed, 1 error" in result.stdout, result.stdout + result.stderr
         assert f"left behind: /dev/shm/{NAME}" in result.stdout and "other" not in result.stdout.split("left behind")[1]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-Clients and servers that break every rule (fuzz/attack.c is one): nothing dies, no fd is kept, nobody is served who should not
-be, and good clients are served meanwhile. How long those had to wait is printed, and not asserted.
+Clients and servers that break every rule (fuzz/attack.c is one): nothing dies, no fd is kept, nobody is served who
+should not be, and good clients are served meanwhile. How long those had to wait is printed, and not asserted.
 
-FORKSERVER_ATTACK_REQUESTS  how many broken requests (default 20000; 4000 with a sanitizer; `./dev attack` sends a million)
+FORKSERVER_ATTACK_REQUESTS  how many broken requests (default 20000; 4000 with a sanitizer; a million by `./dev attack`)
 FORKSERVER_ATTACK_SEED      of the random numbers that break them (default: another one each time; it is printed)
 """
 
@@ -44,7 +44,8 @@ class Untouched:
         self.pid = server.process.pid
         assert eventually(lambda: server.stats()["standbys"] == STANDBYS)
         self.stats = server.stats()
-        assert eventually(lambda: len(self.count()) == 2 + STANDBYS)  # the standbys are known by their title, which each sets itself
+        # the standbys are known by their title, which each sets itself
+        assert eventually(lambda: len(self.count()) == 2 + STANDBYS)
         self.fds = self.count()
 
     def count(self):
@@ -57,7 +58,8 @@ class Untouched:
 
     def check(self):
         """The same server and zygote, idle again, with the fds of before."""
-        assert eventually(lambda: (s := self.server.stats())["workers"] == 0 and s["standbys"] == STANDBYS), self.server.stats()
+        assert eventually(lambda: (s := self.server.stats())["workers"] == 0 and s["standbys"] == STANDBYS), \
+            self.server.stats()
         now = self.server.stats()
         assert self.server.process.poll() is None
         for key in ("server_pid", "zygote_pid", "zygote_starts"):
@@ -100,7 +102,8 @@ class GoodClient(threading.Thread):
             assert not self.is_alive() and self.error is None, self.error
             with self.capsys.disabled():
                 print(f"\n{self.what}: {len(self.delays)} good spawns meanwhile, median "
-                      f"{statistics.median(self.delays) * 1000:.2f} ms, at most {max(self.delays) * 1000:.1f} ms", end=" ")
+                      f"{statistics.median(self.delays) * 1000:.2f} ms, at most {max(self.delays) * 1000:.1f} ms",
+                      end=" ")
 
 
 @pytest.fixture
@@ -126,14 +129,16 @@ def attack(build, testmod, tmp_path):
         return [build / "fuzz" / "attack", what, path, *map(str, args)]
 
     def run(what, path, *args):
-        result = subprocess.run(command(what, path, f"{testmod}:exit_with", *args), cwd=tmp_path, stdin=subprocess.DEVNULL,
+        result = subprocess.run(command(what, path, f"{testmod}:exit_with", *args), cwd=tmp_path,
+                                stdin=subprocess.DEVNULL,
                                 capture_output=True, text=True)
         assert result.returncode == 0, (result.returncode, result.stderr)
         return json.loads(result.stdout)
 
     def begin(what, path, *args):
         """One that says when it has sent all, and stays."""
-        process = subprocess.Popen(command(what, path, *args), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command(what, path, *args), cwd=tmp_path, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "sent\n"
         return process
 
@@ -151,7 +156,8 @@ def test_broken_requests(attack, server, untouched, good, sanitized):
     with good(f"{n} broken requests, seed {SEED}"):
         counts = attack("mutate", server.path, n, SEED)
     assert counts["sent"] + counts["not_sent"] == n
-    # One in eight is not broken, so that what is sent is known to be near to what is served; and most of the others are seen to be
+    # One in eight is not broken, so that what is sent is known to be near to what is served; and most of the others are
+    # seen to be
     assert counts["started"] > n / 20 and counts["failed"] > n / 20
     after = before.check()
     assert after["failures"]["request"] > 0
@@ -261,7 +267,8 @@ def takes_no_fds():
 
 
 def test_fds_that_take_long_to_close(attack, serve, testmod, open_directory, other_user):
-    """Who is turned away leaves nothing in the connection that the server would have to close: a TCP socket with SO_LINGER."""
+    """Who is turned away leaves nothing in the connection that the server would have to close: a TCP socket with
+    SO_LINGER."""
     if not takes_no_fds():
         pytest.skip("this kernel cannot refuse fds (SO_PASSRIGHTS, 6.16)")
     server = serve("--mode", "666", path=open_directory / "socket").wait_until_it_listens()
@@ -298,7 +305,8 @@ class Impostor(threading.Thread):
         size = self.chance.choice([self.layout[kind]] * 4 + [0, 4, 300, 65536])
         number = self.chance.choice([{"started": 1, "failed": 2, "exited": 3}[kind]] * 4 + [0, 4, 2**31])
         if kind == "failed":  # a text without an end; what it says is believed
-            data = struct.pack("=IiIi", number, 1, self.chance.randrange(1, 12), self.chance.randrange(1, 30)) + b"x" * size
+            data = struct.pack("=IiIi", number, 1, self.chance.randrange(1, 12),
+                               self.chance.randrange(1, 30)) + b"x" * size
         else:
             data = struct.pack("=I", number) + self.chance.randbytes(16) + bytes(size)
         return data[:size]
@@ -308,7 +316,8 @@ class Impostor(threading.Thread):
         if files:
             with socket.socket(fileno=files[0]) as answer:
                 for _ in range(self.chance.choice([0, 1, 1, 1, 2])):
-                    self.send(answer, self.noise(self.chance.choice(["started", "failed", "exited"])), self.chance.choice([0, 1, 2, 3, 253]))
+                    self.send(answer, self.noise(self.chance.choice(["started", "failed", "exited"])),
+                              self.chance.choice([0, 1, 2, 3, 253]))
             for fd in files[1:]:
                 os.close(fd)
         return bool(data or files)
@@ -360,7 +369,8 @@ def test_server_that_answers_nonsense(start, layout, tmp_path):
         impostor.end()
 
 
-@pytest.mark.parametrize("n_fds, err, stage", [(0, 0, "connect"), (2, 0, "connect"), (253, 0, "connect"), (0, -5, "queue"), (1, -5, "queue")])
+@pytest.mark.parametrize("n_fds, err, stage", [(0, 0, "connect"), (2, 0, "connect"), (253, 0, "connect"),
+                                               (0, -5, "queue"), (1, -5, "queue")])
 def test_wrong_reply(start, layout, tmp_path, n_fds, err, stage):
     """To ATTACH: other fds than the doorbell; an error that is none."""
     impostor, spawner = Impostor(tmp_path / "socket", layout), start()

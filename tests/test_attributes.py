@@ -221,7 +221,8 @@ def test_what_a_module_prints_is_output_if_asked_for(program, module, testmod, t
     """Once, and whoever reads it doesn't wait for the server, nor for what it started."""
     log = tmp_path / "log"
     with open(log, "w") as errors:
-        said = subprocess.run([program("output"), f"{testmod}:hang", module("stdio_unflushed"), testmod], stdout=subprocess.PIPE,
+        said = subprocess.run([program("output"), f"{testmod}:hang", module("stdio_unflushed"), testmod],
+                              stdout=subprocess.PIPE,
                               stderr=errors, stdin=subprocess.DEVNULL, text=True, timeout=LIMIT).stdout
     text, *pids = said.rsplit(maxsplit=3)
     worker, server, zygote = map(int, pids)

@@ -330,7 +330,8 @@ def test_garbage(spawner, testmod, layout):
     assert serves_and_forgets(spawner, testmod)
     pids = [spawner.server(), spawner.zygote()]
     for _ in range(10):
-        assert 1 <= spawner("garbage", 40, layout["version"])["result"] <= 2  # the doorbell, and the server's own connection
+        # the doorbell, and the server's own connection
+        assert 1 <= spawner("garbage", 40, layout["version"])["result"] <= 2
         assert serves_and_forgets(spawner, testmod)
     # By ps, as that connection may have been closed upon the garbage
     assert [title(pid).split()[1] for pid in pids] == ["server", "zygote"]
@@ -444,7 +445,8 @@ def test_fork_handler_that_hangs(start, module, tmp_path, handler):
 
 
 def test_server_that_dies_while_its_standbys_hang(start, module, tmp_path):
-    """They end with it, and the request on the doorbell with them; the client's next server is the same, and says so."""
+    """They end with it, and the request on the doorbell with them; the client's next server is the same, and says
+    so."""
     spawner = start_hanging(start, module, tmp_path, "child")
     spawner("ensure")
     server, zygote = spawner.server(), spawner.stats()["zygote_pid"]

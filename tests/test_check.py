@@ -14,7 +14,8 @@ from spawner import LIMIT, Failure, eventually
 
 def check(forkserver, *words, leaves="", code=0):
     environment = {**os.environ, "LEAVES": leaves}
-    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=LIMIT, env=environment)
+    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=LIMIT,
+                            env=environment)
     assert code in (None, result.returncode), result.stdout + result.stderr
     return result.stdout
 
@@ -100,7 +101,8 @@ def mappings(forkserver, module, mode, frozen=""):
     """Of `frozen`, which has memory of every kind, what was done to each mapping."""
     environment = {**os.environ, "FROZEN": frozen}
     words = ["--verbose", "--json", "--memory", mode, "--preload", module("frozen")]
-    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=LIMIT, env=environment)
+    result = subprocess.run([forkserver, "check", *words], capture_output=True, text=True, timeout=LIMIT,
+                            env=environment)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)["mappings"]
 
@@ -120,7 +122,8 @@ def test_each_mapping_and_why(memory, module):
     why = [one["why"] for one in told]
     assert {"locked", "wiped at a fork", "kept out of forks", "a stack", "shared: no fork copies it"} <= set(why)
     own = [one for one in told if one["what"].endswith("/frozen.so")]  # of a long path the end is told
-    assert own and {one["why"] for one in own} <= {"nothing was written to it", "read-only", "so little is copied as fast"}
+    assert own and {one["why"] for one in own} <= {"nothing was written to it", "read-only",
+                                                   "so little is copied as fast"}
     for one in told:
         assert one["frozen"] or one["why"], one  # nothing is left alone without a reason
         assert not one["left"] or one["why"], one
@@ -197,7 +200,8 @@ def threads(start, module, tmp_path, monkeypatch):
 def test_threads_are_told_of_by_default(threads, module):
     spawner, errors = threads("thread")
     assert spawner.call(f"{module('leaves')}:nothing").code() == 0
-    assert errors().startswith(f"forkserver: preload: module '{module('leaves')[:90]}' left 1 thread running (leaves-thread)")
+    left = f"forkserver: preload: module '{module('leaves')[:90]}' left 1 thread running (leaves-thread)"
+    assert errors().startswith(left)
     assert errors().count("\n") == 1
 
 
@@ -224,7 +228,8 @@ def test_the_policy_of_a_named_server(forkserver, module, tmp_path, monkeypatch)
     with open(tmp_path / "log", "w") as log:
         server = subprocess.Popen([forkserver, "serve", *words, "fail"], stderr=log)
     assert eventually(lambda: "left 1 thread running" in (tmp_path / "log").read_text())
-    result = subprocess.run([forkserver, "run", "--socket", words[1], "true"], capture_output=True, text=True, timeout=LIMIT)
+    result = subprocess.run([forkserver, "run", "--socket", words[1], "true"], capture_output=True, text=True,
+                            timeout=LIMIT)
     assert result.returncode == 125 and "leaves-thread" in result.stderr
     server.terminate()
     assert server.wait(LIMIT) == 0
@@ -234,7 +239,8 @@ def test_a_named_server_logs_what_modules_leave(forkserver, module, tmp_path, mo
     monkeypatch.setenv("LEAVES", "thread epoll")
     path = tmp_path / "socket"
     with open(tmp_path / "log", "w") as log:
-        server = subprocess.Popen([forkserver, "serve", "--socket", str(path), "--preload", module("leaves")], stderr=log)
+        server = subprocess.Popen([forkserver, "serve", "--socket", str(path), "--preload", module("leaves")],
+                                  stderr=log)
     # the server's line and the zygote's own come in any order
     text = eventually(lambda: (t := (tmp_path / "log").read_text()) and " left " in t and "': loaded in " in t and t)
     assert f"module '{module('leaves')}': loaded in " in text

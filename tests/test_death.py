@@ -248,8 +248,8 @@ def test_server_dies_while_fork_handlers_run(start, module, tmp_path):
 
 @pytest.mark.skipif("sud" in MISSING, reason="who is forked twice hangs between the two then")
 def test_standby_that_was_forked_when_the_server_died(start, preloadable, tmp_path, sanitized):
-    """The death signal comes from a parent that dies after it was asked for; this one had died before. (Held by a handler that is
-    older than ours.)"""
+    """The death signal comes from a parent that dies after it was asked for; this one had died before. (Held by a
+    handler that is older than ours.)"""
     if sanitized:
         pytest.skip("a sanitizer has to be loaded first")
     gate = Gate(tmp_path / "fifo")

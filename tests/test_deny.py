@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the kernel, or a sandbox, does not have: of some things there is a fallback, which "the oldest kernel" of ./dev test
-runs all tests on; of the others it is said at once. (With the program deny; on what it does see its own test here.)"""
+"""What the kernel, or a sandbox, does not have: of some things there is a fallback, which "the oldest kernel" of ./dev
+test runs all tests on; of the others it is said at once. (With the program deny; on what it does see its own test
+here.)"""
 
 import subprocess
 
@@ -16,7 +17,8 @@ ERRNOS = ["ENOSYS", "EPERM", "EINVAL"]
 
 @pytest.fixture
 def without(start, program):
-    return lambda feature, err: start(before=[program("deny"), "--errno", err, feature, "--"], stderr=subprocess.DEVNULL)
+    return lambda feature, err: start(before=[program("deny"), "--errno", err, feature, "--"],
+                                      stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("err", ERRNOS)
@@ -64,11 +66,13 @@ def test_counting(forkserver, program, build, testmod):
     """What was not missed is a failure, and only what programs of ours miss is counted."""
     counting = [program("deny"), "--count", build]
     spawn = [forkserver, "run", "--call", f"{testmod}:exit_with", "0"]
-    both = subprocess.run([*counting, "close_range", "memfd_create", "--", *spawn], capture_output=True, text=True, timeout=LIMIT)
+    both = subprocess.run([*counting, "close_range", "memfd_create", "--", *spawn], capture_output=True, text=True,
+                          timeout=LIMIT)
     assert both.returncode == 1 and "deny: memfd_create, asked for 0 times" in both.stderr
     assert "deny: close_range, asked for 0 times" not in both.stderr
     one = subprocess.run([*counting, "close_range", "--", *spawn], capture_output=True, text=True, timeout=LIMIT)
     assert one.returncode == 0
     script = "import ctypes; ctypes.CDLL(None).memfd_create(b'x', 0)"
-    other = subprocess.run([*counting, "memfd_create", "--", "/usr/bin/python3", "-c", script], capture_output=True, text=True)
+    other = subprocess.run([*counting, "memfd_create", "--", "/usr/bin/python3", "-c", script], capture_output=True,
+                           text=True)
     assert other.returncode == 1 and "deny: memfd_create, asked for 0 times" in other.stderr

@@ -124,7 +124,8 @@ def test_a_session_of_its_own_later(start, differences, testmod):
 
 def test_siblings_share_their_layout_and_programs_do_not(spawner, differences):
     assert len({spawner.output(f"{differences}:secrets") for _ in range(5)}) == 1
-    maps = {spawner.code_and_output(program="/bin/sh", argv=["sh", "-c", "grep stack /proc/self/maps"])[1] for _ in range(5)}
+    maps = {spawner.code_and_output(program="/bin/sh", argv=["sh", "-c", "grep stack /proc/self/maps"])[1]
+            for _ in range(5)}
     if open("/proc/sys/kernel/randomize_va_space").read().strip() != "0":
         assert len(maps) > 1
 

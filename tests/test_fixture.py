@@ -57,7 +57,8 @@ def test_leftovers(case, tmp_path):
     options = ["-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path}/base", f"--rootdir={tmp_path}"]
     command = [sys.executable, "-B", "-m", "pytest", *options, tmp_path]
     environment = {**os.environ, "FORKSERVER_TEST_PATIENCE": "1"}  # what is left never ends: no reason to wait for it
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * LIMIT, env=environment)
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * LIMIT,
+                            env=environment)
     try:
         assert "2 passed" in result.stdout, result.stdout + result.stderr
         if found:

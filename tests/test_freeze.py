@@ -31,7 +31,8 @@ def without_what_is_denied(errors):
 
 def execute(forkserver, *words, frozen="", before=(), environment=(), **options):
     environment = {**os.environ, "FROZEN": frozen, **dict(environment)}
-    return subprocess.run([*before, forkserver, "run", *words], capture_output=True, text=True, timeout=2 * LIMIT, env=environment,
+    return subprocess.run([*before, forkserver, "run", *words], capture_output=True, text=True, timeout=2 * LIMIT,
+                          env=environment,
                           stdin=subprocess.DEVNULL, **options)
 
 
@@ -43,7 +44,8 @@ def run(forkserver, module, sanitized):
 
     def run_one(function, mode="freeze", *words, code=0, **options):
         path = module("frozen")
-        result = execute(forkserver, "--memory", mode, "--preload", path, "--call", f"{path}:{function}", *words, **options)
+        result = execute(forkserver, "--memory", mode, "--preload", path, "--call", f"{path}:{function}", *words,
+                         **options)
         if result.returncode == SKIPPED:
             pytest.skip(f"{function} cannot look at that on this machine")
         assert result.returncode == code, result.stdout + result.stderr
@@ -148,15 +150,18 @@ def server(run, forkserver, module, tmp_path):
     with open(tmp_path / "log", "w") as log:
         words = ["--socket", name, "--memory", "freeze", "--preload", module("frozen")]
         server = subprocess.Popen([forkserver, "serve", *words], stderr=log)
-    assert eventually(lambda: subprocess.run([forkserver, "ping", "--socket", name], capture_output=True).returncode == 0)
+    ping = [forkserver, "ping", "--socket", name]
+    assert eventually(lambda: subprocess.run(ping, capture_output=True).returncode == 0)
 
     def spawn(function, times=1):
         words = ["map", "--jobs", "1", "--socket", name, "--call", f"{module('frozen')}:{function}", "{}"]
-        result = subprocess.run([forkserver, *words], input="x\n" * times, capture_output=True, text=True, timeout=2 * LIMIT)
+        result = subprocess.run([forkserver, *words], input="x\n" * times, capture_output=True, text=True,
+                                timeout=2 * LIMIT)
         assert (result.returncode, result.stdout) == (0, ""), result.stdout + result.stderr
 
     spawn("is_frozen")
-    stats = subprocess.run([forkserver, "stats", "--socket", name], capture_output=True, text=True, timeout=LIMIT).stdout
+    stats = subprocess.run([forkserver, "stats", "--socket", name], capture_output=True, text=True,
+                           timeout=LIMIT).stdout
     yield spawn, int(re.search(r"^zygote_pid (\d+)$", stats, re.M)[1])
     server.terminate()
     assert server.wait(LIMIT) == 0
@@ -217,8 +222,8 @@ def test_the_loop_has_no_page_tables_of_what_is_frozen(server):
     "moves_break",
     "reallocates",
     "reallocates_unseen",
-    # What a remedy is for: realloc shrinks a block by mremap, and its last, anonymous page is gone; growth then runs into the
-    # memfd: SIGBUS
+    # What a remedy is for: realloc shrinks a block by mremap, and its last, anonymous page is gone; growth then runs
+    # into the memfd: SIGBUS
     "reallocates_smaller",
     "new_chunks",
 ])
@@ -230,7 +235,8 @@ JEMALLOC = [*glob.glob("/usr/lib/*/libjemalloc.so.2"), *glob.glob("/usr/lib*/lib
 
 
 @pytest.mark.skipif(not JEMALLOC, reason="no jemalloc: Debian's package is libjemalloc2")
-@pytest.mark.skipif("pagemap_scan" in MISSING, reason="beside a reservation of jemalloc's the module's own is too large for pagemap")
+@pytest.mark.skipif("pagemap_scan" in MISSING,
+                    reason="beside a reservation of jemalloc's the module's own is too large for pagemap")
 @pytest.mark.parametrize("decay", ["", "dirty_decay_ms:0,muzzy_decay_ms:0"])
 def test_jemalloc(run, decay):
     environment = {"LD_PRELOAD": JEMALLOC[0], "MALLOC_CONF": decay}
@@ -245,12 +251,13 @@ def test_jemalloc(run, decay):
 
 @pytest.mark.parametrize("function", [
     "grows",
-    # What a remedy is for: the sizes are not rounded to pages: what lies behind the old size in its page is lost, growth
-    # within it fails
+    # What a remedy is for: the sizes are not rounded to pages: what lies behind the old size in its page is lost,
+    # growth within it fails
     "grows_from_any_size",
     # What a remedy is for: the copy reads memory that may not be read: SIGSEGV
     "grows_unreadable",
-    # What a remedy is for: memory that has moved is not known as frozen any more, and grows by the bytes that follow in the memfd
+    # What a remedy is for: memory that has moved is not known as frozen any more, and grows by the bytes that follow in
+    # the memfd
     "moves_and_shrinks",
     # What a remedy is for: MREMAP_DONTUNMAP leaves the frozen bytes behind
     "moves_and_stays",
@@ -304,7 +311,8 @@ def test_what_one_worker_writes_is_seen_by_nobody_else(run, forkserver, module, 
     with open(tmp_path / "log", "w") as log:
         words = ["--socket", name, "--memory", "freeze", "--standbys", "2", "--preload", path]
         server = subprocess.Popen([forkserver, "serve", *words], stderr=log)
-    assert eventually(lambda: subprocess.run([forkserver, "ping", "--socket", name], capture_output=True).returncode == 0)
+    ping = [forkserver, "ping", "--socket", name]
+    assert eventually(lambda: subprocess.run(ping, capture_output=True).returncode == 0)
     for function in ("is_frozen", "write_all", "is_frozen", "forks", "write_all", "is_frozen", "is_right"):
         result = execute(forkserver, "--socket", name, "--call", f"{path}:{function}")
         assert result.returncode == 0, function + ": " + result.stdout + result.stderr
@@ -329,7 +337,8 @@ BLAS = [*glob.glob("/usr/lib/*/openblas-pthread/libopenblas.so.0"), *glob.glob("
 def test_threads_that_end_for_a_fork(run, forkserver, module):
     path = module("blas")
     environment = {"BLAS": BLAS[0], "OPENBLAS_NUM_THREADS": "2"}
-    result = execute(forkserver, "--memory", "freeze", "--preload", path, "--call", f"{path}:multiplies", environment=environment)
+    result = execute(forkserver, "--memory", "freeze", "--preload", path, "--call", f"{path}:multiplies",
+                     environment=environment)
     assert (result.stdout, result.stderr) == ("1 threads, frozen, then 2 or more: yes\n", "")
     assert result.returncode == 0
 
@@ -342,7 +351,8 @@ def test_threads_that_end_for_a_fork_and_nobody_minds(run, forkserver, module, t
              module("frozen")]
     with open(tmp_path / "log", "w") as log:
         server = subprocess.Popen([forkserver, "serve", *words], stderr=log, env=environment)
-    assert eventually(lambda: subprocess.run([forkserver, "ping", "--socket", name], capture_output=True).returncode == 0)
+    ping = [forkserver, "ping", "--socket", name]
+    assert eventually(lambda: subprocess.run(ping, capture_output=True).returncode == 0)
     result = execute(forkserver, "--socket", name, "--call", f"{module('frozen')}:is_frozen")
     server.terminate()
     assert server.wait(LIMIT) == 0
@@ -362,7 +372,8 @@ def test_frozen_memory_is_wanted_in_cores(run, mode):
 
 
 def test_a_program_has_the_servers_core_filter(run, forkserver, module):
-    result = execute(forkserver, "--memory", "freeze", "--preload", module("frozen"), "cat", "/proc/self/coredump_filter")
+    result = execute(forkserver, "--memory", "freeze", "--preload", module("frozen"), "cat",
+                     "/proc/self/coredump_filter")
     assert result.returncode == 0 and int(result.stdout, 16) == own_filter()
 
 
@@ -459,7 +470,8 @@ def test_huge_pages_that_the_kernel_has_not_just_now(forkserver, module, program
     path, asked = module("frozen"), []
     for err in "EINVAL", "EAGAIN":
         before = [program("deny"), "--count", build, "--errno", err, "collapse", "--"]
-        result = execute(forkserver, "--memory", "collapse", "--preload", path, "--call", f"{path}:nothing", before=before)
+        result = execute(forkserver, "--memory", "collapse", "--preload", path, "--call", f"{path}:nothing",
+                         before=before)
         assert result.returncode == 0 and "forkserver: memory is not collapsed: MADV_COLLAPSE" in result.stderr
         asked.append(int(re.search("collapse, asked for ([0-9]+) times", result.stderr)[1]))
     assert asked[1] > 2 * asked[0] > 0  # how many huge pages fit is chance
@@ -564,7 +576,8 @@ def serve_killed(serve, module, preloadable, sanitized):
     def serve_one(kills):
         environment = ["env", f"LD_PRELOAD={preloadable('killed_freezing')}", f"KILLED_FREEZING={kills}", "FROZEN="]
         path = module("frozen")
-        server = serve("--preload", path, wrap=lambda *command: [*environment, *map(str, command)]).wait_until_it_listens()
+        server = serve("--preload", path,
+                       wrap=lambda *command: [*environment, *map(str, command)]).wait_until_it_listens()
         return server, lambda: server.run("--call", f"{path}:is_right")
 
     return serve_one

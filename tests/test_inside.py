@@ -60,7 +60,8 @@ def test_earlier_requests(start, searches, searchable, memory):
     spawner("ensure")
     waited = eventually(lambda: (found := set(spawner.standbys())) and len(found) == 8 and found)
     secrets = [Marker(what) for what in ("argv", "environment", "payload", "large")]
-    spawner.request(entry=f"{searches}:nothing", argv=["nothing", secrets[0].word], environment=[f"A={secrets[1].word}"],
+    spawner.request(entry=f"{searches}:nothing", argv=["nothing", secrets[0].word],
+                    environment=[f"A={secrets[1].word}"],
                     payload=[secrets[2].word, 10])
     assert spawner.spawn().code() == 0
     spawner.request(entry=f"{searches}:nothing", payload=[secrets[3].word, 10000])  # too large for one message
@@ -107,7 +108,8 @@ def environment_of(pid):
 
 
 def test_private_server_has_no_name(spawner, testmod):
-    """No socket of it can be connected to, and its command line and environment have nothing that its client's doesn't."""
+    """No socket of it can be connected to, and its command line and environment have nothing that its client's
+    doesn't."""
     assert spawner.call(f"{testmod}:exit_with", 3).code() == 3
     server, zygote = spawner.server(), spawner.zygote()
     for pid in (server, zygote, *spawner.standbys()):

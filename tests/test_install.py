@@ -23,7 +23,8 @@ def prefix(tmp_path_factory, sanitized):
     if sanitized or os.environ.get("FORKSERVER_DENY"):
         pytest.skip("once is enough: in the plain run")
     folder = tmp_path_factory.mktemp("install")
-    run("/usr/bin/meson", "setup", str(folder / "build"), str(REPOSITORY), "--prefix", str(folder / "first"), "--libdir", "lib",
+    run("/usr/bin/meson", "setup", str(folder / "build"), str(REPOSITORY), "--prefix", str(folder / "first"),
+        "--libdir", "lib",
         "-Dtests=false", "-Dexamples=disabled")
     run("/usr/bin/meson", "install", "-C", str(folder / "build"))
     (folder / "first").rename(folder / "moved")

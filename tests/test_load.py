@@ -77,7 +77,8 @@ def test_fallbacks(program, testmod, scale, denied):
 
 
 def test_forks_of_the_caller(program, testmod, sanitized):
-    # The allocator of GCC 12's AddressSanitizer is no place for fork() beside other threads: children hang in its locks.
+    # The allocator of GCC 12's AddressSanitizer is no place for fork() beside other threads: children hang in its
+    # locks.
     threads = 0 if sanitized else 3
     outcome = run(program("forked"), testmod, 12, 20 if sanitized else 50, threads)
     assert (outcome["good"], outcome["wrong"], outcome["lost"], outcome["failed"]) == (12, 0, 0, 0), outcome

@@ -32,7 +32,8 @@ def one(start, testmod):
 
 def only(spawner):
     """The standby, once it is there."""
-    found = eventually(lambda: (found := spawner.standbys()) and len(found) == spawner.stats()["standbys"] == 1 and found)
+    found = eventually(lambda: (found := spawner.standbys())
+                       and len(found) == spawner.stats()["standbys"] == 1 and found)
     assert found
     return found[0]
 
@@ -119,7 +120,8 @@ def test_no_trace(one, testmod, tmp_path):
         one("mask", signal.SIGUSR2)
         for session in range(2):
             request = {"session": 1} if session else {"group": 0}
-            process = program(one, "sh", "-c", "exit 5", directory=tmp_path, umask=0o123, environment=["PATH=/bin:/usr/bin", "B=1"],
+            process = program(one, "sh", "-c", "exit 5", directory=tmp_path, umask=0o123,
+                              environment=["PATH=/bin:/usr/bin", "B=1"],
                               actions=[("dup2", 2, 7), ("dup2", 1, 2), ("close_fd", 0)], time_limit=60000, **request)
             assert process.code() == 5
         assert refused(program, one, "true", directory=tmp_path / "none").stage == "directory"
@@ -142,7 +144,8 @@ def test_no_word(start, searches, searchable, memory):  # noqa: F811
     secrets = [Marker(what) for what in ("name", "argv", "environment", "directory")]
     words = [marker.word for marker in secrets]
     for name in "true", words[0]:
-        request = {"program": name, "argv": ["true", words[1]], "environment": [f"A={'x' * 5000}{words[2]}"]}  # longer than the next request
+        # longer than the next request
+        request = {"program": name, "argv": ["true", words[1]], "environment": [f"A={'x' * 5000}{words[2]}"]}
         if name == "true":
             assert spawner.spawn(**request).code() == 0
         else:
@@ -233,7 +236,8 @@ def test_it_does_not_keep_others_out(start, serve, slow):  # noqa: F811
 
 
 @pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
-def test_it_ends_a_standby_that_the_server_does_not_know_yet(start, serve, module, tmp_path, slow, monkeypatch):  # noqa: F811
+def test_it_ends_a_standby_that_the_server_does_not_know_yet(start, serve, module, tmp_path, slow,
+                                                             monkeypatch):  # noqa: F811
     """The zygote, in a fork handler, is slower to tell of it."""
     held = tmp_path / "held"
     monkeypatch.setenv("HELD_PARENT", str(held))
@@ -259,7 +263,8 @@ def test_it_ends_a_standby_that_the_server_does_not_know_yet(start, serve, modul
 
 
 @pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
-def test_a_look_through_the_children_finds_one_that_is_told_of_later(start, serve, module, tmp_path, monkeypatch):  # noqa: F811
+def test_a_look_through_the_children_finds_one_that_is_told_of_later(start, serve, module, tmp_path,
+                                                                     monkeypatch):  # noqa: F811
     """The server looks when a standby was killed. What it finds is a standby like others, when the zygote says so."""
     held = tmp_path / "held"
     monkeypatch.setenv("HELD_PARENT", str(held))
@@ -305,7 +310,8 @@ def test_it_is_killed(one, slow):
 
 @pytest.mark.parametrize("together", [False, True])
 def test_who_borrows_is_killed_before_the_server_knows_of_it(start, testmod, other_user, together):
-    """As fds in flight keep its claim from being sent. Alone, or with the standby, as the kernel's OOM killer does it."""
+    """As fds in flight keep its claim from being sent. Alone, or with the standby, as the kernel's OOM killer does
+    it."""
     hog, spawner = start(), start()
     for each, limit in (spawner, 400), (hog, 500):  # the request's own fds are not enough
         each("setuid", 54328)

@@ -13,7 +13,8 @@ from spawner import Failure, children, eventually, state
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 100, 1000])
 def test_all_of_them(spawner, testmod, n):
     soft, hard = resource.prlimit(spawner.process.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(spawner.process.pid, resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))  # each handle has two fds
+    # each handle has two fds
+    resource.prlimit(spawner.process.pid, resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
     made, why = spawner.spawn_many(n, entry=f"{testmod}:exit_with", argv=["x", "9"])
     assert len({process.pid for process in made}) == n and why == ("none", "")
     assert {process.code() for process in made} == {9}

@@ -229,7 +229,8 @@ def test_item_finds(forkserver, testmod, tmp_path):
 
 def test_item_finds_signals(forkserver, testmod):
     """What we take for ourselves is no business of theirs; what was ignored before us is."""
-    of_libc = 3 << 31  # posix_spawn(3), by which newer Pythons start programs, has its own two ignored where there is no clone3
+    # posix_spawn(3), by which newer Pythons start programs, has its own two ignored where there is no clone3
+    of_libc = 3 << 31
 
     def masks(**options):
         text = run(forkserver, "x\n", "--call", f"{testmod}:signals", **options).stdout.decode()
@@ -451,7 +452,8 @@ def test_starts_at_once(forkserver, testmod):
 @pytest.mark.parametrize("ignored", [False, True])
 def test_endless_input_into_head(forkserver, endless, options, ignored):
     """Promptly, and nothing is left; also for a parent that ignores SIGPIPE, as Python does."""
-    process = start(forkserver, *options, "echo", stdin=endless(), stderr=subprocess.DEVNULL, restore_signals=not ignored)
+    process = start(forkserver, *options, "echo", stdin=endless(), stderr=subprocess.DEVNULL,
+                    restore_signals=not ignored)
     for _ in range(3):
         assert process.stdout.readline().strip() in (b"y", b"y\ty", b"echo y")
     process.stdout.close()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Pids that are used again, in namespaces of few of them: nobody is taken for another process, nor killed in its place."""
+"""Pids that are used again, in namespaces of few of them: nobody is taken for another process, nor killed in its
+place."""
 
 import os
 import signal
@@ -106,7 +107,8 @@ def test_used_again_while_its_handle_is_held(small, testmod):
 
 @pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
 def test_server_is_told_of_one_that_has_ended(small, module, testmod, tmp_path):
-    """The zygote says which pid it forked when that process has taken a request, ended, and been followed by a stranger."""
+    """The zygote says which pid it forked when that process has taken a request, ended, and been followed by a
+    stranger."""
     fifo = tmp_path / "fifo"
     spawner = small(env={**os.environ, "HELD_PARENT": str(fifo)})
     spawner.new(preload=[module("held_fork"), testmod], standbys=1)

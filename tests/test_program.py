@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A program that is its own zygote (row S5 of the seed's contract): tests/programs/program.c, which is a spawner too."""
+"""A program that is its own zygote (row S5 of the seed's contract): tests/programs/program.c, which is a spawner
+too."""
 
 import json
 import os

@@ -562,7 +562,8 @@ def test_terminal_size(terminal):
 
 
 def is_settled(pid):
-    """It sleeps, and no signal waits for it: `run` has passed on that it was continued, which would undo the next stop."""
+    """It sleeps, and no signal waits for it: `run` has passed on that it was continued, which would undo the next
+    stop."""
     fields = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
     return fields["State"].startswith("S") and int(fields["SigPnd"], 16) == int(fields["ShdPnd"], 16) == 0
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The contract of the system that this project starts from, row by row, by its own calls. The tracker (S15) and programs
-that are their own zygote (S5) have files of their own."""
+"""The contract of the system that this project starts from, row by row, by its own calls. The tracker (S15) and
+programs that are their own zygote (S5) have files of their own."""
 
 import os
 import signal
@@ -388,7 +388,8 @@ def test_s10_children_have_the_signals_of_their_client(start, testmod, classic):
 
     def signals():
         text = open(f"/proc/{child.pid}/status").read()
-        return {line.split(":")[0]: int(line.split()[1], 16) for line in text.splitlines() if line.startswith("Sig") and "/" not in line}
+        return {line.split(":")[0]: int(line.split()[1], 16) for line in text.splitlines() if line.startswith("Sig")
+                and "/" not in line}
 
     # the mask comes last of all, after it was told that the process exists
     assert eventually(lambda: signals()["SigBlk"] == 1 << signal.SIGUSR2 - 1)
@@ -424,7 +425,8 @@ def test_s13_garbage_is_no_request(client, layout):
 
     def held():
         """fds in the standbys, once there are as many as there should be"""
-        standbys = eventually(lambda: len(p := [c for c in children(server) if title(c) == "forkserver: standby"]) == STANDBYS and p)
+        standbys = eventually(lambda: len(p := [c for c in children(server)
+                                                if title(c) == "forkserver: standby"]) == STANDBYS and p)
         return [len(os.listdir(f"/proc/{pid}/fd")) for pid in standbys]
 
     before = held()

@@ -115,7 +115,8 @@ def test_references(spawner, testmod):
 
 def test_many_waiters(program, testmod, sanitized):
     rounds = 20 if sanitized else 100
-    result = subprocess.run([program("waiters"), testmod, str(rounds)], capture_output=True, text=True, timeout=2 * LIMIT)
+    result = subprocess.run([program("waiters"), testmod, str(rounds)], capture_output=True, text=True,
+                            timeout=2 * LIMIT)
     assert result.returncode == 0, result.stderr
     assert f'"right":{rounds * 6},' in result.stdout and result.stderr == "", result.stdout + result.stderr
 

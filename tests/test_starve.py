@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What there is too little of: the caller gets errno and stage in bounded time, everybody else goes on, and all is well again
-when the shortage ends. (Fd tables: test_fds.py; forks below RLIMIT_NPROC: test_badinput.py; a full disk under an output:
-test_map.py, test_run.py.)"""
+"""What there is too little of: the caller gets errno and stage in bounded time, everybody else goes on, and all is well
+again when the shortage ends. (Fd tables: test_fds.py; forks below RLIMIT_NPROC: test_badinput.py; a full disk under an
+output: test_map.py, test_run.py.)"""
 
 import contextlib
 import os
@@ -119,7 +119,8 @@ def test_full_doorbell(start, serve, testmod):
 
 
 def test_full_backlog(forkserver, start, serve, testmod):
-    """Of a server that is stopped, in a namespace where the backlog is short. Who has the doorbell already needs none."""
+    """Of a server that is stopped, in a namespace where the backlog is short. Who has the doorbell already needs
+    none."""
     command = namespace("--net", "echo 4 >/proc/sys/net/core/somaxconn")
     server = serve("--preload", testmod, wrap=lambda *words: [*command, *map(str, words)]).wait_until_it_listens()
     client = start()
@@ -258,7 +259,8 @@ def test_no_inode_for_the_socket(forkserver, testmod, tmp_path):
         [ $? = 7 ] || exit 2
         "$1" stop --socket $path && wait && [ ! -e $path ]
     """
-    result = subprocess.run([*command, "sh", "-c", script, "sh", forkserver], capture_output=True, text=True, timeout=LIMIT)
+    result = subprocess.run([*command, "sh", "-c", script, "sh", forkserver], capture_output=True, text=True,
+                            timeout=LIMIT)
     assert result.returncode == 0, result.stderr
     complaint = result.stderr.splitlines()[0]
     assert "No space left on device" in complaint and str(directory) in complaint

@@ -19,7 +19,8 @@ def run(*command, threads, rounds, forks, seconds=1000):
     words = [*command, str(threads), str(rounds), str(forks), str(seconds)]
     result = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT)
     # valgrind says, besides what it finds, which system calls it doesn't know
-    assert result.returncode == 0 and (result.stderr == "" or command[0] == "valgrind"), result.stdout + result.stderr[-4000:]
+    is_silent = result.stderr == "" or command[0] == "valgrind"
+    assert result.returncode == 0 and is_silent, result.stdout + result.stderr[-4000:]
     outcome = json.loads(result.stdout)
     spawns = threads * rounds
     assert (outcome["right"], outcome["wrong"], outcome["lost"], outcome["failed"]) == (spawns, 0, 0, 0), outcome
@@ -42,7 +43,8 @@ def once():
 
 
 def test_threads(program, testmod, sanitized):
-    # The allocator of GCC 12's AddressSanitizer is no place for fork() beside other threads: children hang in its locks.
+    # The allocator of GCC 12's AddressSanitizer is no place for fork() beside other threads: children hang in its
+    # locks.
     run(program("threads"), testmod, threads=32, rounds=24, forks=0 if sanitized else 12)
 
 
@@ -50,7 +52,8 @@ def test_under_thread_sanitizer(build, program, testmod):
     once()
     if not (build / "tests" / "threads-tsan").exists():
         pytest.skip("no ThreadSanitizer in this build")
-    setarch = ["setarch", "-R"] if shutil.which("setarch") else []  # a layout with more random bits than it knows ends it
+    # a layout with more random bits than it knows ends it
+    setarch = ["setarch", "-R"] if shutil.which("setarch") else []
     run(*setarch, program("threads-tsan"), testmod, threads=32, rounds=24, forks=12)
 
 
@@ -58,6 +61,7 @@ def test_in_valgrind(program, testmod, sanitized):
     once()
     if sanitized or shutil.which("valgrind") is None:
         pytest.skip("needs valgrind, and a build without a sanitizer")
-    valgrind = ["valgrind", "--vgdb=no", "--show-leak-kinds=definite,indirect", "-q", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect", "--error-exitcode=99"]
+    valgrind = ["valgrind", "--vgdb=no", "--show-leak-kinds=definite,indirect", "-q", "--leak-check=full",
+                "--errors-for-leak-kinds=definite,indirect", "--error-exitcode=99"]
     # Without forks: what a child's other threads had is lost to it.
     run(*valgrind, program("threads"), testmod, threads=8, rounds=10, forks=0, seconds=0.05)

@@ -16,7 +16,8 @@ def entry(name, *args):
 
 def worker():
     """The one that runs, once it does."""
-    return eventually(lambda: [pid for pid in descendants(os.getpid()) if title(pid).startswith("forkserver: worker")])[0]
+    return eventually(lambda: [pid for pid in descendants(os.getpid())
+                               if title(pid).startswith("forkserver: worker")])[0]
 
 
 def sleeps(pid):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A small program that starts processes as it is told, line by line: a start method, then "CASE N". Answers with N times in µs."""
+"""A small program that starts processes as it is told, line by line: a start method, then "CASE N". Answers with N
+times in µs."""
 
 import multiprocessing
 import time

@@ -3,8 +3,9 @@
 Forkserver: processes from a process that was prepared once.
 
 Without any change to a program: ``python3 -m forkserver script.py``. By one line: ``forkserver.install()`` makes
-libforkserver what multiprocessing's "forkserver" start method uses, and that method the default. With FORKSERVER_INSTALL=1
-in the environment every interpreter that finds this package in its site directory does that when it starts.
+libforkserver what multiprocessing's "forkserver" start method uses, and that method the default. With
+FORKSERVER_INSTALL=1 in the environment every interpreter that finds this package in its site directory does that when
+it starts.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ def _check() -> None:
 
 
 def install(*, default: bool = True, memory: str = "auto") -> None:
-    """Has multiprocessing use this package for its "forkserver" start method; with `default`, makes that the method of programs
-    that choose none (and have started nothing yet: the first start settles it). A second call changes nothing.
+    """Has multiprocessing use this package for its "forkserver" start method; with `default`, makes that the method of
+    programs that choose none (and have started nothing yet: the first start settles it). A second call changes nothing.
 
-    memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze" (which says on standard error why it
-    did less), "collapse", "off".
+    memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze" (which says on standard error
+    why it did less), "collapse", "off".
 
     Raises RuntimeError when it could not serve, ValueError for another word."""
     global _ours, _saved
@@ -51,7 +52,8 @@ def install(*, default: bool = True, memory: str = "auto") -> None:
 
     if _saved is None:
         _check()
-        names = ("_forkserver", "ensure_running", "get_inherited_fds", "connect_to_new_process", "set_forkserver_preload")
+        names = ("_forkserver", "ensure_running", "get_inherited_fds", "connect_to_new_process",
+                 "set_forkserver_preload")
         _saved = {
             "stock": {name: getattr(stock, name) for name in names},
             "popen": context.ForkServerProcess.__dict__["_Popen"],
@@ -97,8 +99,9 @@ def installed() -> bool:
 
 
 def stats() -> dict[str, object]:
-    """What was served: "served" by this process; and of the server, while it runs: server_pid, zygote_pid, spawns, exits,
-    workers, standbys, zygote_starts, zygote_restarts, uptime_ms, memory_frozen, memory_collapsed, memory_left (bytes), memory_why."""
+    """What was served: "served" by this process; and of the server, while it runs: server_pid, zygote_pid, spawns,
+    exits, workers, standbys, zygote_starts, zygote_restarts, uptime_ms, memory_frozen, memory_collapsed, memory_left
+    (bytes), memory_why."""
     from multiprocessing import forkserver as stock
 
     return stock._forkserver.stats() if _saved is not None else {"served": 0, "inherited": False}

@@ -23,7 +23,8 @@ def main():
         print(f"forkserver: {words[0]} needs an argument\n{USAGE}", file=sys.stderr)
         return 2
     if words[0].startswith("-") and words[0] not in ("-m", "-c", "-"):
-        print(f"forkserver: unknown option {words[0]}; options of the interpreter go before -m\n{USAGE}", file=sys.stderr)
+        print(f"forkserver: unknown option {words[0]}; options of the interpreter go before -m\n{USAGE}",
+              file=sys.stderr)
         return 2
     forkserver.install()
     if words[0] == "-m":

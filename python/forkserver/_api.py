@@ -40,7 +40,8 @@ class Process:
 
     @property
     def rusage(self) -> Optional[Tuple[float, float, int, int, int, int, int]]:
-        """(utime in s, stime in s, maxrss in KiB, minflt, majflt, nvcsw, nivcsw) after the end; None where it isn't known."""
+        """(utime in s, stime in s, maxrss in KiB, minflt, majflt, nvcsw, nivcsw) after the end; None where it isn't
+        known."""
         return self._native.rusage
 
     @property
@@ -49,8 +50,8 @@ class Process:
         return self._native.timed_out
 
     def wait(self, timeout: Optional[float] = None) -> Optional[int]:
-        """The exit code, minus the signal, or None when it still runs after `timeout` seconds. forkserver.Error with errno
-        EOWNERDEAD: the status was lost together with the server."""
+        """The exit code, minus the signal, or None when it still runs after `timeout` seconds. forkserver.Error with
+        errno EOWNERDEAD: the status was lost together with the server."""
         return self._native.wait(timeout)
 
     def kill(self, signal: int = 9) -> None:
@@ -100,8 +101,8 @@ class Server:
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
               **kwargs: Any) -> Process:
-        """Runs function(*args, **kwargs) in a new process; what it needs is pickled. kill_on_close: it ends with its handle.
-        time_limit: seconds, after which it is killed; 0 for none."""
+        """Runs function(*args, **kwargs) in a new process; what it needs is pickled. kill_on_close: it ends with its
+        handle. time_limit: seconds, after which it is killed; 0 for none."""
         made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
         carrier = _Carrier()
         payload = _popen.dump(made, carrier, self._server)
@@ -111,15 +112,16 @@ class Server:
     def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
             stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,
             kill_on_close: bool = False, time_limit: float = 0.0) -> Process:
-        """Runs a program, looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd or a file, or the
-        caller's own. A program that cannot be executed is an Error here, with stage "exec"."""
+        """Runs a program, looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd or a file,
+        or the caller's own. A program that cannot be executed is an Error here, with stage "exec"."""
         actions = []
         for number, stream in enumerate((stdin, stdout, stderr)):
             if stream is not None:
                 actions.append((stream if isinstance(stream, int) else stream.fileno(), number))
         words = None if env is None else [f"{os.fsdecode(name)}={os.fsdecode(value)}" for name, value in env.items()]
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
-        return Process(self._server.run(list(argv), env=words, cwd=None if cwd is None else os.fspath(cwd), actions=actions,
+        return Process(self._server.run(list(argv), env=words, cwd=None if cwd is None else os.fspath(cwd),
+                                        actions=actions,
                                         flags=flags, time_limit=time_limit))
 
     def ensure_running(self) -> None:

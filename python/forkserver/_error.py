@@ -3,8 +3,8 @@
 
 
 class Error(OSError):
-    """What the fork server said: `errno`, `strerror` (a sentence that names the thing), `stage` ("preload", "exec", …; the
-    names of enum fsrv_stage)."""
+    """What the fork server said: `errno`, `strerror` (a sentence that names the thing), `stage` ("preload", "exec", …;
+    the names of enum fsrv_stage)."""
 
     def __init__(self, errno, text, stage):
         super().__init__(errno, text)

@@ -13,7 +13,8 @@ from ._server import lost_status, preparation
 
 _server = None  # the ForkServer; set by install()
 
-PREPARED = 0  # a payload's first byte where no preparation data is needed; else that is a pickle, which begins with another
+# a payload's first byte where no preparation data is needed; else that is a pickle, which begins with another
+PREPARED = 0
 
 
 class DupFd:

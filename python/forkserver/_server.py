@@ -25,7 +25,8 @@ _MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
 
 
 def helper_directory():
-    """Where the package's helper programs are; None where the library has to look for them (a build that isn't installed)."""
+    """Where the package's helper programs are; None where the library has to look for them (a build that isn't
+    installed)."""
     directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libexec")
     return directory if os.path.isdir(directory) and "FORKSERVER_HELPERS" not in os.environ else None
 
@@ -52,7 +53,8 @@ def _modules():
 
 
 def _tracker():
-    """The resource tracker's fd. Its own getfd() asks whether it lives by a message, which wakes it for each process that starts."""
+    """The resource tracker's fd. Its own getfd() asks whether it lives by a message, which wakes it for each process
+    that starts."""
     fd = resource_tracker._resource_tracker._fd
     return fd if fd is not None and _native.has_reader(fd) else resource_tracker.getfd()
 
@@ -80,9 +82,9 @@ class ForkServer:
     # ---- the names of the standard module ----
 
     def set_forkserver_preload(self, modules_names, *, on_error="warn"):
-        """The modules that the zygote imports before it serves, in this order. on_error: "warn" (a traceback on standard
-        error), "fail" (the next start() raises), "ignore". Takes effect with the next process that is started: it comes from a
-        new zygote. TypeError for what is not a list of strings."""
+        """The modules that the zygote imports before it serves, in this order. on_error: "warn" (a traceback on
+        standard error), "fail" (the next start() raises), "ignore". Takes effect with the next process that is started:
+        it comes from a new zygote. TypeError for what is not a list of strings."""
         if not all(type(name) is str for name in modules_names):
             raise TypeError("module_names must be a list of strings")
         if on_error not in _POLICIES:
@@ -103,8 +105,8 @@ class ForkServer:
         self._handle().ensure_running()
 
     def connect_to_new_process(self, fds):
-        """(status_r, data_w) of a new process: two signed words to read, and where its preparation data and its process object
-        are to be written, as multiprocessing.popen_forkserver does."""
+        """(status_r, data_w) of a new process: two signed words to read, and where its preparation data and its process
+        object are to be written, as multiprocessing.popen_forkserver does."""
         handle = self._handle()
         result = handle.connect_to_new_process("python:data", [_tracker(), *fds])
         self._served += 1
@@ -180,7 +182,8 @@ class ForkServer:
 
 
 def lost_status(pid):
-    warnings.warn(f"the exit status of process {pid} was lost together with the fork server", RuntimeWarning, stacklevel=3)
+    warnings.warn(f"the exit status of process {pid} was lost together with the fork server", RuntimeWarning,
+                  stacklevel=3)
     return 255
 
 

@@ -67,13 +67,15 @@ def _preload_main():
 def _loaded():
     """Returns what is to be called in each standby, if anything."""
     global _rehearsal, _server
-    process.current_process()._inheriting = True  # until a child has got its process object, which is the current one then
+    # until a child has got its process object, which is the current one then
+    process.current_process()._inheriting = True
     _server = stock._forkserver  # modules may have called install()
     _prepare("log_to_stderr", "log_level")  # again: modules may have changed it; a second handler would say all twice
     handled = tuple(number for number in signal.valid_signals() if callable(signal.getsignal(number)))
     is_usual = sys.stdout is sys.__stdout__ and not getattr(sys.stdout, "write_through", True)
     _native.remember(
-        dict(os.environ._data) == _c_environment(), handled, _IGNORED_BY_SERVER, sys.stdout.line_buffering if is_usual else None
+        dict(os.environ._data) == _c_environment(), handled, _IGNORED_BY_SERVER,
+        sys.stdout.line_buffering if is_usual else None
     )
     reseed = _find_reseed()
     _rehearsal = _make_rehearsal()
@@ -116,7 +118,8 @@ def _find_reseed():
         generator = sys.modules["numpy.random"].mtrand._rand
         state = generator.get_state(legacy=False)
         if state["bit_generator"] == "MT19937":
-            generator.set_state({**state, "has_gauss": 0})  # normal numbers come in pairs: no second one of ours in each child
+            # normal numbers come in pairs: no second one of ours in each child
+            generator.set_state({**state, "has_gauss": 0})
             return functools.partial(_native.reseed, generator._bit_generator.ctypes.state_address)
     except (AttributeError, KeyError):
         pass
@@ -149,7 +152,8 @@ def _nothing():
 
 
 def _make_rehearsal():
-    """The message for a process that does nothing. It is made in the zygote: the rehearsal is to do what a child does, and no more."""
+    """The message for a process that does nothing. It is made in the zygote: the rehearsal is to do what a child does,
+    and no more."""
     counter, process._process_counter = process._process_counter, itertools.count(1)
     try:
         made = stock_context.ForkServerProcess(target=_nothing)
@@ -163,8 +167,9 @@ def _make_rehearsal():
 
 
 def _rehearse():
-    """All that a child does, for a process that does nothing: the pages that it writes to are copied ahead in each standby. It leaves
-    the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not work any more."""
+    """All that a child does, for a process that does nothing: the pages that it writes to are copied ahead in each
+    standby. It leaves the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not work
+    any more."""
     if _rehearsal is None:
         return
     util._logger = None  # nobody is to hear of it
@@ -174,7 +179,8 @@ def _rehearse():
 
 # ---- in a worker ----
 #
-# Each page that it writes to costs some 2 us, and what it calls or looks at it writes to: a reference count goes up and down again.
+# Each page that it writes to costs some 2 us, and what it calls or looks at it writes to: a reference count goes up and
+# down again.
 
 
 def _c_environment():
@@ -187,8 +193,8 @@ def _c_environment():
 
 
 def _catch_up(environment_is_new, ignored, closed, other_buffering):
-    """What is not as it was in the zygote: the environment, ignored signals, standard streams that the client has closed, standard
-    output that is a terminal or isn't."""
+    """What is not as it was in the zygote: the environment, ignored signals, standard streams that the client has
+    closed, standard output that is a terminal or isn't."""
     if environment_is_new:
         os.environ._data.clear()
         os.environ._data.update(_c_environment())
@@ -221,7 +227,8 @@ def _take_process(payload, data_fd):
 
 
 def _serve(fds, payload, data_fd, sentinel, news):
-    """The exit code of the process object in `payload`, or in what data_fd yields. `news`: what to catch up with, or None."""
+    """The exit code of the process object in `payload`, or in what data_fd yields. `news`: what to catch up with, or
+    None."""
     try:
         _tracker._fd, *_server._inherited_fds = fds
         _tracker._pid = None

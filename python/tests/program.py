@@ -87,8 +87,8 @@ def needs(*modules):
 
 
 class Program(test_forkserver.Script):
-    """A user's program, which is told of its own temporary directory. After it no process, no file there, and nothing in
-    shared memory may be left."""
+    """A user's program, which is told of its own temporary directory. After it no process, no file there, and nothing
+    in shared memory may be left."""
 
     def setUp(self):
         super().setUp()
@@ -105,7 +105,8 @@ class Program(test_forkserver.Script):
 
     def start(self, *words, env=None, interpreter=sys.executable, **options):
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen([interpreter, *words], text=True, cwd=self.directory.name, env=env or self.environment(),
+        return subprocess.Popen([interpreter, *words], text=True, cwd=self.directory.name,
+                                env=env or self.environment(),
                                 start_new_session=True, **options)
 
     def finish(self, process, *, code=0, limit=LIMIT, input=None):

@@ -3,11 +3,12 @@
 """
 CPython's own suites, on the stock fork server and on this package, side by side.
 
-usage: suites.py PACKAGE [--few] [SUITE…]     PACKAGE: the directory that holds the forkserver package; --few: of the suites
-                                              but the fork server's own, a sample
+usage: suites.py PACKAGE [--few] [SUITE…]     PACKAGE: the directory that holds the forkserver package; --few: of the
+                                              suites but the fork server's own, a sample
 
-Each runs in a virtual environment with the package and its .pth file in it, so that every interpreter that a test starts, with
--I too, is under the package. There the stock server's main() is an abort, and each process notes how many it had served.
+Each runs in a virtual environment with the package and its .pth file in it, so that every interpreter that a test
+starts, with -I too, is under the package. There the stock server's main() is an abort, and each process notes how many
+it had served.
 """
 
 import concurrent.futures
@@ -22,14 +23,17 @@ import time
 
 # Since 3.14 two tests ask for the stock server's address and key. Ours has neither: nobody can find it.
 SUITES = {
-    "test_multiprocessing_forkserver": ["-i", "*.test_forkserver_auth_is_enabled", "-i", "*.test_forkserver_without_auth_fails"],
+    "test_multiprocessing_forkserver": ["-i", "*.test_forkserver_auth_is_enabled",
+                                        "-i", "*.test_forkserver_without_auth_fails"],
     "test_multiprocessing_main_handling": [],
     "test_concurrent_futures": ["-m", "*orkserver*", "-m", "*orkServer*"],
 }
 # Of the suites but the fork server's own: a way of starting each, and each kind of test.
 SAMPLE = {
-    "test_multiprocessing_main_handling": ["-m", "*orkServer*test_basic_script*", "-m", "*orkServer*test_module_in_package*"],
-    "test_concurrent_futures": ["-m", "*orkserver*Wait*", "-m", "*orkserver*Shutdown*", "-m", "*orkserver*AsCompleted*"],
+    "test_multiprocessing_main_handling": ["-m", "*orkServer*test_basic_script*", "-m",
+                                           "*orkServer*test_module_in_package*"],
+    "test_concurrent_futures": ["-m", "*orkserver*Wait*", "-m", "*orkserver*Shutdown*", "-m",
+                                "*orkserver*AsCompleted*"],
 }
 LIMIT = 1200 * int(os.environ.get("FORKSERVER_TEST_PATIENCE", "1"))
 
@@ -71,7 +75,8 @@ def run(interpreter, suite, words, **environment):
     """(run, skipped, ok, output)"""
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "FORKSERVER_HELPERS")}
     result = subprocess.run([interpreter, "-m", "test", "-v", suite, *words], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, errors="replace",
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT,
+                            errors="replace",
                             env={**clean, **environment})
     ran = re.findall(r"^Ran (\d+) tests? in", result.stdout, re.M)
     skipped = re.findall(r"skipped=(\d+)", result.stdout)
@@ -89,11 +94,12 @@ def compare(interpreter, suite, words, directory):
         with open(probe) as file:
             served = sum(map(int, file))
     good = ours[2] and ours[0] == stock[0] and ours[1] <= stock[1] and served > 0
-    print(f"{suite}: stock {stock[0]} run, {stock[1]} skipped; ours {ours[0]} run, {ours[1]} skipped, {served} processes served, "
-          f"{time.monotonic() - begin:.0f} s: {'passed' if good else 'FAILED'}", flush=True)
+    print(f"{suite}: stock {stock[0]} run, {stock[1]} skipped; ours {ours[0]} run, {ours[1]} skipped, "
+          f"{served} processes served, {time.monotonic() - begin:.0f} s: {'passed' if good else 'FAILED'}", flush=True)
     if not good:
         lines = ours[3].splitlines()
-        print("\n".join([line for line in lines if re.search(r"\.\.\. (FAIL|ERROR)|^(FAIL|ERROR|AssertionError)", line)][:40]
+        print("\n".join([line for line in lines
+                         if re.search(r"\.\.\. (FAIL|ERROR)|^(FAIL|ERROR|AssertionError)", line)][:40]
                         or lines[-40:]))
     return good
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a program may do wrong, or where it may run: an answer as the standard library's, or better, and never a hang."""
+"""What a program may do wrong, or where it may run: an answer as the standard library's, or better, and never a
+hang."""
 
 import os
 import signal
@@ -129,7 +130,8 @@ class Installation(Program):
                 for _ in range(3):
                     try: multiprocessing.Process(target=print).start()
                     except OSError as error: print(error)
-        """), "a new process exited with 7 before it took a request: does a fork handler of what is preloaded fail? [fork]\n" * 3)
+        """), "a new process exited with 7 before it took a request: "
+              "does a fork handler of what is preloaded fail? [fork]\n" * 3)
 
     def test_a_fork_handler_that_unmaps_memory(self):
         """Children of the zygote wrote to it while its pages were looked for that are worth copying ahead."""
@@ -185,7 +187,8 @@ class Installation(Program):
                 process.start(); process.join()
                 print(process.exitcode)
         """).replace("AttributeError", "PicklingError"),
-            "PicklingError None None TypeError None None KeyError None None TypeError None None TypeError None None 1\n")
+            "PicklingError None None TypeError None None KeyError None None "
+            "TypeError None None TypeError None None 1\n")
         self.assertIn("KeyError: 'there'", self.errors)
 
     # Were the zygote's default start method "fork" while it imports __main__, it would fork a worker.

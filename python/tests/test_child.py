@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a child is: the same interpreter, in the same state, as a child of the stock fork server, and it ends like one."""
+"""What a child is: the same interpreter, in the same state, as a child of the stock fork server, and it ends like
+one."""
 
 import json
 import os
@@ -22,18 +23,21 @@ def collect(path):
         "thread's id": threading.get_native_id() == os.getpid(),
         "threads": threading.active_count(),
         "atexit": (atexit._ncallbacks(), len(getattr(threading, "_threading_atexits", ()))),
-        "process": (me.name, me.daemon, me.pid == os.getpid(), len(me.authkey), hasattr(me, "_inheriting"), sorted(me._config)),
+        "process": (me.name, me.daemon, me.pid == os.getpid(), len(me.authkey), hasattr(me, "_inheriting"),
+                    sorted(me._config)),
         "start": (multiprocessing.get_start_method(), context.get_spawning_popen()),
         "handlers": {number.name: str(signal.getsignal(number)) for number in signal.Signals},
         "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
         "wakeup": signal.set_wakeup_fd(-1),
         "flags": (str(sys.flags), sys.warnoptions, sys._xoptions),
         "words": (sys.path, sys.argv, sys.executable, sys.prefix, sys.base_prefix),
-        "main": (main.__name__, main.__file__, spec and spec.name, main is sys.modules["__mp_main__"], sorted(vars(main))),
+        "main": (main.__name__, main.__file__, spec and spec.name, main is sys.modules["__mp_main__"],
+                 sorted(vars(main))),
         "gc": (gc.isenabled(), gc.get_threshold(), gc.get_debug(), len(gc.callbacks)),
         "frozen": gc.get_freeze_count() > 0,
         "stdin": (sys.stdin.encoding, sys.stdin.errors, sys.stdin.mode, sys.stdin.read(), sys.stdin is sys.__stdin__,
-                  sys.__stdin__.closed, os.get_inheritable(sys.stdin.fileno()), os.path.realpath(f"/proc/self/fd/{sys.stdin.fileno()}")),
+                  sys.__stdin__.closed, os.get_inheritable(sys.stdin.fileno()),
+                  os.path.realpath(f"/proc/self/fd/{sys.stdin.fileno()}")),
         "stdout": (sys.stdout.encoding, sys.stdout.errors, sys.stdout.line_buffering, sys.stdout.write_through),
         "stderr": (sys.stderr.encoding, sys.stderr.errors, sys.stderr.line_buffering, sys.stderr.write_through),
         "locale": (locale.setlocale(locale.LC_ALL), sys.getfilesystemencoding()),
@@ -55,7 +59,8 @@ if __name__ == "__main__":
 
 # What is meant to be different: (the stock's, ours).
 DELIBERATE = {
-    "frozen": (sys.version_info[:2] == (3, 12), True),  # gc.freeze() after preloading; 3.12 counts what it made immortal
+    # gc.freeze() after preloading; 3.12 counts what it made immortal
+    "frozen": (sys.version_info[:2] == (3, 12), True),
 }
 
 
@@ -94,7 +99,8 @@ class State(Program):
 
     def test_interpreter_flags(self):
         path = self.write("script.py", self.FLAGS)
-        for words in (["-O"], ["-OO"], ["-X", "dev"], ["-X", "utf8"], ["-W", "error::UserWarning", "-W", "ignore::ImportWarning"],
+        for words in (["-O"], ["-OO"], ["-X", "dev"], ["-X", "utf8"],
+                      ["-W", "error::UserWarning", "-W", "ignore::ImportWarning"],
                       ["-B", "-s"], ["-u"], ["-b", "-q"]):
             with self.subTest(words=words):
                 self.check_flags(self.execute(*words, "-m", "forkserver", path))
@@ -206,7 +212,8 @@ class Threads(Program):
                 return (await process.communicate())[0], process.returncode
             def child():
                 print(asyncio.run(work()), flush=True)
-                print(subprocess.run([sys.executable, "-c", "print(5)"], stdout=subprocess.PIPE, timeout=30).stdout, flush=True)
+                words = [sys.executable, "-c", "print(5)"]
+                print(subprocess.run(words, stdout=subprocess.PIPE, timeout=30).stdout, flush=True)
                 pid = os.fork()
                 if pid == 0: os._exit(4)
                 print(os.waitpid(pid, 0)[1] >> 8, flush=True)

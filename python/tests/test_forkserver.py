@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The Python package, on whatever interpreter runs this: PYTHONPATH=<package> python3 -m unittest python/tests/test_forkserver.py"""
+"""The Python package, on whatever interpreter runs this:
+PYTHONPATH=<package> python3 -m unittest python/tests/test_forkserver.py"""
 
 import os
 import shutil
@@ -10,7 +11,8 @@ import tempfile
 import textwrap
 import unittest
 
-PATIENCE = int(os.environ.get("FORKSERVER_TEST_PATIENCE", "1"))  # how many times slower this machine is than a quick one
+# how many times slower this machine is than a quick one
+PATIENCE = int(os.environ.get("FORKSERVER_TEST_PATIENCE", "1"))
 LIMIT = 60 * PATIENCE
 
 # Who runs us in the background may have us ignore them, and with us every program that we test.
@@ -211,7 +213,8 @@ class Script(unittest.TestCase):
                 wrong.extend([(how, process.exitcode)] if process.exitcode != how else [])
             if __name__ == "__main__":
                 wrong = []
-                threads = [threading.Thread(target=lambda: [job(how) for how in (0, 1, 7, 200, -9, -15, -11)]) for _ in range(8)]
+                jobs = lambda: [job(how) for how in (0, 1, 7, 200, -9, -15, -11)]
+                threads = [threading.Thread(target=jobs) for _ in range(8)]
                 for thread in threads: thread.start()
                 for thread in threads: thread.join()
                 process = multiprocessing.Process(target=fail)
@@ -318,8 +321,9 @@ class Script(unittest.TestCase):
         self.assertEqual(self.run_script("""
             import multiprocessing, os, signal, sys
             def child(queue):
+                defaults = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
                 queue.put([signal.getsignal(s) is h for s, h in ((signal.SIGINT, signal.default_int_handler),)]
-                          + [signal.getsignal(s) == signal.SIG_DFL for s in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)]
+                          + [signal.getsignal(s) == signal.SIG_DFL for s in defaults]
                           + [len(signal.pthread_sigmask(signal.SIG_BLOCK, []))])
                 try:
                     os.kill(os.getpid(), signal.SIGINT)
@@ -368,21 +372,25 @@ class Script(unittest.TestCase):
         self.assertIn("ValueError: memory must be one of auto, freeze, collapse, off", self.errors)
 
     def test_nearly_all_of_it_is_frozen(self):
-        """Objects of Python's own allocator, twenty megabytes of them: nine tenths lie in what is frozen, and can be used as ever."""
+        """Objects of Python's own allocator, twenty megabytes of them: nine tenths lie in what is frozen, and can be
+        used as ever."""
         self.assertEqual(self.run_script("""
             import multiprocessing, sys
             if __name__ == "__mp_main__": data = [str(number).encode() * 20 for number in range(150000)]
             def child(pipe):
                 import bisect
-                places = [line.split()[0].split("-") for line in open("/proc/self/maps") if "memfd:forkserver-frozen" in line]
-                edges = [int(number, 16) for place in places for number in place]  # ascending: what is between two is frozen
+                places = [line.split()[0].split("-") for line in open("/proc/self/maps")
+                          if "memfd:forkserver-frozen" in line]
+                # ascending: what is between two is frozen
+                edges = [int(number, 16) for place in places for number in place]
                 frozen = sum(bisect.bisect(edges, id(one)) % 2 for one in data)
                 kept = data[::3]
                 data.clear()  # whole arenas with holes in them: freed, used again, freed
                 again = [str(number).encode() * 20 for number in range(150000)]
                 right = again[::3] == kept and not any(bytes(10000))
                 del again[:], kept[1:]
-                pipe.send((frozen, right and kept == [b"0" * 20] and len([bytes(100) for _ in range(100000)]) == 100000))
+                new = [bytes(100) for _ in range(100000)]
+                pipe.send((frozen, right and kept == [b"0" * 20] and len(new) == 100000))
             if __name__ == "__main__":
                 receiver, sender = multiprocessing.Pipe(False)
                 process = multiprocessing.Process(target=child, args=(sender,))
@@ -397,22 +405,26 @@ class Script(unittest.TestCase):
         import forkserver
 
         package = os.path.dirname(forkserver.__file__)
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", os.path.join(self.directory.name, "venv")], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", os.path.join(self.directory.name, "venv")],
+                       check=True)
         site = os.path.join(self.directory.name, "venv", "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
         shutil.copytree(package, os.path.join(site, "forkserver"))
         shutil.copy(package + ".pth", site)
         code = "import multiprocessing, forkserver; print(multiprocessing.get_start_method(), forkserver.installed())"
         default = "forkserver" if sys.version_info >= (3, 14) else "fork"
         for value, method in (("1", "forkserver True\n"), ("0", f"{default} False\n")):
-            clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "FORKSERVER_HELPERS")}
+            ours = ("PYTHONPATH", "FORKSERVER_HELPERS")
+            clean = {name: value for name, value in os.environ.items() if name not in ours}
             result = subprocess.run([os.path.join(self.directory.name, "venv", "bin", "python3"), "-I", "-c", code],
-                                    stdout=subprocess.PIPE, text=True, timeout=LIMIT, env={**clean, "FORKSERVER_INSTALL": value})
+                                    stdout=subprocess.PIPE, text=True, timeout=LIMIT,
+                                    env={**clean, "FORKSERVER_INSTALL": value})
             self.assertEqual(result.stdout, method)
 
     def test_install_raises_where_it_cannot_serve(self):
         self.run_script("import forkserver; forkserver.install()", under=False, code=1,
                         env={**os.environ, "FORKSERVER_HELPERS": "/nonexistent"})
-        self.assertIn("RuntimeError: forkserver's helper program is missing: /nonexistent/forkserver-server", self.errors)
+        self.assertIn("RuntimeError: forkserver's helper program is missing: /nonexistent/forkserver-server",
+                      self.errors)
 
     def test_bad_preload_lists(self):
         self.assertEqual(self.run_script("""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs of the kind that is out there, under python3 -m forkserver: fds in pickles as PyTorch has them, numpy, executors,
-pytest, managers."""
+"""Programs of the kind that is out there, under python3 -m forkserver: fds in pickles as PyTorch has them, numpy,
+executors, pytest, managers."""
 
 import sys
 import textwrap
@@ -58,7 +58,8 @@ class Fds(Program):
             if __name__ == "__main__":
                 first, second = Storage.new(4096), Storage.new(1 << 20)
                 first.memory[:5] = b"hello"
-                process = multiprocessing.Process(target=child, args=(first,), kwargs={"second": second, "again": second})
+                more = {"second": second, "again": second}
+                process = multiprocessing.Process(target=child, args=(first,), kwargs=more)
                 process.start(); process.join()
                 print(process.exitcode, second.memory[:6])
         """), "0 b'world!'\n")
@@ -131,7 +132,8 @@ class Fds(Program):
                 def __getstate__(self):
                     context.assert_spawning(self)
                     popen = context.get_spawning_popen()
-                    return popen.method, popen.duplicate_for_child(self.fd), popen.DupFd(popen.duplicate_for_child(self.fd))
+                    fd = popen.duplicate_for_child(self.fd)
+                    return popen.method, fd, popen.DupFd(popen.duplicate_for_child(self.fd))
                 def __setstate__(self, state):
                     self.method, index, df = state
                     self.fd, self.other = forkserver.get_inherited_fds()[index], df.detach()
@@ -165,7 +167,8 @@ class Fds(Program):
             if __name__ == "__main__":
                 here, there = multiprocessing.Pipe()
                 one, other = socket.socketpair()
-                lock, value, array = multiprocessing.RLock(), multiprocessing.Value("i", 41), multiprocessing.Array("d", 3)
+                lock, value = multiprocessing.RLock(), multiprocessing.Value("i", 41)
+                array = multiprocessing.Array("d", 3)
                 barrier = multiprocessing.Barrier(2)
                 process = multiprocessing.Process(target=child, args=(there, other, lock, value, array, barrier))
                 process.start(); other.close(); there.close()
@@ -291,8 +294,8 @@ class SharedMemory(Program):
 class Executors(Program):
     @unittest.skipIf(sys.version_info < (3, 11), "max_tasks_per_child came with 3.11")
     def test_max_tasks_per_child(self):
-        # One at a time: with more the executor itself comes to a stop, whatever starts its workers (gh-115634). With a context:
-        # without one it takes "spawn" for this.
+        # One at a time: with more the executor itself comes to a stop, whatever starts its workers (gh-115634). With a
+        # context: without one it takes "spawn" for this.
         self.assertEqual(self.run_silent("""
             import multiprocessing, os
             from concurrent.futures import ProcessPoolExecutor

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is mended really is broken without us: the same programs on the stock fork server of CPython 3.11, where each has to fail,
-and as expected.
+"""What is mended really is broken without us: the same programs on the stock fork server of CPython 3.11, where each
+has to fail, and as expected.
 
-Not here, because the stock server of 3.11 is right as well: `random` (seeded anew by the fork) and the missing main guard."""
+Not here, because the stock server of 3.11 is right as well: `random` (seeded anew by the fork) and the missing main
+guard."""
 
 import re
 import sys
@@ -151,7 +152,8 @@ class OnStock(Program):
 @unittest.skipIf(sys.version_info[:2] != (3, 11), "what is asserted is what 3.11 does")
 class Stock(Program):
     def check_broken(self, test, pattern, runs=1):
-        """`test`, a test case's function, fails in one of so many runs on the stock server, with the pattern in what it says."""
+        """`test`, a test case's function, fails in one of so many runs on the stock server, with the pattern in what it
+        says."""
         for _ in range(runs):
             subject = OnStock()
             subject.setUp()
@@ -185,10 +187,12 @@ for _name, (_pattern, _runs) in TESTS.items():
          self.check_broken(test, pattern, runs))
 for _name in PROGRAMS:
     _test = "test_" + re.sub(r"\W+", "_", _name)
-    _add(_test, (needs("numpy") if "numpy" in _name else lambda test: test)(lambda self, name=_name: self.check_program(name)))
+    _add(_test,
+         (needs("numpy") if "numpy" in _name else lambda test: test)(lambda self, name=_name: self.check_program(name)))
 
 
 if __name__ == "__main__":
     if sys.version_info[:2] != (3, 11):
-        sys.exit(print("the stock server of 3.11 is what these are about: skipped"))  # all skipped is a failure from 3.12 on
+        # all skipped is a failure from 3.12 on
+        sys.exit(print("the stock server of 3.11 is what these are about: skipped"))
     unittest.main()

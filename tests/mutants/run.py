@@ -4,8 +4,9 @@
 
 usage: run.py [--jobs N] [NAME…]      (./dev mutants)
 
-A patch begins with lines "# why: …" and "# test: tests/test_x.py::test_y", "# unit: codec" or "# fuzz: request", for which
-five seconds have to do (several: one is enough). N trees are built, and each tries its part (one more than there are processors).
+A patch begins with lines "# why: …" and "# test: tests/test_x.py::test_y", "# unit: codec" or "# fuzz: request", for
+which five seconds have to do (several: one is enough). N trees are built, and each tries its part (one more than there
+are processors).
 """
 import argparse
 import os

@@ -22,8 +22,8 @@ def count(variants, act):
 
 
 def outcome(variants):
-    return ", ".join(f"{number(total(variants, key))} {name}" for key, name in (("wrong", "statuses wrong"), ("lost", "lost"),
-                                                                            ("failed", "spawns failed")))
+    names = {"wrong": "statuses wrong", "lost": "lost", "failed": "spawns failed"}
+    return ", ".join(f"{number(total(variants, key))} {name}" for key, name in names.items())
 
 
 def recovery(variants, whom):
@@ -31,7 +31,9 @@ def recovery(variants, whom):
     medians = sorted(spread["median"] for spread in found)
     if not found:
         return ""
-    middle = f"{medians[0]:g} ms (median" if len(medians) == 1 else f"{medians[0]:g} to {medians[-1]:g} ms (medians of the variants"
+    middle = f"{medians[0]:g} ms (median"
+    if len(medians) > 1:
+        middle = f"{medians[0]:g} to {medians[-1]:g} ms (medians of the variants"
     return f"; next spawn after {middle}; at most {max(spread['max'] for spread in found):,g})"
 
 
@@ -54,19 +56,20 @@ def table(variants):
     yield "|---|---|---|---|---|---|---|---|"
     for v in variants:
         odd = v["ran_twice"] + v["ghosts"] + v["never_ran"]
-        yield (f"| {v['name']}: {v['what']} | {v['acts']} | {number(v['spawned'])} | {v['wrong']} | {v['lost']} | {number(v['failed'])} | "
-               f"{odd} | {sum(v['left'].values())} |")
+        yield (f"| {v['name']}: {v['what']} | {v['acts']} | {number(v['spawned'])} | {v['wrong']} | {v['lost']} | "
+               f"{number(v['failed'])} | {odd} | {sum(v['left'].values())} |")
 
 
 def write_torture(torture):
     acts, spawned = total(torture["variants"], "acts"), total(torture["variants"], "spawned")
     yield "## The last run\n"
-    yield (f"{torture['date']}, {torture['machine']}, `./dev torture --minutes {torture['minutes']:g} --seed {torture['seed']}`: "
-           f"{number(acts)} kills and stops, {number(spawned)} spawns. Spawns may fail only where a server is killed and somebody else has "
-           "to start the next one; statuses may be lost only where the kernel does not tell them.\n")
+    command = f"./dev torture --minutes {torture['minutes']:g} --seed {torture['seed']}"
+    yield (f"{torture['date']}, {torture['machine']}, `{command}`: {number(acts)} kills and stops, "
+           f"{number(spawned)} spawns. Spawns may fail only where a server is killed and somebody else has to start "
+           "the next one; statuses may be lost only where the kernel does not tell them.\n")
     yield from table(torture["variants"])
-    yield ("\nThe time from a death to the next good spawn is that of one which was asked for after it, under the whole load, with other "
-           "parts killed and stopped meanwhile.\n")
+    yield ("\nThe time from a death to the next good spawn is that of one which was asked for after it, under the "
+           "whole load, with other parts killed and stopped meanwhile.\n")
 
 
 def sizes(data, who):
@@ -75,12 +78,13 @@ def sizes(data, who):
 
 def write_long(data):
     yield "## Many spawns\n"
-    yield (f"{data['date']}, {data['machine']}, `./dev torture --long {data['spawns']}`: {number(data['spawns'])} spawns in "
-           f"{data['seconds']:g} s; {data['wrong'] + data['lost'] + data['failed']} statuses wrong or lost, or spawns failed; "
-           f"{data['end']['children'] - data['start']['children']} zombies. A spawn and its status "
-           f"took {data['early']['median_us']:g} us at the start and {data['late']['median_us']:g} us at the end, by turns with a "
-           f"new server's {data['fresh']['median_us']:g} us (medians of 1,000; {data['early']['p99_us']:g}, {data['late']['p99_us']:g} and "
-           f"{data['fresh']['p99_us']:g} us for all but the slowest 1 %).\n")
+    early, late, fresh = data["early"], data["late"], data["fresh"]
+    yield (f"{data['date']}, {data['machine']}, `./dev torture --long {data['spawns']}`: {number(data['spawns'])} "
+           f"spawns in {data['seconds']:g} s; {data['wrong'] + data['lost'] + data['failed']} statuses wrong or lost, "
+           f"or spawns failed; {data['end']['children'] - data['start']['children']} zombies. A spawn and its status "
+           f"took {early['median_us']:g} us at the start and {late['median_us']:g} us at the end, by turns with a "
+           f"new server's {fresh['median_us']:g} us (medians of 1,000; {early['p99_us']:g}, {late['p99_us']:g} and "
+           f"{fresh['p99_us']:g} us for all but the slowest 1 %).\n")
     yield "| process | resident KiB at the start, in the middle, at the end | fds |"
     yield "|---|---|---|"
     yield sizes(data, "server")

@@ -41,10 +41,12 @@ class Field:
     # ---- starting ----
 
     def start_process(self, command, log, number=0):
-        """By posix_spawn, so that every child is reaped in one place. In a group of its own, whose members have a parent outside of
-        it: in an orphaned one every end of a worker brings SIGHUP while somebody is stopped. The writing end of its input."""
+        """By posix_spawn, so that every child is reaped in one place. In a group of its own, whose members have a
+        parent outside of it: in an orphaned one every end of a worker brings SIGHUP while somebody is stopped. The
+        writing end of its input."""
         reading, writing = os.pipe()
-        environment = {**os.environ, "TMPDIR": str(self.directory / "tmp"), "FORKSERVER_HELPERS": str(self.build / "src"),
+        environment = {**os.environ, "TMPDIR": str(self.directory / "tmp"),
+                       "FORKSERVER_HELPERS": str(self.build / "src"),
                        "TORTURE_MIB": str(self.variant.mib), "TORTURE_CLIENT": str(number)}
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         actions = [(os.POSIX_SPAWN_DUP2, reading, 0)]
@@ -66,7 +68,8 @@ class Field:
         return self.build / "tests" / "torture" / "tortured.so"
 
     def start_server(self):
-        command = [self.build / "src" / "forkserver", "serve", "--socket", self.socket, "--preload", self.module, "--standbys",
+        command = [self.build / "src" / "forkserver", "serve", "--socket", self.socket, "--preload", self.module,
+                   "--standbys",
                    self.variant.standbys]
         self.server, writing = self.start_process(command, "server.err")
         os.close(writing)
@@ -78,7 +81,8 @@ class Field:
     def start_client(self):
         self.ids += 1
         logs = self.directory / "logs"
-        command = [self.build / "tests" / "torture" / "torture-client", "--id", self.ids, "--log", logs / f"{self.ids}.log", "--ran",
+        command = [self.build / "tests" / "torture" / "torture-client", "--id", self.ids, "--log",
+                   logs / f"{self.ids}.log", "--ran",
                    logs / "ran", "--report", logs / f"{self.ids}.json", "--standbys", self.variant.standbys,
                    "--threads", self.variant.threads, "--shared-memory", f"/{self.directory.name}-{self.ids}"]
         command += ["--server-dies"] * self.variant.server_dies + ["--cores"] * self.variant.cores
@@ -97,7 +101,8 @@ class Field:
                 return
             if pid == 0:
                 return
-            if (pid in self.clients or pid == self.server) and pid not in self.ended:  # else an orphan which got that pid later
+            # else an orphan which got that pid later
+            if (pid in self.clients or pid == self.server) and pid not in self.ended:
                 self.ended[pid] = os.waitstatus_to_exitcode(status)
 
     def wait(self, seconds):
@@ -164,8 +169,8 @@ class Field:
         return held + self.hold_standbys(server, self.variant.standbys, 2) if held and whom == "zygote+" else held
 
     def hold_standbys(self, server, wanted, tries):
-        """Under load none stays one for long: the youngest children are stopped first, and then looked at. So they are met at any
-        point on their way, up to where they call themselves workers."""
+        """Under load none stays one for long: the youngest children are stopped first, and then looked at. So they are
+        met at any point on their way, up to where they call themselves workers."""
         found = []
         for _ in range(tries):
             for pid in children(server)[:-3 - wanted:-1]:
@@ -217,7 +222,8 @@ class Field:
         for number, writing in living.values():
             os.write(writing, b"\n")
         reports = {pid: self.directory / "logs" / f"{number}.json" for pid, (number, _) in living.items()}
-        self.eventually(lambda: all(pid in self.ended or path.exists() for pid, path in reports.items()), 2 * REST_LIMIT)
+        self.eventually(lambda: all(pid in self.ended or path.exists() for pid, path in reports.items()),
+                        2 * REST_LIMIT)
         for pid, path in reports.items():
             if not path.exists():
                 self.broken.append(f"client {pid} did not finish: {self.ended.get(pid, 'it hangs')}")
@@ -237,13 +243,15 @@ class Field:
             report = json.loads(path.read_text())
             if report["workers"] and not self.variant.named or report["standbys"] != self.variant.standbys:
                 self.broken.append(f"a server is not at rest: {report}")
-            # Whose zygotes are killed at it twice in a row freezes no more, and says so. Of random kills a pair may be such.
+            # Whose zygotes are killed at it twice in a row freezes no more, and says so. Of random kills a pair may be
+            # such.
             excused = report["why_not"].startswith("zygotes were killed while they froze it") or self.sanitized()
             if report["frozen"] < (self.variant.mib - 1) << 20 and not excused:
                 self.broken.append(f"the zygote's memory is not frozen: {report}")
 
         def census(server):
-            return {word: sum(role(pid) == word and state(pid) not in "ZX" for pid in children(server)) for word in wanted}
+            return {word: sum(role(pid) == word and state(pid) not in "ZX" for pid in children(server))
+                    for word in wanted}
 
         def at_rest():
             return all(census(pid) == wanted for pid in servers())

@@ -13,7 +13,8 @@ LIMIT = 10     # ms a spawn, before it is taken for hanging
 
 def rules(data):
     start, middle, end = data["start"], data["middle"], data["end"]
-    yield "statuses that are not right", data["wrong"] + data["lost"] + data["failed"] + max(0, data["spawns"] - data["right"])
+    untold = max(0, data["spawns"] - data["right"])
+    yield "statuses that are not right", data["wrong"] + data["lost"] + data["failed"] + untold
     for who in ("server", "zygote"):
         yield f"KiB that the {who} grew by", max(0, end[f"{who}_kib"] - start[f"{who}_kib"] - KIB)
         yield f"KiB that the {who} grew by in the second half", max(0, end[f"{who}_kib"] - middle[f"{who}_kib"] - KIB)
@@ -34,7 +35,8 @@ def run(build, spawns):
     left = wait_for_processes(10)
     broken = [f"{name}: {found}" for name, found in [*rules(data), ("processes left", len(left))] if found]
     sizes = [f"{who} {each(data, who, 'kib')} KiB, {each(data, who, 'fds')} fds" for who in ("server", "zygote")]
-    print(f"{spawns} spawns in {data['seconds']:g} s; at the start, in the middle, at the end: {'; '.join(sizes)}; a spawn and its status: "
-          f"{data['early']['median_us']:g} us at the start, {data['late']['median_us']:g} at the end, "
+    print(f"{spawns} spawns in {data['seconds']:g} s; at the start, in the middle, at the end: {'; '.join(sizes)}; "
+          f"a spawn and its status: {data['early']['median_us']:g} us at the start, "
+          f"{data['late']['median_us']:g} at the end, "
           f"by turns with {data['fresh']['median_us']:g} from a new server", flush=True)
     return {**data, "broken": broken}

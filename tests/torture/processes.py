@@ -48,7 +48,8 @@ def parts(server, wanted):
 
 
 def client_of(server):
-    """The number of the client that started a private server: in the environment that it has from it. 0: a named one."""
+    """The number of the client that started a private server: in the environment that it has from it. 0: a named
+    one."""
     words = read(f"/proc/{server}/environ").split(b"\0")
     return int(next((word.split(b"=")[1] for word in words if word.startswith(b"TORTURE_CLIENT=")), 0))
 
@@ -60,7 +61,8 @@ class Held:
         """ProcessLookupError if it isn't of that role (any more)."""
         self.pid, self.pidfd = pid, os.pidfd_open(pid)
         try:
-            # It can't change while it is stopped: a standby that took a request and calls itself so has not run anything yet.
+            # It can't change while it is stopped: a standby that took a request and calls itself so has not run
+            # anything yet.
             self.signal(signal.SIGSTOP)
             self.wait_until_stopped()
             if role(pid) != wanted:

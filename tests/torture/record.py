@@ -108,7 +108,8 @@ class Record:
         return {
             "name": field.variant.name, "what": field.variant.what, "server_dies": field.variant.server_dies,
             "acts": len(field.acts), "acts_asked": field.asked, "done": dict(sorted(field.done.items())),
-            "clients": field.ids, "spawned": c["spawned"], "right": c["right"], "wrong": c["wrong"] + c["late"], "lost": c["lost"],
+            "clients": field.ids, "spawned": c["spawned"], "right": c["right"], "wrong": c["wrong"] + c["late"],
+            "lost": c["lost"],
             "failed": c["failed"], "failures": dict(self.failures.most_common(5)),
             "ran_twice": c["twice"], "ghosts": c["ghosts"], "never_ran": c["never_ran"],
             "left": {name: len(found) for name, found in self.left.items()},
@@ -123,9 +124,11 @@ class Record:
         faults = sorted(self.faults)[:20]
         yield from (f"  {when} {text}" for when, text in faults)
         if first := next((when for when, _ in faults if when), 0):
-            yield from (f"  before it: {act}" for act in [act for act in self.field.acts if int(act.split()[0]) <= first][-8:])
+            yield from (f"  before it: {act}"
+                        for act in [act for act in self.field.acts if int(act.split()[0]) <= first][-8:])
         yield from (f"  said: {line}" for text in self.errors for line in text.splitlines()[-5:])
 
 
 def spread(values):
-    return {"n": len(values), "median": round(statistics.median(values), 2), "max": round(max(values), 2)} if values else {"n": 0}
+    return {"n": len(values), "median": round(statistics.median(values), 2),
+            "max": round(max(values), 2)} if values else {"n": 0}

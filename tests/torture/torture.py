@@ -3,10 +3,12 @@
 """
 Kills and stops zygotes, standbys, servers and clients under load, and counts what was lost by it.
 
-usage: torture.py [--minutes N] [--acts N] [--seed S] [--only VARIANT,…] [--long N] [--json FILE] [--docs]      (./dev torture)
+usage: torture.py [--minutes N] [--acts N] [--seed S] [--only VARIANT,…] [--long N] [--json FILE] [--docs]
 
---long N makes N spawns from one server instead, and looks whether it grows. --json (default: torture.json in the build directory)
-keeps the figures of both; --docs writes them into doc/reliability.md. Exit code: 1 if a rule is broken.
+It is what ./dev torture runs.
+
+--long N makes N spawns from one server instead, and looks whether it grows. --json (default: torture.json in the build
+directory) keeps the figures of both; --docs writes them into doc/reliability.md. Exit code: 1 if a rule is broken.
 """
 
 import argparse
@@ -34,10 +36,11 @@ AROUND = 1.5  # seconds of a variant's time in which nothing is done to anybody
 
 def tell(summary):
     recovery = [f"{whom} {d['median']:g}/{d['max']:g} ms" for whom, d in summary["recovery_ms"].items() if d["n"]]
-    failures = f" ({', '.join(f'{n} {what}' for what, n in summary['failures'].items())})" if summary["failures"] else ""
-    print(f"{summary['name']}: {summary['acts']} acts, {summary['spawned']} spawns: right {summary['right']}, wrong {summary['wrong']}, "
-          f"lost {summary['lost']}, failed {summary['failed']}{failures}; left {sum(summary['left'].values())}; next spawn after the death of "
-          f"(median/max): {', '.join(recovery)}", flush=True)
+    failures = ", ".join(f"{n} {what}" for what, n in summary["failures"].items())
+    print(f"{summary['name']}: {summary['acts']} acts, {summary['spawned']} spawns: right {summary['right']}, "
+          f"wrong {summary['wrong']}, lost {summary['lost']}, "
+          f"failed {summary['failed']}{f' ({failures})' if failures else ''}; left {sum(summary['left'].values())}; "
+          f"next spawn after the death of (median/max): {', '.join(recovery)}", flush=True)
 
 
 def torment(options, build):
@@ -48,16 +51,18 @@ def torment(options, build):
     acts = options.acts or ACTS_A_MINUTE * options.minutes
     for variant in chosen:
         variant.cores = cores
-        field = Field(variant, build, max(1, minutes * 60 - AROUND), max(1, math.ceil(acts / len(chosen))), options.seed)
+        field = Field(variant, build, max(1, minutes * 60 - AROUND), max(1, math.ceil(acts / len(chosen))),
+                      options.seed)
         record = field.run()
         summaries.append(record.summary())
         tell(summaries[-1])
         if summaries[-1]["broken"]:
             print("\n".join(record.story()), file=sys.stderr)
-            print(f"torture: again: ./dev torture --minutes {minutes:g} --acts {field.asked} --seed {options.seed} --only {variant.name}", file=sys.stderr,
-                  flush=True)
+            print(f"torture: again: ./dev torture --minutes {minutes:g} --acts {field.asked} --seed {options.seed} "
+                  f"--only {variant.name}", file=sys.stderr, flush=True)
     broken = [f"{summary['name']}: {text}" for summary in summaries for text in summary["broken"]]
-    print(f"torture: {sum(summary['acts'] for summary in summaries)} acts, {sum(summary['spawned'] for summary in summaries)} spawns")
+    done, spawned = (sum(summary[key] for summary in summaries) for key in ("acts", "spawned"))
+    print(f"torture: {done} acts, {spawned} spawns")
     return {"seed": options.seed, "minutes": options.minutes, "variants": summaries, "broken": broken}
 
 
@@ -88,7 +93,8 @@ def main():
     keep(figures, "long" if options.long else "torture", result)
     if options.docs:
         docs.write(json.loads(figures.read_text()), ROOT)
-    print(f"torture: {len(result['broken'])} rules broken{': ' if result['broken'] else ''}{'; '.join(result['broken'])}; figures: {figures}")
+    broken = result["broken"]
+    print(f"torture: {len(broken)} rules broken{': ' if broken else ''}{'; '.join(broken)}; figures: {figures}")
     return 1 if result["broken"] else 0
 
 

@@ -32,13 +32,16 @@ def variants():
     return [
         Variant("private", "each client has a server of its own"),
         Variant("frozen", "the same, with 64 MiB of frozen memory in each zygote", mib=64),
-        Variant("twice", "the same, where the zygote has to fork twice (an older kernel)", deny=("sud", "close_range"), standbys=1),
+        Variant("twice", "the same, where the zygote has to fork twice (an older kernel)", deny=("sud", "close_range"),
+                standbys=1),
         Variant("named", "one server at a socket, for all clients, with eight standbys", named=True, standbys=8),
         Variant("server", "servers are killed as well", server_dies=True, standbys=4, may_lose=lose),
-        Variant("server-twice", "the same, forking twice, with frozen memory", deny=("sud",), mib=64, server_dies=True, may_lose=lose),
-        Variant("server-named", "the server at a socket is killed as well, and started again", named=True, server_dies=True,
+        Variant("server-twice", "the same, forking twice, with frozen memory", deny=("sud",), mib=64, server_dies=True,
                 may_lose=lose),
-        Variant("server-untold", "servers are killed where the kernel does not tell of the end of other people's processes",
+        Variant("server-named", "the server at a socket is killed as well, and started again", named=True,
+                server_dies=True, may_lose=lose),
+        Variant("server-untold",
+                "servers are killed where the kernel does not tell of the end of other people's processes",
                 deny=("pidfd_info",), server_dies=True, may_lose=True),
     ]
 
@@ -50,7 +53,8 @@ def machine_writes_cores():
         if pid == 0:
             os.chdir(folder)
             hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-            resource.setrlimit(resource.RLIMIT_CORE, (1 << 16 if hard == resource.RLIM_INFINITY else min(1 << 16, hard), hard))
+            resource.setrlimit(resource.RLIMIT_CORE,
+                               (1 << 16 if hard == resource.RLIM_INFINITY else min(1 << 16, hard), hard))
             signal.signal(signal.SIGABRT, signal.SIG_DFL)
             os.abort()
         return os.WCOREDUMP(os.waitpid(pid, 0)[1])

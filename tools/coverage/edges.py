@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A plugin of pytest's: notes for each test its outcome, its seconds and the edges that ran, in a line of JSON. (choose-tests)"""
+"""A plugin of pytest's: notes for each test its outcome, its seconds and the edges that ran, in a line of JSON.
+(choose-tests)"""
 
 import json
 import os
@@ -34,7 +35,8 @@ def pytest_runtest_protocol(item):
     begin = time.monotonic()
     yield
     seconds = time.monotonic() - begin
-    line = {"test": "tests/" + item.nodeid.split("tests/")[-1], "outcome": item.outcomes, "seconds": round(seconds, 2), "edges": edges()}
+    line = {"test": "tests/" + item.nodeid.split("tests/")[-1], "outcome": item.outcomes, "seconds": round(seconds, 2),
+            "edges": edges()}
     with open(OUT, "a") as file:  # a line at a time: other files of tests write to it too
         file.write(json.dumps(line) + "\n")
 
