@@ -31,7 +31,8 @@ NOBODY = 65534
 
 os.environ["FORKSERVER_HELPERS"] = str(BUILD / "src")
 # A directory that may not be searched turns "no such program" into "permission denied", as with execvp(3).
-os.environ["PATH"] = ":".join(part for part in os.environ.get("PATH", os.defpath).split(":") if os.access(part, os.X_OK))
+os.environ["PATH"] = ":".join(part for part in os.environ.get("PATH", os.defpath).split(":")
+                              if os.access(part, os.X_OK))
 os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=0")
 
 
@@ -44,12 +45,13 @@ def take_signals_as_usual():
 
 
 def leave_orphaned_group():
-    """As a shell starts a job, if none did: in a group of our own, with a parent outside of it. In an orphaned group (one
-    that a supervisor started) no terminal signal stops anybody, and a worker that ends while a test has a process stopped
-    brings SIGHUP to all, us and the scripts around us included (setpgid(2), "orphaned process group")."""
+    """As a shell starts a job, if none did: in a group of our own, with a parent outside of it. In an orphaned group
+    (one that a supervisor started) no terminal signal stops anybody, and a worker that ends while a test has a process
+    stopped brings SIGHUP to all, us and the scripts around us included (setpgid(2), "orphaned process group")."""
     if sys.stdin.isatty():
         return
-    if os.getsid(0) == os.getpid():  # as `meson test` starts us: a session's leader has to stay in its group, its child hasn't
+    # as `meson test` starts us: a session's leader has to stay in its group, its child hasn't
+    if os.getsid(0) == os.getpid():
         if pid := alone.fork():
             alone.wait_for(pid)
     if os.getpgrp() != os.getpid():
@@ -175,7 +177,8 @@ def as_nobody(*command):
 
 @pytest.fixture
 def other_user(forkserver):
-    """Tests that become one need it: a build below a directory that is one user's alone, as mktemp(1) makes them, does not do."""
+    """Tests that become one need it: a build below a directory that is one user's alone, as mktemp(1) makes them, does
+    not do."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     if subprocess.run(as_nobody(forkserver, "--version"), capture_output=True).returncode != 0:

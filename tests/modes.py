@@ -3,7 +3,8 @@
 The modes in which the integration tests run beside the plain one.
 
 usage: modes.py run MODE [PYTEST…]     what follows, or the whole list, in that mode
-       modes.py short MODE [FILE]      the tests that differ there (of that file): tests/modes/MODE, which tools/choose-tests writes
+       modes.py short MODE [FILE]      the tests that differ there (of that file): tests/modes/MODE, which
+                                       tools/choose-tests writes
        modes.py missed MODE FILE       whether all that the mode denies was missed, by what FILE has of several runs
 
 FORKSERVER_BUILD       the build directory (default: build, in the repository); of mode asan, a sanitized one

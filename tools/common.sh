@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # others use the lists
 # What the scripts here share. In the repository's root, with set -eu: . tools/common.sh
 
 # Debian's own, whatever else is on the PATH: python3-pytest and meson are its packages.
@@ -7,11 +7,12 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config uthash-dev libjansson-dev python3)
 DEMO_PACKAGES=("${BUILD_PACKAGES[@]}" libmagic-dev file findutils)
-TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread python3-pytest g++ procps
-    util-linux git patch valgrind)
+TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread python3-pytest g++
+    procps util-linux git patch valgrind)
 PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
 # What the tests of the Python package use: numpy, pytest, CPython's own suites, and what builds a wheel.
-PYTHON_TEST_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-numpy python3-pytest python3-venv python3-pip python3-mesonpy patchelf)
+PYTHON_TEST_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-numpy python3-pytest python3-venv python3-pip python3-mesonpy
+    patchelf)
 BENCH_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas afl++ gnuplot-nox)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
 LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
