@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE]: spawns as it is told, line by line, so that bench.py can have
- * several programs measured by turns. Each line "CASE DEPTH N" is answered with the microseconds that one of N took, DEPTH of them
- * at a time (not "run:CASE"); "idle N" with 0 when there are N idle workers; "pids" with the server's and the zygote's.
+ * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE]: spawns as it is told, line by line, so
+ * that bench.py can have several programs measured by turns. Each line "CASE DEPTH N" is answered with the microseconds
+ * that one of N took, DEPTH of them at a time (not "run:CASE"); "idle N" with 0 when there are N idle workers; "pids"
+ * with the server's and the zygote's.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -173,8 +174,8 @@ static void forks(const char *name, int depth, int n) {
         }
 }
 
-/* AFL++'s fork server, by its own protocol (instrumentation/README.persistent_mode.md): four bytes there start a process, and its pid
- * and then its status come back. */
+/* AFL++'s fork server, by its own protocol (instrumentation/README.persistent_mode.md): four bytes there start a
+ * process, and its pid and then its status come back. */
 static void afl(const char *target, int n) {
         static int to = -1, from = -1;
         int control[2], status[2], word = 0;
@@ -273,7 +274,9 @@ static void take_option(const char *name, const char *value, struct fsrv_server_
 
 int main(int argc, char **argv) {
         const char *preload[] = { argc > 1 ? argv[1] : "", NULL };
-        struct fsrv_server_options options = { .size = sizeof options, .preload = preload, .preload_policy = FSRV_PRELOAD_FAIL };
+        struct fsrv_server_options options = { .size = sizeof options,
+                                               .preload = preload,
+                                               .preload_policy = FSRV_PRELOAD_FAIL };
         struct rlimit limit;
         struct fsrv_error error;
         char line[4096], name[4000];

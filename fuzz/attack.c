@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client as none should be: what tests/test_attack.py sends to a named server. It knows the protocol by protocol.h and the
- * codec alone, and has the library's rules nowhere in its way.
+ * A client as none should be: what tests/test_attack.py sends to a named server. It knows the protocol by protocol.h
+ * and the codec alone, and has the library's rules nowhere in its way.
  *
  *   attack layout                            the numbers that another attacker needs, as JSON
  *   attack mutate SOCKET ENTRY N SEED        N requests, most of them broken in one to three ways
@@ -41,7 +41,7 @@ struct ring {
         size_t size;
         int fds[FSRV_WIRE_FDS_MAX]; /* borrowed, but for the answer and the memfd */
         size_t n_fds;
-        int answer, memfd;          /* answer: the worker's end */
+        int answer, memfd; /* answer: the worker's end */
 };
 
 /* What stays open from one request to the next. */
@@ -50,9 +50,7 @@ static struct {
         const char *entry;
 } own;
 
-static struct {
-        unsigned sent, not_sent, started, failed, exited, silent, refused;
-} counts;
+static struct { unsigned sent, not_sent, started, failed, exited, silent, refused; } counts;
 
 static void die(const char *what) {
         perror(what);
@@ -62,7 +60,8 @@ static void die(const char *what) {
 static void print_counts(void) {
         printf("{\"sent\":%u,\"not_sent\":%u,\"started\":%u,\"failed\":%u,\"exited\":%u,"
                "\"silent\":%u,\"refused\":%u}\n",
-               counts.sent, counts.not_sent, counts.started, counts.failed, counts.exited, counts.silent, counts.refused);
+               counts.sent, counts.not_sent, counts.started, counts.failed, counts.exited, counts.silent,
+               counts.refused);
 }
 
 /* ---- chance: the same for the same seed ---- */
@@ -77,8 +76,10 @@ static uint32_t chance(uint32_t below) {
 }
 
 static uint32_t odd_number(void) {
-        static const uint32_t numbers[] = { 0, 1, 2, 3, 7, 64, 100, 246, 247, 253, 254, 1000, 65535, 65536, 65537,
-                                            0x40000000, 0x40000001, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff };
+        static const uint32_t numbers[] = { 0,          1,          2,         3,          7,          64,
+                                            100,        246,        247,       253,        254,        1000,
+                                            65535,      65536,      65537,     0x40000000, 0x40000001, 0x7fffffff,
+                                            0x80000000, 0xfffffffe, 0xffffffff };
 
         return numbers[chance(sizeof numbers / sizeof *numbers)];
 }
@@ -120,16 +121,28 @@ static void attach(const char *path) {
 
 static void encode(struct ring *ring, uint32_t flags) {
         static const struct fsrv_wire_action actions[] = {
-                { .type = FSRV_WIRE_INSTALL, .source = 0, .target = 20 }, { .type = FSRV_WIRE_DUP, .source = 20, .target = 21 },
-                { .type = FSRV_WIRE_OPEN, .source = O_RDONLY, .target = 22 }, { .type = FSRV_WIRE_CLOSE, .target = 21 },
+                { .type = FSRV_WIRE_INSTALL, .source = 0, .target = 20 },
+                { .type = FSRV_WIRE_DUP, .source = 20, .target = 21 },
+                { .type = FSRV_WIRE_OPEN, .source = O_RDONLY, .target = 22 },
+                { .type = FSRV_WIRE_CLOSE, .target = 21 },
                 { .type = FSRV_WIRE_HAND, .source = 1 },
         };
         char *argv[] = { (char *)own.entry, "7", NULL }, *environment[] = { "A=1", NULL }, *paths[] = { ".", NULL };
         struct fsrv_request_parts parts = {
-                .head = { .kind = FSRV_WIRE_ENTRY, .flags = flags, .n_fds = USER_FDS, .n_actions = sizeof actions / sizeof *actions,
-                          .umask = 022, .payload_size = 4 },
-                .actions = actions, .name = own.entry, .search = "", .directory = "", .argv = argv, .environment = environment,
-                .paths = paths, .payload = "load",
+                .head = { .kind = FSRV_WIRE_ENTRY,
+                          .flags = flags,
+                          .n_fds = USER_FDS,
+                          .n_actions = sizeof actions / sizeof *actions,
+                          .umask = 022,
+                          .payload_size = 4 },
+                .actions = actions,
+                .name = own.entry,
+                .search = "",
+                .directory = "",
+                .argv = argv,
+                .environment = environment,
+                .paths = paths,
+                .payload = "load",
         };
         struct fsrv_wire_request *head;
         char *bytes;
@@ -201,7 +214,9 @@ static void hear(int answer, int limit_ms) {
         union fsrv_wire_answer reply = { 0 };
         struct fsrv_message message;
 
-        int r = poll(&entry, 1, limit_ms) == 1 ? fsrv_channel_receive(answer, &reply, sizeof reply, MSG_DONTWAIT, &message) : -EAGAIN;
+        int r = poll(&entry, 1, limit_ms) == 1
+                        ? fsrv_channel_receive(answer, &reply, sizeof reply, MSG_DONTWAIT, &message)
+                        : -EAGAIN;
         if (r == 1)
                 fsrv_message_close(&message);
         counts.started += r == 1 && reply.type == FSRV_WIRE_STARTED;
@@ -243,7 +258,8 @@ static void set_word(struct ring *ring, size_t from, size_t to) {
         if (to > ring->size)
                 to = ring->size;
         if (from + sizeof value <= to)
-                memcpy(ring->bytes + from + sizeof value * chance((uint32_t)((to - from) / sizeof value)), &value, sizeof value);
+                memcpy(ring->bytes + from + sizeof value * chance((uint32_t)((to - from) / sizeof value)), &value,
+                       sizeof value);
 }
 
 /* No letter of a path is ever changed into another: what it names must stay harmless. */
@@ -282,7 +298,8 @@ static void mutate(struct ring *ring) {
                 resize(ring, ring->size + chance(16) * chance(16));
                 break;
         case 8:
-                resize(ring, chance(8) ? ring->size + chance(300) : FSRV_WIRE_MESSAGE_MAX + chance(OVERSIZED - FSRV_WIRE_MESSAGE_MAX));
+                resize(ring, chance(8) ? ring->size + chance(300)
+                                       : FSRV_WIRE_MESSAGE_MAX + chance(OVERSIZED - FSRV_WIRE_MESSAGE_MAX));
                 break;
         case 9:
                 ring->n_fds -= chance((uint32_t)ring->n_fds + 1);
@@ -304,8 +321,11 @@ static void attack_mutate(unsigned n) {
                 if (i >= IN_FLIGHT)
                         hear(*answer, 0);
                 /* Any of the flags that bring an fd along, and kill-on-close. */
-                prepare(&ring, chance(2) ? 0 : chance(1u << 7) & (FSRV_WIRE_BODY_IN_MEMFD | FSRV_WIRE_KILL_ON_CLOSE | FSRV_WIRE_HAS_STATUS |
-                                                                 FSRV_WIRE_HAS_TRACKER), answer);
+                prepare(&ring,
+                        chance(2) ? 0
+                                  : chance(1u << 7) & (FSRV_WIRE_BODY_IN_MEMFD | FSRV_WIRE_KILL_ON_CLOSE |
+                                                       FSRV_WIRE_HAS_STATUS | FSRV_WIRE_HAS_TRACKER),
+                        answer);
                 for (uint32_t k = chance(8) ? 1 + chance(3) : 0; k > 0; k--)
                         mutate(&ring);
                 send_ring(&ring);
@@ -414,16 +434,19 @@ static void attack_linger(const char *path) {
 }
 
 static void print_layout(void) {
-        printf("{\"version\":%u,\"text\":%d,\"reply\":%zu,\"started\":%zu,\"failed\":%zu,\"exited\":%zu}\n", FSRV_WIRE_VERSION,
-               FSRV_WIRE_TEXT_MAX, sizeof(struct fsrv_wire_reply), sizeof(struct fsrv_wire_started), sizeof(struct fsrv_wire_failed),
-               sizeof(struct fsrv_wire_exited));
+        printf("{\"version\":%u,\"text\":%d,\"reply\":%zu,\"started\":%zu,\"failed\":%zu,\"exited\":%zu}\n",
+               FSRV_WIRE_VERSION, FSRV_WIRE_TEXT_MAX, sizeof(struct fsrv_wire_reply), sizeof(struct fsrv_wire_started),
+               sizeof(struct fsrv_wire_failed), sizeof(struct fsrv_wire_exited));
 }
 
 int main(int argc, char **argv) {
         static const struct {
                 const char *name;
                 void (*run)(unsigned n);
-        } attacks[] = { { "mutate", attack_mutate }, { "ring", attack_ring }, { "promise", attack_promise }, { "fill", attack_fill } };
+        } attacks[] = { { "mutate", attack_mutate },
+                        { "ring", attack_ring },
+                        { "promise", attack_promise },
+                        { "fill", attack_fill } };
         const char *what = argc > 1 ? argv[1] : "";
 
         if (strcmp(what, "layout") == 0) {

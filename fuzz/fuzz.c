@@ -103,7 +103,7 @@ void fuzz_begin(void) {
                 initialized = true;
                 __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
                 for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd < FUZZ_FIRST_FD - 1; fd = dup(fd))
-                        ; /* so that what comes lies above */
+                        ;                                  /* so that what comes lies above */
                 fsrv_close_range(FUZZ_FIRST_FD, UINT_MAX); /* who started us may have left something there */
         }
         if (!warm)

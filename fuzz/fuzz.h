@@ -2,7 +2,8 @@
 #ifndef FSRV_FUZZ_H
 #define FSRV_FUZZ_H
 
-/* What the targets share. Each is a file with LLVMFuzzerTestOneInput(); an input is a list of small decisions and bytes. */
+/* What the targets share. Each is a file with LLVMFuzzerTestOneInput(); an input is a list of small decisions and
+ * bytes. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +24,8 @@ size_t fuzz_bytes(struct fuzz_input *input, void *bytes, size_t size);
 /* A length (one byte, or two), then so many bytes. */
 size_t fuzz_message(struct fuzz_input *input, char *bytes, size_t size);
 
-/* Between these two calls every fd and every block of memory is watched; the second one takes back what a process that ends
- * leaves to the system. */
+/* Between these two calls every fd and every block of memory is watched; the second one takes back what a process that
+ * ends leaves to the system. */
 void fuzz_begin(void);
 void fuzz_end(void);
 /* There are as many fds more than at fuzz_begin(). */

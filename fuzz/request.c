@@ -27,7 +27,8 @@ static void decode(const struct fsrv_wire_request *head, const void *body) {
         walk(parts.paths);
         FSRV_FUZZ_CHECK(fsrv_request_encode(&parts, &bytes, &size) == 0);
         FSRV_FUZZ_CHECK(size == sizeof *head + head->body_size);
-        FSRV_FUZZ_CHECK(memcmp(bytes, head, sizeof *head) == 0 && memcmp(bytes + sizeof *head, body, head->body_size) == 0);
+        FSRV_FUZZ_CHECK(memcmp(bytes, head, sizeof *head) == 0 &&
+                        memcmp(bytes + sizeof *head, body, head->body_size) == 0);
         free(bytes);
         fsrv_request_parts_done(&parts);
 }

@@ -58,15 +58,29 @@ static void save(const char *target, const char *name, struct seed *seed) {
 
 static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_bytes, size_t *ret_size) {
         static const struct fsrv_wire_action actions[] = {
-                { .type = FSRV_WIRE_INSTALL, .source = 0, .target = 20 }, { .type = FSRV_WIRE_DUP, .source = 20, .target = 21 },
-                { .type = FSRV_WIRE_OPEN, .target = 22 }, { .type = FSRV_WIRE_CLOSE, .target = 21 },
-                { .type = FSRV_WIRE_HAND, .source = 1 }, { .type = FSRV_WIRE_DATA, .source = 1 },
+                { .type = FSRV_WIRE_INSTALL, .source = 0, .target = 20 },
+                { .type = FSRV_WIRE_DUP, .source = 20, .target = 21 },
+                { .type = FSRV_WIRE_OPEN, .target = 22 },
+                { .type = FSRV_WIRE_CLOSE, .target = 21 },
+                { .type = FSRV_WIRE_HAND, .source = 1 },
+                { .type = FSRV_WIRE_DATA, .source = 1 },
         };
         char *argv[] = { "a", "", "c c", NULL }, *environment[] = { "A=1", "B=2", NULL }, *paths[] = { "/x", NULL };
         struct fsrv_request_parts parts = {
-                .head = { .kind = kind, .flags = flags, .n_fds = n_fds, .n_actions = 6, .umask = 022, .payload_size = 3 },
-                .actions = actions, .name = "m:f", .search = "/bin", .directory = "/", .argv = argv, .environment = environment,
-                .paths = paths, .payload = "pay",
+                .head = { .kind = kind,
+                          .flags = flags,
+                          .n_fds = n_fds,
+                          .n_actions = 6,
+                          .umask = 022,
+                          .payload_size = 3 },
+                .actions = actions,
+                .name = "m:f",
+                .search = "/bin",
+                .directory = "/",
+                .argv = argv,
+                .environment = environment,
+                .paths = paths,
+                .payload = "pay",
         };
 
         if (fsrv_request_encode(&parts, ret_bytes, ret_size) < 0)
@@ -75,7 +89,8 @@ static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_byt
 }
 
 static void save_requests(void) {
-        static const uint32_t flags[] = { 0, FSRV_WIRE_BODY_IN_MEMFD, FSRV_WIRE_HAS_STATUS | FSRV_WIRE_HAS_TRACKER, FSRV_WIRE_KILL_ON_CLOSE };
+        static const uint32_t flags[] = { 0, FSRV_WIRE_BODY_IN_MEMFD, FSRV_WIRE_HAS_STATUS | FSRV_WIRE_HAS_TRACKER,
+                                          FSRV_WIRE_KILL_ON_CLOSE };
         struct seed seed = { .n = 0 };
 
         for (size_t i = 0; i < 8; i++) {
@@ -126,7 +141,18 @@ static void save_control(void) {
 
 /* ---- what a server hears: steps of server.c ---- */
 
-enum { CLAIM = 0, ON_CLAIMS = 1, ORDER = 2, PEER = 3, RING = 4, CHILD_DIES = 5, HANG_UP = 6, ZYGOTE_DIES = 7, TIME = 8, REFUSE = 11 };
+enum {
+        CLAIM = 0,
+        ON_CLAIMS = 1,
+        ORDER = 2,
+        PEER = 3,
+        RING = 4,
+        CHILD_DIES = 5,
+        HANG_UP = 6,
+        ZYGOTE_DIES = 7,
+        TIME = 8,
+        REFUSE = 11
+};
 
 static void step(struct seed *seed, unsigned number, unsigned n_fds, const void *bytes, size_t n) {
         put_byte(seed, number);
@@ -229,7 +255,8 @@ static void save_client(void) {
 
 static void save_tracker(void) {
         static const char *const lines[] = {
-                "REGISTER:/a:semaphore\nREGISTER:/b:shared_memory\nUNREGISTER:/a:semaphore\n", "PROBE:0:noop\n",
+                "REGISTER:/a:semaphore\nREGISTER:/b:shared_memory\nUNREGISTER:/a:semaphore\n",
+                "PROBE:0:noop\n",
                 "REGISTER:a:b:dummy\nREGISTER:x:semaphore\n",
                 "{\"cmd\":\"REGISTER\",\"rtype\":\"shared_memory\",\"base64_name\":\"L2EKYg==\"}\n",
         };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The supervisor: what standbys claim, zygotes report, and peers and doorbells send it, in any order, with children that end
- * in between. An input is a list of steps: a number, and for most of them a message and how many fds come with it. No process
- * is started, signalled or waited for.
+ * The supervisor: what standbys claim, zygotes report, and peers and doorbells send it, in any order, with children
+ * that end in between. An input is a list of steps: a number, and for most of them a message and how many fds come with
+ * it. No process is started, signalled or waited for.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -23,8 +23,10 @@
 #include "forkserver.h"
 #include "server/server.h"
 
-enum { ZYGOTE = 1 << 22, /* no process has such a pid */
-       STEPS_MAX = 64 };
+enum {
+        ZYGOTE = 1 << 22, /* no process has such a pid */
+        STEPS_MAX = 64
+};
 
 /* ---- instead of processes ---- */
 
@@ -80,7 +82,8 @@ int __wrap_dprintf(int fd, const char *format, ...) {
 }
 
 int fsrv_zygote_launch(struct fsrv_supervisor *s) {
-        s->zygote.failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = EAGAIN };
+        s->zygote.failure =
+                (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = EAGAIN };
         return -EAGAIN;
 }
 
@@ -102,7 +105,9 @@ static void make_peer(struct fsrv_supervisor *s, struct ends *ends, bool may) {
 static void make(struct fsrv_supervisor *s, struct ends *ends, uint8_t how) {
         int orders[2] = { -1, -1 }, doorbell[2] = { -1, -1 }, on = 1;
 
-        *s = (struct fsrv_supervisor){ .program = -1, .data = -1, .output = -1, .listener = -1, .signals = -1, .doorbell_send = -1, .room = 12 };
+        *s = (struct fsrv_supervisor){
+                .program = -1, .data = -1, .output = -1, .listener = -1, .signals = -1, .doorbell_send = -1, .room = 12
+        };
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         s->config.head.standbys = 2;
         s->config.path = how & 1 ? "/dev/null/socket" : NULL;

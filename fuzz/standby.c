@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The doorbell: a standby receives whatever comes, and what it takes becomes a worker's task, up to the point where that would
- * change the process. standby.c and worker.c are the real ones; what they call next is here, and goes back.
+ * The doorbell: a standby receives whatever comes, and what it takes becomes a worker's task, up to the point where
+ * that would change the process. standby.c and worker.c are the real ones; what they call next is here, and goes back.
  *
- * An input: how many fds come with the message (255: as many as it says), what to put right (bits), the message, then the
- * memfd's bytes if it has one, then further messages with fds for the answer socket.
+ * An input: how many fds come with the message (255: as many as it says), what to put right (bits), the message, then
+ * the memfd's bytes if it has one, then further messages with fds for the answer socket.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -61,7 +61,8 @@ _Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct f
 }
 
 /* As in the child. */
-int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth), struct fsrv_message *message) {
+int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth),
+              struct fsrv_message *message) {
         const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
 
         FSRV_FUZZ_CHECK(head->kind == FSRV_WIRE_PROGRAM && message == &fsrv_own.message);
@@ -182,7 +183,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         getrlimit(RLIMIT_NOFILE, &limit);
         config = (struct fsrv_wire_config){ .server = getppid(), .nofile = limit.rlim_cur, .loans = 1 };
         if (fsrv_socketpair(doorbell) == 0 && fsrv_socketpair(claims) == 0 && fsrv_socketpair(answer) == 0) {
-                struct fsrv_birth birth = { .doorbell = doorbell[0], .claims = claims[1], .config = &config, .host = &host };
+                struct fsrv_birth birth = {
+                        .doorbell = doorbell[0], .claims = claims[1], .config = &config, .host = &host
+                };
                 setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
                 ring(&input, doorbell[1], answer[1], mend);
                 send_more(&input, answer[0]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The resource tracker: lines that come in pieces, the set of names, and what is said about them. Nothing is unlinked. */
+/* The resource tracker: lines that come in pieces, the set of names, and what is said about them. Nothing is
+ * unlinked. */
 #include "fuzz.h"
 
 #include <errno.h>

@@ -14,11 +14,11 @@
  *  - `struct fsrv_error *error` may be NULL. On failure it says at which stage, which errno, and a sentence for people;
  *    on success it is left alone. It is the caller's own memory: one per thread.
  *  - Times are milliseconds of CLOCK_MONOTONIC; a time-out of -1 means none, 0 means "look, don't wait".
- *  - Every file descriptor that the library makes is close-on-exec; one that a call returns belongs to the caller unless
- *    the comment says *borrowed*.
- *  - Threads: a server may be used from any number of threads at once, and in a child after fork(). A request must not be
- *    changed while another thread uses it; spawning from one request in several threads is fine. A process may be waited
- *    for and killed from several threads at once, each of which holds a reference.
+ *  - Every file descriptor that the library makes is close-on-exec; one that a call returns belongs to the caller
+ *    unless the comment says *borrowed*.
+ *  - Threads: a server may be used from any number of threads at once, and in a child after fork(). A request must not
+ *    be changed while another thread uses it; spawning from one request in several threads is fine. A process may be
+ *    waited for and killed from several threads at once, each of which holds a reference.
  *  - The library starts no thread, installs no signal handler, prints nothing, never exits, and waits for no child that
  *    isn't its own.
  *  - Options structs begin with `size`, which the caller sets to sizeof the struct; what is zero has its default.
@@ -75,9 +75,9 @@ enum fsrv_stage {
 #define FSRV_ERROR_TEXT_SIZE 256
 
 struct fsrv_error {
-        int err;            /* a positive errno value */
-        uint32_t stage;     /* enum fsrv_stage */
-        pid_t pid;          /* the process that failed, where there was one, else 0 */
+        int err;        /* a positive errno value */
+        uint32_t stage; /* enum fsrv_stage */
+        pid_t pid;      /* the process that failed, where there was one, else 0 */
         uint32_t reserved[5];
         char text[FSRV_ERROR_TEXT_SIZE]; /* one line without a newline, NUL-terminated: names the thing and the cause */
 };
@@ -92,18 +92,18 @@ FSRV_PUBLIC const char *fsrv_version(void);
 
 struct fsrv_server;
 
-/* What happens when a module of the preload list cannot be loaded. A module that *crashes* or hangs while it loads takes
- * the zygote with it and fails every spawn under any policy. */
+/* What happens when a module of the preload list cannot be loaded. A module that *crashes* or hangs while it loads
+ * takes the zygote with it and fails every spawn under any policy. */
 enum fsrv_preload_policy {
-        FSRV_PRELOAD_WARN = 0,   /* the zygote says so on the standard error that the server was started with; default */
-        FSRV_PRELOAD_FAIL = 1,   /* every spawn fails with stage FSRV_STAGE_PRELOAD */
+        FSRV_PRELOAD_WARN = 0, /* the zygote says so on the standard error that the server was started with; default */
+        FSRV_PRELOAD_FAIL = 1, /* every spawn fails with stage FSRV_STAGE_PRELOAD */
         FSRV_PRELOAD_IGNORE = 2, /* nothing is said */
 };
 
 /* What is done to the zygote's memory after preloading, so that a fork doesn't take the longer the more is loaded. */
 enum fsrv_memory {
-        FSRV_MEMORY_AUTO = 0,     /* freezing where that is safe, else collapsing; nothing below 1 MiB; default */
-        FSRV_MEMORY_FREEZE = 1,   /* the same, and the zygote says on standard error why it did less */
+        FSRV_MEMORY_AUTO = 0,   /* freezing where that is safe, else collapsing; nothing below 1 MiB; default */
+        FSRV_MEMORY_FREEZE = 1, /* the same, and the zygote says on standard error why it did less */
         /* into huge pages, of which a fork copies one entry for 2 MiB; it says why it can't be done */
         FSRV_MEMORY_COLLAPSE = 2,
         FSRV_MEMORY_OFF = 3,
@@ -113,15 +113,15 @@ enum fsrv_memory {
 #define FSRV_PRELOAD_MAIN "__main__"
 
 #define FSRV_SERVER_TRACKER 1u /* a resource tracker runs before the first spawn, and its fd goes along with each */
-/* What modules write to standard output while they are loaded goes to that of the process that starts the (private) server, until all
- * have been loaded once. Else it goes to standard error, as always later and in a named server: so that nobody who reads the program's
- * output waits for the server's end. */
+/* What modules write to standard output while they are loaded goes to that of the process that starts the (private)
+ * server, until all have been loaded once. Else it goes to standard error, as always later and in a named server: so
+ * that nobody who reads the program's output waits for the server's end. */
 #define FSRV_SERVER_PRELOAD_OUTPUT 2u
 
 struct fsrv_server_options {
         size_t size;
-        /* NULL-terminated list of modules (shared objects: a path with a slash, or a name that the dynamic loader finds;
-         * FSRV_PRELOAD_MAIN anywhere), loaded in this order; NULL for none. Copied */
+        /* NULL-terminated list of modules (shared objects: a path with a slash, or a name that the dynamic loader
+         * finds; FSRV_PRELOAD_MAIN anywhere), loaded in this order; NULL for none. Copied */
         const char *const *preload;
         uint32_t preload_policy; /* enum fsrv_preload_policy */
         uint32_t standbys;       /* processes kept ready, 1…64; 0 for the default, 4 (doc/performance.md says why) */
@@ -135,7 +135,8 @@ struct fsrv_server_options {
         uint32_t thread_policy;
         uint32_t memory; /* enum fsrv_memory */
         /* where forkserver-server and forkserver-zygote lie; NULL: $FORKSERVER_HELPERS if it is set and the program
-         * isn't setuid, else beside the library (relative to it, as installed), else where they were configured to be */
+         * isn't setuid, else beside the library (relative to it, as installed), else where they were configured to
+         * be */
         const char *helper_directory;
         /* another program as the zygote, which calls fsrv_zygote_serve() (forkserver-host.h): its arguments, of which
          * the first is its path. NULL: forkserver-zygote. Copied */
@@ -148,8 +149,8 @@ struct fsrv_server_options {
 /*
  * A handle on a private server, which is started by the first call that needs it and again after it died. Nobody else
  * can find it: it has no name. It ends when the handle, all its copies in forked children, and all workers that could
- * spawn from it are gone. It is no child of the caller's: wait(-1) and SIGCHLD handlers do not see it. (A caller that is
- * the reaper of orphans, as pid 1 of a container is, inherits it like every orphan when it ends.)
+ * spawn from it are gone. It is no child of the caller's: wait(-1) and SIGCHLD handlers do not see it. (A caller that
+ * is the reaper of orphans, as pid 1 of a container is, inherits it like every orphan when it ends.)
  *
  * options: NULL for the defaults.
  * Errors: -EINVAL (an option out of range), -E2BIG (a preload list over 60 KiB), -ENOMEM, -EMFILE, -ENFILE.
@@ -160,8 +161,9 @@ FSRV_PUBLIC int fsrv_server_new(const struct fsrv_server_options *options, struc
 #define FSRV_UID_OWN ((uid_t)-1)
 
 /*
- * A handle on the server that listens at `path`. The server must run as `server_uid`; FSRV_UID_OWN means the caller's own
- * effective uid or root. Connects at once; connects again when that server was replaced by a new one at the same path.
+ * A handle on the server that listens at `path`. The server must run as `server_uid`; FSRV_UID_OWN means the caller's
+ * own effective uid or root. Connects at once; connects again when that server was replaced by a new one at the same
+ * path.
  *
  * Errors: -ENAMETOOLONG (over 107 bytes, unix(7)), -ENOENT, -ECONNREFUSED (nobody listens any more), -EACCES (the
  * socket's mode, or the server refuses the caller's uid), -EPERM (the server runs as another uid), -EPROTO (something
@@ -179,8 +181,8 @@ FSRV_PUBLIC int fsrv_server_connect(const char *path, uid_t server_uid, struct f
 FSRV_PUBLIC int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv_error *error);
 
 /*
- * Makes sure that the server runs: starts a private one, connects to a named one. fsrv_spawn() does this by itself; call
- * it early to have the preloading over with. Does not wait for the preloading.
+ * Makes sure that the server runs: starts a private one, connects to a named one. fsrv_spawn() does this by itself;
+ * call it early to have the preloading over with. Does not wait for the preloading.
  *
  * Errors: as fsrv_server_connect(); stage START: -ENOENT (no server program), any errno of clone(2) or execve(2).
  */
@@ -198,32 +200,33 @@ FSRV_PUBLIC int fsrv_server_set_preload(struct fsrv_server *server, const char *
 struct fsrv_stats {
         size_t size;
         pid_t server_pid;
-        pid_t zygote_pid;      /* 0 while there is none */
+        pid_t zygote_pid; /* 0 while there is none */
         uint64_t uptime_ms;
-        uint64_t spawns;       /* requests that the server answered for: claimed by a standby, or refused */
-        uint64_t claims;       /* requests that a standby took */
-        uint64_t exits;        /* workers that ended */
+        uint64_t spawns; /* requests that the server answered for: claimed by a standby, or refused */
+        uint64_t claims; /* requests that a standby took */
+        uint64_t exits;  /* workers that ended */
         uint64_t zygote_starts;
-        uint64_t zygote_restarts; /* starts after one died or failed to start */
-        uint32_t workers;      /* alive now */
-        uint32_t standbys;     /* idle now */
+        uint64_t zygote_restarts;  /* starts after one died or failed to start */
+        uint32_t workers;          /* alive now */
+        uint32_t standbys;         /* idle now */
         uint64_t memory_frozen;    /* bytes of the zygote's private memory that a fork has nothing to do for */
         uint64_t memory_collapsed; /* bytes of it in huge pages */
         uint64_t memory_left;      /* bytes that stayed as they were */
         /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
         char memory_why[256];
-        /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't preloaded couldn't
-         * be loaded: its client alone hears of that.) */
+        /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't
+         * preloaded couldn't be loaded: its client alone hears of that.) */
         uint64_t failures[32];
 };
 
 /* What the server counted since it started. Set ret_stats->size. A private server that doesn't run yields zeros.
  * Errors: -EINVAL (size), -EOPNOTSUPP (a handle from fsrv_server_inherit()), -ETIMEDOUT (10 s), as connect. */
-FSRV_PUBLIC int fsrv_server_get_stats(struct fsrv_server *server, struct fsrv_stats *ret_stats, struct fsrv_error *error);
+FSRV_PUBLIC int fsrv_server_get_stats(struct fsrv_server *server, struct fsrv_stats *ret_stats,
+                                      struct fsrv_error *error);
 
 /*
- * Stops the server: it takes no new request, and ends when its last worker has. Waits for that. A later spawn on a private
- * handle starts a new one. A server that isn't running is stopped already.
+ * Stops the server: it takes no new request, and ends when its last worker has. Waits for that. A later spawn on a
+ * private handle starts a new one. A server that isn't running is stopped already.
  *
  * Errors: -ETIMEDOUT (it still has workers; it goes on draining), -EACCES (a named server of another uid: only its own
  * uid and root may stop it), -EOPNOTSUPP (a handle from fsrv_server_inherit()).
@@ -234,9 +237,9 @@ FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, str
 FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);
 
 /*
- * The process's own handle, for code that shares one without knowing of each other: made by the first call, private, with a
- * resource tracker; in a worker the one that fsrv_server_inherit() gives. It is the only state that the library keeps.
- * Borrowed: never freed. Threads: any, also right after fork().
+ * The process's own handle, for code that shares one without knowing of each other: made by the first call, private,
+ * with a resource tracker; in a worker the one that fsrv_server_inherit() gives. It is the only state that the library
+ * keeps. Borrowed: never freed. Threads: any, also right after fork().
  *
  * Errors: -ENOMEM, -EMFILE, -ENFILE.
  */
@@ -244,8 +247,8 @@ FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv
 
 struct fsrv_listen_options {
         size_t size;
-        const char *path;        /* where to listen: at most 107 bytes, in a directory that only its owner can write to */
-        mode_t mode;             /* the socket's; 0 for 0600 */
+        const char *path; /* where to listen: at most 107 bytes, in a directory that only its owner can write to */
+        mode_t mode;      /* the socket's; 0 for 0600 */
         const uid_t *allow_uids; /* who may spawn besides the server's own uid and root */
         size_t n_allow_uids;     /* at most 64 */
         uint64_t reserved[4];
@@ -266,7 +269,8 @@ struct fsrv_request;
 /*
  * What to run. Everything that isn't set is as posix_spawn(3) has it, and taken at the moment of the *spawn*: the
  * caller's environment, working directory, umask, signal mask, ignored signals, process group, and its standard input,
- * output and error, as far as they are open and not close-on-exec. No other fd reaches the child (that is the one difference).
+ * output and error, as far as they are open and not close-on-exec. No other fd reaches the child (that is the one
+ * difference).
  */
 FSRV_PUBLIC int fsrv_request_new(struct fsrv_request **ret_request);
 FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request); /* takes NULL, returns NULL */
@@ -274,9 +278,8 @@ FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request)
 /*
  * Runs the function of a shared object, given as "module:function"; it has main's signature, int (int, char **), and
  * what it returns is the exit code, by way of exit(3). The module is found as in the preload list; one that isn't
- * preloaded is loaded in the new process. ":name": an entry point of the program itself (fsrv_zygote_enter()). argv[0] is
- * what was given if no argv is set.
- * Errors: -EINVAL (no colon, nothing after it), -ENOMEM.
+ * preloaded is loaded in the new process. ":name": an entry point of the program itself (fsrv_zygote_enter()). argv[0]
+ * is what was given if no argv is set. Errors: -EINVAL (no colon, nothing after it), -ENOMEM.
  */
 FSRV_PUBLIC int fsrv_request_set_entry(struct fsrv_request *request, const char *entry);
 
@@ -286,7 +289,8 @@ FSRV_PUBLIC int fsrv_request_set_entry(struct fsrv_request *request, const char 
  */
 FSRV_PUBLIC int fsrv_request_set_program(struct fsrv_request *request, const char *program);
 
-/* All copy. A NULL-terminated list each; argv must not be empty (-EINVAL); environment NULL: the caller's at the spawn. */
+/* All copy. A NULL-terminated list each; argv must not be empty (-EINVAL); environment NULL: the caller's at the
+ * spawn. */
 FSRV_PUBLIC int fsrv_request_set_argv(struct fsrv_request *request, const char *const *argv);
 FSRV_PUBLIC int fsrv_request_set_environment(struct fsrv_request *request, const char *const *environment);
 
@@ -300,31 +304,32 @@ FSRV_PUBLIC int fsrv_request_set_signal_mask(struct fsrv_request *request, const
 FSRV_PUBLIC int fsrv_request_set_signals_ignored(struct fsrv_request *request, const sigset_t *ignored);
 
 /*
- * pgid 0: a new group of its own; else a group of the server's session (-EPERM of setpgid(2), stage GROUP, else). If not
- * called the child joins the caller's group where it can, and leads a group of its own where the caller is in another
- * session than the server.
+ * pgid 0: a new group of its own; else a group of the server's session (-EPERM of setpgid(2), stage GROUP, else). If
+ * not called the child joins the caller's group where it can, and leads a group of its own where the caller is in
+ * another session than the server.
  */
 FSRV_PUBLIC int fsrv_request_set_process_group(struct fsrv_request *request, pid_t pgid);
 /* A new session. -EINVAL at the spawn if a process group was set as well. */
 FSRV_PUBLIC int fsrv_request_set_session(struct fsrv_request *request);
 
 /*
- * File actions, carried out in the order of the calls, as posix_spawn_file_actions_*(3). For dup2 `fd` is the child's if
- * an earlier action (or the default standard streams) made it, else the caller's, which has to be open at the spawn.
- * An fd number that is mapped twice without a close between is -EINVAL (0, 1 and 2 can be mapped once over the default).
- * Errors: -EBADF (a negative number), -EINVAL (mapped twice), -ENOMEM, -E2BIG (over 65,536 actions).
+ * File actions, carried out in the order of the calls, as posix_spawn_file_actions_*(3). For dup2 `fd` is the child's
+ * if an earlier action (or the default standard streams) made it, else the caller's, which has to be open at the spawn.
+ * An fd number that is mapped twice without a close between is -EINVAL (0, 1 and 2 can be mapped once over the
+ * default). Errors: -EBADF (a negative number), -EINVAL (mapped twice), -ENOMEM, -E2BIG (over 65,536 actions).
  */
 FSRV_PUBLIC int fsrv_request_add_dup2(struct fsrv_request *request, int fd, int child_fd);
-FSRV_PUBLIC int fsrv_request_add_open(struct fsrv_request *request, int child_fd, const char *path, int flags, mode_t mode);
+FSRV_PUBLIC int fsrv_request_add_open(struct fsrv_request *request, int child_fd, const char *path, int flags,
+                                      mode_t mode);
 FSRV_PUBLIC int fsrv_request_add_close(struct fsrv_request *request, int child_fd);
 
 /* Hands the caller's fd to an entry point without choosing its number there: fsrv_worker_get_fds() lists them in order.
  * A program gets none of them. */
 FSRV_PUBLIC int fsrv_request_add_fd(struct fsrv_request *request, int fd);
 
-/* Bytes of any kind for the entry point (fsrv_worker_get_payload()), which are there when it starts: no pipe to fill or to
- * drain. Up to about 1 GiB. Borrowed: they have to stay as they are until the spawns have returned. n 0: none. A program gets
- * nothing of it. Errors: -EINVAL (NULL), -E2BIG. */
+/* Bytes of any kind for the entry point (fsrv_worker_get_payload()), which are there when it starts: no pipe to fill or
+ * to drain. Up to about 1 GiB. Borrowed: they have to stay as they are until the spawns have returned. n 0: none. A
+ * program gets nothing of it. Errors: -EINVAL (NULL), -E2BIG. */
 FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, size_t n);
 
 /* How long a spawn may take in all, preloading included; -1 for ever, default 120,000. */
@@ -346,19 +351,19 @@ struct fsrv_process;
  * nothing of the request has run, nor ever will; every failure has a stage.
  *
  * Errors, besides those of fsrv_server_ensure_running(): -ETIMEDOUT (stage QUEUE: nobody took it within the spawn
- * time-out), -EAGAIN (stages FORK, LIMIT), -EBADF (an fd that isn't open), -ETOOMANYREFS (too many fds in flight, for all
- * of the time-out), -EMFILE, -ENOMEM; stage EXEC, DIRECTORY, OPEN: the errno of that call in the child; stage ENTRY:
- * -ENOENT (no such module or function), -ELIBBAD, -EIO (cannot be loaded, text says why).
+ * time-out), -EAGAIN (stages FORK, LIMIT), -EBADF (an fd that isn't open), -ETOOMANYREFS (too many fds in flight, for
+ * all of the time-out), -EMFILE, -ENOMEM; stage EXEC, DIRECTORY, OPEN: the errno of that call in the child; stage
+ * ENTRY: -ENOENT (no such module or function), -ELIBBAD, -EIO (cannot be loaded, text says why).
  */
 FSRV_PUBLIC int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request,
                            struct fsrv_process **ret_process, struct fsrv_error *error);
 
-#define FSRV_PIPE_STDIN 1u
+#define FSRV_PIPE_STDIN  1u
 #define FSRV_PIPE_STDOUT 2u
 #define FSRV_PIPE_STDERR 4u
 /*
- * The same with new pipes for the chosen standard streams (over what the request maps there): ret_fds[0] is the end that
- * writes the child's standard input, ret_fds[1] and [2] those that read its output and error; -1 where not chosen.
+ * The same with new pipes for the chosen standard streams (over what the request maps there): ret_fds[0] is the end
+ * that writes the child's standard input, ret_fds[1] and [2] those that read its output and error; -1 where not chosen.
  */
 FSRV_PUBLIC int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_request *request, uint32_t which,
                                  int ret_fds[3], struct fsrv_process **ret_process, struct fsrv_error *error);
@@ -374,15 +379,15 @@ FSRV_PUBLIC int fsrv_process_get_pidfd(const struct fsrv_process *process);
 FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
 
 #define FSRV_STATUS_CORE_DUMPED 1u
-#define FSRV_STATUS_TIMED_OUT 2u /* killed for its time limit */
-#define FSRV_STATUS_NO_RUSAGE 4u /* read from the pidfd after the server died: rusage is zero */
+#define FSRV_STATUS_TIMED_OUT   2u /* killed for its time limit */
+#define FSRV_STATUS_NO_RUSAGE   4u /* read from the pidfd after the server died: rusage is zero */
 
 struct fsrv_status {
         size_t size;
         pid_t pid;
-        int exit_code;       /* 0…255 if it exited, else -1 */
-        int signal;          /* the signal that ended it, else 0 */
-        uint32_t flags;      /* FSRV_STATUS_… */
+        int exit_code;  /* 0…255 if it exited, else -1 */
+        int signal;     /* the signal that ended it, else 0 */
+        uint32_t flags; /* FSRV_STATUS_… */
         /* of the process, since it was forked ahead of time, and the children that it waited for, as wait4(2) */
         struct rusage rusage;
 };
@@ -390,39 +395,40 @@ struct fsrv_status {
 /*
  * Waits for the process to end. May be called again, and by several threads; the status stays. Set ret_status->size.
  * ret_status may be NULL.
- * Errors: -ETIMEDOUT (still alive), -EOWNERDEAD, stage STATUS: the process has ended, but the server died before it could
- * tell and this kernel (before 6.15) keeps no exit status for who isn't the parent: *status lost*, never an invented one.
- * (The same where STARTED arrived in the very moment in which the spawn time-out fired.)
+ * Errors: -ETIMEDOUT (still alive), -EOWNERDEAD, stage STATUS: the process has ended, but the server died before it
+ * could tell and this kernel (before 6.15) keeps no exit status for who isn't the parent: *status lost*, never an
+ * invented one. (The same where STARTED arrived in the very moment in which the spawn time-out fired.)
  */
 FSRV_PUBLIC int fsrv_process_wait(struct fsrv_process *process, int timeout_ms, struct fsrv_status *ret_status,
                                   struct fsrv_error *error);
 
 /*
- * Creates the process and waits for its end: fsrv_spawn() and fsrv_process_wait() in one, without a handle, and without being
- * woken for the start. Nobody can end it early but its time limit (fsrv_request_set_time_limit()) and who knows its pid.
- * Set ret_status->size; ret_status may be NULL. Any number of threads at once.
- * Errors: those of both. Only a failure of stage STATUS (-EOWNERDEAD) means that something has run.
+ * Creates the process and waits for its end: fsrv_spawn() and fsrv_process_wait() in one, without a handle, and without
+ * being woken for the start. Nobody can end it early but its time limit (fsrv_request_set_time_limit()) and who knows
+ * its pid. Set ret_status->size; ret_status may be NULL. Any number of threads at once. Errors: those of both. Only a
+ * failure of stage STATUS (-EOWNERDEAD) means that something has run.
  */
 FSRV_PUBLIC int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status,
                          struct fsrv_error *error);
 
-/* Sends a signal, by pidfd: never to another process that got the same pid. -ESRCH when it has ended, -EINVAL, -EPERM. */
+/* Sends a signal, by pidfd: never to another process that got the same pid. -ESRCH when it has ended, -EINVAL,
+ * -EPERM. */
 FSRV_PUBLIC int fsrv_process_kill(struct fsrv_process *process, int signal);
 
-/* References: a new process has one. unref takes NULL and returns NULL; the last one closes the handle: the process lives
- * on, unless it was spawned with FSRV_SPAWN_KILL_ON_CLOSE. */
+/* References: a new process has one. unref takes NULL and returns NULL; the last one closes the handle: the process
+ * lives on, unless it was spawned with FSRV_SPAWN_KILL_ON_CLOSE. */
 FSRV_PUBLIC struct fsrv_process *fsrv_process_ref(struct fsrv_process *process);
 FSRV_PUBLIC struct fsrv_process *fsrv_process_unref(struct fsrv_process *process);
 
 /*
- * Creates `n` processes of one request, several requests on their way at once. Returns how many there are: less than n if
- * one failed, and then *error says why that one did; nothing of it or of those after it has run. -errno if the first failed.
- * ret_processes[0 … result-1] are set. Errors: as fsrv_spawn(); -EINVAL (n is 0 or above 65,536).
+ * Creates `n` processes of one request, several requests on their way at once. Returns how many there are: less than n
+ * if one failed, and then *error says why that one did; nothing of it or of those after it has run. -errno if the first
+ * failed. ret_processes[0 … result-1] are set. Errors: as fsrv_spawn(); -EINVAL (n is 0 or above 65,536).
  */
 FSRV_PUBLIC int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_request *request, size_t n,
                                 struct fsrv_process **ret_processes, struct fsrv_error *error);
 
-/* ---- In a worker (an entry point, or code that it calls) ---------------------------------------------------------- */
+/* ---- In a worker (an entry point, or code that it calls) --------------------------------------------------------- */
 
 /* The fds of fsrv_request_add_fd(), in order; borrowed, close-on-exec. *ret_fds is NULL if there were none.
  * -ENOENT: this process is no worker. */
@@ -435,7 +441,7 @@ FSRV_PUBLIC int fsrv_worker_get_lifeline(void);
 /* Who asked for this process, as the kernel stamped it on the request. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid);
 
-/* ---- A program that is its own zygote ------------------------------------------------------------------------------ */
+/* ---- A program that is its own zygote ---------------------------------------------------------------------------- */
 
 struct fsrv_entry {
         const char *name;
@@ -443,23 +449,24 @@ struct fsrv_entry {
 };
 
 /*
- * One call at the top of main, after what the workers shall share (reading a configuration, building tables). A server whose
- * preload list has FSRV_PRELOAD_MAIN starts its zygote as this very program, with the same arguments, standard input from
- * /dev/null and standard output on standard error (see FSRV_SERVER_PRELOAD_OUTPUT); what comes before this call runs there as
- * it did here, and the call doesn't return: the zygote forks, and each worker runs an entry point. In the program that
- * people started it returns 0, and fsrv_request_set_entry(request, ":name") spawns `name`. Entry points are found by this
- * table: nothing has to be exported, and the program may be position-independent or static.
+ * One call at the top of main, after what the workers shall share (reading a configuration, building tables). A server
+ * whose preload list has FSRV_PRELOAD_MAIN starts its zygote as this very program, with the same arguments, standard
+ * input from /dev/null and standard output on standard error (see FSRV_SERVER_PRELOAD_OUTPUT); what comes before this
+ * call runs there as it did here, and the call doesn't return: the zygote forks, and each worker runs an entry point.
+ * In the program that people started it returns 0, and fsrv_request_set_entry(request, ":name") spawns `name`. Entry
+ * points are found by this table: nothing has to be exported, and the program may be position-independent or static.
  *
  * argc, argv: main's. entries: ends with an entry whose name is NULL; not copied, like the functions.
- * Before the call the program must not start threads, not become a daemon, not close fd 3, and not spawn from a server with
- * FSRV_PRELOAD_MAIN (-EINVAL there). Fds above 2 do not reach the zygote. In workers signal handlers and ignored signals from
- * before the call are reset; exit handlers from before it run at the end of each worker, as after fork(2), not in the zygote.
- * Errors: -EINVAL (argv or entries NULL, an empty name or a NULL function), -EALREADY (called twice), -ENOMEM; in a zygote
- * only, stage START: -EBADF (fd 3 was closed before the call), -ECHILD (the program forked before it, or the server has died).
+ * Before the call the program must not start threads, not become a daemon, not close fd 3, and not spawn from a server
+ * with FSRV_PRELOAD_MAIN (-EINVAL there). Fds above 2 do not reach the zygote. In workers signal handlers and ignored
+ * signals from before the call are reset; exit handlers from before it run at the end of each worker, as after fork(2),
+ * not in the zygote. Errors: -EINVAL (argv or entries NULL, an empty name or a NULL function), -EALREADY (called
+ * twice), -ENOMEM; in a zygote only, stage START: -EBADF (fd 3 was closed before the call), -ECHILD (the program forked
+ * before it, or the server has died).
  */
 FSRV_PUBLIC int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *entries, struct fsrv_error *error);
 
-/* ---- What a module costs, and whether it is safe to fork after it ---------------------------------------------------- */
+/* ---- What a module costs, and whether it is safe to fork after it ------------------------------------------------ */
 
 struct fsrv_module_fd {
         int fd;
@@ -470,11 +477,11 @@ struct fsrv_module_fd {
 struct fsrv_module_report {
         size_t size;
         const char *module;
-        const char *verdict; /* "safe to fork", "risky: …" or "fails: …": one line */
-        int err;             /* 0, or why it could not be loaded (a positive errno value) */
-        uint64_t load_us;    /* wall-clock time */
+        const char *verdict;        /* "safe to fork", "risky: …" or "fails: …": one line */
+        int err;                    /* 0, or why it could not be loaded (a positive errno value) */
+        uint64_t load_us;           /* wall-clock time */
         uint64_t private_dirty_kib; /* memory that became private and dirty through it */
-        uint64_t fork_pages; /* entries of page tables that each fork copies because of it */
+        uint64_t fork_pages;        /* entries of page tables that each fork copies because of it */
         const char *const *threads; /* the names of threads that it left running */
         size_t n_threads;
         const struct fsrv_module_fd *fds; /* what it left open */
@@ -487,40 +494,42 @@ struct fsrv_mapping_report {
         uint64_t start, end;
         const char *what; /* as /proc/PID/maps has it, of a long path the end; "" for anonymous memory */
         uint64_t frozen, collapsed, left; /* bytes of private memory; what is left is copied by each fork, as ever */
-        const char *why;  /* one line: not all of it is frozen; "": all is */
+        const char *why;                  /* one line: not all of it is frozen; "": all is */
 };
 
 /*
- * Loads the modules as a zygote would, in a zygote that serves nobody, and calls report() for each, in order, as soon as it
- * has been loaded; a module that cannot be loaded, crashes or hangs (options' preload_timeout_ms) is the last one reported.
- * report_mapping(), unless it is NULL, is called when all
- * are loaded: for each mapping, in ascending order (for none with FSRV_MEMORY_OFF). What a report points to is valid during the call.
- * While it runs the zygote is a child of the caller's (SIGCHLD). Used of `options`: preload (without FSRV_PRELOAD_MAIN), timeout,
- * memory, helper directory. Returns the number of modules that could not be loaded: 0 or 1.
+ * Loads the modules as a zygote would, in a zygote that serves nobody, and calls report() for each, in order, as soon
+ * as it has been loaded; a module that cannot be loaded, crashes or hangs (options' preload_timeout_ms) is the last one
+ * reported. report_mapping(), unless it is NULL, is called when all are loaded: for each mapping, in ascending order
+ * (for none with FSRV_MEMORY_OFF). What a report points to is valid during the call. While it runs the zygote is a
+ * child of the caller's (SIGCHLD). Used of `options`: preload (without FSRV_PRELOAD_MAIN), timeout, memory, helper
+ * directory. Returns the number of modules that could not be loaded: 0 or 1.
  *
  * Errors: -EINVAL, -E2BIG (options), -ENOMEM, -EMFILE; stage START: the zygote program cannot be executed.
  */
 FSRV_PUBLIC int fsrv_check_preload(const struct fsrv_server_options *options,
                                    void (*report)(const struct fsrv_module_report *report, void *data),
-                                   void (*report_mapping)(const struct fsrv_mapping_report *report, void *data), void *data,
-                                   struct fsrv_error *error);
+                                   void (*report_mapping)(const struct fsrv_mapping_report *report, void *data),
+                                   void *data, struct fsrv_error *error);
 
-/* ---- Resource tracker ----------------------------------------------------------------------------------------------- */
+/* ---- Resource tracker -------------------------------------------------------------------------------------------- */
 
 /*
- * A process of its own that knows which named semaphores and shared-memory segments exist, and removes what is left when
- * the last process that could have used them is gone: its end of file. It speaks the lines of CPython's
- * multiprocessing.resource_tracker, so one tracker can serve C and Python. A family has one: each spawn carries its fd on.
- * `server` NULL means the default handle. A name is registered once however often it is told; it is unregistered once.
+ * A process of its own that knows which named semaphores and shared-memory segments exist, and removes what is left
+ * when the last process that could have used them is gone: its end of file. It speaks the lines of CPython's
+ * multiprocessing.resource_tracker, so one tracker can serve C and Python. A family has one: each spawn carries its fd
+ * on. `server` NULL means the default handle. A name is registered once however often it is told; it is unregistered
+ * once.
  */
-#define FSRV_RESOURCE_SEMAPHORE "semaphore"         /* sem_unlink(3) */
+#define FSRV_RESOURCE_SEMAPHORE     "semaphore"     /* sem_unlink(3) */
 #define FSRV_RESOURCE_SHARED_MEMORY "shared_memory" /* shm_unlink(3) */
-#define FSRV_RESOURCE_DUMMY "dummy"                 /* nothing is removed, but it is named at the end: for tests */
+#define FSRV_RESOURCE_DUMMY         "dummy"         /* nothing is removed, but it is named at the end: for tests */
 
 /*
- * Errors, stage TRACKER: -EINVAL (an unknown type, an empty name), -ENAMETOOLONG (over 255 bytes), -ETIMEDOUT (a tracker that
- * is stopped: its pipe was full for 10 s), -EPIPE (three died in a row), and those of starting it (-ENOENT, -EAGAIN, …). A tracker that was killed is started anew, which says on standard error that what the old one knew
- * may be left behind. Threads and fork: as handles.
+ * Errors, stage TRACKER: -EINVAL (an unknown type, an empty name), -ENAMETOOLONG (over 255 bytes), -ETIMEDOUT (a
+ * tracker that is stopped: its pipe was full for 10 s), -EPIPE (three died in a row), and those of starting it
+ * (-ENOENT, -EAGAIN, …). A tracker that was killed is started anew, which says on standard error that what the old one
+ * knew may be left behind. Threads and fork: as handles.
  */
 FSRV_PUBLIC int fsrv_tracker_register(struct fsrv_server *server, const char *type, const char *name,
                                       struct fsrv_error *error);
@@ -528,17 +537,18 @@ FSRV_PUBLIC int fsrv_tracker_unregister(struct fsrv_server *server, const char *
                                         struct fsrv_error *error);
 /* Makes sure that there is a tracker: starts it, or starts it anew. */
 FSRV_PUBLIC int fsrv_tracker_probe(struct fsrv_server *server, struct fsrv_error *error);
-/* The fd to write lines to, borrowed; for others who speak them (to pass on to a Python child, say). Starts the tracker. */
+/* The fd to write lines to, borrowed; for others who speak them (to pass on to a Python child, say). Starts the
+ * tracker. */
 FSRV_PUBLIC int fsrv_tracker_get_fd(struct fsrv_server *server, struct fsrv_error *error);
-/* Uses an existing tracker, whose fd the caller has (CPython's own); copies the fd. Replaces the one in use, which ends with its
- * last other user. -EBADF (not open, or not for writing). */
+/* Uses an existing tracker, whose fd the caller has (CPython's own); copies the fd. Replaces the one in use, which ends
+ * with its last other user. -EBADF (not open, or not for writing). */
 FSRV_PUBLIC int fsrv_tracker_set_fd(struct fsrv_server *server, int fd, struct fsrv_error *error);
 
-/* ---- The classic calls ------------------------------------------------------------------------------------------------ */
+/* ---- The classic calls ------------------------------------------------------------------------------------------- */
 
 /*
- * The calls of CPython's multiprocessing.forkserver, for programs that are built around them: on the default handle, over
- * the same wire. New code has more from fsrv_spawn().
+ * The calls of CPython's multiprocessing.forkserver, for programs that are built around them: on the default handle,
+ * over the same wire. New code has more from fsrv_spawn().
  */
 
 /* As fsrv_server_ensure_running(), and the resource tracker first. */
@@ -552,24 +562,26 @@ FSRV_PUBLIC int fsrv_set_preload(const char *const *modules, size_t n, struct fs
 FSRV_PUBLIC int fsrv_set_entry(const char *entry, struct fsrv_error *error);
 
 /*
- * Creates a process. It has copies of the caller's `fds`, any number of them (fsrv_get_inherited_fds()), a data fd that reads
- * what is written to *ret_data_w (fsrv_worker_get_data()), and a sentinel that reads end-of-file when the caller has ended
- * (fsrv_worker_get_lifeline()). *ret_status_r yields two native signed 64-bit words by plain read(2): the pid, there when
- * the call returns, and when the process has ended its exit code, or minus the signal that killed it. Both fds are the
- * caller's. The fork server writes the words; closing the status fd early does nobody harm. End-of-file instead of the
- * second word: the status was lost with the server, and the process may still live; none is ever invented.
- * Writing to a process that doesn't read blocks when the pipe is full (64 KiB), and gives EPIPE once it has ended.
+ * Creates a process. It has copies of the caller's `fds`, any number of them (fsrv_get_inherited_fds()), a data fd that
+ * reads what is written to *ret_data_w (fsrv_worker_get_data()), and a sentinel that reads end-of-file when the caller
+ * has ended (fsrv_worker_get_lifeline()). *ret_status_r yields two native signed 64-bit words by plain read(2): the
+ * pid, there when the call returns, and when the process has ended its exit code, or minus the signal that killed it.
+ * Both fds are the caller's. The fork server writes the words; closing the status fd early does nobody harm.
+ * End-of-file instead of the second word: the status was lost with the server, and the process may still live; none is
+ * ever invented. Writing to a process that doesn't read blocks when the pipe is full (64 KiB), and gives EPIPE once it
+ * has ended.
  *
  * Errors: as fsrv_spawn(); -EINVAL (no entry point was set, fds NULL). On failure nothing is open that wasn't before.
  */
 FSRV_PUBLIC int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int *ret_data_w,
                                             struct fsrv_error *error);
 /* The same on another handle than the default one. */
-FSRV_PUBLIC int fsrv_server_connect_to_new_process(struct fsrv_server *server, const char *entry, const int *fds, size_t n,
-                                                   int *ret_status_r, int *ret_data_w, struct fsrv_error *error);
+FSRV_PUBLIC int fsrv_server_connect_to_new_process(struct fsrv_server *server, const char *entry, const int *fds,
+                                                   size_t n, int *ret_status_r, int *ret_data_w,
+                                                   struct fsrv_error *error);
 
-/* In a process made by a fork server: the caller's fds, in order, borrowed; an empty list is *ret_n == 0. -ENOENT in any
- * other process. */
+/* In a process made by a fork server: the caller's fds, in order, borrowed; an empty list is *ret_n == 0. -ENOENT in
+ * any other process. */
 FSRV_PUBLIC int fsrv_get_inherited_fds(const int **ret_fds, size_t *ret_n);
 /* The fd of fsrv_connect_to_new_process()'s data, borrowed. -ENOENT: this process was not made by that call. */
 FSRV_PUBLIC int fsrv_worker_get_data(void);
@@ -577,8 +589,8 @@ FSRV_PUBLIC int fsrv_worker_get_data(void);
 /* As fsrv_server_stop(). The next call that needs a server starts one. */
 FSRV_PUBLIC int fsrv_stop(int timeout_ms, struct fsrv_error *error);
 
-/* One native signed 64-bit word, all of it, from and to an fd that blocks. read: -ENODATA at end-of-file, -EPROTO when it
- * ends within the word; else the errno of read(2), write(2) (and SIGPIPE, as there). */
+/* One native signed 64-bit word, all of it, from and to an fd that blocks. read: -ENODATA at end-of-file, -EPROTO when
+ * it ends within the word; else the errno of read(2), write(2) (and SIGPIPE, as there). */
 FSRV_PUBLIC int fsrv_read_signed(int fd, int64_t *ret_value);
 FSRV_PUBLIC int fsrv_write_signed(int fd, int64_t value);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A module over libmagic: the database is loaded once, in the zygote; each worker classifies a file with it. A hostile file
- * that makes libmagic crash ends one worker, and nothing else.
+ * A module over libmagic: the database is loaded once, in the zygote; each worker classifies a file with it. A hostile
+ * file that makes libmagic crash ends one worker, and nothing else.
  */
 #include <magic.h>
 #include <signal.h>

@@ -26,17 +26,21 @@ PyObject *native_raise_plain(int r, const char *what) {
 }
 
 static PyMethodDef functions[] = {
-        { "private", (PyCFunction)(void (*)(void))native_private, METH_VARARGS | METH_KEYWORDS, "A handle on a new server." },
+        { "private", (PyCFunction)(void (*)(void))native_private, METH_VARARGS | METH_KEYWORDS,
+          "A handle on a new server." },
         { "inherit", native_inherit, METH_NOARGS, "In a worker: a handle on the server that it came from." },
-        { "zygote", native_zygote, METH_VARARGS, "zygote(preload, loaded, rehearse, serve): this process, which a server started, serves." },
+        { "zygote", native_zygote, METH_VARARGS,
+          "zygote(preload, loaded, rehearse, serve): this process, which a server started, serves." },
         { "has_reader", native_has_reader, METH_VARARGS, "has_reader(fd): whether anybody reads this pipe." },
         { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
-        { "fill_pools", native_fill_pools, METH_VARARGS, "fill_pools(size of a pool): what is allocated next lies side by side -> whether it does" },
+        { "fill_pools", native_fill_pools, METH_VARARGS,
+          "fill_pools(size of a pool): what is allocated next lies side by side -> whether it does" },
         { "remember", native_remember, METH_VARARGS,
           "remember(environment, handled, defaults, line_buffered): "
           "what `news` of the zygote's children are measured by." },
         { "reseed", native_reseed, METH_VARARGS, "reseed(address): random numbers into numpy's MT19937 there" },
-        { "c_environment", native_c_environment, METH_NOARGS, "The process's environment as it is in C: a list of bytes." },
+        { "c_environment", native_c_environment, METH_NOARGS,
+          "The process's environment as it is in C: a list of bytes." },
         { NULL, NULL, 0, NULL },
 };
 
@@ -58,7 +62,8 @@ PyMODINIT_FUNC PyInit__native(void) {
         }
         Py_INCREF(server_type);
         Py_INCREF(process_type);
-        if (PyModule_AddObject(module, "Server", server_type) < 0 || PyModule_AddObject(module, "Process", process_type) < 0 ||
+        if (PyModule_AddObject(module, "Server", server_type) < 0 ||
+            PyModule_AddObject(module, "Process", process_type) < 0 ||
             PyModule_AddIntConstant(module, "KILL_ON_CLOSE", FSRV_SPAWN_KILL_ON_CLOSE) < 0 ||
             PyModule_AddIntConstant(module, "DATA_FD", FSRV_ZYGOTE_DATA_FD) < 0 ||
             PyModule_AddStringConstant(module, "version", fsrv_version()) < 0) {

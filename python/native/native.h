@@ -3,11 +3,11 @@
 #define FORKSERVER_NATIVE_H
 
 /*
- * The extension: the library's handles as Python objects, and the Python host of a zygote. Stable ABI of CPython 3.9; only the
- * public headers of the library.
+ * The extension: the library's handles as Python objects, and the Python host of a zygote. Stable ABI of CPython 3.9;
+ * only the public headers of the library.
  *
- * The GIL is released around every call that can wait. A wait is made of poll(2) and a look without waiting, so that Python's
- * signal handlers run in between (PEP 475).
+ * The GIL is released around every call that can wait. A wait is made of poll(2) and a look without waiting, so that
+ * Python's signal handlers run in between (PEP 475).
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x03090000

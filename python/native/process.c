@@ -71,8 +71,8 @@ static PyObject *process_rusage(PyObject *object, void *data) {
         if (!self->returncode || self->status.flags & FSRV_STATUS_NO_RUSAGE)
                 Py_RETURN_NONE;
         return Py_BuildValue("(ddlllll)", (double)use->ru_utime.tv_sec + (double)use->ru_utime.tv_usec / 1e6,
-                             (double)use->ru_stime.tv_sec + (double)use->ru_stime.tv_usec / 1e6, use->ru_maxrss, use->ru_minflt,
-                             use->ru_majflt, use->ru_nvcsw, use->ru_nivcsw);
+                             (double)use->ru_stime.tv_sec + (double)use->ru_stime.tv_usec / 1e6, use->ru_maxrss,
+                             use->ru_minflt, use->ru_majflt, use->ru_nvcsw, use->ru_nivcsw);
 }
 
 static PyObject *process_timed_out(PyObject *object, void *data) {
@@ -196,7 +196,8 @@ PyObject *native_has_reader(PyObject *module, PyObject *args) {
 }
 
 static PyMethodDef process_methods[] = {
-        { "fileno", process_fileno, METH_NOARGS, "An fd for select and friends: readable when wait(0) has something to do." },
+        { "fileno", process_fileno, METH_NOARGS,
+          "An fd for select and friends: readable when wait(0) has something to do." },
         { "wait", process_wait, METH_VARARGS,
           "wait(timeout=None) -> the exit code, minus the signal that killed it, or None after `timeout` seconds.\n"
           "Raises forkserver.Error (EOWNERDEAD) when the status was lost together with the server." },
@@ -223,7 +224,8 @@ static PyType_Slot process_slots[] = {
         { Py_tp_getset, process_members },
         { 0, NULL },
 };
-static PyType_Spec process_spec = { "forkserver._native.Process", sizeof(struct process), 0, Py_TPFLAGS_DEFAULT, process_slots };
+static PyType_Spec process_spec = { "forkserver._native.Process", sizeof(struct process), 0, Py_TPFLAGS_DEFAULT,
+                                    process_slots };
 
 PyObject *native_process_type(void) {
         return process_type = PyType_FromSpec(&process_spec);

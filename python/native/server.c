@@ -67,7 +67,8 @@ static PyObject *wrap_server(struct fsrv_server *handle) {
 }
 
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords) {
-        static char *names[] = { "argv", "data", "preload", "policy", "threads", "standbys", "timeout", "helpers", "memory", NULL };
+        static char *names[] = { "argv",     "data",    "preload", "policy", "threads",
+                                 "standbys", "timeout", "helpers", "memory", NULL };
         struct fsrv_server_options options = { .size = sizeof options, .flags = FSRV_SERVER_PRELOAD_OUTPUT };
         PyObject *argv, *preload, *argv_owner = NULL, *preload_owner = NULL, *result = NULL;
         const char **argv_list = NULL, **preload_list = NULL, *data, *helpers = NULL;
@@ -80,7 +81,8 @@ PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords) {
                                          &options.preload_policy, &options.thread_policy, &options.standbys,
                                          &options.preload_timeout_ms, &helpers, &options.memory))
                 return NULL;
-        if (take_strings(argv, &argv_list, &argv_owner) == 0 && take_strings(preload, &preload_list, &preload_owner) == 0) {
+        if (take_strings(argv, &argv_list, &argv_owner) == 0 &&
+            take_strings(preload, &preload_list, &preload_owner) == 0) {
                 options.preload = (const char *const *)preload_list;
                 options.zygote_argv = (const char *const *)argv_list;
                 options.zygote_data = data;
@@ -145,14 +147,14 @@ static PyObject *server_stats(PyObject *object, PyObject *ignored) {
         Py_END_ALLOW_THREADS
         if (r < 0)
                 return native_raise(r, &error);
-        return Py_BuildValue("{s:i,s:i,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K,s:K,s:K,s:s}", "server_pid", stats.server_pid, "zygote_pid",
-                             stats.zygote_pid, "uptime_ms", (unsigned long long)stats.uptime_ms, "spawns",
-                             (unsigned long long)stats.spawns, "exits", (unsigned long long)stats.exits, "zygote_starts",
-                             (unsigned long long)stats.zygote_starts, "zygote_restarts",
-                             (unsigned long long)stats.zygote_restarts, "workers", stats.workers, "standbys", stats.standbys,
-                             "memory_frozen", (unsigned long long)stats.memory_frozen, "memory_collapsed",
-                             (unsigned long long)stats.memory_collapsed, "memory_left", (unsigned long long)stats.memory_left,
-                             "memory_why", stats.memory_why);
+        return Py_BuildValue("{s:i,s:i,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K,s:K,s:K,s:s}", "server_pid", stats.server_pid,
+                             "zygote_pid", stats.zygote_pid, "uptime_ms", (unsigned long long)stats.uptime_ms, "spawns",
+                             (unsigned long long)stats.spawns, "exits", (unsigned long long)stats.exits,
+                             "zygote_starts", (unsigned long long)stats.zygote_starts, "zygote_restarts",
+                             (unsigned long long)stats.zygote_restarts, "workers", stats.workers, "standbys",
+                             stats.standbys, "memory_frozen", (unsigned long long)stats.memory_frozen,
+                             "memory_collapsed", (unsigned long long)stats.memory_collapsed, "memory_left",
+                             (unsigned long long)stats.memory_left, "memory_why", stats.memory_why);
 }
 
 /* (kind, number, path or other number, flags, mode): as fsrv_request_add_…() */
@@ -215,7 +217,8 @@ static int fill_request(struct fsrv_request *request, const struct spawn *spawn)
 
         if (take_strings(spawn->argv, &argv, &argv_owner) == 0 &&
             take_strings(spawn->environment, &environment, &environment_owner) == 0 &&
-            set(spawn->entry ? fsrv_request_set_entry(request, spawn->entry) : fsrv_request_set_program(request, spawn->program),
+            set(spawn->entry ? fsrv_request_set_entry(request, spawn->entry)
+                             : fsrv_request_set_program(request, spawn->program),
                 "what to run") == 0 &&
             (!argv || set(fsrv_request_set_argv(request, (const char *const *)argv), "the arguments") == 0) &&
             (!environment ||
@@ -238,8 +241,8 @@ static int fill_request(struct fsrv_request *request, const struct spawn *spawn)
 }
 
 static PyObject *server_spawn(PyObject *object, PyObject *args, PyObject *keywords) {
-        static char *names[] = { "fds", "payload", "entry", "program", "argv", "env", "cwd", "actions", "timeout", "time_limit",
-                                 "flags", "session", NULL };
+        static char *names[] = { "fds",     "payload", "entry",      "program", "argv",    "env", "cwd",
+                                 "actions", "timeout", "time_limit", "flags",   "session", NULL };
         struct spawn spawn = { .timeout = 120 };
         struct fsrv_process *process;
         struct fsrv_request *request;
@@ -247,9 +250,9 @@ static PyObject *server_spawn(PyObject *object, PyObject *args, PyObject *keywor
         int r;
 
         if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#|zzOOzOddip:spawn", names, &spawn.fds, &spawn.payload,
-                                         &spawn.payload_size, &spawn.entry, &spawn.program, &spawn.argv, &spawn.environment,
-                                         &spawn.cwd, &spawn.actions, &spawn.timeout, &spawn.time_limit, &spawn.flags,
-                                         &spawn.session))
+                                         &spawn.payload_size, &spawn.entry, &spawn.program, &spawn.argv,
+                                         &spawn.environment, &spawn.cwd, &spawn.actions, &spawn.timeout,
+                                         &spawn.time_limit, &spawn.flags, &spawn.session))
                 return NULL;
         if (fsrv_request_new(&request) < 0)
                 return PyErr_NoMemory();
@@ -284,8 +287,8 @@ static PyObject *server_connect_new(PyObject *object, PyObject *args) {
                 return PyErr_Occurred() ? NULL : PyErr_NoMemory();
         }
         Py_BEGIN_ALLOW_THREADS
-        r = fsrv_server_connect_to_new_process(((struct server *)object)->server, entry, fds, (size_t)n, &status_r, &data_w,
-                                               &error);
+        r = fsrv_server_connect_to_new_process(((struct server *)object)->server, entry, fds, (size_t)n, &status_r,
+                                               &data_w, &error);
         Py_END_ALLOW_THREADS
         free(fds);
         return r < 0 ? native_raise(r, &error) : Py_BuildValue("(ii)", status_r, data_w);
@@ -305,7 +308,8 @@ static PyType_Slot server_slots[] = {
         { Py_tp_methods, server_methods },
         { 0, NULL },
 };
-static PyType_Spec server_spec = { "forkserver._native.Server", sizeof(struct server), 0, Py_TPFLAGS_DEFAULT, server_slots };
+static PyType_Spec server_spec = { "forkserver._native.Server", sizeof(struct server), 0, Py_TPFLAGS_DEFAULT,
+                                   server_slots };
 
 PyObject *native_server_type(void) {
         return server_type = PyType_FromSpec(&server_spec);

@@ -75,7 +75,8 @@ PyObject *native_remember(PyObject *module, PyObject *args) {
         int environment;
 
         (void)module;
-        if (!PyArg_ParseTuple(args, "pO!O!O:remember", &environment, &PyTuple_Type, &handled, &PyTuple_Type, &defaults, &line_buffered))
+        if (!PyArg_ParseTuple(args, "pO!O!O:remember", &environment, &PyTuple_Type, &handled, &PyTuple_Type, &defaults,
+                              &line_buffered))
                 return NULL;
         copy_signals(handled, known.handled);
         copy_signals(defaults, known.defaults);
@@ -95,8 +96,9 @@ static bool environment_is_new(void) {
         return known.environment[i] || environ[i];
 }
 
-/* In the kernel all signals are at their default, or ignored as the client does. Has it call the interpreter's handler for those with
- * one in Python; not by signal.signal(), whose enumerations write to a hundred pages. Finds those that are ignored instead. */
+/* In the kernel all signals are at their default, or ignored as the client does. Has it call the interpreter's handler
+ * for those with one in Python; not by signal.signal(), whose enumerations write to a hundred pages. Finds those that
+ * are ignored instead. */
 static size_t take_signals(int ignored[2 * NSIG]) {
         size_t n = 0;
 
@@ -133,12 +135,13 @@ static PyObject *list_of(const int *numbers, size_t n) {
 static PyObject *take_news(void) {
         int ignored[2 * NSIG], closed[3];
         size_t n_ignored = take_signals(ignored), n_closed = take_streams(closed);
-        bool environment = environment_is_new(), buffering = known.line_buffered >= 0 && isatty(1) != known.line_buffered;
+        bool environment = environment_is_new(),
+             buffering = known.line_buffered >= 0 && isatty(1) != known.line_buffered;
 
         if (!environment && !buffering && n_ignored == 0 && n_closed == 0)
                 Py_RETURN_NONE;
-        return Py_BuildValue("(NNNN)", PyBool_FromLong(environment), list_of(ignored, n_ignored), list_of(closed, n_closed),
-                             PyBool_FromLong(buffering));
+        return Py_BuildValue("(NNNN)", PyBool_FromLong(environment), list_of(ignored, n_ignored),
+                             list_of(closed, n_closed), PyBool_FromLong(buffering));
 }
 
 /* struct mt19937_state of numpy/random/src/mt19937/mt19937.h, which state_address is documented to lead to. */
@@ -147,7 +150,8 @@ struct twister {
         int position;
 };
 
-/* reseed(address): other numbers for each child, at the price of one page; numpy.random.seed() writes to more than a hundred. */
+/* reseed(address): other numbers for each child, at the price of one page; numpy.random.seed() writes to more than a
+ * hundred. */
 PyObject *native_reseed(PyObject *module, PyObject *args) {
         unsigned long long address;
 
@@ -187,7 +191,8 @@ static PyObject *payload(void) {
 
         if (fsrv_worker_get_payload(&bytes, &n) < 0 || n == 0) /* it has come by the data fd */
                 Py_RETURN_NONE;
-        return PyMemoryView_FromMemory((char *)bytes, (Py_ssize_t)n, 0x100 /* PyBUF_READ, which the limited API names from 3.11 on */);
+        return PyMemoryView_FromMemory((char *)bytes, (Py_ssize_t)n,
+                                       0x100 /* PyBUF_READ, which the limited API names from 3.11 on */);
 }
 
 static PyObject *number(int r) {
@@ -199,7 +204,7 @@ static PyObject *number(int r) {
 PyObject *native_worker_arguments(void) {
         PyObject *news = take_news(); /* before anything is opened */
 
-        return news ? Py_BuildValue("(NNNNN)", native_inherited_fds(NULL, NULL), payload(), number(fsrv_worker_get_data()),
-                                    number(fsrv_worker_get_lifeline()), news)
+        return news ? Py_BuildValue("(NNNNN)", native_inherited_fds(NULL, NULL), payload(),
+                                    number(fsrv_worker_get_data()), number(fsrv_worker_get_lifeline()), news)
                     : NULL;
 }

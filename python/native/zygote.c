@@ -102,8 +102,8 @@ static int host_run(int argc, char **argv, char **environment) {
         _exit((int)(code & 0xff)); /* as os._exit(): what was registered before the fork is the zygote's */
 }
 
-/* Takes what is free in pools of blocks of one size that are partly in use, until a new pool is begun: its first three blocks, one
- * behind the other. */
+/* Takes what is free in pools of blocks of one size that are partly in use, until a new pool is begun: its first three
+ * blocks, one behind the other. */
 static bool fill_pools_of(size_t size, uintptr_t pool) {
         uintptr_t before[2] = { 0 };
 
@@ -117,8 +117,8 @@ static bool fill_pools_of(size_t size, uintptr_t pool) {
         return false;
 }
 
-/* fill_pools(size of a pool): so that what children allocate lies side by side, in new pools, instead of in the holes of old ones. The
- * holes cost nothing: their pages are in use anyway. */
+/* fill_pools(size of a pool): so that what children allocate lies side by side, in new pools, instead of in the holes
+ * of old ones. The holes cost nothing: their pages are in use anyway. */
 PyObject *native_fill_pools(PyObject *module, PyObject *args) {
         unsigned long pool;
 

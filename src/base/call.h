@@ -2,8 +2,8 @@
 #ifndef FSRV_BASE_CALL_H
 #define FSRV_BASE_CALL_H
 
-/* System calls without the C library's wrappers, for what each worker does. The wrappers lie all over libc, and of each 64 KiB of
- * code that a worker runs, it pays for a page fault and 16 entries of a page table. */
+/* System calls without the C library's wrappers, for what each worker does. The wrappers lie all over libc, and of each
+ * 64 KiB of code that a worker runs, it pays for a page fault and 16 entries of a page table. */
 
 #include <errno.h>
 #include <sys/socket.h>

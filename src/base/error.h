@@ -4,8 +4,9 @@
 
 #include "forkserver.h"
 
-/* Fills *error (may be NULL) and returns -err, so that a failure is one line: `return fsrv_fail(error, stage, err, "…")`.
- * `err` is positive. The text gets ": <strerror>" appended. No allocation, no locks besides vsnprintf's. */
+/* Fills *error (may be NULL) and returns -err, so that a failure is one line:
+ * `return fsrv_fail(error, stage, err, "…")`. `err` is positive. The text gets ": <strerror>" appended. No allocation,
+ * no locks besides vsnprintf's. */
 int fsrv_fail(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 

@@ -27,8 +27,8 @@ int fsrv_fd_set_cloexec(int fd, int on);
 /* A close-on-exec copy at `min` or above. -errno. */
 int fsrv_fd_dup_above(int fd, int min);
 
-/* The same file at a number above the standard streams': in a program that closed some of those, an fd of ours must not be
- * taken for one. Takes fd over; -errno, also for an fd that is -errno already. */
+/* The same file at a number above the standard streams': in a program that closed some of those, an fd of ours must not
+ * be taken for one. Takes fd over; -errno, also for an fd that is -errno already. */
 int fsrv_fd_raise(int fd);
 
 /* A SEQPACKET pair, a stream pair, and a pipe: close-on-exec, above the standard streams. 0 or -errno. */

@@ -26,7 +26,7 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
-#define FSRV_P_PIDFD 3           /* waitid(2), Linux 5.4 */
+#define FSRV_P_PIDFD             3 /* waitid(2), Linux 5.4 */
 #define FSRV_CLOSE_RANGE_CLOEXEC 4U
 
 int fsrv_pidfd_open(pid_t pid) {
@@ -88,7 +88,7 @@ struct pidfd_info {
         int32_t exit_code;
 };
 #define FSRV_PIDFD_INFO_EXIT (1UL << 3)
-#define FSRV_PIDFD_GET_INFO _IOWR(0xFF, 11, struct pidfd_info)
+#define FSRV_PIDFD_GET_INFO  _IOWR(0xFF, 11, struct pidfd_info)
 
 int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit) {
         struct pidfd_info info = { .mask = FSRV_PIDFD_INFO_EXIT };
@@ -101,7 +101,9 @@ int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit) {
         int status = info.exit_code;
         *ret_exit = (struct fsrv_exit){
                 .pid = (pid_t)info.pid,
-                .code = WIFEXITED(status) ? CLD_EXITED : WCOREDUMP(status) ? CLD_DUMPED : CLD_KILLED,
+                .code = WIFEXITED(status)   ? CLD_EXITED
+                        : WCOREDUMP(status) ? CLD_DUMPED
+                                            : CLD_KILLED,
                 .status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
         };
         return 0;

@@ -39,8 +39,9 @@ int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit);
 void fsrv_close_range(unsigned first, unsigned last);
 void fsrv_cloexec_range(unsigned first, unsigned last);
 
-/* Whether a core dump ends its own process alone (Linux 5.16). Before, it ends all whose memory it dumps with the same signal, even who
- * is on the way to memory of its own: execve(2) says that it has let go of the old a little before it has. */
+/* Whether a core dump ends its own process alone (Linux 5.16). Before, it ends all whose memory it dumps with the same
+ * signal, even who is on the way to memory of its own: execve(2) says that it has let go of the old a little before it
+ * has. */
 bool fsrv_cores_end_one(void);
 
 /* A bit of /proc/PID/coredump_filter, core(5): private memory that is a file's, as frozen memory is. */

@@ -50,9 +50,7 @@ void fsrv_title_set(const char *role, const char *detail) {
 /* ---- elsewhere ---- */
 
 /* fields of /proc/PID/stat, as proc(5) numbers them */
-enum {
-        START_CODE = 26, END_CODE, START_STACK, START_DATA = 45, END_DATA, START_BRK, ENV_START = 50, ENV_END, FIELDS
-};
+enum { START_CODE = 26, END_CODE, START_STACK, START_DATA = 45, END_DATA, START_BRK, ENV_START = 50, ENV_END, FIELDS };
 
 static bool read_fields(uint64_t ret_fields[FIELDS]) {
         FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/stat", O_RDONLY);
@@ -79,12 +77,17 @@ static bool move_arguments(const char *start, size_t size) {
         if (!read_fields(field))
                 return false;
         struct prctl_mm_map map = {
-                .start_code = field[START_CODE], .end_code = field[END_CODE],
-                .start_data = field[START_DATA], .end_data = field[END_DATA],
-                .start_brk = field[START_BRK], .brk = (uintptr_t)sbrk(0),
+                .start_code = field[START_CODE],
+                .end_code = field[END_CODE],
+                .start_data = field[START_DATA],
+                .end_data = field[END_DATA],
+                .start_brk = field[START_BRK],
+                .brk = (uintptr_t)sbrk(0),
                 .start_stack = field[START_STACK],
-                .arg_start = (uintptr_t)start, .arg_end = (uintptr_t)start + size,
-                .env_start = field[ENV_START], .env_end = field[ENV_END],
+                .arg_start = (uintptr_t)start,
+                .arg_end = (uintptr_t)start + size,
+                .env_start = field[ENV_START],
+                .env_end = field[ENV_END],
                 .exe_fd = (uint32_t)-1,
         };
         return prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0;

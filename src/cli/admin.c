@@ -226,7 +226,10 @@ static int ask_stats(struct fsrv_server *server, const struct question *question
 
 int cli_stop(int argc, char **argv) {
         struct question question = {
-                .command = "stop", .help = help_stop, .server_uid = FSRV_UID_OWN, .timeout_ms = -1,
+                .command = "stop",
+                .help = help_stop,
+                .server_uid = FSRV_UID_OWN,
+                .timeout_ms = -1,
         };
 
         return ask(argc, argv, options, &question, ask_stop);

@@ -81,7 +81,8 @@ static void print_json(const struct fsrv_module_report *report) {
         print_member("module", report->module);
         putchar(',');
         print_member("verdict", report->verdict);
-        printf(",\"errno\":%d,\"load_ms\":%.3f,\"private_dirty_kib\":%" PRIu64 ",\"fork_pages\":%" PRIu64 ",\"threads\":[",
+        printf(",\"errno\":%d,\"load_ms\":%.3f,\"private_dirty_kib\":%" PRIu64 ",\"fork_pages\":%" PRIu64
+               ",\"threads\":[",
                report->err, (double)report->load_us / 1000, report->private_dirty_kib, report->fork_pages);
         for (size_t i = 0; i < report->n_threads; i++) {
                 if (i)
@@ -118,10 +119,13 @@ static void print_mapping_text(const struct fsrv_mapping_report *report) {
         const struct {
                 const char *done;
                 uint64_t bytes;
-        } parts[] = { { "frozen", report->frozen }, { "collapsed", report->collapsed }, { "left alone", report->left } };
+        } parts[] = { { "frozen", report->frozen },
+                      { "collapsed", report->collapsed },
+                      { "left alone", report->left } };
         const char *separator = ":";
 
-        printf("    %012" PRIx64 "-%012" PRIx64 " %s", report->start, report->end, report->what[0] ? report->what : "anonymous");
+        printf("    %012" PRIx64 "-%012" PRIx64 " %s", report->start, report->end,
+               report->what[0] ? report->what : "anonymous");
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
                 if (parts[i].bytes) {
                         printf("%s %" PRIu64 " KiB %s", separator, parts[i].bytes / 1024, parts[i].done);
@@ -133,7 +137,8 @@ static void print_mapping_text(const struct fsrv_mapping_report *report) {
 static void print_mapping_json(const struct fsrv_mapping_report *report) {
         printf("{\"start\":%" PRIu64 ",\"end\":%" PRIu64 ",", report->start, report->end);
         print_member("what", report->what);
-        printf(",\"frozen\":%" PRIu64 ",\"collapsed\":%" PRIu64 ",\"left\":%" PRIu64 ",", report->frozen, report->collapsed, report->left);
+        printf(",\"frozen\":%" PRIu64 ",\"collapsed\":%" PRIu64 ",\"left\":%" PRIu64 ",", report->frozen,
+               report->collapsed, report->left);
         print_member("why", report->why);
         putchar('}');
 }
@@ -157,11 +162,12 @@ static void print_summary(const struct summary *summary, const struct cli_target
         if (verbose && target->memory == FSRV_MEMORY_OFF)
                 printf("memory: left alone, as asked for\n");
         else if (verbose)
-                printf("memory: %" PRIu64 " KiB frozen, %" PRIu64 " KiB collapsed, %" PRIu64 " KiB left alone, in %u mappings\n",
+                printf("memory: %" PRIu64 " KiB frozen, %" PRIu64 " KiB collapsed, %" PRIu64
+                       " KiB left alone, in %u mappings\n",
                        summary->frozen / 1024, summary->collapsed / 1024, summary->left / 1024, summary->mappings);
-        printf("%u module%s: %u safe to fork, %u risky, %u failing%s\n", summary->modules, summary->modules == 1 ? "" : "s",
-               summary->modules - summary->risky - summary->failing, summary->risky, summary->failing,
-               summary->modules < target->n_preload ? "; the rest was not loaded" : "");
+        printf("%u module%s: %u safe to fork, %u risky, %u failing%s\n", summary->modules,
+               summary->modules == 1 ? "" : "s", summary->modules - summary->risky - summary->failing, summary->risky,
+               summary->failing, summary->modules < target->n_preload ? "; the rest was not loaded" : "");
 }
 
 static int parse(int argc, char **argv, struct cli_target *target, struct wish *ret_wish) {
@@ -203,9 +209,10 @@ static int parse(int argc, char **argv, struct cli_target *target, struct wish *
 }
 
 static int check(const struct cli_target *target, const struct wish *wish) {
-        const struct fsrv_server_options server = {
-                .size = sizeof server, .preload = target->preload, .preload_timeout_ms = wish->timeout_ms, .memory = target->memory
-        };
+        const struct fsrv_server_options server = { .size = sizeof server,
+                                                    .preload = target->preload,
+                                                    .preload_timeout_ms = wish->timeout_ms,
+                                                    .memory = target->memory };
         struct summary summary = { .json = wish->json };
         struct fsrv_error error = { 0 };
 

@@ -29,7 +29,8 @@ struct cli_target {
         uint32_t memory;         /* enum fsrv_memory */
 };
 
-#define CLI_TARGET_INIT { .server_uid = FSRV_UID_OWN }
+#define CLI_TARGET_INIT \
+        { .server_uid = FSRV_UID_OWN }
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
@@ -75,7 +76,8 @@ uint64_t cli_milliseconds(double seconds);
 void cli_open_streams(void);
 extern unsigned cli_closed_streams;
 
-/* json.c: a string with its quotes. Bytes that aren't UTF-8 become \\udc80 to \\udcff, as Python's "surrogateescape" has them. */
+/* json.c: a string with its quotes. Bytes that aren't UTF-8 become \\udc80 to \\udcff, as Python's "surrogateescape"
+ * has them. */
 void cli_json_string(FILE *out, const char *text);
 
 /* signals.c */

@@ -151,17 +151,22 @@ int cli_parse_word(const char *what, const char *text, const char *const words[]
                         *ret_number = i;
                         return 0;
                 }
-                n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " and ", words[i]);
+                n += (size_t)snprintf(known + n, sizeof known - n, "%s%s",
+                                      i == 0         ? ""
+                                      : words[i + 1] ? ", "
+                                                     : " and ",
+                                      words[i]);
         }
         cli_complain("%s: '%s' is none of %s", what, text, known);
         return -EINVAL;
 }
 
 int cli_parse_memory(const char *text, uint32_t *ret_memory) {
-        static const char *const words[] = {
-                [FSRV_MEMORY_AUTO] = "auto", [FSRV_MEMORY_FREEZE] = "freeze", [FSRV_MEMORY_COLLAPSE] = "collapse",
-                [FSRV_MEMORY_OFF] = "off", NULL
-        };
+        static const char *const words[] = { [FSRV_MEMORY_AUTO] = "auto",
+                                             [FSRV_MEMORY_FREEZE] = "freeze",
+                                             [FSRV_MEMORY_COLLAPSE] = "collapse",
+                                             [FSRV_MEMORY_OFF] = "off",
+                                             NULL };
 
         return cli_parse_word("--memory", text, words, ret_memory);
 }

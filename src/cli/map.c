@@ -49,8 +49,21 @@ static const char help[] =
 
 /* ---- options ---- */
 
-enum { OPT_HELP = 256, OPT_TAG, OPT_DRY_RUN, OPT_TIMEOUT, OPT_HALT, OPT_JSON, OPT_PRELOAD, OPT_MEMORY, OPT_SOCKET,
-       OPT_SERVER_UID, OPT_CALL, OPT_PROGRESS, OPT_QUIET };
+enum {
+        OPT_HELP = 256,
+        OPT_TAG,
+        OPT_DRY_RUN,
+        OPT_TIMEOUT,
+        OPT_HALT,
+        OPT_JSON,
+        OPT_PRELOAD,
+        OPT_MEMORY,
+        OPT_SOCKET,
+        OPT_SERVER_UID,
+        OPT_CALL,
+        OPT_PROGRESS,
+        OPT_QUIET
+};
 
 static const struct option long_options[] = {
         { "jobs", required_argument, NULL, 'j' },
@@ -78,24 +91,54 @@ static int take_option(struct map_options *options, int c, char **argv) {
         struct cli_target *target = &options->target;
 
         switch (c) {
-        case 'j': return cli_parse_number("--jobs", optarg, 1, 10000, &options->jobs);
-        case OPT_HALT: return cli_parse_number("--halt", optarg, 1, 1000000000, &options->halt);
-        case OPT_TIMEOUT: return cli_parse_seconds(optarg, &target->timeout);
-        case OPT_SERVER_UID: return cli_parse_uid("--server-uid", optarg, &target->server_uid);
-        case OPT_MEMORY: return cli_parse_memory(optarg, &target->memory);
-        case OPT_PRELOAD: return cli_target_add_preload(target, optarg);
-        case '0': options->separator = 0; return 0;
-        case 'a': options->file = optarg; return 0;
-        case 'k': options->ordered = true; return 0;
-        case 'u': options->ungroup = true; return 0;
-        case OPT_TAG: options->tag = true; return 0;
-        case OPT_DRY_RUN: options->dry_run = true; return 0;
-        case OPT_JSON: options->json = optarg; return 0;
-        case OPT_PROGRESS: options->progress = true; return 0;
-        case OPT_QUIET: options->quiet = true; return 0;
-        case OPT_SOCKET: target->socket_path = optarg; return 0;
-        case OPT_CALL: target->entry = optarg; return 0;
-        default: cli_bad_option("map", c, argv); return -EINVAL;
+        case 'j':
+                return cli_parse_number("--jobs", optarg, 1, 10000, &options->jobs);
+        case OPT_HALT:
+                return cli_parse_number("--halt", optarg, 1, 1000000000, &options->halt);
+        case OPT_TIMEOUT:
+                return cli_parse_seconds(optarg, &target->timeout);
+        case OPT_SERVER_UID:
+                return cli_parse_uid("--server-uid", optarg, &target->server_uid);
+        case OPT_MEMORY:
+                return cli_parse_memory(optarg, &target->memory);
+        case OPT_PRELOAD:
+                return cli_target_add_preload(target, optarg);
+        case '0':
+                options->separator = 0;
+                return 0;
+        case 'a':
+                options->file = optarg;
+                return 0;
+        case 'k':
+                options->ordered = true;
+                return 0;
+        case 'u':
+                options->ungroup = true;
+                return 0;
+        case OPT_TAG:
+                options->tag = true;
+                return 0;
+        case OPT_DRY_RUN:
+                options->dry_run = true;
+                return 0;
+        case OPT_JSON:
+                options->json = optarg;
+                return 0;
+        case OPT_PROGRESS:
+                options->progress = true;
+                return 0;
+        case OPT_QUIET:
+                options->quiet = true;
+                return 0;
+        case OPT_SOCKET:
+                target->socket_path = optarg;
+                return 0;
+        case OPT_CALL:
+                target->entry = optarg;
+                return 0;
+        default:
+                cli_bad_option("map", c, argv);
+                return -EINVAL;
         }
 }
 
@@ -141,8 +184,7 @@ static int parse(struct map_options *options, int argc, char **argv) {
 /* ---- the dry run ---- */
 
 static void print_word(const char *word) {
-        static const char plain[] =
-                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+";
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+";
 
         if (word[0] && !word[strspn(word, plain)]) {
                 fputs(word, stdout);

@@ -13,8 +13,8 @@
 
 struct map_options {
         struct cli_target target;
-        char **args;      /* of the program, or of the entry point */
-        bool has_place;   /* `{}` stands in one of them */
+        char **args;    /* of the program, or of the entry point */
+        bool has_place; /* `{}` stands in one of them */
         unsigned long jobs;
         unsigned long halt; /* failures after which nothing is started any more; 0: never */
         char separator;

@@ -44,7 +44,17 @@ struct serve {
         struct fsrv_server_options server;
 };
 
-enum { OPT_SOCKET = 256, OPT_MODE, OPT_ALLOW_UID, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_THREADS, OPT_MEMORY, OPT_STANDBYS, OPT_HELP };
+enum {
+        OPT_SOCKET = 256,
+        OPT_MODE,
+        OPT_ALLOW_UID,
+        OPT_PRELOAD,
+        OPT_PRELOAD_TIMEOUT,
+        OPT_THREADS,
+        OPT_MEMORY,
+        OPT_STANDBYS,
+        OPT_HELP
+};
 
 static const struct option options[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },

@@ -12,8 +12,8 @@
 
 /* Questions to a server about itself. */
 
-/* To a private server by way of the handle's connection, which the caller may share with other threads and, after fork(),
- * with other processes: they must not take each other's answers. -ENOTCONN: it isn't running. */
+/* To a private server by way of the handle's connection, which the caller may share with other threads and, after
+ * fork(), with other processes: they must not take each other's answers. -ENOTCONN: it isn't running. */
 static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
         struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_CONNECT };
         int pair[2], r = -ENOTCONN;
@@ -36,7 +36,8 @@ static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
 /* An admin connection of the caller's own. */
 static int open_admin(struct fsrv_server *s, struct fsrv_error *error) {
         if (s->kind == FSRV_SERVER_INHERITED)
-                return fsrv_fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP, "only who started a fork server may ask that of it");
+                return fsrv_fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP,
+                                      "only who started a fork server may ask that of it");
         return s->kind == FSRV_SERVER_NAMED ? fsrv_connect(s->path, s->server_uid, error) : connect_private(s, error);
 }
 
@@ -87,10 +88,19 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
         if (r < 0)
                 return r;
         struct fsrv_stats to = {
-                .size = sizeof to, .server_pid = from.reply.server_pid, .zygote_pid = from.zygote_pid,
-                .uptime_ms = from.uptime_ms, .spawns = from.spawns, .claims = from.claims, .exits = from.exits,
-                .zygote_starts = from.zygote_starts, .zygote_restarts = from.zygote_restarts, .workers = from.workers,
-                .standbys = from.standbys, .memory_frozen = from.memory.frozen, .memory_collapsed = from.memory.collapsed,
+                .size = sizeof to,
+                .server_pid = from.reply.server_pid,
+                .zygote_pid = from.zygote_pid,
+                .uptime_ms = from.uptime_ms,
+                .spawns = from.spawns,
+                .claims = from.claims,
+                .exits = from.exits,
+                .zygote_starts = from.zygote_starts,
+                .zygote_restarts = from.zygote_restarts,
+                .workers = from.workers,
+                .standbys = from.standbys,
+                .memory_frozen = from.memory.frozen,
+                .memory_collapsed = from.memory.collapsed,
                 .memory_left = from.memory.left,
         };
         _Static_assert(sizeof to.memory_why == sizeof from.memory.why, "one sentence");

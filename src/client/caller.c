@@ -35,7 +35,8 @@ int fsrv_caller_read(int proc_status, struct fsrv_caller *ret_caller) {
 
         if (r == 0)
                 return 0;
-        /* The line of the umask is missing once the main thread has ended (pthread_exit in main): ask as this thread. */
+        /* The line of the umask is missing once the main thread has ended (pthread_exit in main): ask as this
+         * thread. */
         FSRV_CLEANUP_FD int own = fsrv_open("/proc/thread-self/status", O_RDONLY);
         return own < 0 ? own : read_and_parse(own, ret_caller);
 }

@@ -76,7 +76,10 @@ static void judge(const struct fsrv_loaded *loaded, char *text, size_t size) {
 
                 if (!is_risky(fd->kind))
                         continue;
-                append(text, size, "%s%s at fd %s", shared ? ", " : loaded->head.n_threads ? "; leaves open " : "leaves open ",
+                append(text, size, "%s%s at fd %s",
+                       shared                   ? ", "
+                       : loaded->head.n_threads ? "; leaves open "
+                                                : "leaves open ",
                        fd->kind, fd->number);
                 shared++;
         }
@@ -97,15 +100,22 @@ static int report(struct checking *c, const struct fsrv_loaded *loaded) {
         if (!fds)
                 return fsrv_fail(c->error, FSRV_STAGE_START, ENOMEM, "a report");
         for (uint32_t i = 0; i < loaded->head.n_fds; i++)
-                fds[i] = (struct fsrv_module_fd){
-                        .fd = atoi(loaded->fds[i].number), .kind = loaded->fds[i].kind, .what = loaded->fds[i].what
-                };
+                fds[i] = (struct fsrv_module_fd){ .fd = atoi(loaded->fds[i].number),
+                                                  .kind = loaded->fds[i].kind,
+                                                  .what = loaded->fds[i].what };
         judge(loaded, verdict, sizeof verdict);
         struct fsrv_module_report module = {
-                .size = sizeof module, .module = c->loading, .verdict = verdict, .err = loaded->head.err,
-                .load_us = loaded->head.load_us, .private_dirty_kib = loaded->head.private_dirty_kib,
-                .fork_pages = loaded->head.fork_pages, .threads = (const char *const *)loaded->threads,
-                .n_threads = loaded->head.n_threads, .fds = fds, .n_fds = loaded->head.n_fds,
+                .size = sizeof module,
+                .module = c->loading,
+                .verdict = verdict,
+                .err = loaded->head.err,
+                .load_us = loaded->head.load_us,
+                .private_dirty_kib = loaded->head.private_dirty_kib,
+                .fork_pages = loaded->head.fork_pages,
+                .threads = (const char *const *)loaded->threads,
+                .n_threads = loaded->head.n_threads,
+                .fds = fds,
+                .n_fds = loaded->head.n_fds,
         };
         c->failed += module.err != 0;
         c->report(&module, c->data);
@@ -121,10 +131,14 @@ static int report_mapping(struct checking *c, const char *bytes, size_t size) {
                 return fsrv_fail(c->error, FSRV_STAGE_START, EPROTO, "the zygote's report of its memory");
         memcpy(&told, bytes, sizeof told);
         told.what[sizeof told.what - 1] = told.why[sizeof told.why - 1] = 0;
-        struct fsrv_mapping_report mapping = {
-                .size = sizeof mapping, .start = told.start, .end = told.end, .what = told.what, .frozen = told.frozen,
-                .collapsed = told.collapsed, .left = told.left, .why = told.why
-        };
+        struct fsrv_mapping_report mapping = { .size = sizeof mapping,
+                                               .start = told.start,
+                                               .end = told.end,
+                                               .what = told.what,
+                                               .frozen = told.frozen,
+                                               .collapsed = told.collapsed,
+                                               .left = told.left,
+                                               .why = told.why };
         c->report_mapping(&mapping, c->data);
         return 0;
 }
@@ -159,7 +173,8 @@ static int on_end(struct checking *c) {
         if (r < 0) /* the caller ignores SIGCHLD, or has reaped it */
                 snprintf(how, sizeof how, "the process ended while it %s", doing);
         else if (WIFSIGNALED(status))
-                snprintf(how, sizeof how, "the process was killed by SIG%s while it %s", sigabbrev_np(WTERMSIG(status)), doing);
+                snprintf(how, sizeof how, "the process was killed by SIG%s while it %s", sigabbrev_np(WTERMSIG(status)),
+                         doing);
         else
                 snprintf(how, sizeof how, "the process exited with %d while it %s", WEXITSTATUS(status), doing);
         if (c->loading[0])
@@ -196,7 +211,8 @@ static int on_message(struct checking *c, char *bytes, size_t size) {
         case FSRV_WIRE_PRELOADED:
                 return 1;
         default:
-                return fsrv_fail_text(c->error, FSRV_STAGE_START, order.err > 0 ? order.err : EPROTO, "the zygote: %s", order.text);
+                return fsrv_fail_text(c->error, FSRV_STAGE_START, order.err > 0 ? order.err : EPROTO, "the zygote: %s",
+                                      order.text);
         }
 }
 
@@ -270,7 +286,9 @@ int fsrv_check_preload(const struct fsrv_server_options *options,
                        void (*report_one)(const struct fsrv_module_report *report, void *data),
                        void (*report_a_mapping)(const struct fsrv_mapping_report *report, void *data), void *data,
                        struct fsrv_error *error) {
-        struct checking c = { .report = report_one, .report_mapping = report_a_mapping, .data = data, .error = error, .boot = -1 };
+        struct checking c = {
+                .report = report_one, .report_mapping = report_a_mapping, .data = data, .error = error, .boot = -1
+        };
         struct fsrv_server *s;
 
         int r = fsrv_server_new(options, &s, error);
@@ -278,7 +296,8 @@ int fsrv_check_preload(const struct fsrv_server_options *options,
                 return r;
         c.options = s;
         if (fsrv_config_has_program(&s->config) || s->config.argv)
-                r = fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "only modules can be checked, not '%s'", FSRV_PRELOAD_MAIN);
+                r = fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "only modules can be checked, not '%s'",
+                                   FSRV_PRELOAD_MAIN);
         else
                 r = start_zygote(&c);
         if (r == 0)

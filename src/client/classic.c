@@ -68,7 +68,8 @@ int fsrv_set_preload(const char *const *modules, size_t n, struct fsrv_error *er
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu modules at NULL", n);
         for (size_t i = 0; i < n; i++)
                 if (!modules[i])
-                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "module %zu of the preload list is NULL", i);
+                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                              "module %zu of the preload list is NULL", i);
         const char **list = calloc(n + 1, sizeof *list);
         if (!list)
                 return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "the preload list");
@@ -161,7 +162,8 @@ static int connect_by(struct fsrv_server *s, struct fsrv_request *request, int *
         return 0;
 }
 
-int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int *ret_data_w, struct fsrv_error *error) {
+int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int *ret_data_w,
+                                struct fsrv_error *error) {
         struct fsrv_request *request = NULL;
         struct fsrv_server *s;
         int r = fsrv_server_default(&s, error);
@@ -171,13 +173,14 @@ int fsrv_connect_to_new_process(const int *fds, size_t n, int *ret_status_r, int
         return r < 0 ? r : connect_by(s, request, ret_status_r, ret_data_w, error);
 }
 
-int fsrv_server_connect_to_new_process(struct fsrv_server *s, const char *entry, const int *fds, size_t n, int *ret_status_r,
-                                       int *ret_data_w, struct fsrv_error *error) {
+int fsrv_server_connect_to_new_process(struct fsrv_server *s, const char *entry, const int *fds, size_t n,
+                                       int *ret_status_r, int *ret_data_w, struct fsrv_error *error) {
         struct fsrv_request *request;
         int r = n > 0 && !fds ? -EINVAL : make_request(entry, fds, n, &request);
 
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds for '%s'", n, entry ? entry : "(null)");
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds for '%s'", n,
+                                 entry ? entry : "(null)");
         return connect_by(s, request, ret_status_r, ret_data_w, error);
 }
 

@@ -42,15 +42,17 @@ int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
         if (strlen(path) >= sizeof address.sun_path)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ENAMETOOLONG, "socket path of %zu bytes, at most %zu: '%s'",
-                                      strlen(path), sizeof address.sun_path - 1, path);
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ENAMETOOLONG,
+                                      "socket path of %zu bytes, at most %zu: '%s'", strlen(path),
+                                      sizeof address.sun_path - 1, path);
         strcpy(address.sun_path, path);
         FSRV_CLEANUP_FD int sock = fsrv_fd_raise(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (sock < 0)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, errno, "a socket");
         int r = connect_by(sock, &address, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
         if (r == -EPROTOTYPE) /* a socket of another type lies there */
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "'%s' is not the socket of a fork server", path);
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "'%s' is not the socket of a fork server",
+                                      path);
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "connecting to '%s'", path);
         r = check_uid(sock, path, server_uid, error);
@@ -59,15 +61,19 @@ int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error) {
 
 static int check_reply(const struct fsrv_message *message, struct fsrv_wire_reply *reply, size_t size, const char *whom,
                        struct fsrv_error *error) {
-        if (message->size >= sizeof reply->version && reply->version != FSRV_WIRE_VERSION && reply->version >> 16 == FSRV_WIRE_VERSION >> 16)
-                return fsrv_fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT, "%s speaks protocol %#x, this library %#x", whom,
-                                      reply->version, FSRV_WIRE_VERSION);
+        if (message->size >= sizeof reply->version && reply->version != FSRV_WIRE_VERSION &&
+            reply->version >> 16 == FSRV_WIRE_VERSION >> 16)
+                return fsrv_fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
+                                      "%s speaks protocol %#x, this library %#x", whom, reply->version,
+                                      FSRV_WIRE_VERSION);
         if (message->size < sizeof *reply || reply->version != FSRV_WIRE_VERSION)
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "%s is not a fork server", whom);
         if (reply->err)
-                return fsrv_fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s", (int)sizeof reply->text - 1, reply->text);
+                return fsrv_fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s",
+                                      (int)sizeof reply->text - 1, reply->text);
         if (message->size != size)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s", message->size, whom);
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s",
+                                      message->size, whom);
         return 0;
 }
 
@@ -89,7 +95,8 @@ int fsrv_ask(int admin, uint32_t type, const char *whom, struct fsrv_wire_reply 
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "the answer of %s", whom);
         r = check_reply(&message, reply, size, whom, error);
         if (r == 0 && ret_fd && message.n_fds != 1)
-                r = fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell", whom);
+                r = fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell",
+                                   whom);
         if (r == 0 && ret_fd)
                 *ret_fd = fsrv_fd_steal(&message.fds[0]);
         fsrv_message_close(&message);

@@ -19,7 +19,8 @@ static int open_program(struct fsrv_error *error) {
         if (!fsrv_program_argv)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
                                       "'%s' is in the preload list, but this program has not called "
-                                      "fsrv_zygote_enter()", FSRV_PRELOAD_MAIN);
+                                      "fsrv_zygote_enter()",
+                                      FSRV_PRELOAD_MAIN);
         int fd = fsrv_open("/proc/self/exe", O_PATH);
         return fd < 0 ? fsrv_fail(error, FSRV_STAGE_START, -fd, "the program's own file, /proc/self/exe") : fd;
 }
@@ -69,10 +70,12 @@ static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error
 static int wait_until_ready(int admin, const char *program, struct fsrv_error *error) {
         struct fsrv_wire_reply reply;
         struct fsrv_message message;
-        int r = fsrv_channel_receive_by(admin, &reply, sizeof reply, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), &message);
+        int r = fsrv_channel_receive_by(admin, &reply, sizeof reply, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS),
+                                        &message);
 
         if (r == 0)
-                return fsrv_fail_text(error, FSRV_STAGE_START, ECONNRESET, "the server program '%s' ended at once", program);
+                return fsrv_fail_text(error, FSRV_STAGE_START, ECONNRESET, "the server program '%s' ended at once",
+                                      program);
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_START, -r, "the server program '%s' did not answer", program);
         fsrv_message_close(&message);

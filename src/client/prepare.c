@@ -39,10 +39,12 @@ static int number_fds(struct fsrv_spawning *s, struct fsrv_wire_action **ret_act
                 if (!request->inherits[i] && !request->pinned[i])
                         continue;
                 int flags = fcntl(i, F_GETFD);
-                /* One that a program that was started without it has opened since is the program's own: it says close-on-exec. */
+                /* One that a program that was started without it has opened since is the program's own: it says
+                 * close-on-exec. */
                 bool open = flags >= 0 && (request->pinned[i] || !(flags & FD_CLOEXEC));
                 actions[n++] = (struct fsrv_wire_action){ .type = open ? FSRV_WIRE_INSTALL : FSRV_WIRE_CLOSE,
-                                                          .target = i, .source = (uint32_t)s->n_user_fds };
+                                                          .target = i,
+                                                          .source = (uint32_t)s->n_user_fds };
                 if (open)
                         fds[s->n_user_fds++] = i;
         }
@@ -56,7 +58,8 @@ static int number_fds(struct fsrv_spawning *s, struct fsrv_wire_action **ret_act
         }
         for (int i = 0; i < 3; i++)
                 if (s->extra->streams[i] >= 0) {
-                        actions[n++] = (struct fsrv_wire_action){ .type = FSRV_WIRE_INSTALL, .target = i,
+                        actions[n++] = (struct fsrv_wire_action){ .type = FSRV_WIRE_INSTALL,
+                                                                  .target = i,
                                                                   .source = (uint32_t)s->n_user_fds };
                         fds[s->n_user_fds++] = s->extra->streams[i];
                 }
@@ -78,7 +81,8 @@ static int fill_head(const struct fsrv_spawning *s, const struct fsrv_grip *grip
                 int r = fsrv_caller_read(grip->proc_status, &caller);
                 if (r < 0)
                         return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r,
-                                         "the caller's umask and ignored signals are in /proc/self/status, which cannot be read");
+                                         "the caller's umask and ignored signals are in /proc/self/status, which "
+                                         "cannot be read");
         }
         pthread_sigmask(SIG_SETMASK, NULL, &mask);
         head->kind = request->kind;
@@ -156,7 +160,8 @@ int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip)
                 s->user_fds[-1] = s->memfd;
         if (head->flags & FSRV_WIRE_HAS_TRACKER)
                 s->user_fds[s->memfd >= 0 ? -2 : -1] = grip->tracker;
-        head->n_fds_here = (uint32_t)(s->n_user_fds < FSRV_WIRE_FIRST_FDS_MAX ? s->n_user_fds : FSRV_WIRE_FIRST_FDS_MAX);
+        head->n_fds_here =
+                (uint32_t)(s->n_user_fds < FSRV_WIRE_FIRST_FDS_MAX ? s->n_user_fds : FSRV_WIRE_FIRST_FDS_MAX);
         s->n_fds = own + head->n_fds_here;
         return 0;
 }

@@ -36,7 +36,7 @@ struct fsrv_process {
         int pidfd;
         pthread_mutex_t lock; /* for all below; never held while waiting */
         enum state state;
-        int poll_fd;          /* an epoll that holds the fd which the state waits for; -1 until asked for */
+        int poll_fd; /* an epoll that holds the fd which the state waits for; -1 until asked for */
         int64_t death_seen;
         struct fsrv_status status;
 };
@@ -127,9 +127,7 @@ int fsrv_process_get_poll_fd(struct fsrv_process *p) {
 /* ---- the end ---- */
 
 static void end(struct fsrv_process *p, const struct fsrv_exit *exit, const struct rusage *rusage, uint32_t flags) {
-        p->status = (struct fsrv_status){
-                .size = sizeof p->status, .pid = p->pid, .exit_code = -1, .flags = flags
-        };
+        p->status = (struct fsrv_status){ .size = sizeof p->status, .pid = p->pid, .exit_code = -1, .flags = flags };
         if (exit->code == CLD_EXITED)
                 p->status.exit_code = exit->status;
         else
@@ -202,7 +200,8 @@ static void step(struct fsrv_process *p) {
                 watch_once(p);
 }
 
-/* Until something may have changed, or the deadline. A zombie that isn't reaped yet is readable already: no spinning. */
+/* Until something may have changed, or the deadline. A zombie that isn't reaped yet is readable already: no
+ * spinning. */
 static void wait_for_change(int fd, bool dead, int64_t deadline) {
         struct pollfd entry = { .fd = fd, .events = POLLIN };
 
@@ -212,7 +211,8 @@ static void wait_for_change(int fd, bool dead, int64_t deadline) {
                 poll(&entry, 1, fsrv_left(deadline));
 }
 
-int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status *ret_status, struct fsrv_error *error) {
+int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status *ret_status,
+                      struct fsrv_error *error) {
         int64_t deadline = fsrv_deadline(timeout_ms);
 
         if (ret_status && ret_status->size != sizeof *ret_status)
@@ -229,10 +229,13 @@ int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status
                 if (state == ENDED)
                         return 0;
                 if (state == LOST)
-                        return fsrv_fail_text(error, FSRV_STAGE_STATUS, EOWNERDEAD,
-                                              "status lost: process %d has ended, and the fork server could not tell how", (int)p->pid);
+                        return fsrv_fail_text(
+                                error, FSRV_STAGE_STATUS, EOWNERDEAD,
+                                "status lost: process %d has ended, and the fork server could not tell how",
+                                (int)p->pid);
                 if (timeout_ms == 0 || fsrv_now() >= deadline)
-                        return fsrv_fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT, "process %d is still alive", (int)p->pid);
+                        return fsrv_fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT, "process %d is still alive",
+                                              (int)p->pid);
                 wait_for_change(fd, dead, deadline);
         }
 }

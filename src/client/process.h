@@ -5,7 +5,8 @@
 #include "forkserver.h"
 #include "wire/protocol.h"
 
-/* A process that has started. Takes the fds over, on failure too: answer, and pidfd, which may be -1. NULL: no memory. */
+/* A process that has started. Takes the fds over, on failure too: answer, and pidfd, which may be -1. NULL: no
+ * memory. */
 struct fsrv_process *fsrv_process_new(pid_t pid, int answer, int pidfd, uint32_t flags);
 
 #endif

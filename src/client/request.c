@@ -220,7 +220,8 @@ int fsrv_request_add_dup2(struct fsrv_request *request, int fd, int child_fd) {
         if (ours && fd == child_fd)
                 return 0;
         int r = add(request, (struct fsrv_wire_action){ .type = ours ? FSRV_WIRE_DUP : FSRV_WIRE_INSTALL,
-                                                        .target = child_fd, .source = (uint32_t)fd });
+                                                        .target = child_fd,
+                                                        .source = (uint32_t)fd });
         if (r == 0 && ours && fd <= 2 && request->inherits[fd])
                 request->pinned[fd] = true;
         return r;
@@ -236,8 +237,10 @@ int fsrv_request_add_open(struct fsrv_request *request, int child_fd, const char
                 return -ENOMEM;
         request->paths = paths;
         char *copy = strdup(path);
-        int r = copy ? add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_OPEN, .target = child_fd,
-                                                               .source = (uint32_t)flags, .mode = mode })
+        int r = copy ? add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_OPEN,
+                                                               .target = child_fd,
+                                                               .source = (uint32_t)flags,
+                                                               .mode = mode })
                      : -ENOMEM;
         if (r < 0) {
                 free(copy);

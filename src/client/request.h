@@ -16,7 +16,7 @@ struct fsrv_request {
         char **argv;        /* NULL: { name } */
         char **environment; /* NULL: the caller's at the spawn */
         char *directory;
-        int umask;          /* -1: the caller's */
+        int umask; /* -1: the caller's */
         bool has_mask, has_ignored, has_group, new_session;
         uint64_t mask, ignored;
         pid_t group;

@@ -16,13 +16,15 @@
 
 enum { ADMIN_FD = 3 };
 
-static int fill_config(struct fsrv_config *config, const struct fsrv_listen_options *options, struct fsrv_error *error) {
+static int fill_config(struct fsrv_config *config, const struct fsrv_listen_options *options,
+                       struct fsrv_error *error) {
         if (options->size != sizeof *options || !options->path || !options->path[0] || options->mode > 0777 ||
             options->n_allow_uids > FSRV_WIRE_UIDS_MAX)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the listener is out of range");
-        if (strlen(options->path) >= sizeof ((struct sockaddr_un *)0)->sun_path)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, ENAMETOOLONG, "socket path of %zu bytes, at most %zu: '%s'",
-                                      strlen(options->path), sizeof ((struct sockaddr_un *)0)->sun_path - 1, options->path);
+        if (strlen(options->path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, ENAMETOOLONG,
+                                      "socket path of %zu bytes, at most %zu: '%s'", strlen(options->path),
+                                      sizeof((struct sockaddr_un *)0)->sun_path - 1, options->path);
         config->path = options->path;
         config->head.has_output = 0; /* it serves many, and nobody's output is for all of them */
         config->head.mode = options->mode;
@@ -51,7 +53,8 @@ static int leave_config(struct fsrv_config *config, struct fsrv_error *error) {
         return r < 0 ? fsrv_fail(error, FSRV_STAGE_START, -r, "the server's configuration") : 0;
 }
 
-int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_server_options *options, struct fsrv_error *error) {
+int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_server_options *options,
+               struct fsrv_error *error) {
         char program[4096], title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
         struct fsrv_server *s; /* for its checked copy of the options */
         struct fsrv_config config;

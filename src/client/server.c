@@ -180,8 +180,7 @@ static int configure(struct fsrv_server *s, const struct fsrv_server_options *gi
 
         if (options->size != sizeof *options || options->flags & ~(FSRV_SERVER_TRACKER | FSRV_SERVER_PRELOAD_OUTPUT) ||
             options->preload_policy > FSRV_PRELOAD_IGNORE || options->thread_policy > FSRV_PRELOAD_IGNORE ||
-            options->memory > FSRV_MEMORY_OFF ||
-            options->standbys > STANDBYS_MAX || options->preload_timeout_ms < 0)
+            options->memory > FSRV_MEMORY_OFF || options->standbys > STANDBYS_MAX || options->preload_timeout_ms < 0)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the server is out of range");
         s->wants_tracker = options->flags & FSRV_SERVER_TRACKER;
         s->config.head.has_output = !!(options->flags & FSRV_SERVER_PRELOAD_OUTPUT);
@@ -198,7 +197,8 @@ static int configure(struct fsrv_server *s, const struct fsrv_server_options *gi
         return copy_modules(options->preload, &s->config.modules, error);
 }
 
-int fsrv_server_new(const struct fsrv_server_options *options, struct fsrv_server **ret_server, struct fsrv_error *error) {
+int fsrv_server_new(const struct fsrv_server_options *options, struct fsrv_server **ret_server,
+                    struct fsrv_error *error) {
         struct fsrv_server *s = new_handle(FSRV_SERVER_PRIVATE);
 
         if (!s)
@@ -254,7 +254,8 @@ static int launch_or_connect(struct fsrv_server *s, struct fsrv_error *error) {
 
         s->admin = fsrv_fd_close(s->admin);
         if (s->kind == FSRV_SERVER_INHERITED)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNREFUSED, "the fork server that this worker came from is gone");
+                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNREFUSED,
+                                      "the fork server that this worker came from is gone");
         if (s->kind == FSRV_SERVER_NAMED)
                 r = fsrv_attach(s->path, s->server_uid, &doorbell, error);
         else
@@ -315,11 +316,13 @@ void fsrv_server_forget(struct fsrv_server *s, const struct fsrv_link *link) {
         pthread_mutex_unlock(&s->lock);
 }
 
-int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, uint32_t policy, struct fsrv_error *error) {
+int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, uint32_t policy,
+                            struct fsrv_error *error) {
         char **copy = NULL;
 
         if (s->kind != FSRV_SERVER_PRIVATE)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EPERM, "only who started a fork server may change its preload list");
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EPERM,
+                                      "only who started a fork server may change its preload list");
         if (policy > FSRV_PRELOAD_IGNORE)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "preload policy %u", policy);
         int r = copy_modules(modules, &copy, error);

@@ -32,8 +32,8 @@ struct fsrv_server {
         struct fsrv_link *link; /* NULL: not running, or not connected */
         int admin;              /* private: to the server of `link`; else -1 */
         bool wants_tracker;
-        int tracker;            /* the resource tracker's writing end; -1: not started. Its number stays when it is replaced */
-        char *entry;            /* of fsrv_connect_to_new_process(); NULL: not set */
+        int tracker; /* the resource tracker's writing end; -1: not started. Its number stays when it is replaced */
+        char *entry; /* of fsrv_connect_to_new_process(); NULL: not set */
 
         /* Of this process, made anew in a forked child (owner tells): */
         pid_t owner;
@@ -68,8 +68,8 @@ int fsrv_launch(const struct fsrv_server *server, int *ret_doorbell, int *ret_ad
 /* connect.c: a named server's admin connection, with the server's uid checked; its doorbell. */
 int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error);
 int fsrv_attach(const char *path, uid_t server_uid, int *ret_doorbell, struct fsrv_error *error);
-/* Sends one question and receives the answer into reply (size: its own). Fills *error from an answer that says no; `whom`
- * is for its text. */
+/* Sends one question and receives the answer into reply (size: its own). Fills *error from an answer that says no;
+ * `whom` is for its text. */
 int fsrv_ask(int admin, uint32_t type, const char *whom, struct fsrv_wire_reply *reply, size_t size, int *ret_fd,
              struct fsrv_error *error);
 

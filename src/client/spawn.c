@@ -20,11 +20,11 @@
 #include "wire/channel.h"
 
 enum {
-        TRIES = 3,         /* of processes that die on their way: a fault in the setting-up shows */
+        TRIES = 3,               /* of processes that die on their way: a fault in the setting-up shows */
         EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone: as on a network file system that hangs */
-        SERVER_TRIES = 10, /* of servers that are killed under us */
-        DYING_MS = 500,    /* from the first death of a server's standbys to the last, at most */
-        WINDOW = 16,       /* requests of one call that are on their way at a time */
+        SERVER_TRIES = 10,       /* of servers that are killed under us */
+        DYING_MS = 500,          /* from the first death of a server's standbys to the last, at most */
+        WINDOW = 16,             /* requests of one call that are on their way at a time */
         MANY_MAX = 65536,
 };
 
@@ -39,16 +39,18 @@ enum {
 static int name_bad_fd(const struct fsrv_spawning *s) {
         for (size_t i = 0; i < s->n_user_fds; i++)
                 if (fsrv_fd_is_open(s->user_fds[i]) != 1)
-                        return fsrv_fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open", s->user_fds[i]);
+                        return fsrv_fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open",
+                                              s->user_fds[i]);
         return fsrv_fail(s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
 }
 
-/* Waits for room: 0 if it is worth another try. Where many fds are in flight (ETOOMANYREFS counts all that this uid has,
- * unix(7)) or memory is short there is nothing to poll. */
+/* Waits for room: 0 if it is worth another try. Where many fds are in flight (ETOOMANYREFS counts all that this uid
+ * has, unix(7)) or memory is short there is nothing to poll. */
 static int wait_for_room(const struct fsrv_spawning *s, int sock, int err) {
         if (fsrv_now() >= s->deadline)
                 return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, err == -EAGAIN ? ETIMEDOUT : -err,
-                                      "the fork server's queue is full: %s", strerrordesc_np(err == -EAGAIN ? ETIMEDOUT : -err));
+                                      "the fork server's queue is full: %s",
+                                      strerrordesc_np(err == -EAGAIN ? ETIMEDOUT : -err));
         if (err == -EAGAIN) {
                 struct pollfd entry = { .fd = sock, .events = POLLOUT };
                 poll(&entry, 1, fsrv_left(s->deadline));
@@ -58,7 +60,8 @@ static int wait_for_room(const struct fsrv_spawning *s, int sock, int err) {
         return 0;
 }
 
-static int send_patiently(const struct fsrv_spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
+static int send_patiently(const struct fsrv_spawning *s, int sock, const void *bytes, size_t size, const int *fds,
+                          size_t n_fds) {
         for (;;) {
                 int r = fsrv_channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
                 switch (r) {
@@ -140,8 +143,8 @@ static int await_exec(struct fsrv_spawning *s, int exec_pipe, int pidfd) {
                 if (fsrv_now() >= deadline) {
                         if (pidfd >= 0)
                                 fsrv_pidfd_send_signal(pidfd, SIGKILL);
-                        return fsrv_fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT, "executing '%s' took too long; killed it",
-                                              s->request->name);
+                        return fsrv_fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT,
+                                              "executing '%s' took too long; killed it", s->request->name);
                 }
         do
                 n = read(exec_pipe, &failed, sizeof failed);
@@ -149,8 +152,8 @@ static int await_exec(struct fsrv_spawning *s, int exec_pipe, int pidfd) {
         return n == sizeof failed ? on_failed(s, &failed) : 0;
 }
 
-static int on_started(struct fsrv_spawning *s, int answer, const struct fsrv_wire_started *started, struct fsrv_message *message,
-                      struct fsrv_process **ret_process) {
+static int on_started(struct fsrv_spawning *s, int answer, const struct fsrv_wire_started *started,
+                      struct fsrv_message *message, struct fsrv_process **ret_process) {
         size_t n = 0;
         FSRV_CLEANUP_FD int own_answer = answer;
         FSRV_CLEANUP_FD int pidfd = -1;
@@ -166,17 +169,18 @@ static int on_started(struct fsrv_spawning *s, int answer, const struct fsrv_wir
                 if (r < 0)
                         return r;
         }
-        struct fsrv_process *process = fsrv_process_new(started->pid, fsrv_fd_steal(&own_answer), fsrv_fd_steal(&pidfd),
-                                                        s->request->flags);
+        struct fsrv_process *process =
+                fsrv_process_new(started->pid, fsrv_fd_steal(&own_answer), fsrv_fd_steal(&pidfd), s->request->flags);
         if (!process)
                 return fsrv_fail(s->error, FSRV_STAGE_SETUP, ENOMEM, "the handle of process %d", started->pid);
         *ret_process = process;
         return 0;
 }
 
-/* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other threads
- * have taken them. Not to leave a process that nobody knows of. */
-static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
+/* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other
+ * threads have taken them. Not to leave a process that nobody knows of. */
+static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fsrv_wire_answer *reply,
+                       struct fsrv_message *message) {
         struct pollfd next = { .fd = answer, .events = POLLIN };
 
         if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
@@ -189,8 +193,8 @@ static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fs
         return fsrv_fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
 }
 
-/* On a socket that is shut EXITED cannot come either, unless it has, a moment ago: the server, which fails to send it, finds another
- * socket there. (Where there are no fds for that, the pidfd may know the status.) */
+/* On a socket that is shut EXITED cannot come either, unless it has, a moment ago: the server, which fails to send it,
+ * finds another socket there. (Where there are no fds for that, the pidfd may know the status.) */
 static void replace_answer(int *answer) {
         const struct fsrv_wire_more more = { .n_fds = 1 };
         char byte;
@@ -206,7 +210,8 @@ static void replace_answer(int *answer) {
         fsrv_fds_close(pair, 2);
 }
 
-/* Before giving up. Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
+/* Before giving up. Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is
+ * here. */
 static int last_look(int *answer, union fsrv_wire_answer *reply, struct fsrv_message *message) {
         int r = fsrv_channel_receive(*answer, reply, sizeof *reply, MSG_DONTWAIT, message);
 
@@ -219,8 +224,8 @@ static int last_look(int *answer, union fsrv_wire_answer *reply, struct fsrv_mes
         return r;
 }
 
-/* Until everybody has closed the other end, the server as the last, or the deadline: no message wakes poll(2) for nothing but a
- * hang-up. What has been said is in the queue then, the start first. */
+/* Until everybody has closed the other end, the server as the last, or the deadline: no message wakes poll(2) for
+ * nothing but a hang-up. What has been said is in the queue then, the start first. */
 static void await_hang_up(int answer, int64_t deadline) {
         struct pollfd entry = { .fd = answer };
 
@@ -241,7 +246,8 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
                 r = last_look(&own_answer, &reply, &message);
                 if (r != 1)
                         return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
-                                              "no process took the request in time: the zygote is still loading, or too much is asked of it");
+                                              "no process took the request in time: the zygote is still loading, or "
+                                              "too much is asked of it");
         }
         if (r == 0)
                 return NOTHING_RAN; /* a standby that was killed before it claimed, or the server and all with it */
@@ -265,7 +271,8 @@ static bool is_dead(const struct fsrv_spawning *s, int doorbell, int patience_ms
         struct pollfd entry = { .fd = doorbell };
         int64_t deadline = fsrv_deadline(patience_ms);
 
-        return poll(&entry, 1, fsrv_left(deadline < s->deadline ? deadline : s->deadline)) == 1 && entry.revents & (POLLHUP | POLLERR);
+        return poll(&entry, 1, fsrv_left(deadline < s->deadline ? deadline : s->deadline)) == 1 &&
+               entry.revents & (POLLHUP | POLLERR);
 }
 
 /* Puts the request on the doorbell; *ret_answer, on which hear() hears of it, is the caller's on success. */
@@ -287,12 +294,13 @@ static int ask(struct fsrv_spawning *s, const struct fsrv_grip *grip, int status
         return 0;
 }
 
-static int hear_from(struct fsrv_spawning *s, const struct fsrv_grip *grip, int answer, struct fsrv_process **ret_process) {
+static int hear_from(struct fsrv_spawning *s, const struct fsrv_grip *grip, int answer,
+                     struct fsrv_process **ret_process) {
         s->death.type = 0;
         int r = hear(s, answer, ret_process);
 
-        /* And the request with it. Each of the standbys that die with their server may take one on its way out: when it happens again,
-         * the doorbell gets the time to die with the last of them. */
+        /* And the request with it. Each of the standbys that die with their server may take one on its way out: when it
+         * happens again, the doorbell gets the time to die with the last of them. */
         if (r == NOTHING_RAN && s->death.type == 0 && is_dead(s, grip->link->doorbell, s->in_vain++ ? DYING_MS : 0))
                 return SERVER_GONE;
         return r;
@@ -326,14 +334,15 @@ static int give_up(const struct fsrv_spawning *s) {
                                       "the new process ended before it took the request, %d times in a row", TRIES);
         bool exited = death->code == CLD_EXITED;
         fsrv_fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
-                       "the new process %s %s%d before it ran anything, %d times in a row", exited ? "exited" : "was killed",
-                       exited ? "with " : "by signal ", death->status, TRIES);
+                       "the new process %s %s%d before it ran anything, %d times in a row",
+                       exited ? "exited" : "was killed", exited ? "with " : "by signal ", death->status, TRIES);
         if (s->error)
                 s->error->pid = death->pid;
         return -ECONNABORTED;
 }
 
-static int try_once(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process, int *ret_status) {
+static int try_once(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process,
+                    int *ret_status) {
         struct fsrv_grip grip;
         int r = fsrv_server_acquire(server, &grip, s->error);
 
@@ -349,7 +358,8 @@ static int try_once(struct fsrv_server *server, struct fsrv_spawning *s, struct 
         return r;
 }
 
-static int try_often(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process, int *ret_status) {
+static int try_often(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process,
+                     int *ret_status) {
         int gone = 0, lost = 0, r;
 
         do {
@@ -365,19 +375,22 @@ static int try_often(struct fsrv_server *server, struct fsrv_spawning *s, struct
 
 static int check(const struct fsrv_request *request, struct fsrv_error *error) {
         if (!request->kind)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the request names neither an entry point nor a program");
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                      "the request names neither an entry point nor a program");
         if (request->new_session && request->has_group)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
                                       "a new session is a new process group too: the request cannot set both");
         return 0;
 }
 
-int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request, const struct fsrv_spawn_extra *extra,
-                    struct fsrv_process **ret_process, int *ret_status, struct fsrv_error *error) {
-        struct fsrv_spawning s = {
-                .request = request, .extra = extra, .error = error, .deadline = fsrv_deadline(request->spawn_timeout_ms),
-                .memfd = -1
-        };
+int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request,
+                    const struct fsrv_spawn_extra *extra, struct fsrv_process **ret_process, int *ret_status,
+                    struct fsrv_error *error) {
+        struct fsrv_spawning s = { .request = request,
+                                   .extra = extra,
+                                   .error = error,
+                                   .deadline = fsrv_deadline(request->spawn_timeout_ms),
+                                   .memfd = -1 };
 
         int r = check(request, error);
         if (r < 0)
@@ -394,7 +407,8 @@ int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request, s
         return fsrv_spawn_with(server, request, &none, ret_process, NULL, error);
 }
 
-int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status, struct fsrv_error *error) {
+int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status,
+             struct fsrv_error *error) {
         static const struct fsrv_spawn_extra to_its_end = { { -1, -1, -1 }, -1, false, true };
         struct fsrv_process *process;
 
@@ -456,15 +470,17 @@ int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_request *reque
                     struct fsrv_process **ret_processes, struct fsrv_error *error) {
         static const struct fsrv_spawn_extra none = FSRV_SPAWN_EXTRA_NONE;
         struct fsrv_error told;
-        struct fsrv_spawning s = {
-                .request = request, .extra = &none, .error = &told, .deadline = fsrv_deadline(request->spawn_timeout_ms),
-                .memfd = -1
-        };
+        struct fsrv_spawning s = { .request = request,
+                                   .extra = &none,
+                                   .error = &told,
+                                   .deadline = fsrv_deadline(request->spawn_timeout_ms),
+                                   .memfd = -1 };
         struct fsrv_grip grip;
         size_t made = 0;
 
         if (n == 0 || n > MANY_MAX)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu processes, where 1 to %d can be had", n, MANY_MAX);
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu processes, where 1 to %d can be had", n,
+                                      MANY_MAX);
         int r = check(request, &told);
         if (r == 0)
                 r = fsrv_server_acquire(server, &grip, &told);

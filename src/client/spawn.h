@@ -16,7 +16,8 @@ struct fsrv_spawn_extra {
         bool wants_status; /* a socket with the seed's two words */
         bool until_ended;  /* return when the process has ended, without having been woken for its start */
 };
-#define FSRV_SPAWN_EXTRA_NONE { { -1, -1, -1 }, -1, false, false }
+#define FSRV_SPAWN_EXTRA_NONE \
+        { { -1, -1, -1 }, -1, false, false }
 
 /* A request on its way: made once, sent until somebody runs it. */
 struct fsrv_spawning {
@@ -45,7 +46,8 @@ int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip)
 void fsrv_spawning_done(struct fsrv_spawning *s);
 
 /* fsrv_spawn() with more. *ret_status, if wanted, is the caller's. */
-int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request, const struct fsrv_spawn_extra *extra,
-                    struct fsrv_process **ret_process, int *ret_status, struct fsrv_error *error);
+int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request,
+                    const struct fsrv_spawn_extra *extra, struct fsrv_process **ret_process, int *ret_status,
+                    struct fsrv_error *error);
 
 #endif

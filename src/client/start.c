@@ -28,8 +28,9 @@ static int join(char ret_path[4096], const char *directory, const char *relative
         return snprintf(ret_path, 4096, "%s%s/%s", directory, relative, name) < 4096 ? 0 : -ENAMETOOLONG;
 }
 
-/* Relative to the file that this function is in: the shared library, or a program with the static one. The zygote is one of those, and
- * a helper itself: the others are in its folder. In another program's folder, a download's say, anybody's file may have such a name. */
+/* Relative to the file that this function is in: the shared library, or a program with the static one. The zygote is
+ * one of those, and a helper itself: the others are in its folder. In another program's folder, a download's say,
+ * anybody's file may have such a name. */
 static int beside_library(const char *name, char ret_path[4096]) {
         char file[PATH_MAX];
         struct link_map *map;
@@ -82,7 +83,8 @@ static int place_fds(const struct start *start) {
         int null = open("/dev/null", O_RDWR);
         /* What modules print while they load must not get into the client's output, nor keep its reader waiting. */
         if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
-            (!fsrv_fd_is_open(STDERR_FILENO) && dup2(null, STDERR_FILENO) < 0) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+            (!fsrv_fd_is_open(STDERR_FILENO) && dup2(null, STDERR_FILENO) < 0) ||
+            dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
                 return -errno;
         for (int i = 0; i < start->n_fds; i++)
                 if (dup2(copies[i], FSRV_START_FD + i) < 0)
@@ -130,11 +132,12 @@ static pid_t start_program(struct start *start) {
         sigset_t all, before;
         int cancel;
 
-        start->stack = mmap(NULL, (size_t)STACK_SIZE * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+        start->stack = mmap(NULL, (size_t)STACK_SIZE * 2, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
         if (start->stack == MAP_FAILED)
                 return -errno;
-        /* A handler of the caller's must not run in a child that shares its memory. They stay blocked over the exec; the
-         * program sets its own mask. */
+        /* A handler of the caller's must not run in a child that shares its memory. They stay blocked over the exec;
+         * the program sets its own mask. */
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);

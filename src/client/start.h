@@ -11,7 +11,7 @@ int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096
 
 /* The fds, at most this many, lie from FSRV_START_FD on in the program; standard input is /dev/null, standard output is
  * standard error; it leads a process group of its own, with all signals blocked. */
-#define FSRV_START_FD 3
+#define FSRV_START_FD      3
 #define FSRV_START_FDS_MAX 4
 
 /* Nobody's child that the caller could see. 0 or -errno, execve(2)'s too. The fds stay the caller's. */

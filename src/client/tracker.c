@@ -63,9 +63,8 @@ static size_t make_line(const char *command, const char *type, const char *name,
 }
 
 static int check(const char *type, const char *name, struct fsrv_error *error) {
-        static const char *const types[] = {
-                FSRV_RESOURCE_SEMAPHORE, FSRV_RESOURCE_SHARED_MEMORY, FSRV_RESOURCE_DUMMY
-        };
+        static const char *const types[] = { FSRV_RESOURCE_SEMAPHORE, FSRV_RESOURCE_SHARED_MEMORY,
+                                             FSRV_RESOURCE_DUMMY };
         size_t i = 0;
 
         while (type && i < sizeof types / sizeof *types && strcmp(types[i], type) != 0)

@@ -27,9 +27,9 @@ static void become_standby(struct fsrv_supervisor *s, struct fsrv_child *child) 
         fsrv_standbys_watch(s, child);
 }
 
-/* By pid, which is safe until we reap: nobody else can. A dead child has a pidfd too. But a zygote may tell so late of one that
- * it has been reaped, as it was faster with its claim; the pid may be a stranger's by then. (One that forks twice tells of a
- * child before it is ours: we read that before we reap.) */
+/* By pid, which is safe until we reap: nobody else can. A dead child has a pidfd too. But a zygote may tell so late of
+ * one that it has been reaped, as it was faster with its claim; the pid may be a stranger's by then. (One that forks
+ * twice tells of a child before it is ours: we read that before we reap.) */
 struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role) {
         struct fsrv_child *child = calloc(1, sizeof *child);
 
@@ -79,8 +79,10 @@ static void limit_time(struct fsrv_supervisor *s, struct fsrv_child *child, uint
 static void unlimit_time(struct fsrv_supervisor *s, struct fsrv_child *child) {
         if (child->deadline == FSRV_NEVER)
                 return;
-        *(child->previous_deadline ? &child->previous_deadline->next_deadline : &s->first_deadline) = child->next_deadline;
-        *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) = child->previous_deadline;
+        *(child->previous_deadline ? &child->previous_deadline->next_deadline : &s->first_deadline) =
+                child->next_deadline;
+        *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) =
+                child->previous_deadline;
         child->deadline = FSRV_NEVER;
 }
 
@@ -91,12 +93,13 @@ static int client_of(const struct fsrv_child *child) {
         return child->status >= 0 ? child->status : child->answer;
 }
 
-/* Each has a pidfd. Those that are still to claim may come with a socket to the client, and with one for the status; a standby's claim may
- * follow those of who borrowed its memory. */
+/* Each has a pidfd. Those that are still to claim may come with a socket to the client, and with one for the status; a
+ * standby's claim may follow those of who borrowed its memory. */
 bool fsrv_child_fits(const struct fsrv_supervisor *s) {
         unsigned alive = HASH_COUNT(s->children), due = s->zygote.due, loans = 3 * s->config.head.loans;
 
-        return alive + s->answers + s->statuses + s->n_owed + (2 + loans) * s->idle + (3 + loans) * (due + 1) <= s->room ||
+        return alive + s->answers + s->statuses + s->n_owed + (2 + loans) * s->idle + (3 + loans) * (due + 1) <=
+                       s->room ||
                alive + due == 0;
 }
 
@@ -124,8 +127,8 @@ static void hang_up(struct fsrv_supervisor *s, struct fsrv_child *child) {
                 fsrv_fd_close(take_answer(s, child));
 }
 
-/* A word of the status socket; a client that doesn't want it is no concern. A stream socket, so that nothing can block us,
- * and an empty one takes two words. */
+/* A word of the status socket; a client that doesn't want it is no concern. A stream socket, so that nothing can block
+ * us, and an empty one takes two words. */
 static void send_word(const struct fsrv_child *child, int64_t word) {
         if (child->status >= 0)
                 (void)!send(child->status, &word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -138,8 +141,8 @@ static void forget(struct fsrv_supervisor *s, struct fsrv_child *child) {
         free(child);
 }
 
-/* Who gives up shuts its answer down, for nothing to start behind its back; if something has, it sends another one there. 1: it has;
- * 0: nobody listens any more; -EAGAIN: it may do so yet. */
+/* Who gives up shuts its answer down, for nothing to start behind its back; if something has, it sends another one
+ * there. 1: it has; 0: nobody listens any more; -EAGAIN: it may do so yet. */
 static int take_other_answer(int *answer) {
         struct fsrv_wire_more more;
         struct fsrv_message message;
@@ -261,7 +264,8 @@ void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid) {
                 hang_up(s, child);
 }
 
-static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wire_claim *claim, struct fsrv_message *message) {
+static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wire_claim *claim,
+                     struct fsrv_message *message) {
         struct fsrv_child *child = fsrv_child_find(s, pid);
 
         s->stats.claims++;

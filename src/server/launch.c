@@ -62,7 +62,8 @@ static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t serve
                 dup2(boot, FSRV_ZYGOTE_BOOT_FD);
         fsrv_cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
         leave_data(s);
-        /* Else each worker would look up anew what nobody in the zygote has called before. The zygote takes it out again. */
+        /* Else each worker would look up anew what nobody in the zygote has called before. The zygote takes it out
+         * again. */
         setenv("LD_BIND_NOW", FSRV_WIRE_BIND_NOW, 0);
         const char *program = execute(s);
 
@@ -86,7 +87,8 @@ static int send_config(struct fsrv_supervisor *s, int boot) {
 }
 
 static int fail(struct fsrv_supervisor *s, int err, const char *what) {
-        s->zygote.failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = err };
+        s->zygote.failure =
+                (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = err };
         snprintf(s->zygote.failure.text, sizeof s->zygote.failure.text, "starting the zygote: %s: %s", what,
                  strerrordesc_np(err));
         return -err;

@@ -40,8 +40,8 @@ void fsrv_drain(struct fsrv_supervisor *s) {
                 return;
         fsrv_children_on_claims(s);
         s->draining = true;
-        /* What is queued is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle standbys
-         * instead could hit one that has just begun to work. */
+        /* What is queued is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle
+         * standbys instead could hit one that has just begun to work. */
         shutdown(s->doorbell, SHUT_RDWR);
         fsrv_unwatch(s, s->doorbell);
         fsrv_zygote_kill(s);
@@ -146,8 +146,8 @@ static bool is_over(const struct fsrv_supervisor *s) {
         return s->config.path ? HASH_COUNT(s->children) == 0 : s->answers == 0 && s->idle == 0;
 }
 
-/* A request in the queue carries the doorbell's sending end, so there is no hang-up while a zygote loads and its client has
- * died. But then the client's admin connection has closed, and who else could spawn would be a child. */
+/* A request in the queue carries the doorbell's sending end, so there is no hang-up while a zygote loads and its client
+ * has died. But then the client's admin connection has closed, and who else could spawn would be a child. */
 static bool is_abandoned(const struct fsrv_supervisor *s) {
         return !s->config.path && !s->peers && s->zygote.state == FSRV_ZYGOTE_LOADING && !s->children;
 }

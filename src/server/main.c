@@ -23,8 +23,8 @@
 enum { ADMIN_FD = 3, DOORBELL_FD = 4 };
 
 enum {
-        RESERVED_FDS = 64, /* for everything that isn't a child: peers, zygote, epoll… */
-        LOANS = 16, /* a standby's CPU time for them, some 50 us each, is that of the worker it becomes */
+        RESERVED_FDS = 64,   /* for everything that isn't a child: peers, zygote, epoll… */
+        LOANS = 16,          /* a standby's CPU time for them, some 50 us each, is that of the worker it becomes */
         ROOM_PER_LOAN = 256, /* fds: for each loan that a standby may give there has to be room */
 };
 
@@ -33,8 +33,8 @@ static int complain(const char *what, int err) {
         return 125;
 }
 
-/* An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's session: what the terminal
- * sends is for the client and its workers. */
+/* An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's session: what the
+ * terminal sends is for the client and its workers. */
 static int take_signals(struct fsrv_supervisor *s) {
         static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP };
         sigset_t set;
@@ -122,8 +122,8 @@ static int set_up(struct fsrv_supervisor *s) {
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         if (s->epoll < 0)
                 return -errno;
-        if ((r = take_streams()) < 0 || (r = fsrv_socketpair(s->claims)) < 0 || (r = find_zygote(s)) < 0 || (r = take_doorbell(s)) < 0 ||
-            (r = take_signals(s)) < 0)
+        if ((r = take_streams()) < 0 || (r = fsrv_socketpair(s->claims)) < 0 || (r = find_zygote(s)) < 0 ||
+            (r = take_doorbell(s)) < 0 || (r = take_signals(s)) < 0)
                 return r;
         if (setsockopt(s->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
                 return -errno;
@@ -132,7 +132,8 @@ static int set_up(struct fsrv_supervisor *s) {
         return fsrv_watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0); /* its hang-up is always reported */
 }
 
-/* Its configuration, and the fds that came along: of another zygote program than ours, of what it is to know, and of its first output. */
+/* Its configuration, and the fds that came along: of another zygote program than ours, of what it is to know, and of
+ * its first output. */
 static int receive_config(struct fsrv_supervisor *s) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv_message message;

@@ -192,7 +192,8 @@ static void obey(struct fsrv_supervisor *s, struct fsrv_peer *peer, const struct
                 break;
         case FSRV_WIRE_ADMIN_STOP:
                 if (peer->uid != geteuid() && peer->uid != 0) {
-                        reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, "only its own uid and root may stop a fork server", NULL, 0);
+                        reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, "only its own uid and root may stop a fork server",
+                              NULL, 0);
                         break;
                 }
                 peer->deadline = FSRV_NEVER; /* it hears our end as end-of-file */
@@ -225,7 +226,8 @@ void fsrv_peer_on_message(struct fsrv_supervisor *s, uint32_t fd) {
                 fsrv_message_close(&message);
         if (r == 1 && message.size >= sizeof admin.version && admin.version != FSRV_WIRE_VERSION) {
                 char text[96];
-                snprintf(text, sizeof text, "protocol %#x against the fork server's %#x", admin.version, FSRV_WIRE_VERSION);
+                snprintf(text, sizeof text, "protocol %#x against the fork server's %#x", admin.version,
+                         FSRV_WIRE_VERSION);
                 reply((int)fd, EPROTONOSUPPORT, FSRV_STAGE_VERSION, text, NULL, 0);
         }
         if (r == 1 && (*link)->deadline == FSRV_NEVER)

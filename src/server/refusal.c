@@ -25,9 +25,7 @@ void fsrv_refuse(struct fsrv_supervisor *s, unsigned times, uint32_t stage, int 
 }
 
 static const struct fsrv_wire_failed *at_limit(struct fsrv_supervisor *s) {
-        static struct fsrv_wire_failed full = {
-                .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_LIMIT, .err = EAGAIN
-        };
+        static struct fsrv_wire_failed full = { .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_LIMIT, .err = EAGAIN };
 
         if (s->zygote.due > 0 || fsrv_child_fits(s))
                 return NULL;
@@ -46,8 +44,8 @@ const struct fsrv_wire_failed *fsrv_refusal_now(struct fsrv_supervisor *s) {
 }
 
 void fsrv_refusal_watch(struct fsrv_supervisor *s) {
-        bool wanted = !s->draining && s->idle == 0 &&
-                      (s->zygote.state == FSRV_ZYGOTE_FAILED || fsrv_refusal_now(s) != NULL);
+        bool wanted =
+                !s->draining && s->idle == 0 && (s->zygote.state == FSRV_ZYGOTE_FAILED || fsrv_refusal_now(s) != NULL);
 
         if (wanted == s->doorbell_watched)
                 return;

@@ -3,8 +3,8 @@
 #define FSRV_SERVER_SERVER_H
 
 /*
- * The supervisor: parent of zygote, standbys and workers, and the only one with state. One thread, one epoll loop; never
- * blocks on a send. What is owed (standbys, a refusal, an exit status) is state that it tries again.
+ * The supervisor: parent of zygote, standbys and workers, and the only one with state. One thread, one epoll loop;
+ * never blocks on a send. What is owed (standbys, a refusal, an exit status) is state that it tries again.
  */
 
 #include <stdbool.h>
@@ -22,12 +22,12 @@
 enum fsrv_source {
         FSRV_SOURCE_CLAIMS,
         FSRV_SOURCE_DOORBELL,
-        FSRV_SOURCE_ORDERS,   /* pid of the zygote */
-        FSRV_SOURCE_ZYGOTE,   /* pid */
-        FSRV_SOURCE_CHILD,    /* pid */
-        FSRV_SOURCE_ANSWER,   /* pid */
+        FSRV_SOURCE_ORDERS, /* pid of the zygote */
+        FSRV_SOURCE_ZYGOTE, /* pid */
+        FSRV_SOURCE_CHILD,  /* pid */
+        FSRV_SOURCE_ANSWER, /* pid */
         FSRV_SOURCE_LISTENER,
-        FSRV_SOURCE_PEER,     /* fd */
+        FSRV_SOURCE_PEER, /* fd */
         FSRV_SOURCE_SIGNAL,
 };
 
@@ -42,11 +42,11 @@ struct fsrv_child {
         pid_t pid;
         enum fsrv_role role;
         int pidfd;
-        int answer;     /* to the client; -1 for a standby, and when nobody listens any more */
-        int status;     /* the stream socket for the seed's two words; -1: not asked for. Then it is this that says whether
-                         * anybody listens: the client has closed its end of the answer */
-        uint32_t flags; /* of the request */
-        bool timed_out; /* killed by us */
+        int answer; /* to the client; -1 for a standby, and when nobody listens any more */
+        int status; /* the stream socket for the seed's two words; -1: not asked for. Then it is this that says whether
+                     * anybody listens: the client has closed its end of the answer */
+        uint32_t flags;   /* of the request */
+        bool timed_out;   /* killed by us */
         int64_t deadline; /* FSRV_NEVER: none */
         /* of a standby */
         bool is_ready, is_late;
@@ -75,11 +75,11 @@ struct fsrv_zygote {
         int pidfd;
         int orders; /* while it loads: the boot socket */
         bool has_forked, is_freezing;
-        unsigned due;         /* FORK orders without an answer yet */
-        bool is_late;         /* with the next one */
-        bool is_killed;       /* by us */
-        bool hangs;           /* its children do, since one took a request */
-        int64_t deadline;     /* of the loading; then of the next answer that is due */
+        unsigned due;     /* FORK orders without an answer yet */
+        bool is_late;     /* with the next one */
+        bool is_killed;   /* by us */
+        bool hangs;       /* its children do, since one took a request */
+        int64_t deadline; /* of the loading; then of the next answer that is due */
         char loading[FSRV_WIRE_TEXT_MAX];
         struct fsrv_wire_failed failure; /* what it said before it ended, or what we found */
         /* failed starts in a row */
@@ -117,15 +117,15 @@ struct fsrv_supervisor {
         int listener;
         dev_t socket_device; /* what we bound, so that we don't remove a successor's */
         ino_t socket_inode;
-        int signals;       /* signalfd; -1 */
-        bool is_reaper;    /* of orphans: the zygotes fork twice */
+        int signals;    /* signalfd; -1 */
+        bool is_reaper; /* of orphans: the zygotes fork twice */
         bool doorbell_watched;
         bool draining;
         bool killing;
-        unsigned room;     /* fds for children */
+        unsigned room; /* fds for children */
         unsigned idle;
-        unsigned answers;  /* workers whose client is still there */
-        unsigned statuses; /* of them, those with a socket for the seed's two words */
+        unsigned answers;            /* workers whose client is still there */
+        unsigned statuses;           /* of them, those with a socket for the seed's two words */
         struct fsrv_child *children; /* hash by pid */
         struct fsrv_child *first_deadline, *last_deadline;
         struct fsrv_owed *owed;

@@ -10,9 +10,10 @@
 #include "server/server.h"
 
 /*
- * A fork handler of a module may hang in a child, say on a lock that a thread held. Requests would wait for such a standby; on the
- * doorbell they hold its sending end, so the server, too, would wait for ever when its clients have ended. A standby has no word for
- * "ready", which would wake the server once more for each spawn. But it has its signals as usual then, which anybody can see.
+ * A fork handler of a module may hang in a child, say on a lock that a thread held. Requests would wait for such a
+ * standby; on the doorbell they hold its sending end, so the server, too, would wait for ever when its clients have
+ * ended. A standby has no word for "ready", which would wake the server once more for each spawn. But it has its
+ * signals as usual then, which anybody can see.
  */
 
 /* 1 if the process's SIGSYS is caught or ignored, 0 if it is at its default, -errno; and its parent. */
@@ -32,8 +33,9 @@ static int read_status(const char *path, pid_t *ret_parent) {
         return others >> (SIGSYS - 1) & 1;
 }
 
-/* In the zygote SIGSYS is caught, or ignored where forks are not caught; in a standby that is ready it is at its default. 1 too where
- * there is no telling: without /proc, with that of another pid namespace, or where all programs seem to catch it, as below emulators. */
+/* In the zygote SIGSYS is caught, or ignored where forks are not caught; in a standby that is ready it is at its
+ * default. 1 too where there is no telling: without /proc, with that of another pid namespace, or where all programs
+ * seem to catch it, as below emulators. */
 static int has_run_fork_handlers(pid_t pid) {
         char path[64];
         pid_t parent = -1;
@@ -52,8 +54,8 @@ void fsrv_standbys_watch(struct fsrv_supervisor *s, struct fsrv_child *standby) 
                 s->next_look = standby->since + fsrv_zygote_fork_limit(s);
 }
 
-/* One that was late is looked at twice: it may have been stopped together with the server. Then its claim is read, if there is one. (It
- * may be ready and claim since: then its client asks again, or hears of a death by SIGKILL.) */
+/* One that was late is looked at twice: it may have been stopped together with the server. Then its claim is read, if
+ * there is one. (It may be ready and claim since: then its client asks again, or hears of a death by SIGKILL.) */
 static void look_at(struct fsrv_supervisor *s, struct fsrv_child *standby, int64_t now) {
         int r = has_run_fork_handlers(standby->pid);
 

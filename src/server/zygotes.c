@@ -55,9 +55,9 @@ static void describe_death(struct fsrv_zygote *z, const siginfo_t *info) {
         char how[64];
 
         describe(info->si_code, info->si_status, how);
-        z->failure = (struct fsrv_wire_failed){
-                .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = EIO
-        };
+        z->failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED,
+                                                .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START,
+                                                .err = EIO };
         if (z->is_freezing)
                 snprintf(z->failure.text, sizeof z->failure.text, "the zygote %s while it froze its memory", how);
         else if (z->loading[0])
@@ -109,8 +109,8 @@ int64_t fsrv_zygote_fork_limit(const struct fsrv_supervisor *s) {
 }
 
 static void describe_hang(const struct fsrv_supervisor *s, const char *what, char ret_text[FSRV_WIRE_TEXT_MAX]) {
-        snprintf(ret_text, FSRV_WIRE_TEXT_MAX, "%s within %lld ms: does a fork handler of what is preloaded hang?", what,
-                 (long long)fsrv_zygote_fork_limit(s));
+        snprintf(ret_text, FSRV_WIRE_TEXT_MAX, "%s within %lld ms: does a fork handler of what is preloaded hang?",
+                 what, (long long)fsrv_zygote_fork_limit(s));
 }
 
 /* SIGKILL comes from outside, a person or the OOM killer: go on for a while. */
@@ -125,8 +125,8 @@ static bool fork_again(struct fsrv_zygote *z, const struct fsrv_exit *exit) {
         return now - z->first_kill < KILLED_STARTS_MS;
 }
 
-/* Its signals are blocked, and all that has run in it are fork handlers and the host's: whoever forks the next one at once does so for
- * ever, and requests would wait as long. */
+/* Its signals are blocked, and all that has run in it are fork handlers and the host's: whoever forks the next one at
+ * once does so for ever, and requests would wait as long. */
 void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool was_late) {
         struct fsrv_zygote *z = &s->zygote;
         char text[FSRV_WIRE_TEXT_MAX], how[64];
@@ -201,7 +201,8 @@ static void on_preloaded(struct fsrv_supervisor *s, bool forks_twice) {
 
         if (r < 0) {
                 s->zygote.is_freezing = false;
-                s->zygote.failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = -r };
+                s->zygote.failure =
+                        (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = -r };
                 snprintf(s->zygote.failure.text, sizeof s->zygote.failure.text,
                          "becoming the parent of orphans (PR_SET_CHILD_SUBREAPER): %s", strerrordesc_np(-r));
                 fsrv_zygote_kill(s);
@@ -255,9 +256,9 @@ static void on_memory(struct fsrv_supervisor *s, const char *bytes, size_t size)
         memcpy(memory, bytes, size);
         memory->why[sizeof memory->why - 1] = 0;
         if (s->config.path)
-                fsrv_log(s, "memory: %.1f MiB frozen, %.1f collapsed, %.1f as it was%s%s", (double)memory->frozen / (1 << 20),
-                         (double)memory->collapsed / (1 << 20), (double)memory->left / (1 << 20), memory->why[0] ? "; " : "",
-                         memory->why);
+                fsrv_log(s, "memory: %.1f MiB frozen, %.1f collapsed, %.1f as it was%s%s",
+                         (double)memory->frozen / (1 << 20), (double)memory->collapsed / (1 << 20),
+                         (double)memory->left / (1 << 20), memory->why[0] ? "; " : "", memory->why);
 }
 
 static void on_loaded(struct fsrv_supervisor *s, char *bytes, size_t size) {
@@ -270,7 +271,8 @@ static void on_loaded(struct fsrv_supervisor *s, char *bytes, size_t size) {
         for (uint32_t i = 0; i < loaded.head.n_threads && n < sizeof text; i++)
                 n += (size_t)snprintf(text + n, sizeof text - n, ", thread '%s'", loaded.threads[i]);
         for (uint32_t i = 0; i < loaded.head.n_fds && n < sizeof text; i++)
-                n += (size_t)snprintf(text + n, sizeof text - n, ", fd %s (%s)", loaded.fds[i].number, loaded.fds[i].kind);
+                n += (size_t)snprintf(text + n, sizeof text - n, ", fd %s (%s)", loaded.fds[i].number,
+                                      loaded.fds[i].kind);
         text[n < sizeof text ? n : sizeof text - 1] = 0;
         fsrv_log(s, "module '%.120s': %s in %.1f ms%s%.300s", s->zygote.loading, loaded.head.err ? "failed" : "loaded",
                  (double)loaded.head.load_us / 1000, n ? "; leaves" : "", n ? text + 1 : "");
@@ -286,10 +288,9 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                 z->loading[sizeof z->loading - 1] = 0;
                 break;
         case FSRV_WIRE_LOAD_FAILED:
-                z->failure = (struct fsrv_wire_failed){
-                        .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START,
-                        .err = order->err
-                };
+                z->failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED,
+                                                        .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START,
+                                                        .err = order->err };
                 memcpy(z->failure.text, order->text, sizeof z->failure.text);
                 z->failure.text[sizeof z->failure.text - 1] = 0;
                 break;
@@ -354,7 +355,8 @@ static void order_standbys(struct fsrv_supervisor *s) {
                 return;
         while (s->idle + z->due < s->config.head.standbys && fsrv_child_fits(s)) {
                 struct fsrv_wire_order order = { .type = type };
-                if (fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0, MSG_DONTWAIT) < 0)
+                if (fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0,
+                                      MSG_DONTWAIT) < 0)
                         return;
                 if (z->due++ == 0)
                         limit_fork(s);
@@ -382,11 +384,12 @@ static void on_late_loading(struct fsrv_supervisor *s) {
         fsrv_zygote_kill(s);
         if (z->failure.stage)
                 return; /* it has said why it ends, and doesn't */
-        z->failure = (struct fsrv_wire_failed){
-                .type = FSRV_WIRE_FAILED, .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START, .err = ETIMEDOUT
-        };
-        snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s", z->loading,
-                 s->config.head.preload_timeout_ms, z->is_freezing ? " (it was there, its memory was not frozen)" : "");
+        z->failure = (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED,
+                                                .stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START,
+                                                .err = ETIMEDOUT };
+        snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s",
+                 z->loading, s->config.head.preload_timeout_ms,
+                 z->is_freezing ? " (it was there, its memory was not frozen)" : "");
 }
 
 /* It gets half as long again: it may have been stopped together with us. */

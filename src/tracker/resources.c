@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define HASH_NONFATAL_OOM 1
+#define HASH_NONFATAL_OOM            1
 #define uthash_nonfatal_oom(element) ((void)((element)->in_set = false))
 #include <uthash.h>
 

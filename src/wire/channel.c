@@ -92,8 +92,9 @@ static ssize_t receive(int sock, struct msghdr *header, int flags) {
 /*
  * Two things overtake a message that the other end sent before it closed, each once:
  *  - ECONNRESET, when something was unread at that end;
- *  - end-of-file: unix_dgram_recvmsg() looks into the queue, finds nothing, then looks whether the other end has closed. What
- *    was sent and closed in between is in the queue when this returns 0 (seen on Linux 6.18: an exit status in 500,000).
+ *  - end-of-file: unix_dgram_recvmsg() looks into the queue, finds nothing, then looks whether the other end has
+ *    closed. What was sent and closed in between is in the queue when this returns 0 (seen on Linux 6.18: an exit
+ *    status in 500,000).
  */
 static ssize_t receive_truly(int sock, struct msghdr *header, int flags) {
         struct msghdr before = *header;
@@ -106,7 +107,7 @@ static ssize_t receive_truly(int sock, struct msghdr *header, int flags) {
         if (n == 0 && header->msg_controllen == 0) {
                 *header = before;
                 n = receive(sock, header, flags | MSG_DONTWAIT);
-                if (n == -EAGAIN) { /* it was an empty message */
+                if (n == -EAGAIN) {                 /* it was an empty message */
                         header->msg_controllen = 0; /* nobody has written there */
                         n = 0;
                 }

@@ -12,15 +12,15 @@
 
 #include "wire/protocol.h"
 
-/* One sendmsg of up to FSRV_WIRE_FDS_MAX fds; never SIGPIPE. 0 or -errno; with `flags` MSG_DONTWAIT -EAGAIN. The fds stay
- * the caller's. */
+/* One sendmsg of up to FSRV_WIRE_FDS_MAX fds; never SIGPIPE. 0 or -errno; with `flags` MSG_DONTWAIT -EAGAIN. The fds
+ * stay the caller's. */
 int fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
 int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags);
 
 struct fsrv_message {
         size_t size;
         size_t n_fds;
-        struct ucred sender; /* if SO_PASSCRED is on, else pid 0, uid -1 */
+        struct ucred sender;        /* if SO_PASSCRED is on, else pid 0, uid -1 */
         int fds[FSRV_WIRE_FDS_MAX]; /* close-on-exec; whoever received them closes them */
 };
 

@@ -56,7 +56,8 @@ int fsrv_loaded_decode(char *bytes, size_t size, struct fsrv_loaded *ret_loaded)
         if (!list)
                 return -ENOMEM;
         const char *at = bytes + sizeof loaded.head, *end = bytes + size;
-        if (fsrv_strings_get(&at, end, 1, &loaded.failure) < 0 || fsrv_strings_get(&at, end, n_strings, list) < 0 || at != end) {
+        if (fsrv_strings_get(&at, end, 1, &loaded.failure) < 0 || fsrv_strings_get(&at, end, n_strings, list) < 0 ||
+            at != end) {
                 free(list);
                 return -EPROTO;
         }

@@ -20,13 +20,13 @@
 
 #define FSRV_WIRE_VERSION 0x46530005u /* "FS", 5 */
 
-#define FSRV_WIRE_MESSAGE_MAX 65536      /* bytes in one message; a larger request travels in a sealed memfd */
-#define FSRV_WIRE_BODY_MAX (1u << 30)    /* bytes of a request in all */
-#define FSRV_WIRE_FDS_MAX 253            /* fds in one message: SCM_MAX_FD of the kernel */
-#define FSRV_WIRE_ALL_FDS_MAX 65536      /* the caller's fds in one request */
-#define FSRV_WIRE_ACTIONS_MAX 65536
-#define FSRV_WIRE_TEXT_MAX 256
-#define FSRV_WIRE_MORE_TIMEOUT_MS 10000  /* for the rest of a request's fds */
+#define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
+#define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request in all */
+#define FSRV_WIRE_FDS_MAX          253        /* fds in one message: SCM_MAX_FD of the kernel */
+#define FSRV_WIRE_ALL_FDS_MAX      65536      /* the caller's fds in one request */
+#define FSRV_WIRE_ACTIONS_MAX      65536
+#define FSRV_WIRE_TEXT_MAX         256
+#define FSRV_WIRE_MORE_TIMEOUT_MS  10000 /* for the rest of a request's fds */
 #define FSRV_WIRE_ADMIN_TIMEOUT_MS 10000 /* for any answer of a living server */
 
 /* ---- doorbell ---- */
@@ -64,18 +64,18 @@ struct fsrv_wire_request {
         uint32_t version;
         uint32_t flags;
         uint32_t kind;
-        uint32_t body_size;     /* actions and strings that follow this head, or lie in the memfd */
-        uint32_t n_fds;         /* the caller's fds in all */
-        uint32_t n_fds_here;    /* of which come with this message; the rest follows on the answer socket */
+        uint32_t body_size;  /* actions and strings that follow this head, or lie in the memfd */
+        uint32_t n_fds;      /* the caller's fds in all */
+        uint32_t n_fds_here; /* of which come with this message; the rest follows on the answer socket */
         uint32_t n_actions;
         uint32_t n_argv;
         uint32_t n_env;
         uint32_t umask;
         int32_t group;
-        uint32_t payload_size;  /* bytes at the end of the body, for the entry point alone */
+        uint32_t payload_size;   /* bytes at the end of the body, for the entry point alone */
         uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
         uint32_t reserved;
-        uint64_t signal_mask;   /* bit n-1: signal n */
+        uint64_t signal_mask; /* bit n-1: signal n */
         uint64_t signals_ignored;
         uint64_t time_limit_ms; /* 0: none */
 };
@@ -99,8 +99,8 @@ struct fsrv_wire_action {
         uint32_t mode;
 };
 
-/* On the answer socket, client -> worker: the next fds of a request that has more than fit into one message. Client -> server, from one
- * who gave up, shut the socket down and found STARTED in it: one fd, the socket for EXITED. */
+/* On the answer socket, client -> worker: the next fds of a request that has more than fit into one message. Client ->
+ * server, from one who gave up, shut the socket down and found STARTED in it: one fd, the socket for EXITED. */
 struct fsrv_wire_more {
         uint32_t n_fds;
 };
@@ -108,8 +108,8 @@ struct fsrv_wire_more {
 /* ---- answer ---- */
 
 enum {
-        FSRV_WIRE_STARTED = 1, /* fds: pidfd (if the kernel has them), then for a program the exec pipe's read end, which
-                                * ends empty when execve succeeded, else holds a struct fsrv_wire_failed */
+        FSRV_WIRE_STARTED = 1, /* fds: pidfd (if the kernel has them), then for a program the exec pipe's read end,
+                                * which ends empty when execve succeeded, else holds a struct fsrv_wire_failed */
         FSRV_WIRE_FAILED = 2,
         FSRV_WIRE_EXITED = 3,
 };
@@ -153,7 +153,7 @@ union fsrv_wire_answer {
 /* ---- claims: the sender's pid is the kernel's stamp ---- */
 
 enum {
-        FSRV_WIRE_CLAIM = 1,       /* fds: the answer socket; the status socket if flags say HAS_STATUS */
+        FSRV_WIRE_CLAIM = 1,        /* fds: the answer socket; the status socket if flags say HAS_STATUS */
         FSRV_WIRE_SETUP_FAILED = 2, /* for the statistics: the client has been told */
         /* a standby: who borrows its memory has not given it back, or died too early; so it ends */
         FSRV_WIRE_RETIRED = 3,
@@ -161,7 +161,7 @@ enum {
 
 struct fsrv_wire_claim {
         uint32_t type;
-        uint32_t flags; /* of the request */
+        uint32_t flags;   /* of the request */
         uint32_t stage;   /* SETUP_FAILED */
         int32_t borrower; /* RETIRED: its pid, if it has not claimed; a child of the server's */
         uint64_t time_limit_ms;
@@ -183,7 +183,7 @@ enum {
         FSRV_WIRE_MEMORY = 10, /* zygote: a struct fsrv_wire_memory, before PRELOADED */
         /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */
         FSRV_WIRE_MAPPING = 11,
-        FSRV_WIRE_FREEZING = 12,   /* zygote: all modules are loaded; next it sees to its memory */
+        FSRV_WIRE_FREEZING = 12, /* zygote: all modules are loaded; next it sees to its memory */
 };
 
 struct fsrv_wire_order {
@@ -193,8 +193,8 @@ struct fsrv_wire_order {
         char text[FSRV_WIRE_TEXT_MAX]; /* LOADING, LOAD_FAILED; other messages end before it */
 };
 
-/* What a module did to the zygote. Then NUL-terminated strings: why it could not be loaded (empty: it was), the names of
- * n_threads threads, and of n_fds fds the number, the kind and what it is. */
+/* What a module did to the zygote. Then NUL-terminated strings: why it could not be loaded (empty: it was), the names
+ * of n_threads threads, and of n_fds fds the number, the kind and what it is. */
 struct fsrv_wire_loaded {
         uint32_t type;
         int32_t err;
@@ -234,7 +234,7 @@ enum {
         FSRV_WIRE_ADMIN_CONNECT = 5, /* no answer; brings an fd: another admin connection, for one asker alone */
 };
 
-#define FSRV_WIRE_UIDS_MAX 64
+#define FSRV_WIRE_UIDS_MAX    64
 #define FSRV_WIRE_PRELOAD_MAX 61440 /* bytes of all module names with their NULs */
 
 /* LD_BIND_NOW's value, ld.so(8), when it isn't the caller's own. */
@@ -257,19 +257,19 @@ struct fsrv_wire_config {
         uint32_t measure;       /* to the zygote: FSRV_WIRE_MEASURE_… */
         /* another program than ours is the zygote: its arguments, and it as an fd of the message; else 0 */
         uint32_t n_argv;
-        uint32_t has_data;      /* 1: then a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD comes along */
+        uint32_t has_data; /* 1: then a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD comes along */
         uint32_t standbys;
         uint32_t preload_timeout_ms;
-        uint32_t mode;     /* of the listener's socket */
-        uint32_t named;    /* then one string is the path, before argv and the modules */
+        uint32_t mode;  /* of the listener's socket */
+        uint32_t named; /* then one string is the path, before argv and the modules */
         uint32_t n_modules;
-        uint32_t n_uids;   /* allowed besides the server's own and root */
-        int32_t server;    /* to the zygote: the server's pid */
-        uint32_t killed;   /* to the zygote: so many before it, in a row, were killed while they saw to their memory */
-        uint32_t loans;    /* to the zygote: to so many programs' processes a standby lends its memory */
+        uint32_t n_uids; /* allowed besides the server's own and root */
+        int32_t server;  /* to the zygote: the server's pid */
+        uint32_t killed; /* to the zygote: so many before it, in a row, were killed while they saw to their memory */
+        uint32_t loans;  /* to the zygote: to so many programs' processes a standby lends its memory */
         /* 1: standard output for modules, until they have been loaded once, comes along, or has been put in place */
         uint32_t has_output;
-        uint64_t nofile;   /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
+        uint64_t nofile; /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };
 

@@ -27,8 +27,8 @@ static int move_above(int *fd, int highest) {
 }
 
 static int make_way(struct fsrv_task *task, int highest, struct fsrv_error *error) {
-        int *own[] = { &task->claims, &task->pidfd, &task->answer, &task->doorbell, &task->lifeline, &task->tracker,
-                       &task->directory };
+        int *own[] = { &task->claims,   &task->pidfd,   &task->answer,   &task->doorbell,
+                       &task->lifeline, &task->tracker, &task->directory };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < sizeof own / sizeof *own; i++)

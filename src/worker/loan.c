@@ -22,28 +22,26 @@
 #endif
 
 /*
- * The process of a program needs memory until execve(2) gives it some. As with vfork(2) it borrows ours: nothing is forked, copied and
- * torn down. Unlike with vfork(2), which waits in the kernel, we wait for no longer than a limit: a directory, or the program, may lie on
- * a file system that hangs, and nobody else would take requests meanwhile.
+ * The process of a program needs memory until execve(2) gives it some. As with vfork(2) it borrows ours: nothing is
+ * forked, copied and torn down. Unlike with vfork(2), which waits in the kernel, we wait for no longer than a limit: a
+ * directory, or the program, may lie on a file system that hangs, and nobody else would take requests meanwhile.
  *
- * While it runs, both have the same errno and malloc's state: we do bare system calls alone, and who borrows allocates nothing, so that
- * it may be killed anywhere.
+ * While it runs, both have the same errno and malloc's state: we do bare system calls alone, and who borrows allocates
+ * nothing, so that it may be killed anywhere.
  */
 
 #ifdef FSRV_CALLS_ARE_BARE
 
-/* The other's stack lies below ours, beyond what our waiting needs, and may grow as ours might. (No array: a compiler that probes what it
- * puts on the stack would touch all of it.) */
+/* The other's stack lies below ours, beyond what our waiting needs, and may grow as ours might. (No array: a compiler
+ * that probes what it puts on the stack would touch all of it.) */
 enum { GAP = 32 << 10, USUAL = 16 << 10, MOST = 1 << 20, LIMIT_MS = 100 };
 
-/* The kernel writes a 0 there and wakes who waits when the memory is let go of, by execve(2) or by the end: CLONE_CHILD_CLEARTID, which
- * is how pthread_join(3) waits. */
+/* The kernel writes a 0 there and wakes who waits when the memory is let go of, by execve(2) or by the end:
+ * CLONE_CHILD_CLEARTID, which is how pthread_join(3) waits. */
 static bool is_back_by(const int *lent, int64_t deadline) {
         while (__atomic_load_n(lent, __ATOMIC_ACQUIRE)) {
                 int left = fsrv_left(deadline);
-                const struct {
-                        long s, ns;
-                } timeout = { left / 1000, left % 1000 * 1000000L };
+                const struct { long s, ns; } timeout = { left / 1000, left % 1000 * 1000000L };
 
                 if (left == 0)
                         return false;
@@ -81,7 +79,8 @@ static int borrow(void *data) {
         return 127;
 }
 
-__attribute__((noinline)) int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth),
+__attribute__((noinline)) int fsrv_lend(const struct fsrv_birth *birth,
+                                        void (*borrower)(const struct fsrv_birth *birth),
                                         struct fsrv_message *message) {
         struct loan loan = { birth, borrower };
         char *stack = (char *)((uintptr_t)__builtin_frame_address(0) / 64 * 64 - GAP);
@@ -89,7 +88,8 @@ __attribute__((noinline)) int fsrv_lend(const struct fsrv_birth *birth, void (*b
         size_t n_fds = message->n_fds;
 
         memcpy(fds, message->fds, n_fds * sizeof *fds); /* the borrower moves its own to other numbers */
-        pid_t pid = clone(borrow, stack, CLONE_VM | CLONE_PARENT | CLONE_CHILD_CLEARTID | SIGCHLD, &loan, NULL, NULL, &lent);
+        pid_t pid = clone(borrow, stack, CLONE_VM | CLONE_PARENT | CLONE_CHILD_CLEARTID | SIGCHLD, &loan, NULL, NULL,
+                          &lent);
         if (pid < 0)
                 return -errno;
         fsrv_fds_close(fds, n_fds); /* whoever waits for the end of a pipe must not wait for us */
@@ -105,7 +105,8 @@ __attribute__((noinline)) int fsrv_lend(const struct fsrv_birth *birth, void (*b
 
 #else
 
-int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth), struct fsrv_message *message) {
+int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth),
+              struct fsrv_message *message) {
         (void)birth;
         (void)borrower;
         (void)message;

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The last in .bss (src/meson.build): all small variables, which a worker writes to as well, share a page with the beginning of it. */
+/* The last in .bss (src/meson.build): all small variables, which a worker writes to as well, share a page with the
+ * beginning of it. */
 struct fsrv_own fsrv_own;
 
 void fsrv_own_adopt_environment(void) {

@@ -175,8 +175,8 @@ _Noreturn void fsrv_run_entry(struct fsrv_task *task) {
         program_invocation_name = request->argv[0];
         const char *slash = strrchr(request->argv[0], '/');
         program_invocation_short_name = slash ? (char *)slash + 1 : request->argv[0];
-        /* A constructor of a module that isn't preloaded would find it. (The answer socket it may have: that is about this process
-         * alone.) */
+        /* A constructor of a module that isn't preloaded would find it. (The answer socket it may have: that is about
+         * this process alone.) */
         if (host->loads && host->loads(request->name))
                 task->claims = fsrv_fd_close(task->claims);
         if (host->find(request->name, &error) < 0 || keep_for_module(task, &error) < 0)

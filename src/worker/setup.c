@@ -31,7 +31,8 @@ static void change_mask(int how, uint64_t signals) {
         fsrv_call(SYS_rt_sigprocmask, how, set, NULL, sizeof set);
 }
 
-/* signal(3), which may take a lock of libc's (SIGABRT's in glibc 2.41): who is killed then would leave it to whose memory it has. */
+/* signal(3), which may take a lock of libc's (SIGABRT's in glibc 2.41): who is killed then would leave it to whose
+ * memory it has. */
 static int set_disposition(int s, void (*disposition)(int)) {
 #ifdef FSRV_CALLS_ARE_BARE
         const long action[8] = { (long)disposition }; /* the kernel's begins with it, here; no flags, an empty mask */
@@ -44,15 +45,13 @@ static int set_disposition(int s, void (*disposition)(int)) {
 
 /* The time until SIGALRM; 0: never. setitimer(2) takes long, whatever the C library takes for a time. */
 static void set_alarm(uint32_t ms) {
-        const struct {
-                long interval_s, interval_us, s, us;
-        } timer = { .s = ms / 1000, .us = ms % 1000 * 1000 };
+        const struct { long interval_s, interval_us, s, us; } timer = { .s = ms / 1000, .us = ms % 1000 * 1000 };
 
         fsrv_call(SYS_setitimer, ITIMER_REAL, &timer, NULL);
 }
 
-/* A module's constructor, or a file system, may hang when the client has long given up: SIGALRM, at its default and alone
- * not blocked, ends us then. (timer_create(2) with SIGKILL costs a short worker 15 us.) */
+/* A module's constructor, or a file system, may hang when the client has long given up: SIGALRM, at its default and
+ * alone not blocked, ends us then. (timer_create(2) with SIGKILL costs a short worker 15 us.) */
 void fsrv_setup_watchdog(uint32_t limit_ms) {
         if (limit_ms == 0)
                 return;

@@ -46,15 +46,16 @@ static int check_request(int received, const struct fsrv_wire_config *config, st
         int r;
 
         if (received == -EMFILE)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EMFILE, "the request's fds did not fit into the new process");
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EMFILE,
+                                 "the request's fds did not fit into the new process");
         if (received < 0)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, -received, "receiving the request");
         if (fsrv_own.message.size < sizeof *head)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", fsrv_own.message.size);
         r = fsrv_request_check_head(head);
         if (r == -EPROTONOSUPPORT)
-                return fsrv_fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT, "protocol %#x against the fork server's %#x",
-                                 head->version, FSRV_WIRE_VERSION);
+                return fsrv_fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
+                                 "protocol %#x against the fork server's %#x", head->version, FSRV_WIRE_VERSION);
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
         size_t n_fds = fsrv_request_own_fds(head) + head->n_fds_here;
@@ -62,8 +63,8 @@ static int check_request(int received, const struct fsrv_wire_config *config, st
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
                                  fsrv_own.message.n_fds, n_fds);
         if (fsrv_own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u", fsrv_own.message.size,
-                                 head->body_size);
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u",
+                                 fsrv_own.message.size, head->body_size);
         return check_sender(config, error);
 }
 
@@ -79,9 +80,9 @@ int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim
 
 /* The server hears of it, has the zygote fork the next standby, and owes the client an exit status from now on. */
 static void claim(const struct fsrv_birth *birth, const int *fds, const struct fsrv_wire_request *head) {
-        struct fsrv_wire_claim claim = {
-                .type = FSRV_WIRE_CLAIM, .flags = head->flags, .time_limit_ms = head->time_limit_ms
-        };
+        struct fsrv_wire_claim claim = { .type = FSRV_WIRE_CLAIM,
+                                         .flags = head->flags,
+                                         .time_limit_ms = head->time_limit_ms };
 
         bool has_status = head->flags & FSRV_WIRE_HAS_STATUS;
         int both[] = { fds[FSRV_WIRE_FD_ANSWER], has_status ? fds[FSRV_WIRE_OWN_FDS] : -1 };
@@ -128,12 +129,13 @@ static void begin(const struct fsrv_birth *birth, int pidfd) {
 
 /* ---- programs: their processes borrow our memory ---- */
 
-/* Whose lists need no malloc, and who opens nothing: that may take long, as of a FIFO, and of /proc/self/mem the program would have our
- * memory. (A malformed one is refused by whoever takes it.) */
+/* Whose lists need no malloc, and who opens nothing: that may take long, as of a FIFO, and of /proc/self/mem the
+ * program would have our memory. (A malformed one is refused by whoever takes it.) */
 static bool can_borrow(const struct fsrv_wire_request *head) {
         const struct fsrv_wire_action *actions = (const void *)(head + 1);
 
-        if (head->kind != FSRV_WIRE_PROGRAM || head->flags & FSRV_WIRE_BODY_IN_MEMFD || head->n_fds > head->n_fds_here ||
+        if (head->kind != FSRV_WIRE_PROGRAM || head->flags & FSRV_WIRE_BODY_IN_MEMFD ||
+            head->n_fds > head->n_fds_here ||
             !fsrv_request_fits(head, sizeof fsrv_own.task.lists / sizeof *fsrv_own.task.lists))
                 return false;
         for (uint32_t i = 0; i < head->n_actions; i++)
@@ -182,7 +184,8 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         warm_up(birth->host);
         for (;;) {
                 struct fsrv_error error;
-                int r = fsrv_channel_receive(birth->doorbell, fsrv_own.buffer, sizeof fsrv_own.buffer, 0, &fsrv_own.message);
+                int r = fsrv_channel_receive(birth->doorbell, fsrv_own.buffer, sizeof fsrv_own.buffer, 0,
+                                             &fsrv_own.message);
 
                 if (r == 0)
                         _exit(0); /* the last client has gone, or the server drains */

@@ -56,8 +56,7 @@ static int read_body(struct fsrv_task *task, const struct fsrv_wire_request *hea
                         return fsrv_fail(error, FSRV_STAGE_REQUEST, errno, "a request of %u bytes", head->body_size);
                 task->memfd = fsrv_fd_close(task->memfd);
         }
-        int r = fsrv_request_decode(head, body, task->lists, sizeof task->lists / sizeof *task->lists,
-                                    &task->request);
+        int r = fsrv_request_decode(head, body, task->lists, sizeof task->lists / sizeof *task->lists, &task->request);
         return r < 0 ? fsrv_fail(error, FSRV_STAGE_REQUEST, -r, "malformed request") : 0;
 }
 

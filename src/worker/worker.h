@@ -3,8 +3,8 @@
 #define FSRV_WORKER_WORKER_H
 
 /* From standby to entry or exec. A process goes through these once, in this order, and returns from none of it:
- * fsrv_standby() -> claim -> fsrv_worker_main(): receive the rest, set up, STARTED, run. For most programs a process that borrows the
- * standby's memory goes through what follows the receiving. */
+ * fsrv_standby() -> claim -> fsrv_worker_main(): receive the rest, set up, STARTED, run. For most programs a process
+ * that borrows the standby's memory goes through what follows the receiving. */
 
 #include <stdbool.h>
 #include <sys/resource.h>
@@ -26,14 +26,14 @@ struct fsrv_birth {
 struct fsrv_task {
         const struct fsrv_birth *birth;
         int claims;
-        int pidfd;     /* our own, opened ahead; -1 if the kernel has none */
+        int pidfd; /* our own, opened ahead; -1 if the kernel has none */
         int answer;
-        int doorbell;  /* sending end */
+        int doorbell; /* sending end */
         int lifeline;
-        int tracker;   /* -1: none */
+        int tracker; /* -1: none */
         int directory;
-        int memfd;     /* the body's; -1 */
-        int *fds;      /* the caller's, head.n_fds of them */
+        int memfd; /* the body's; -1 */
+        int *fds;  /* the caller's, head.n_fds of them */
         bool has_claimed;
         struct ucred client;
         struct fsrv_request_parts request;
@@ -41,8 +41,8 @@ struct fsrv_task {
         char *lists[240];
 };
 
-/* Where a standby receives a request. In .bss, touched by nobody before the fork: each request lies in the memory of the process that
- * runs it alone. */
+/* Where a standby receives a request. In .bss, touched by nobody before the fork: each request lies in the memory of
+ * the process that runs it alone. */
 struct fsrv_own {
         struct fsrv_task task;
         struct fsrv_message message;
@@ -50,8 +50,8 @@ struct fsrv_own {
 };
 extern struct fsrv_own fsrv_own;
 
-/* own.c: has `environ` point to the task's lists, where a worker's environment comes first: it lies on a page that a worker writes to
- * for nothing else, so it is set once, in the zygote. */
+/* own.c: has `environ` point to the task's lists, where a worker's environment comes first: it lies on a page that a
+ * worker writes to for nothing else, so it is set once, in the zygote. */
 void fsrv_own_adopt_environment(void);
 
 /* Waits on the doorbell for a request and becomes its worker. */
@@ -60,10 +60,11 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth);
 /* standby.c: with patience where memory or room for fds is short. 0; else the server is gone. */
 int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim *claim, const int *fds, size_t n_fds);
 
-/* loan.c: has a child of our parent's call the borrower with our memory, until it executes a program or ends. It gets the message's fds,
- * which are closed here. 0: the memory is ours alone again. -errno: there is no such child. When it takes its time, or dies before the
- * server knows of it, this process ends, as a standby less for the server. */
-int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth), struct fsrv_message *message);
+/* loan.c: has a child of our parent's call the borrower with our memory, until it executes a program or ends. It gets
+ * the message's fds, which are closed here. 0: the memory is ours alone again. -errno: there is no such child. When it
+ * takes its time, or dies before the server knows of it, this process ends, as a standby less for the server. */
+int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth),
+              struct fsrv_message *message);
 
 /* The claimed task's way to its end. `body` is what came with the head, when it isn't in the memfd. */
 _Noreturn void fsrv_worker_main(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body);

@@ -25,9 +25,10 @@
  * the server. Two ways:
  *
  * 1. Syscall user dispatch (x86-64, Linux 5.11): from the end of fork()'s *prepare* phase until its clone(2), system
- *    calls are turned into SIGSYS, whose handler adds CLONE_PARENT to the clone. The kernel switches the dispatch off in
- *    the child by itself.
- * 2. Forking twice, anywhere: the middle process exits, and the server, being the reaper of orphans, inherits the child.
+ *    calls are turned into SIGSYS, whose handler adds CLONE_PARENT to the clone. The kernel switches the dispatch off
+ *    in the child by itself.
+ * 2. Forking twice, anywhere: the middle process exits, and the server, being the reaper of orphans, inherits the
+ *    child.
  */
 
 static bool twice = true;
@@ -41,7 +42,8 @@ struct bond {
 
 static struct bond bond; /* of the fork() that is going on */
 
-/* Waits for the end of the process between, which makes the server our parent; not for the server to be that: it may have died. */
+/* Waits for the end of the process between, which makes the server our parent; not for the server to be that: it may
+ * have died. */
 static void wait_for_orphanage(pid_t middle) {
         for (int i = 0; getppid() == middle; i++)
                 if (i < 1000)
@@ -98,8 +100,8 @@ int fsrv_fork_await(pid_t pid, int64_t limit_ms, int *ret_status) {
 
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH 59
-#define PR_SYS_DISPATCH_OFF 0
-#define PR_SYS_DISPATCH_ON 1
+#define PR_SYS_DISPATCH_OFF          0
+#define PR_SYS_DISPATCH_ON           1
 #endif
 
 enum { ALLOW = 0, BLOCK = 1 };
@@ -184,9 +186,9 @@ struct kernel_sigaction {
 #define KERNEL_SA_RESTORER 0x04000000UL
 
 static int install_handler(void) {
-        struct kernel_sigaction action = {
-                .handler = on_syscall, .flags = SA_SIGINFO | KERNEL_SA_RESTORER, .restorer = fsrv_dispatch_restorer
-        };
+        struct kernel_sigaction action = { .handler = on_syscall,
+                                           .flags = SA_SIGINFO | KERNEL_SA_RESTORER,
+                                           .restorer = fsrv_dispatch_restorer };
 
         return (int)syscall(SYS_rt_sigaction, SIGSYS, &action, NULL, sizeof action.mask) < 0 ? -errno : 0;
 }
@@ -209,8 +211,8 @@ static int dispatch(bool on) {
         unsigned long start = (unsigned long)fsrv_dispatch_restorer;
         unsigned long length = on ? (unsigned long)fsrv_dispatch_restorer_end - start : 0;
 
-        return prctl(PR_SET_SYSCALL_USER_DISPATCH, on ? PR_SYS_DISPATCH_ON : PR_SYS_DISPATCH_OFF, on ? start : 0, length,
-                     on ? &selector : NULL) < 0
+        return prctl(PR_SET_SYSCALL_USER_DISPATCH, on ? PR_SYS_DISPATCH_ON : PR_SYS_DISPATCH_OFF, on ? start : 0,
+                     length, on ? &selector : NULL) < 0
                        ? -errno
                        : 0;
 }

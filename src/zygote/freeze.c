@@ -20,26 +20,29 @@
 #include "zygote/redirect.h"
 
 /*
- * fork(2) copies the page tables of private memory, so its cost grows with what is loaded. Of a file's private mapping that nobody has
- * written to, it copies nothing: the pages can be had from the file again. So the contents of private memory go to a memfd, which is
- * sealed, and are mapped back in their places. Children fault them in from the page cache and copy on write, as ever.
+ * fork(2) copies the page tables of private memory, so its cost grows with what is loaded. Of a file's private mapping
+ * that nobody has written to, it copies nothing: the pages can be had from the file again. So the contents of private
+ * memory go to a memfd, which is sealed, and are mapped back in their places. Children fault them in from the page
+ * cache and copy on write, as ever.
  *
  * What makes such memory different from anonymous memory, and what is done about it:
  * - A hole of the memfd that is read becomes a page of it for ever: only runs of pages that are there are frozen.
- * - Where a hole was read lies the zero page, which not every kernel tells from others: the contents decide, and zeros are given back
- *   to the kernel.
- * - mremap(2) that grows maps what follows in the memfd. Over two kinds of mappings it fails with EFAULT, and realloc(3) copies: the
- *   last page of each mapping, and of each of malloc's chunks that are mappings, stays anonymous.
- * - Writing to a mapping once makes fork(2) copy the page tables of all of it that reading has filled in since: mappings of at most
- *   64 MiB, with gaps in the file, or the kernel would merge them. Of huge pages there are no page tables, and each mapping costs a
- *   fork something itself: of at most 256 MiB, then.
- * - madvise(MADV_DONTNEED) brings the frozen bytes back, not zeros: only beside an allocator that never asks for zeros that way.
+ * - Where a hole was read lies the zero page, which not every kernel tells from others: the contents decide, and zeros
+ *   are given back to the kernel.
+ * - mremap(2) that grows maps what follows in the memfd. Over two kinds of mappings it fails with EFAULT, and
+ *   realloc(3) copies: the last page of each mapping, and of each of malloc's chunks that are mappings, stays
+ *   anonymous.
+ * - Writing to a mapping once makes fork(2) copy the page tables of all of it that reading has filled in since:
+ *   mappings of at most 64 MiB, with gaps in the file, or the kernel would merge them. Of huge pages there are no page
+ *   tables, and each mapping costs a fork something itself: of at most 256 MiB, then.
+ * - madvise(MADV_DONTNEED) brings the frozen bytes back, not zeros: only beside an allocator that never asks for zeros
+ *   that way.
  */
 
 enum {
-        MALLOC_PROBE = 32768,  /* too large for a thread's cache, too small for a mapping */
-        LITTLE = 1 << 20,      /* bytes: less than that is forked as fast as anything */
-        COLLAPSE_TRIES = 3,    /* of one huge page */
+        MALLOC_PROBE = 32768, /* too large for a thread's cache, too small for a mapping */
+        LITTLE = 1 << 20,     /* bytes: less than that is forked as fast as anything */
+        COLLAPSE_TRIES = 3,   /* of one huge page */
         /* where memory is in pieces, the kernel takes seconds a GiB to make room for huge pages */
         COLLAPSE_LIMIT_MS = 10000,
 };
@@ -64,8 +67,9 @@ static uint64_t round_up(uint64_t value, uint64_t to) {
         return (value + to - 1) / to * to;
 }
 
-/* glibc's? Others (jemalloc) give memory back with MADV_DONTNEED and take it for zeros when they use it again. The address of malloc
- * doesn't tell: in a program that isn't position-independent it is one of the program's own. glibc's count of what is allocated does. */
+/* glibc's? Others (jemalloc) give memory back with MADV_DONTNEED and take it for zeros when they use it again. The
+ * address of malloc doesn't tell: in a program that isn't position-independent it is one of the program's own. glibc's
+ * count of what is allocated does. */
 #pragma GCC diagnostic push
 /* mallinfo2 came with glibc 2.33; the counts may wrap here */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -112,12 +116,12 @@ static int copy(int memfd, uintptr_t start, uint64_t size, uint64_t offset) {
 }
 
 /*
- * This runs while the memory under it is replaced: libc's and our own static data, the heap. Between the copy and the mapping nothing
- * may be written but the stack, which is neither. (The thread's own block may be: errno is written by calls that fail, after which
- * nothing is mapped; and the kernel notes the CPU there, for who asks next.)
+ * This runs while the memory under it is replaced: libc's and our own static data, the heap. Between the copy and the
+ * mapping nothing may be written but the stack, which is neither. (The thread's own block may be: errno is written by
+ * calls that fail, after which nothing is mapped; and the kernel notes the CPU there, for who asks next.)
  *
- * Little by little: nobody has room for all of it twice, least of all who is near the limit of a control group and would be killed.
- * The kernel makes one mapping of what follows one another in the file.
+ * Little by little: nobody has room for all of it twice, least of all who is near the limit of a control group and
+ * would be killed. The kernel makes one mapping of what follows one another in the file.
  */
 static int move(struct work *work, int memfd, const struct place *place, struct fsrv_freeze_report *report) {
         for (uint64_t done = 0, size; done < place->size; done += size) {
@@ -130,8 +134,8 @@ static int move(struct work *work, int memfd, const struct place *place, struct 
                 if (r < 0)
                         return r;
                 work->doing = "mapping the memfd";
-                if (mmap((void *)start, size, place->protection, MAP_PRIVATE | MAP_FIXED, memfd, (off_t)(place->offset + done)) ==
-                    MAP_FAILED)
+                if (mmap((void *)start, size, place->protection, MAP_PRIVATE | MAP_FIXED, memfd,
+                         (off_t)(place->offset + done)) == MAP_FAILED)
                         return -errno;
                 fsrv_pieces_mapping_at(&work->pieces, start)->frozen += size;
                 report->memory.frozen += size;
@@ -157,15 +161,16 @@ static int split(const struct work *work, uint64_t largest, struct fsrv_list *pl
                         struct place *place = fsrv_list_add(places, sizeof *place);
                         if (!place)
                                 return -ENOMEM;
-                        *place = (struct place){ at, size, next_offset(*ret_end, at, size, work->pieces.page), piece[i].protection };
+                        *place = (struct place){ at, size, next_offset(*ret_end, at, size, work->pieces.page),
+                                                 piece[i].protection };
                         *ret_end = place->offset + size;
                         at += size;
                 }
         return 0;
 }
 
-/* The memory is the zygote's own, and to be seen as that: of a page that nobody else has mapped, tools would say that it is private to
- * the one worker that has read it. This mapping costs a fork nothing, since it is not copied. */
+/* The memory is the zygote's own, and to be seen as that: of a page that nobody else has mapped, tools would say that
+ * it is private to the one worker that has read it. This mapping costs a fork nothing, since it is not copied. */
 static void *map_again(int memfd, uint64_t size) {
         void *mirror = mmap(NULL, size, PROT_READ, MAP_PRIVATE, memfd, 0);
 
@@ -181,8 +186,8 @@ static void read_each_page(const struct work *work, const char *from, uint64_t s
                 *(const volatile char *)(from + at);
 }
 
-/* 0 or -errno. EAGAIN: somebody else, khugepaged say, holds one of the pages just now, and "the user may try again immediately" (Linux
- * 0f3e2a2c4243). */
+/* 0 or -errno. EAGAIN: somebody else, khugepaged say, holds one of the pages just now, and "the user may try again
+ * immediately" (Linux 0f3e2a2c4243). */
 static int collapse_page(void *at) {
         int r = -EAGAIN;
 
@@ -191,14 +196,16 @@ static int collapse_page(void *at) {
         return r;
 }
 
-/* Makes a huge page of the file's at the offset, if the kernel has room for one: only where the bytes are shared and can be written. */
+/* Makes a huge page of the file's at the offset, if the kernel has room for one: only where the bytes are shared and
+ * can be written. */
 static bool collapse_at(int memfd, uint64_t offset) {
         char *reserved = mmap(NULL, 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         void *at = (void *)round_up((uintptr_t)reserved, HUGE_PAGE);
 
         if (reserved == MAP_FAILED)
                 return false;
-        bool done = mmap(at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) != MAP_FAILED &&
+        bool done = mmap(at, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) !=
+                            MAP_FAILED &&
                     collapse_page(at) == 0;
         munmap(reserved, 2 * HUGE_PAGE);
         return done;
@@ -211,7 +218,8 @@ static bool collapses(int memfd) {
         return ftruncate(memfd, 0) == 0 && does;
 }
 
-/* How much of a huge page of the file's is in use. Places come in the file's order; those before *first are behind us. */
+/* How much of a huge page of the file's is in use. Places come in the file's order; those before *first are behind
+ * us. */
 static uint64_t used_at(const struct fsrv_list *places, uint64_t offset, size_t *first) {
         const struct place *place = places->items;
         uint64_t used = 0;
@@ -219,14 +227,16 @@ static uint64_t used_at(const struct fsrv_list *places, uint64_t offset, size_t 
         while (*first < places->n && place[*first].offset + place[*first].size <= offset)
                 ++*first;
         for (size_t i = *first; i < places->n && place[i].offset < offset + HUGE_PAGE; i++) {
-                uint64_t start = place[i].offset > offset ? place[i].offset : offset, end = place[i].offset + place[i].size;
+                uint64_t start = place[i].offset > offset ? place[i].offset : offset,
+                         end = place[i].offset + place[i].size;
                 used += (end < offset + HUGE_PAGE ? end : offset + HUGE_PAGE) - start;
         }
         return used;
 }
 
-/* A child that reads memory in 4 KiB pages, each of which has to be found in the file, takes seven times as long as in reading its own;
- * in huge pages it does not. It is faster already where pieces of a huge page are mapped. What isn't used of one costs memory. */
+/* A child that reads memory in 4 KiB pages, each of which has to be found in the file, takes seven times as long as in
+ * reading its own; in huge pages it does not. It is faster already where pieces of a huge page are mapped. What isn't
+ * used of one costs memory. */
 static void collapse_file(int memfd, const struct fsrv_list *places, uint64_t size) {
         int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
         size_t first = 0;
@@ -298,8 +308,8 @@ static int collapse(struct work *work, struct fsrv_freeze_report *report) {
 
 /* ---- all of it ---- */
 
-/* Cores hold no private mappings of files that nobody has written to, but by this bit, core(5); Python's, say, would be without most of
- * its objects. */
+/* Cores hold no private mappings of files that nobody has written to, but by this bit, core(5); Python's, say, would be
+ * without most of its objects. */
 static void want_in_cores(struct fsrv_freeze_report *report) {
         FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/coredump_filter", O_RDWR);
         char text[32];
@@ -325,7 +335,8 @@ static void tell(struct fsrv_freeze_report *report, const char *what, int r) {
                  r < 0 ? strerror(-r) : "");
 }
 
-static void find_and_freeze(struct work *work, enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_report *report) {
+static void find_and_freeze(struct work *work, enum fsrv_memory mode, unsigned killed,
+                            struct fsrv_freeze_report *report) {
         const char *why = NULL;
 
         work->doing = "looking for pages in /proc/self/pagemap";
@@ -385,6 +396,10 @@ void fsrv_freeze(enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_repo
                 tell(ret_report, work.doing, r);
         else if (!little)
                 find_and_freeze(&work, mode, killed, ret_report);
-        settle(&work, ret_report->memory.why[0] ? ret_report->memory.why : little ? "it is little in all" : NULL, ret_report);
+        settle(&work,
+               ret_report->memory.why[0] ? ret_report->memory.why
+               : little                  ? "it is little in all"
+                                         : NULL,
+               ret_report);
         fsrv_list_done(&work.pieces.runs);
 }

@@ -50,7 +50,8 @@ static void scan(const struct fsrv_list *mappings, struct found *found) {
                 found->runs[found->n++] = run[i];
 }
 
-static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const struct fsrv_list *mappings, struct found *found) {
+static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const struct fsrv_list *mappings,
+                                        struct found *found) {
         int null = fsrv_open("/dev/null", O_RDWR);
 
         for (int fd = 0; null >= 0 && fd < 3; fd++)
@@ -84,14 +85,16 @@ static void rehearse(const struct fsrv_host *host, const struct fsrv_list *mappi
                 rehearse_and_scan(host, mappings, found);
         if (host->after_fork_zygote)
                 host->after_fork_zygote();
-        if (pid > 0 && fsrv_fork_await(pid, patience < REHEARSAL_LIMIT_MS ? patience : REHEARSAL_LIMIT_MS, &status) == 0 &&
+        if (pid > 0 &&
+            fsrv_fork_await(pid, patience < REHEARSAL_LIMIT_MS ? patience : REHEARSAL_LIMIT_MS, &status) == 0 &&
             WIFEXITED(status) && WEXITSTATUS(status) == 0)
                 keep(found);
 }
 
 void fsrv_hot_rehearse(const struct fsrv_host *host) {
-        struct found *found = !host->rehearse ? MAP_FAILED
-                                              : mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        struct found *found =
+                !host->rehearse ? MAP_FAILED
+                                : mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         struct fsrv_list mappings = { 0 };
 
         if (found == MAP_FAILED)
@@ -107,8 +110,8 @@ void fsrv_hot_rehearse(const struct fsrv_host *host) {
 /* What a fork handler has unmapped meanwhile, or protected, is passed over. */
 #if defined(__x86_64__)
 
-/* A write that changes nothing, by one fault where a read and a write would be two. Not MADV_POPULATE_WRITE (2.3 us for one page, 1.2 for
- * each of many; a fault takes 1.4): most runs are of one or two pages. */
+/* A write that changes nothing, by one fault where a read and a write would be two. Not MADV_POPULATE_WRITE (2.3 us for
+ * one page, 1.2 for each of many; a fault takes 1.4): most runs are of one or two pages. */
 void fsrv_hot_touch(uintptr_t at) __attribute__((visibility("hidden")));
 extern const char fsrv_hot_touched[] __attribute__((visibility("hidden")));
 __asm__(".text\n"
@@ -164,7 +167,8 @@ void fsrv_hot_copy(void) {
 
 void fsrv_hot_copy(void) {
         for (size_t i = 0; i < n_hot; i++)
-                if (madvise((void *)hot[i].start, hot[i].end - hot[i].start, MADV_POPULATE_WRITE) < 0 && errno == EINVAL)
+                if (madvise((void *)hot[i].start, hot[i].end - hot[i].start, MADV_POPULATE_WRITE) < 0 &&
+                    errno == EINVAL)
                         return; /* before Linux 5.14 */
 }
 

@@ -5,9 +5,9 @@
 #include "forkserver-host.h"
 
 /*
- * Hot pages. A worker's start is mostly page faults: it writes to pages that it shares with the zygote, one fault each. Which ones, a
- * rehearsal tells: a child that does what every worker does, and is thrown away. Each standby then gets its own
- * copies of just those before it waits for a request.
+ * Hot pages. A worker's start is mostly page faults: it writes to pages that it shares with the zygote, one fault each.
+ * Which ones, a rehearsal tells: a child that does what every worker does, and is thrown away. Each standby then gets
+ * its own copies of just those before it waits for a request.
  */
 
 /* In the zygote, before its memory is frozen. It costs speed, nothing else, when this fails. */

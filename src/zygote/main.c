@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "forkserver-host.h"
 
-/* The kernel writes to the thread's number and to rseq(2)'s record in each child, and to the latter in the zygote after each fork.
- * Both are in glibc's struct pthread, behind the thread's variables: with so many of those it begins a page, and one page is copied
- * instead of two. (So it is in glibc 2.36. In another nothing may be gained.) */
+/* The kernel writes to the thread's number and to rseq(2)'s record in each child, and to the latter in the zygote after
+ * each fork. Both are in glibc's struct pthread, behind the thread's variables: with so many of those it begins a page,
+ * and one page is copied instead of two. (So it is in glibc 2.36. In another nothing may be gained.) */
 static _Thread_local char push_to_next_page[0x8c0] __attribute__((used));
 
 int main(int argc, char **argv) {

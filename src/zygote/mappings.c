@@ -33,19 +33,30 @@ void fsrv_list_done(struct fsrv_list *list) {
         *list = (struct fsrv_list){ 0 };
 }
 
-/* proc_pid_smaps(5). NULL: nothing special. Locked, wiped or left out at a fork, a stack that grows, watched by userfaultfd … are
- * special, and whatever is invented next. Advice about huge pages (numpy's, of every large array) is not: once frozen, pages are
- * shared and are huge by themselves, and what is written is copied by small ones, as after any fork. */
+/* proc_pid_smaps(5). NULL: nothing special. Locked, wiped or left out at a fork, a stack that grows, watched by
+ * userfaultfd … are special, and whatever is invented next. Advice about huge pages (numpy's, of every large array) is
+ * not: once frozen, pages are shared and are huge by themselves, and what is written is copied by small ones, as after
+ * any fork. */
 static const char *special(const char *flags) {
         static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd", "hg", "nh" };
         static const struct {
                 const char *flag, *what;
-        } known[] = {
-                { "ex", "code" }, { "gd", "a stack" }, { "lo", "locked" }, { "dc", "kept out of forks" }, { "wf", "wiped at a fork" },
-                { "dd", "kept out of cores" }, { "ht", "of huge pages alone" }, { "io", "a device's" }, { "pf", "a device's" },
-                { "rr", "read at random" }, { "sr", "read in order" }, { "mg", "to be merged" }, { "um", "watched by userfaultfd" },
-                { "uw", "watched by userfaultfd" }, { "ss", "a shadow stack" }, { "sl", "sealed" }
-        };
+        } known[] = { { "ex", "code" },
+                      { "gd", "a stack" },
+                      { "lo", "locked" },
+                      { "dc", "kept out of forks" },
+                      { "wf", "wiped at a fork" },
+                      { "dd", "kept out of cores" },
+                      { "ht", "of huge pages alone" },
+                      { "io", "a device's" },
+                      { "pf", "a device's" },
+                      { "rr", "read at random" },
+                      { "sr", "read in order" },
+                      { "mg", "to be merged" },
+                      { "um", "watched by userfaultfd" },
+                      { "uw", "watched by userfaultfd" },
+                      { "ss", "a shadow stack" },
+                      { "sl", "sealed" } };
         bool readable = false;
 
         for (const char *at = flags; at[0] && at[0] != '\n';) {
@@ -73,7 +84,8 @@ static enum fsrv_mapping_kind kind_of(uint64_t inode, const char *name) {
         if (strncmp(name, "[heap]", 6) == 0)
                 return FSRV_MAPPING_HEAP;
         /* Unnamed, or named by PR_SET_VMA_ANON_NAME. The others are the stack and what the kernel maps by itself. */
-        return name[0] && name[0] != '\n' && strncmp(name, "[anon:", 6) != 0 ? FSRV_MAPPING_OTHER : FSRV_MAPPING_ANONYMOUS;
+        return name[0] && name[0] != '\n' && strncmp(name, "[anon:", 6) != 0 ? FSRV_MAPPING_OTHER
+                                                                             : FSRV_MAPPING_ANONYMOUS;
 }
 
 static void keep_name(struct fsrv_mapping *mapping, char *name) {
@@ -97,8 +109,8 @@ int fsrv_mappings_read(struct fsrv_list *ret_mappings) {
         while (fgets(line, sizeof line, file)) {
                 uint64_t start, end, offset, inode, kib;
 
-                if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %" SCNu64 " %n", &start, &end, permissions, &offset,
-                           &inode, &at) == 5) {
+                if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %" SCNu64 " %n", &start, &end,
+                           permissions, &offset, &inode, &at) == 5) {
                         if (!(now = fsrv_list_add(ret_mappings, sizeof *now))) {
                                 r = -ENOMEM;
                                 break;
@@ -109,7 +121,8 @@ int fsrv_mappings_read(struct fsrv_list *ret_mappings) {
                         now->kind = kind_of(inode, line + at);
                         now->special = "of a kind that is not known"; /* until its VmFlags come */
                         keep_name(now, line + at);
-                } else if (now && (sscanf(line, "Anonymous: %" SCNu64, &kib) == 1 || sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
+                } else if (now && (sscanf(line, "Anonymous: %" SCNu64, &kib) == 1 ||
+                                   sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
                         now->anonymous += kib * 1024;
                 } else if (now && strncmp(line, "VmFlags:", 8) == 0) {
                         now->special = now->is_private ? special(line + 8) : "shared: no fork copies it";
@@ -151,9 +164,13 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *r
         struct region regions[64];
 
         while (start < end) {
-                struct scan arg = { .size = sizeof arg, .start = start, .end = end, .regions = (uintptr_t)regions,
+                struct scan arg = { .size = sizeof arg,
+                                    .start = start,
+                                    .end = end,
+                                    .regions = (uintptr_t)regions,
                                     .n_regions = sizeof regions / sizeof *regions,
-                                    .category_anyof_mask = IS_PRESENT | IS_SWAPPED, .return_mask = IS_PRESENT };
+                                    .category_anyof_mask = IS_PRESENT | IS_SWAPPED,
+                                    .return_mask = IS_PRESENT };
                 int n = ioctl(pagemap, SCAN, &arg);
                 if (n < 0)
                         return -errno;
@@ -168,9 +185,9 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *r
 }
 
 /* Documentation/admin-guide/mm/pagemap.rst; the page numbers in it are hidden from most, these bits aren't. */
-#define ENTRY_PRESENT (UINT64_C(1) << 63)
-#define ENTRY_SWAPPED (UINT64_C(1) << 62)
-#define ENTRY_FILE (UINT64_C(1) << 61)
+#define ENTRY_PRESENT   (UINT64_C(1) << 63)
+#define ENTRY_SWAPPED   (UINT64_C(1) << 62)
+#define ENTRY_FILE      (UINT64_C(1) << 61)
 #define ENTRY_EXCLUSIVE (UINT64_C(1) << 56)
 
 static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wanted, uint64_t unwanted,

@@ -10,7 +10,8 @@
 
 #include "base/linux.h"
 
-/* A list in memory that is no mapping of the kind that we look for: shared, so that it stays as it is while all else is copied. */
+/* A list in memory that is no mapping of the kind that we look for: shared, so that it stays as it is while all else is
+ * copied. */
 struct fsrv_list {
         void *items;
         size_t n, size; /* in bytes */
@@ -26,7 +27,7 @@ struct fsrv_mapping {
         uint64_t anonymous; /* bytes of private pages, in memory or swapped */
         uint64_t offset;    /* in its file */
         bool is_private, is_writable;
-        bool no_huge;       /* advised of no huge pages */
+        bool no_huge; /* advised of no huge pages */
         /* NULL: plain, that is private, readable, nothing in VmFlags that we don't know, and no code */
         const char *special;
         enum fsrv_mapping_kind kind;
@@ -37,7 +38,7 @@ struct fsrv_mapping {
         bool is_candidate; /* for freezing; if not, `why` says why */
         uint64_t found;    /* bytes of pages that are there: the zero page too, which is not anonymous */
         uint64_t frozen, collapsed, given_back, left; /* bytes; `left` of the anonymous ones */
-        const char *why;   /* it, or a part of it, is not frozen; or NULL */
+        const char *why;                              /* it, or a part of it, is not frozen; or NULL */
 };
 
 /* All mappings, in ascending order, from /proc/self/smaps. 0 or -errno. */
@@ -48,8 +49,9 @@ struct fsrv_run {
         int protection; /* PROT_…, for who needs it */
 };
 
-/* Appends the runs of pages in [start, end), which is anonymous, that are there: in memory or swapped. The zero page, as which a hole
- * was read, is among them: not every kernel tells it from others, and pagemap calls the huge one a file's. 0 or -errno. */
+/* Appends the runs of pages in [start, end), which is anonymous, that are there: in memory or swapped. The zero page,
+ * as which a hole was read, is among them: not every kernel tells it from others, and pagemap calls the huge one a
+ * file's. 0 or -errno. */
 int fsrv_pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs);
 /* The same, in any mapping, for private pages that no other process shares. */
 int fsrv_pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs);

@@ -85,8 +85,8 @@ static void forget(struct numbers *numbers) {
         *numbers = (struct numbers){ 0 };
 }
 
-/* fork(2) copies the page tables of a mapping that has anonymous pages, all present entries of it; it leaves out the others, whose
- * pages can be had from their file again. */
+/* fork(2) copies the page tables of a mapping that has anonymous pages, all present entries of it; it leaves out the
+ * others, whose pages can be had from their file again. */
 static struct memory read_memory(void) {
         struct memory memory = { 0 };
         uint64_t page_kib = (uint64_t)sysconf(_SC_PAGESIZE) / 1024, kib, present = 0;
@@ -219,7 +219,8 @@ size_t fsrv_measure_end(const char *module, int err, const char *failure, char r
 bool fsrv_measure_has_threads(void) {
         struct stat st;
 
-        return stat("/proc/self/task", &st) == 0 && st.st_nlink > 3; /* a directory's links: itself twice, each entry once */
+        return stat("/proc/self/task", &st) == 0 &&
+               st.st_nlink > 3; /* a directory's links: itself twice, each entry once */
 }
 
 static const char *owner_of(int tid) {
@@ -247,9 +248,10 @@ void fsrv_measure_describe_threads(char *ret_text, size_t size) {
                 others++;
         }
         forget(&threads);
-        snprintf(ret_text, size, "%s%.90s%s left %zu thread%s running (%s): a child that is forked beside threads may hang",
-                 culprit ? "module '" : "what ran before the modules", culprit ? culprit : "", culprit ? "'" : "", others,
-                 others == 1 ? "" : "s", names);
+        snprintf(ret_text, size,
+                 "%s%.90s%s left %zu thread%s running (%s): a child that is forked beside threads may hang",
+                 culprit ? "module '" : "what ran before the modules", culprit ? culprit : "", culprit ? "'" : "",
+                 others, others == 1 ? "" : "s", names);
 }
 
 void fsrv_measure_fork_once(const struct fsrv_host *host) {

@@ -17,8 +17,8 @@ typedef int (*main_function)(int argc, char **argv, char **environment);
 static main_function entry_function;
 static const struct fsrv_entry *program_entry;
 
-/* What was preloaded, by the name that it was asked for with: dlopen(3) would find it again, after writing to a dozen pages
- * of the loader's. */
+/* What was preloaded, by the name that it was asked for with: dlopen(3) would find it again, after writing to a dozen
+ * pages of the loader's. */
 struct module {
         const char *name;
         void *handle;
@@ -66,7 +66,8 @@ static int preload_hook(void *module, const char *name, struct fsrv_error *error
                 return 0;
         if (r > 0 && strerrorname_np(r))
                 return fsrv_fail(error, FSRV_STAGE_PRELOAD, r, "module '%s': its forkserver_preload()", name);
-        return fsrv_fail_text(error, FSRV_STAGE_PRELOAD, EIO, "module '%s': its forkserver_preload() returned %d", name, r);
+        return fsrv_fail_text(error, FSRV_STAGE_PRELOAD, EIO, "module '%s': its forkserver_preload() returned %d", name,
+                              r);
 }
 
 /* dlerror() has only words. What it says of a file that isn't there, or isn't one of ours, has an errno of its own. */
@@ -128,8 +129,8 @@ static int module_find(const char *entry, struct fsrv_error *error) {
                 return -error->err;
         entry_function = (main_function)dlsym(handle, colon + 1);
         if (!entry_function)
-                return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%.*s' has no function '%s'", (int)n, entry,
-                                      colon + 1);
+                return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%.*s' has no function '%s'", (int)n,
+                                      entry, colon + 1);
         return 0;
 }
 

@@ -12,11 +12,11 @@
 #include "base/fd.h"
 
 enum {
-        SHORTEST = 16,         /* pages: below that a fork copies them faster than it handles one mapping more */
-        HOLE = 16,             /* pages: a shorter one is written out, as zeros, instead of taking mappings of its own */
-        PIECES_MAX = 16384,    /* of the 65,530 mappings that a process may have by default */
-        MANY = 64,             /* mappings of files */
-        ZEROS = 16 << 20,      /* bytes, between others: fewer are not worth two mappings more (10 us a spawn) */
+        SHORTEST = 16,      /* pages: below that a fork copies them faster than it handles one mapping more */
+        HOLE = 16,          /* pages: a shorter one is written out, as zeros, instead of taking mappings of its own */
+        PIECES_MAX = 16384, /* of the 65,530 mappings that a process may have by default */
+        MANY = 64,          /* mappings of files */
+        ZEROS = 16 << 20,   /* bytes, between others: fewer are not worth two mappings more (10 us a spawn) */
 };
 
 struct search {
@@ -29,15 +29,18 @@ static int find_segment(struct dl_phdr_info *info, size_t size, void *data) {
 
         (void)size;
         for (int i = 0; i < info->dlpi_phnum; i++) {
-                uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = start + info->dlpi_phdr[i].p_memsz;
-                if (info->dlpi_phdr[i].p_type == PT_LOAD && start < search->mapping->end && end > search->mapping->start)
+                uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr,
+                          end = start + info->dlpi_phdr[i].p_memsz;
+                if (info->dlpi_phdr[i].p_type == PT_LOAD && start < search->mapping->end &&
+                    end > search->mapping->start)
                         search->found = true;
         }
         return search->found;
 }
 
-/* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files' private mappings the
- * file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they are. */
+/* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files'
+ * private mappings the file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they
+ * are. */
 static bool is_of_object(const struct fsrv_mapping *mapping) {
         struct search search = { mapping, false };
 
@@ -47,8 +50,9 @@ static bool is_of_object(const struct fsrv_mapping *mapping) {
         return search.found;
 }
 
-/* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each library: worth
- * it where there are many. (Of a few, most are used by each child, for which the page that a fork has copied costs less than a fault.) */
+/* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each
+ * library: worth it where there are many. (Of a few, most are used by each child, for which the page that a fork has
+ * copied costs less than a fault.) */
 static const char *why_not(const struct fsrv_mapping *mapping, uint64_t page, size_t n_of_files) {
         if (mapping->is_private && mapping->anonymous == 0)
                 return "nothing was written to it";
@@ -103,17 +107,19 @@ static int add_large(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, u
         return 0;
 }
 
-/* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag; since glibc 2.43
- * without the header's own. (Of an aligned block the header lies further on; the one that malloc wrote before it aligned the block is still
- * here.) Any memory may look like that by chance; then a page stays anonymous for nothing. (A sanitizer's allocator doesn't let us look
- * at all.) */
+/* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag;
+ * since glibc 2.43 without the header's own. (Of an aligned block the header lies further on; the one that malloc wrote
+ * before it aligned the block is still here.) Any memory may look like that by chance; then a page stays anonymous for
+ * nothing. (A sanitizer's allocator doesn't let us look at all.) */
 __attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at, uintptr_t limit, uint64_t page) {
         const uint64_t *header = (const void *)at;
         uint64_t size = header[1] & ~UINT64_C(7);
 
         if (size % page == page - 2 * sizeof *header)
                 size += 2 * sizeof *header;
-        return header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at ? at + size : 0;
+        return header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at
+                       ? at + size
+                       : 0;
 }
 
 static void keep_last(struct fsrv_mapping *mapping) {
@@ -196,8 +202,8 @@ static uintptr_t start_of_zeros(uintptr_t from, uintptr_t at, uint64_t page) {
         return at;
 }
 
-/* Where the first stretch of so many zeros begins; `end` if there is none. Where there are no zeros it reads one word in so many
- * bytes. */
+/* Where the first stretch of so many zeros begins; `end` if there is none. Where there are no zeros it reads one word
+ * in so many bytes. */
 static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
         while (end - at >= ZEROS) {
                 uintptr_t start = start_of_zeros(at, at + ZEROS, page);
@@ -208,8 +214,8 @@ static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
         return end;
 }
 
-/* What has just been seen to be zeros; since then nothing was written but the stack. (Calls of madvise lead to redirect.c by now, which
- * would look for what was frozen there.) */
+/* What has just been seen to be zeros; since then nothing was written but the stack. (Calls of madvise lead to
+ * redirect.c by now, which would look for what was frozen there.) */
 static bool give_back(struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
         if (syscall(SYS_madvise, start, end - start, MADV_DONTNEED) < 0)
                 return false;

@@ -71,7 +71,8 @@ static int is_zygote(struct fsrv_error *error) {
         if (prctl(PR_GET_PDEATHSIG, &death_signal) == 0 && death_signal == SIGKILL && parent_is_server())
                 return fsrv_fail_text(error, FSRV_STAGE_START, EBADF,
                                       "fd %d, the zygote's connection to its server, was closed before "
-                                      "fsrv_zygote_enter()", FSRV_ZYGOTE_BOOT_FD);
+                                      "fsrv_zygote_enter()",
+                                      FSRV_ZYGOTE_BOOT_FD);
         return 0;
 }
 
@@ -148,7 +149,8 @@ int fsrv_zygote_serve(const struct fsrv_host *host) {
 
         if (here == 1)
                 return be_zygote(host);
-        dprintf(STDERR_FILENO, "forkserver: %s\n", here < 0 ? error.text : "this program is a zygote, for a fork server to start");
+        dprintf(STDERR_FILENO, "forkserver: %s\n",
+                here < 0 ? error.text : "this program is a zygote, for a fork server to start");
         return 125;
 }
 
@@ -192,7 +194,8 @@ int fsrv_program_find(const char *name, const struct fsrv_entry **ret_entry, str
         if (!entries)
                 return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT,
                                       "entry point ':%.80s': the zygote is no program with entry points of its own "
-                                      "('%s' is not in the preload list)", name, FSRV_PRELOAD_MAIN);
+                                      "('%s' is not in the preload list)",
+                                      name, FSRV_PRELOAD_MAIN);
         for (const struct fsrv_entry *entry = entries; entry->name; entry++)
                 if (strcmp(entry->name, name) == 0) {
                         *ret_entry = entry;

@@ -18,12 +18,13 @@
 #include <unistd.h>
 
 /*
- * Allocators (jemalloc, mimalloc, tcmalloc; many a library brings one of its own) give pages back with MADV_DONTNEED and take them for
- * zeros when they use them again. Of a private mapping of a file the file's bytes come back. So the entries of the loaded objects'
- * global offset tables that lead to madvise and mremap are made to lead here. Code that makes the system calls itself isn't caught;
- * that of Go does so, but has threads, which keep us from freezing anyway. The C library's own calls aren't either: its malloc never
- * takes such pages for zeros, and copies where mremap fails. It doesn't fail for a block that is a mapping and has been shrunk: what
- * is left ends in the middle of the file. So calls of realloc lead here too, and such blocks grow by copying.
+ * Allocators (jemalloc, mimalloc, tcmalloc; many a library brings one of its own) give pages back with MADV_DONTNEED
+ * and take them for zeros when they use them again. Of a private mapping of a file the file's bytes come back. So the
+ * entries of the loaded objects' global offset tables that lead to madvise and mremap are made to lead here. Code that
+ * makes the system calls itself isn't caught; that of Go does so, but has threads, which keep us from freezing anyway.
+ * The C library's own calls aren't either: its malloc never takes such pages for zeros, and copies where mremap fails.
+ * It doesn't fail for a block that is a mapping and has been shrunk: what is left ends in the middle of the file. So
+ * calls of realloc lead here too, and such blocks grow by copying.
  */
 
 /* ---- in a worker: nothing here may allocate, since an allocator calls it ---- */
@@ -70,7 +71,8 @@ static bool parse(const char *line, struct seen *ret) {
         }
         if (*line != ' ')
                 return false;
-        ret->protection = (line[1] == 'r' ? PROT_READ : 0) | (line[2] == 'w' ? PROT_WRITE : 0) | (line[3] == 'x' ? PROT_EXEC : 0);
+        ret->protection =
+                (line[1] == 'r' ? PROT_READ : 0) | (line[2] == 'w' ? PROT_WRITE : 0) | (line[3] == 'x' ? PROT_EXEC : 0);
         return strstr(line, "/memfd:" FSRV_FROZEN_NAME) != NULL;
 }
 
@@ -118,8 +120,8 @@ static bool put_zeros(const struct seen *mapping, void *data) {
         uintptr_t start = mapping->start > range->start ? mapping->start : range->start;
         uintptr_t end = mapping->end < range->end ? mapping->end : range->end;
 
-        if (mmap((void *)start, end - start, mapping->protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) ==
-            MAP_FAILED)
+        if (mmap((void *)start, end - start, mapping->protection,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
                 range->r = -errno;
         return range->r == 0;
 }
@@ -160,7 +162,8 @@ static void *grow(void *old, size_t old_size, size_t new_size, int flags, void *
                 errno = ENOMEM;
                 return MAP_FAILED;
         }
-        void *grown = mmap(fixed ? wanted : NULL, new_size, protection | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
+        void *grown = mmap(fixed ? wanted : NULL, new_size, protection | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
         if (grown == MAP_FAILED)
                 return MAP_FAILED;
         if (!(protection & PROT_READ))
@@ -200,7 +203,8 @@ static void *redirected_realloc(void *old, size_t size) {
         enum { IS_MAPPED = 2 };
         size_t has = old ? malloc_usable_size(old) : 0;
 
-        if (!old || size <= has || !was_frozen((uintptr_t)old, (uintptr_t)old + has) || !(((const size_t *)old)[-1] & IS_MAPPED))
+        if (!old || size <= has || !was_frozen((uintptr_t)old, (uintptr_t)old + has) ||
+            !(((const size_t *)old)[-1] & IS_MAPPED))
                 return real_realloc(old, size);
         void *grown = malloc(size);
         if (grown) {
@@ -226,8 +230,8 @@ static struct call {
         uintptr_t original, replacement;
 } calls[3];
 
-/* By name, not by address: in a program that isn't position-independent realloc's is one of the program's own, whose table entry is
- * among those that we change. */
+/* By name, not by address: in a program that isn't position-independent realloc's is one of the program's own, whose
+ * table entry is among those that we change. */
 static bool find_realloc(void) {
         void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 
@@ -271,9 +275,11 @@ static bool redirect_table(const struct object *object, const ElfW(Rela) *entry,
         for (size_t i = 0; entry && i < n; i++) {
                 unsigned long type = ELF64_R_TYPE(entry[i].r_info);
                 uintptr_t *slot = (uintptr_t *)(object->base + entry[i].r_offset);
-                if (type != (unsigned long)JUMP_SLOT && type != (unsigned long)GLOBAL_DATA && type != (unsigned long)ADDRESS)
+                if (type != (unsigned long)JUMP_SLOT && type != (unsigned long)GLOBAL_DATA &&
+                    type != (unsigned long)ADDRESS)
                         continue;
-                const struct call *call = find_call(object->strings + object->symbols[ELF64_R_SYM(entry[i].r_info)].st_name);
+                const struct call *call =
+                        find_call(object->strings + object->symbols[ELF64_R_SYM(entry[i].r_info)].st_name);
                 if (!call || (type == (unsigned long)ADDRESS && *slot != call->original))
                         continue; /* or a variable, which has got another value since */
                 if (!set_slot(object, slot, call->replacement))
@@ -306,13 +312,26 @@ static int redirect_object(struct dl_phdr_info *info, size_t size, void *data) {
         }
         for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++)
                 switch (dynamic->d_tag) {
-                case DT_SYMTAB: object.symbols = pointer(&object, dynamic->d_un.d_ptr); break;
-                case DT_STRTAB: object.strings = pointer(&object, dynamic->d_un.d_ptr); break;
-                case DT_JMPREL: tables[0] = pointer(&object, dynamic->d_un.d_ptr); break;
-                case DT_PLTRELSZ: sizes[0] = dynamic->d_un.d_val; break;
-                case DT_RELA: tables[1] = pointer(&object, dynamic->d_un.d_ptr); break;
-                case DT_RELASZ: sizes[1] = dynamic->d_un.d_val; break;
-                default: break;
+                case DT_SYMTAB:
+                        object.symbols = pointer(&object, dynamic->d_un.d_ptr);
+                        break;
+                case DT_STRTAB:
+                        object.strings = pointer(&object, dynamic->d_un.d_ptr);
+                        break;
+                case DT_JMPREL:
+                        tables[0] = pointer(&object, dynamic->d_un.d_ptr);
+                        break;
+                case DT_PLTRELSZ:
+                        sizes[0] = dynamic->d_un.d_val;
+                        break;
+                case DT_RELA:
+                        tables[1] = pointer(&object, dynamic->d_un.d_ptr);
+                        break;
+                case DT_RELASZ:
+                        sizes[1] = dynamic->d_un.d_val;
+                        break;
+                default:
+                        break;
                 }
         if (!object.symbols || !object.strings)
                 return 0;

@@ -19,11 +19,20 @@ void fsrv_symbols_init(void *handle, struct fsrv_symbols *ret_symbols) {
         ret_symbols->base = map->l_addr;
         for (const ElfW(Dyn) *entry = map->l_ld; entry && entry->d_tag != DT_NULL; entry++)
                 switch (entry->d_tag) {
-                case DT_GNU_HASH: ret_symbols->hash = pointer(map->l_addr, entry->d_un.d_ptr); break;
-                case DT_SYMTAB: ret_symbols->symbols = pointer(map->l_addr, entry->d_un.d_ptr); break;
-                case DT_VERSYM: ret_symbols->versions = pointer(map->l_addr, entry->d_un.d_ptr); break;
-                case DT_STRTAB: ret_symbols->strings = pointer(map->l_addr, entry->d_un.d_ptr); break;
-                default: break;
+                case DT_GNU_HASH:
+                        ret_symbols->hash = pointer(map->l_addr, entry->d_un.d_ptr);
+                        break;
+                case DT_SYMTAB:
+                        ret_symbols->symbols = pointer(map->l_addr, entry->d_un.d_ptr);
+                        break;
+                case DT_VERSYM:
+                        ret_symbols->versions = pointer(map->l_addr, entry->d_un.d_ptr);
+                        break;
+                case DT_STRTAB:
+                        ret_symbols->strings = pointer(map->l_addr, entry->d_un.d_ptr);
+                        break;
+                default:
+                        break;
                 }
         if (!ret_symbols->symbols || !ret_symbols->strings)
                 ret_symbols->hash = NULL;
@@ -37,7 +46,8 @@ static uint32_t hash_of(const char *name) {
         return hash;
 }
 
-/* An indirect function has to be asked which it is, and of several versions one is the default: that is dlsym's to know. */
+/* An indirect function has to be asked which it is, and of several versions one is the default: that is dlsym's to
+ * know. */
 static void *address_of(const struct fsrv_symbols *symbols, uint32_t index) {
         enum { NOT_DEFAULT = 0x8000 };
         const ElfW(Sym) *symbol = &symbols->symbols[index];
@@ -49,14 +59,15 @@ static void *address_of(const struct fsrv_symbols *symbols, uint32_t index) {
         return (void *)(symbols->base + symbol->st_value);
 }
 
-/* The table: number of buckets, first symbol, words of the Bloom filter, its shift; filter, buckets, and a hash for each symbol,
- * whose lowest bit says that it is its bucket's last. */
+/* The table: number of buckets, first symbol, words of the Bloom filter, its shift; filter, buckets, and a hash for
+ * each symbol, whose lowest bit says that it is its bucket's last. */
 void *fsrv_symbols_find(const struct fsrv_symbols *symbols, const char *name) {
         const uint32_t *table = symbols->hash, hash = hash_of(name);
 
         if (!table || table[0] == 0)
                 return NULL;
-        const uint32_t *buckets = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof *table), *hashes = buckets + table[0];
+        const uint32_t *buckets = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof *table),
+                       *hashes = buckets + table[0];
         uint32_t index = buckets[hash % table[0]];
         for (; index >= table[1]; index++) {
                 uint32_t other = hashes[index - table[1]];

@@ -2,8 +2,8 @@
 #ifndef FSRV_ZYGOTE_SYMBOLS_H
 #define FSRV_ZYGOTE_SYMBOLS_H
 
-/* The functions of a loaded object, found by reading alone: dlsym(3) takes locks and allocates, which in a new process is a page
- * fault for each thing that it writes to. */
+/* The functions of a loaded object, found by reading alone: dlsym(3) takes locks and allocates, which in a new process
+ * is a page fault for each thing that it writes to. */
 
 #include <elf.h>
 #include <link.h>
@@ -11,7 +11,7 @@
 
 struct fsrv_symbols {
         uintptr_t base;
-        const uint32_t *hash;      /* DT_GNU_HASH; NULL: nothing can be found */
+        const uint32_t *hash; /* DT_GNU_HASH; NULL: nothing can be found */
         const ElfW(Sym) *symbols;
         const ElfW(Half) *versions; /* NULL: none */
         const char *strings;

@@ -111,8 +111,8 @@ static int check_threads(int boot, const struct fsrv_config *config, const struc
         return 0;
 }
 
-/* Modules may have installed handlers and blocked or ignored signals; a worker starts from the defaults. All signals stay
- * blocked in zygote and standbys, which only the server ends; SIGSYS is how we fork. */
+/* Modules may have installed handlers and blocked or ignored signals; a worker starts from the defaults. All signals
+ * stay blocked in zygote and standbys, which only the server ends; SIGSYS is how we fork. */
 static void reset_signals(void) {
         struct sigaction action = { .sa_handler = SIG_DFL };
         sigset_t mask;
@@ -132,10 +132,12 @@ static int tell_of_mappings(int boot, const struct fsrv_list *mappings) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < mappings->n; i++) {
-                struct fsrv_wire_mapping told = {
-                        .type = FSRV_WIRE_MAPPING, .start = mapping[i].start, .end = mapping[i].end, .frozen = mapping[i].frozen,
-                        .collapsed = mapping[i].collapsed, .left = mapping[i].left
-                };
+                struct fsrv_wire_mapping told = { .type = FSRV_WIRE_MAPPING,
+                                                  .start = mapping[i].start,
+                                                  .end = mapping[i].end,
+                                                  .frozen = mapping[i].frozen,
+                                                  .collapsed = mapping[i].collapsed,
+                                                  .left = mapping[i].left };
                 snprintf(told.what, sizeof told.what, "%s", mapping[i].name);
                 snprintf(told.why, sizeof told.why, "%s", mapping[i].why ? mapping[i].why : "");
                 r = fsrv_channel_send(boot, &told, sizeof told, NULL, 0, 0);
@@ -271,7 +273,8 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         fsrv_own_adopt_environment();
         birth.config = &config.head;
         birth.host = host;
-        if (freeze(boot, &config, host, &birth) < 0 || tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 ||
+        if (freeze(boot, &config, host, &birth) < 0 ||
+            tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 ||
             receive_sockets(boot, &birth, &orders) < 0)
                 return 1;
         fsrv_fd_close(boot);

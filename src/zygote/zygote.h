@@ -17,14 +17,15 @@ int fsrv_fork_init(void);
 bool fsrv_fork_is_twice(void);
 
 /*
- * A child whose parent is the server, by the C library's fork(), so that atfork handlers run. The pid in the zygote, 0 in
- * the child, -errno. When forking twice the pid is told by the middle process itself, on `orders`, and 0x7fffffff returned;
- * that process may take as long as loading. The child dies with the server.
+ * A child whose parent is the server, by the C library's fork(), so that atfork handlers run. The pid in the zygote, 0
+ * in the child, -errno. When forking twice the pid is told by the middle process itself, on `orders`, and 0x7fffffff
+ * returned; that process may take as long as loading. The child dies with the server.
  */
 enum { FSRV_FORK_TOLD = 0x7fffffff };
 pid_t fsrv_fork_sibling(int orders, const struct fsrv_wire_config *config);
 
-/* A child of the zygote's own, for a moment, as by fork(2). It dies with the zygote, even while a module's fork handler hangs in it. */
+/* A child of the zygote's own, for a moment, as by fork(2). It dies with the zygote, even while a module's fork handler
+ * hangs in it. */
 pid_t fsrv_fork_helper(void);
 /* Its end; 0, -ETIMEDOUT when it had to be killed, or another -errno. *ret_status as waitpid(2)'s, or 0. */
 int fsrv_fork_await(pid_t pid, int64_t limit_ms, int *ret_status);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-/* Counts what pthread_atfork(3) calls: the fork has to be the C library's. While there is the file that ATFORK_FAILS names, the child
- * adds a line to it, and exits with the number that it begins with, is killed (-9), or crashes; with ATFORK_SPARES only the
- * child's child. With ATFORK_HANGS it hangs instead, in the handler of that name. */
+/* Counts what pthread_atfork(3) calls: the fork has to be the C library's. While there is the file that ATFORK_FAILS
+ * names, the child adds a line to it, and exits with the number that it begins with, is killed (-9), or crashes; with
+ * ATFORK_SPARES only the child's child. With ATFORK_HANGS it hangs instead, in the handler of that name. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>

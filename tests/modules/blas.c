@@ -9,7 +9,8 @@
 
 enum { N = 600, ROW_MAJOR = 101, NO_TRANS = 111 };
 
-static void (*multiply)(int, int, int, int, int, int, double, const double *, int, const double *, int, double, double *, int);
+static void (*multiply)(int, int, int, int, int, int, double, const double *, int, const double *, int, double,
+                        double *, int);
 static double *a, *b, *c;
 
 static int n_threads(void) {
@@ -65,6 +66,7 @@ int multiplies(int argc, char **argv) {
                         return printf("element %d\n", i) < 0 ? 2 : 1;
         if (!product_is_right())
                 return puts("a wrong product") < 0 ? 2 : 1;
-        printf("%d threads, %s, then %d or more: %s\n", before, frozen ? "frozen" : "not frozen", 2, n_threads() >= 2 ? "yes" : "no");
+        printf("%d threads, %s, then %d or more: %s\n", before, frozen ? "frozen" : "not frozen", 2,
+               n_threads() >= 2 ? "yes" : "no");
         return 0;
 }

@@ -54,7 +54,8 @@ int limits(int argc, char **argv) {
         return 0;
 }
 
-/* Address of a function and of a variable on the stack's page, and the canary's bytes as the auxiliary vector has them */
+/* Address of a function and of a variable on the stack's page, and the canary's bytes as the auxiliary vector has
+ * them */
 int secrets(int argc, char **argv) {
         int local;
 

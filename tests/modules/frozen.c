@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory that a zygote freezes, and what was made of it. Each entry point checks one thing: 0, 1 after it has said what is
- * wrong, or 77 where the machine doesn't let it look. FROZEN in the environment of the zygote: what else the hook does.
- * What workers do to such memory is in frozen_use.c.
+ * Memory that a zygote freezes, and what was made of it. Each entry point checks one thing: 0, 1 after it has said what
+ * is wrong, or 77 where the machine doesn't let it look. FROZEN in the environment of the zygote: what else the hook
+ * does. What workers do to such memory is in frozen_use.c.
  */
 #include "frozen.h"
 
@@ -17,10 +17,13 @@
 
 enum { MIXED = 32 * MIB };
 enum { ZEROS = 64 * MIB, ZEROS_END = 320 * MIB }; /* in `sparse`: what is read, or filled with zeros */
-static const size_t TOUCHED[] = { 0, 8 * MIB, 16 * MIB, ZEROS - RUN * PAGE, ZEROS_END, (size_t)48 << 30 }; /* RUN pages each */
+static const size_t TOUCHED[] = {
+        0, 8 * MIB, 16 * MIB, ZEROS - RUN *PAGE, ZEROS_END, (size_t)48 << 30
+}; /* RUN pages each */
 
 unsigned char *small[N_SMALL], *of_thread[N_SMALL];
-unsigned char *block[2], *aligned[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2], *chunks, *zeros, *mixed;
+unsigned char *block[2], *aligned[2], *big, *area[N_AREAS], *sparse, *private_file, *advised[2], *chunks, *zeros,
+        *mixed;
 size_t big_size;
 static unsigned char *marked, *locked, *wiped, *kept_out, *fragments;
 
@@ -80,7 +83,8 @@ static unsigned char *map_apart(size_t size) {
         return room + PAGE;
 }
 
-/* As glibc 2.43 has two blocks that are mappings side by side, whatever the one here does: sizes are without the header's. */
+/* As glibc 2.43 has two blocks that are mappings side by side, whatever the one here does: sizes are without the
+ * header's. */
 static bool prepare_chunks(void) {
         if (!(chunks = map_apart(3 * CHUNK)))
                 return false;
@@ -100,7 +104,8 @@ static bool prepare_special(void) {
 /* As numpy advises of its large arrays, and others of theirs. */
 static bool prepare_advised(void) {
         for (int i = 0; i < 2; i++) {
-                if (!(advised[i] = map(ADVISED, 0)) || madvise(advised[i], ADVISED, i ? MADV_NOHUGEPAGE : MADV_HUGEPAGE) < 0)
+                if (!(advised[i] = map(ADVISED, 0)) ||
+                    madvise(advised[i], ADVISED, i ? MADV_NOHUGEPAGE : MADV_HUGEPAGE) < 0)
                         return false;
                 fill(advised[i], ADVISED);
         }
@@ -132,7 +137,8 @@ static bool prepare_mixed(void) {
 }
 
 static bool prepare_sparse(const char *what) {
-        if (!(sparse = map(SPARSE, MAP_NORESERVE)) || (strstr(what, "huge") && madvise(sparse, SPARSE, MADV_HUGEPAGE) < 0))
+        if (!(sparse = map(SPARSE, MAP_NORESERVE)) ||
+            (strstr(what, "huge") && madvise(sparse, SPARSE, MADV_HUGEPAGE) < 0))
                 return false;
         for (size_t i = 0; i < sizeof TOUCHED / sizeof *TOUCHED; i++)
                 fill(sparse + TOUCHED[i], RUN * PAGE);
@@ -157,7 +163,8 @@ static bool prepare_file(void) {
         return true;
 }
 
-/* Blocks that are mappings of malloc's, side by side: what is one mapping then. Where the first ones fill gaps, those stay unused. */
+/* Blocks that are mappings of malloc's, side by side: what is one mapping then. Where the first ones fill gaps, those
+ * stay unused. */
 static bool prepare_blocks(void) {
         for (int tries = 0; tries < 20; tries++) {
                 block[0] = block[1];
@@ -184,7 +191,8 @@ static bool prepare_fragments(void) {
         return fragments;
 }
 
-/* Mappings without a whole huge page, as a runtime's arenas are; and such that lie badly: one is in their middle, with little around. */
+/* Mappings without a whole huge page, as a runtime's arenas are; and such that lie badly: one is in their middle, with
+ * little around. */
 static bool prepare_pieces(void) {
         enum { N_PIECES = 120, PLACE = 8 * MIB };
         uintptr_t room = (uintptr_t)mmap(NULL, (size_t)N_PIECES * PLACE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -225,8 +233,8 @@ int forkserver_preload(void) {
         marked = map(AREA, 0);
         for (int i = 0; marked && i < AREA / PAGE; i++)
                 sprintf((char *)marked + i * PAGE, "forkserver's marker %04d", i);
-        if (!has_blocks || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(what) ||
-            !prepare_special() || !prepare_chunks() || !prepare_advised() || (strstr(what, "file") && !prepare_file()) ||
+        if (!has_blocks || !big || !area[N_AREAS - 1] || !marked || !prepare_sparse(what) || !prepare_special() ||
+            !prepare_chunks() || !prepare_advised() || (strstr(what, "file") && !prepare_file()) ||
             (strstr(what, "fragments") && !prepare_fragments()) || (strstr(what, "pieces") && !prepare_pieces()) ||
             (strstr(what, "mixed") && !prepare_mixed()))
                 return errno ? errno : ENOMEM;
@@ -324,7 +332,8 @@ size_t not_zero(const unsigned char *at, size_t size) {
 int check_all(void) {
         for (size_t i = 0; i < N_SMALL; i++)
                 for (size_t k = 0; k < small_size(i); k++)
-                        CHECK(small[i][k] == byte_of(i) && of_thread[i][k] == byte_of(i), "small block %zu, byte %zu", i, k);
+                        CHECK(small[i][k] == byte_of(i) && of_thread[i][k] == byte_of(i), "small block %zu, byte %zu",
+                              i, k);
         CHECK_FILLED(block[0], BLOCK);
         CHECK_FILLED(block[1], BLOCK);
         CHECK_FILLED(aligned[0], BLOCK);
@@ -371,7 +380,8 @@ int advised_is_frozen(int argc, char **argv) {
                 CHECK(sum.mapped >= ADVISED / 10 * 9, "%zu bytes of %d are frozen", sum.mapped, ADVISED);
                 CHECK(sum.anonymous_kib == 0, "%ld KiB are anonymous", sum.anonymous_kib);
                 CHECK_FILLED(advised[i], ADVISED);
-                CHECK(madvise(advised[i], ADVISED, i ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0, "madvise: %s", strerror(errno));
+                CHECK(madvise(advised[i], ADVISED, i ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0, "madvise: %s",
+                      strerror(errno));
                 CHECK_FILLED(advised[i], ADVISED);
                 memset(advised[i], 1, ADVISED);
         }
@@ -466,7 +476,8 @@ int new_chunks(int argc, char **argv) {
         (void)argc, (void)argv;
         CHECK(look(chunks, CHUNK - PAGE, true).mapped == CHUNK - PAGE, "a chunk is not frozen");
         for (int i = 1; i <= 2; i++)
-                CHECK(look(chunks + i * CHUNK - PAGE, PAGE, true).mapped == 0, "the last page of chunk %d is frozen", i);
+                CHECK(look(chunks + i * CHUNK - PAGE, PAGE, true).mapped == 0, "the last page of chunk %d is frozen",
+                      i);
         CHECK(look(chunks + 2 * CHUNK, CHUNK - PAGE, true).mapped == CHUNK - PAGE, "what is no chunk is not frozen");
         return 0;
 }
@@ -479,8 +490,8 @@ static size_t frozen_of(const void *at, size_t size) {
 /* What the two ways of finding pages are compared by. */
 int sizes(int argc, char **argv) {
         (void)argc, (void)argv;
-        printf("%zu %zu %zu %zu %zu\n", frozen_of(big, big_size), frozen_of(area[N_AREAS - 1], AREA), frozen_of(block[1], 2 * BLOCK),
-               frozen_of(sparse, SPARSE), frozen_of(marked, AREA));
+        printf("%zu %zu %zu %zu %zu\n", frozen_of(big, big_size), frozen_of(area[N_AREAS - 1], AREA),
+               frozen_of(block[1], 2 * BLOCK), frozen_of(sparse, SPARSE), frozen_of(marked, AREA));
         return check_all();
 }
 
@@ -537,7 +548,9 @@ static size_t pages_in(const unsigned char *at, size_t size) {
         size_t n = 0;
 
         for (size_t i = 0; i < size; i += PAGE)
-                if (pread(fd, &entry, sizeof entry, (off_t)((uintptr_t)(at + i) / PAGE * sizeof entry)) != sizeof entry || entry >> 62)
+                if (pread(fd, &entry, sizeof entry, (off_t)((uintptr_t)(at + i) / PAGE * sizeof entry)) !=
+                            sizeof entry ||
+                    entry >> 62)
                         n++;
         close(fd);
         return n;
@@ -549,7 +562,8 @@ int has_holes(int argc, char **argv) {
         struct sum all = look_at_all_frozen();
         long before = memfd_blocks();
 
-        CHECK(frozen <= touched && frozen >= touched - PAGE, "%zu bytes of the reservation are frozen, not %zu", frozen, touched);
+        CHECK(frozen <= touched && frozen >= touched - PAGE, "%zu bytes of the reservation are frozen, not %zu", frozen,
+              touched);
         /* A quarter of a huge page may be for nothing. */
         CHECK((size_t)before * 512 <= all.all / 3 * 4, "%ld blocks for %zu bytes", before, all.all);
         CHECK(pages_in(sparse + ZEROS, ZEROS_END - ZEROS) == 0, "pages of zeros for a fork to copy");
@@ -578,9 +592,11 @@ int is_in_one_piece(int argc, char **argv) {
         (void)argc, (void)argv;
         struct sum sum = look(mixed, MIXED, true);
 
-        CHECK(sum.mapped >= MIXED - 2 * RUN * PAGE && sum.n <= 2, "%zu bytes are frozen, in %d mappings", sum.mapped, sum.n);
+        CHECK(sum.mapped >= MIXED - 2 * RUN * PAGE && sum.n <= 2, "%zu bytes are frozen, in %d mappings", sum.mapped,
+              sum.n);
         for (size_t at = 0; at < MIXED; at += PAGE)
-                CHECK(mixed[at] == (at / PAGE % (2 * RUN) < RUN ? 0 : byte_of(at / PAGE)), "byte %zu is %d", at, mixed[at]);
+                CHECK(mixed[at] == (at / PAGE % (2 * RUN) < RUN ? 0 : byte_of(at / PAGE)), "byte %zu is %d", at,
+                      mixed[at]);
         return 0;
 }
 

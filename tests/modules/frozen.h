@@ -16,7 +16,15 @@
 #pragma GCC visibility push(hidden)
 
 enum { PAGE = 4096, MIB = 1 << 20, SKIPPED = 77, N_SMALL = 20000, RUN = 32, N_AREAS = 6 };
-enum { BLOCK = 8 * MIB, AREA = MIB, CHUNK = MIB, LEFT_ALONE = 64 * PAGE, ADVISED = 5 * MIB, N_FRAGMENTS = 34000, FRAGMENT = 64 * PAGE };
+enum {
+        BLOCK = 8 * MIB,
+        AREA = MIB,
+        CHUNK = MIB,
+        LEFT_ALONE = 64 * PAGE,
+        ADVISED = 5 * MIB,
+        N_FRAGMENTS = 34000,
+        FRAGMENT = 64 * PAGE
+};
 #define SPARSE ((size_t)64 << 30)
 
 /* Headers that are older than the kernel lack them. */
@@ -54,13 +62,15 @@ int check_all(void);
         do { \
                 size_t wrong = not_filled(at, size); \
                 if (wrong) \
-                        return complain("%s:%d: byte %zu of %s is %d", __func__, __LINE__, wrong - 1, #at, (at)[wrong - 1]); \
+                        return complain("%s:%d: byte %zu of %s is %d", __func__, __LINE__, wrong - 1, #at, \
+                                        (at)[wrong - 1]); \
         } while (0)
 #define CHECK_ZERO(at, size) \
         do { \
                 size_t wrong = not_zero(at, size); \
                 if (wrong) \
-                        return complain("%s:%d: byte %zu of %s is %d", __func__, __LINE__, wrong - 1, #at, (at)[wrong - 1]); \
+                        return complain("%s:%d: byte %zu of %s is %d", __func__, __LINE__, wrong - 1, #at, \
+                                        (at)[wrong - 1]); \
         } while (0)
 #define CHECK(condition, ...) \
         do { \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What workers do to memory that a zygote has frozen, each entry point one thing. They leave nothing in the memfd by it. */
+/* What workers do to memory that a zygote has frozen, each entry point one thing. They leave nothing in the memfd by
+ * it. */
 #include "frozen.h"
 
 #include <dlfcn.h>
@@ -233,7 +234,8 @@ int advises_zeros(int argc, char **argv) {
         memset(area[0] + 2 * PAGE, 1, 10 * PAGE);
         CHECK(madvise(big + 60 * MIB, 4 * MIB, MADV_DONTNEED) == 0, "madvise: %s", strerror(errno));
         CHECK_ZERO(big + 60 * MIB, 4 * MIB);
-        CHECK(mprotect(area[2], AREA, PROT_READ) == 0 && madvise(area[2], AREA, MADV_DONTNEED) == 0, "read-only memory");
+        CHECK(mprotect(area[2], AREA, PROT_READ) == 0 && madvise(area[2], AREA, MADV_DONTNEED) == 0,
+              "read-only memory");
         CHECK_ZERO(area[2], AREA);
         CHECK(look(area[2], AREA, false).readonly, "it is writable now");
         return 0;
@@ -273,10 +275,12 @@ int advises_guard(int argc, char **argv) {
 /* The others keep what is there, or fail: MADV_FREE, MADV_WIPEONFORK and MADV_REMOVE always do. */
 int advises_others(int argc, char **argv) {
         (void)argc, (void)argv;
-        static const int advice[] = { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_FREE, MADV_REMOVE,
-                                      MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_HUGEPAGE,
-                                      MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK,
-                                      COLD, PAGEOUT, POPULATE_READ, POPULATE_WRITE, COLLAPSE };
+        static const int advice[] = { MADV_NORMAL,    MADV_RANDOM,      MADV_SEQUENTIAL, MADV_WILLNEED,
+                                      MADV_FREE,      MADV_REMOVE,      MADV_DONTFORK,   MADV_DOFORK,
+                                      MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_HUGEPAGE,   MADV_NOHUGEPAGE,
+                                      MADV_DONTDUMP,  MADV_DODUMP,      MADV_WIPEONFORK, MADV_KEEPONFORK,
+                                      COLD,           PAGEOUT,          POPULATE_READ,   POPULATE_WRITE,
+                                      COLLAPSE };
         size_t size = 4 * MIB;
 
         for (size_t i = 0; i < sizeof advice / sizeof *advice; i++) {
@@ -287,7 +291,8 @@ int advises_others(int argc, char **argv) {
                 int err = errno;
                 bool always = advice[i] == MADV_FREE || advice[i] == MADV_WIPEONFORK || advice[i] == MADV_REMOVE;
                 CHECK(!always || fails, "advice %d succeeds", advice[i]);
-                CHECK(!fails || err == EINVAL || (advice[i] == MADV_REMOVE && err == EACCES) || advice[i] >= POPULATE_READ,
+                CHECK(!fails || err == EINVAL || (advice[i] == MADV_REMOVE && err == EACCES) ||
+                              advice[i] >= POPULATE_READ,
                       "advice %d: %s", advice[i], strerror(err));
                 for (size_t k = 0; k < size; k++)
                         CHECK(at[k] == byte_of(first + k / PAGE), "advice %d: byte %zu is %d", advice[i], k, at[k]);

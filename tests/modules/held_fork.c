@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each child waits in an atfork handler for a byte from the FIFO that HELD_FORK names, while there is one; and each parent, for
- * one from HELD_PARENT's. */
+/* Each child waits in an atfork handler for a byte from the FIFO that HELD_FORK names, while there is one; and each
+ * parent, for one from HELD_PARENT's. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For LD_PRELOAD: a zygote is killed when it begins to freeze its memory. KILLED_FREEZING is "freeze"; "collapse", and it is killed
- * when it collapses it, too; or the path of a file, which goes, and saves those that come later.
+ * For LD_PRELOAD: a zygote is killed when it begins to freeze its memory. KILLED_FREEZING is "freeze"; "collapse", and
+ * it is killed when it collapses it, too; or the path of a file, which goes, and saves those that come later.
  */
 #define _GNU_SOURCE
 #include <signal.h>

@@ -24,7 +24,8 @@ static void list_fds(char *ret_text, size_t size) {
         while (directory && (entry = readdir(directory)) && n < size) {
                 char name[256] = "";
                 int fd = atoi(entry->d_name);
-                if (entry->d_name[0] == '.' || fd == dirfd(directory) || readlinkat(dirfd(directory), entry->d_name, name, sizeof name - 1) < 0)
+                if (entry->d_name[0] == '.' || fd == dirfd(directory) ||
+                    readlinkat(dirfd(directory), entry->d_name, name, sizeof name - 1) < 0)
                         continue;
                 n += (size_t)snprintf(ret_text + n, size - n, "%d %s\n", fd, name);
         }

@@ -263,7 +263,8 @@ int burn(int argc, char **argv) {
         do
                 getrusage(RUSAGE_SELF, &usage);
         while (usage.ru_utime.tv_sec * 1000 + usage.ru_utime.tv_usec / 1000 + usage.ru_stime.tv_sec * 1000 +
-                       usage.ru_stime.tv_usec / 1000 < wanted);
+                       usage.ru_stime.tv_usec / 1000 <
+               wanted);
         return 0;
 }
 

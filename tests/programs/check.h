@@ -14,7 +14,8 @@ struct tally {
         char first[512]; /* what went wrong first */
 };
 
-#define TALLY_INITIALIZER { .lock = PTHREAD_MUTEX_INITIALIZER }
+#define TALLY_INITIALIZER \
+        { .lock = PTHREAD_MUTEX_INITIALIZER }
 
 struct item {
         struct fsrv_process *process;
@@ -22,7 +23,8 @@ struct item {
         int signal;
 };
 
-/* Starts number i of many: most exit with i % 200, some of them programs, some die by one of five signals. False if the spawn failed. */
+/* Starts number i of many: most exit with i % 200, some of them programs, some die by one of five signals. False if the
+ * spawn failed. */
 bool item_spawn(struct fsrv_server *server, const char *module, unsigned long i, struct item *ret_item,
                 struct tally *tally);
 /* Waits for it, compares, and gives it up. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * deny [--errno NAME] [--count DIRECTORY] FEATURE… -- COMMAND ARG…: executes the command where the kernel seems to lack
- * something (see `rules`). It fails as in a kernel that never had it, or with the errno given: a sandbox says EPERM. In the
- * environment FORKSERVER_DENY says what is missing.
+ * something (see `rules`). It fails as in a kernel that never had it, or with the errno given: a sandbox says EPERM. In
+ * the environment FORKSERVER_DENY says what is missing.
  *
- * With --count each failing call of a program below the directory is counted. At the end the counts are printed, and a feature
- * that nobody asked for is a failure: what was to be seen without it has not been seen.
+ * With --count each failing call of a program below the directory is counted. At the end the counts are printed, and a
+ * feature that nobody asked for is a failure: what was to be seen without it has not been seen.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -95,7 +95,8 @@ static void append_rule(const struct rule *rule) {
         append(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0);
         append(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rule->call, has_argument ? 4 : 1);
         if (has_argument) {
-                append(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (size_t)rule->argument), 0);
+                append(BPF_LD | BPF_W | BPF_ABS,
+                       (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (size_t)rule->argument), 0);
                 append(BPF_ALU | BPF_AND | BPF_K, rule->mask, 0);
                 append(BPF_JMP | BPF_JEQ | BPF_K, rule->value, 1);
         }
@@ -104,7 +105,8 @@ static void append_rule(const struct rule *rule) {
 
 static struct rule *match(const struct seccomp_data *data) {
         for (struct rule *rule = rules; rule < rules + N_RULES; rule++)
-                if (rule->denied && rule->call == data->nr && ((uint32_t)data->args[rule->argument] & rule->mask) == rule->value)
+                if (rule->denied && rule->call == data->nr &&
+                    ((uint32_t)data->args[rule->argument] & rule->mask) == rule->value)
                         return rule;
         return NULL;
 }
@@ -235,8 +237,10 @@ static int install(void) {
                 return -1;
         if (!counted)
                 return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
-        /* Where the kernel can (5.19), signals don't interrupt a call that waits for our answer: nobody expects EINTR there. */
-        int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &filter);
+        /* Where the kernel can (5.19), signals don't interrupt a call that waits for our answer: nobody expects EINTR
+         * there. */
+        int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                                    flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &filter);
         return listener < 0 ? (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter) : listener;
 }
 

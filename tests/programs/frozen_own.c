@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that is its own zygote, with the library in itself but not static: its own calls of madvise and mremap lie in the
- * object that has the zygote's code. */
+/* A program that is its own zygote, with the library in itself but not static: its own calls of madvise and mremap lie
+ * in the object that has the zygote's code. */
 #define _GNU_SOURCE
 #include <forkserver.h>
 #include <stdio.h>

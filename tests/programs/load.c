@@ -35,7 +35,8 @@ static atomic_bool over;
 static atomic_uint killed;
 static unsigned kills[KILL_KINDS];
 
-/* A killer that finds nobody to kill for a while isn't left behind by the load; one that never does, after some seconds. */
+/* A killer that finds nobody to kill for a while isn't left behind by the load; one that never does, after some
+ * seconds. */
 static void wait_for_killer(unsigned long item) {
         static atomic_int patience = 100000;
 
@@ -184,12 +185,23 @@ static void read_options(int argc, char **argv) {
         read_kinds("zygote,standby");
         while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
                 switch (c) {
-                case 't': options.threads = (unsigned)atoi(optarg); break;
-                case 'n': options.spawns = strtoul(optarg, NULL, 10); break;
-                case 'k': options.kills = (unsigned)atoi(optarg); break;
-                case 's': options.standbys = (unsigned)atoi(optarg); break;
-                case 'w': read_kinds(optarg); break;
-                default: exit(2);
+                case 't':
+                        options.threads = (unsigned)atoi(optarg);
+                        break;
+                case 'n':
+                        options.spawns = strtoul(optarg, NULL, 10);
+                        break;
+                case 'k':
+                        options.kills = (unsigned)atoi(optarg);
+                        break;
+                case 's':
+                        options.standbys = (unsigned)atoi(optarg);
+                        break;
+                case 'w':
+                        read_kinds(optarg);
+                        break;
+                default:
+                        exit(2);
                 }
         if (optind + 1 != argc || options.threads > 64)
                 exit(2);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* machine: what this machine charges just now for a fork with its exit, a page fault and a system call, as JSON in microseconds.
- * Its load counts: beside many runnable processes all of these take longer, and so do the tests. */
+/* machine: what this machine charges just now for a fork with its exit, a page fault and a system call, as JSON in
+ * microseconds. Its load counts: beside many runnable processes all of these take longer, and so do the tests. */
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>

@@ -142,9 +142,8 @@ static int run_one(struct fsrv_server *server, const char *entry, const char *wo
 }
 
 static int new_server(struct fsrv_server **ret_server) {
-        struct fsrv_server_options options = {
-                .size = sizeof options, .preload = (const char *const[]){ FSRV_PRELOAD_MAIN, NULL }
-        };
+        struct fsrv_server_options options = { .size = sizeof options,
+                                               .preload = (const char *const[]){ FSRV_PRELOAD_MAIN, NULL } };
 
         return fsrv_server_new(&options, ret_server, &error);
 }
@@ -231,7 +230,7 @@ static int again(int argc, char **argv) {
 
 static const struct fsrv_entry entries[] = {
         { "state", state }, { "echo", echo }, { "exit_with", exit_with }, { "crash", crash }, { "hang", hang },
-        { "nest", nest }, { "own", own }, { "handlers", handlers }, { "again", again }, { NULL, NULL },
+        { "nest", nest },   { "own", own },   { "handlers", handlers },   { "again", again }, { NULL, NULL },
 };
 
 /* ---- before the call ---- */

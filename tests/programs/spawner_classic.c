@@ -77,8 +77,8 @@ static void do_stats(int argc, char **argv) {
         if (r == 0)
                 r = fsrv_server_get_stats(server, &stats, NULL);
         say(r);
-        fprintf(answer, ",\"server_pid\":%d,\"zygote_pid\":%d,\"workers\":%u", (int)stats.server_pid, (int)stats.zygote_pid,
-                stats.workers);
+        fprintf(answer, ",\"server_pid\":%d,\"zygote_pid\":%d,\"workers\":%u", (int)stats.server_pid,
+                (int)stats.zygote_pid, stats.workers);
 }
 
 static void do_inherited(int argc, char **argv) {

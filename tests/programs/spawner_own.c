@@ -278,8 +278,8 @@ static void do_fill(int argc, char **argv) {
         say(found);
 }
 
-/* in_flight: as many fds as the kernel lets this uid have in flight, in a socket pair that stays; the answer is what the
- * first that it refused was told */
+/* in_flight: as many fds as the kernel lets this uid have in flight, in a socket pair that stays; the answer is what
+ * the first that it refused was told */
 static void do_in_flight(int argc, char **argv) {
         int pair[2], fds[16], size = 1 << 20, sent = 0;
 
@@ -297,10 +297,11 @@ static void do_in_flight(int argc, char **argv) {
                         sent += (int)n;
         int err = errno;
         say(0);
-        fprintf(answer, ",\"fds\":[%d,%d],\"sent\":%d,\"refused\":\"%s\"", pair[0], pair[1], sent, strerrorname_np(err));
+        fprintf(answer, ",\"fds\":[%d,%d],\"sent\":%d,\"refused\":\"%s\"", pair[0], pair[1], sent,
+                strerrorname_np(err));
 }
 
-/* ---- a client that gives up in the moment when its process starts: the library shuts the answer down, then looks ---- */
+/* ---- a client that gives up in the moment when its process starts: the library shuts the answer down, then looks - */
 
 static const char *gives_up;
 static int late;
@@ -328,8 +329,8 @@ int shutdown(int sock, int how) {
         return r;
 }
 
-/* give_up [started|ended|ends]: once the process has started; once it has ended; once it has started, and looks once it has ended. The
- * answer: how often that was so since it was asked. */
+/* give_up [started|ended|ends]: once the process has started; once it has ended; once it has started, and looks once it
+ * has ended. The answer: how often that was so since it was asked. */
 static void do_give_up(int argc, char **argv) {
         static char when[16];
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * threads MODULE THREADS ROUNDS FORKS SECONDS: that many threads spawn, wait for, look at, signal and give up processes, some
- * of their own, some that all of them share and that end by themselves after those seconds; the first one forks meanwhile, and
- * its children use the handle. Prints JSON.
+ * threads MODULE THREADS ROUNDS FORKS SECONDS: that many threads spawn, wait for, look at, signal and give up
+ * processes, some of their own, some that all of them share and that end by themselves after those seconds; the first
+ * one forks meanwhile, and its children use the handle. Prints JSON.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -60,7 +60,8 @@ static void expect_end(struct fsrv_process *process) {
         int r = fsrv_process_wait(process, 60000, &status, NULL);
 
         expect(r == 0, "waiting for a shared process", r);
-        expect(r < 0 || status.exit_code == 0 || status.signal == SIGTERM || status.signal == SIGKILL, "how a shared process ended", 0);
+        expect(r < 0 || status.exit_code == 0 || status.signal == SIGTERM || status.signal == SIGKILL,
+               "how a shared process ended", 0);
 }
 
 static void end_shared(struct fsrv_process *process) {
@@ -112,10 +113,18 @@ static void meddle(unsigned how) {
         if (!process)
                 return;
         switch (how % 5) {
-        case 0: signal_it(process, SIGTERM); break;
-        case 1: r = fsrv_process_wait(process, 0, NULL, NULL); break;
-        case 2: poll_it(fsrv_process_get_poll_fd(process)); break;
-        case 3: poll_it(fsrv_process_get_pidfd(process)); break;
+        case 0:
+                signal_it(process, SIGTERM);
+                break;
+        case 1:
+                r = fsrv_process_wait(process, 0, NULL, NULL);
+                break;
+        case 2:
+                poll_it(fsrv_process_get_poll_fd(process));
+                break;
+        case 3:
+                poll_it(fsrv_process_get_pidfd(process));
+                break;
         case 4:
                 signal_it(process, SIGTERM);
                 expect_end(process);
@@ -177,7 +186,8 @@ static void *work(void *data) {
                         fork_once();
                 /* the next spawn starts a new server; the old one ends with its workers */
                 if (number == 1 && i % 8 == 7) {
-                        int r = fsrv_server_set_preload(server, (const char *const[]){ module, NULL }, FSRV_PRELOAD_FAIL, NULL);
+                        int r = fsrv_server_set_preload(server, (const char *const[]){ module, NULL },
+                                                        FSRV_PRELOAD_FAIL, NULL);
                         expect(r == 0, "another preload list", r);
                 }
         }
@@ -216,8 +226,8 @@ int main(int argc, char **argv) {
         for (int i = 0; i < SLOTS; i++)
                 end_shared(exchange(&slots[i], NULL));
         fsrv_server_free(server);
-        printf("{\"children\":%d,\"other_errors\":%lu,\"fds_left\":%d,", atomic_load(&good_children), atomic_load(&other_errors),
-               count_fds() - fds);
+        printf("{\"children\":%d,\"other_errors\":%lu,\"fds_left\":%d,", atomic_load(&good_children),
+               atomic_load(&other_errors), count_fds() - fds);
         tally_print(&tally);
         printf("}\n");
         return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client [OPTION…] MODULE: one client process of the torture: threads that spawn and check every status, until a byte comes on
- * standard input. Then it waits until its server is at rest and writes its report; at the end of its input it ends.
+ * client [OPTION…] MODULE: one client process of the torture: threads that spawn and check every status, until a byte
+ * comes on standard input. Then it waits until its server is at rest and writes its report; at the end of its input it
+ * ends.
  *
  * Everything that happened is in the log, line by line, so that nothing is lost when the client is killed:
  *   S ITEM ASKED STARTED PID KIND N    spawned, N processes (times of CLOCK_MONOTONIC, ns)
@@ -26,7 +27,7 @@
 #include <unistd.h>
 
 enum {
-        WINDOW = 8,             /* processes that a thread has at a time: they end in another order than it asks */
+        WINDOW = 8, /* processes that a thread has at a time: they end in another order than it asks */
         THREADS_MAX = 64,
         REST_LIMIT_MS = 20000,
         BEGIN_LIMIT_MS = 10000,
@@ -113,7 +114,8 @@ static void report(const struct fsrv_stats *stats) {
         if (!file)
                 _exit(3);
         fprintf(file, "{\"server\":%d,\"workers\":%u,\"standbys\":%u,\"frozen\":%llu,\"why_not\":\"%s\"}\n",
-                (int)stats->server_pid, stats->workers, stats->standbys, (unsigned long long)stats->memory_frozen, stats->memory_why);
+                (int)stats->server_pid, stats->workers, stats->standbys, (unsigned long long)stats->memory_frozen,
+                stats->memory_why);
         fclose(file);
         rename(path, options.report);
 }
@@ -140,25 +142,54 @@ static void run(void) {
 
 static void read_options(int argc, char **argv) {
         static const struct option known[] = {
-                { "id", 1, NULL, 'i' },     { "threads", 1, NULL, 't' }, { "standbys", 1, NULL, 's' },    { "log", 1, NULL, 'l' },
-                { "ran", 1, NULL, 'r' },    { "report", 1, NULL, 'o' },  { "server-dies", 0, NULL, 'd' }, { "cores", 0, NULL, 'c' },
-                { "socket", 1, NULL, 'p' }, { "shared-memory", 1, NULL, 'm' }, { NULL, 0, NULL, 0 },
+                { "id", 1, NULL, 'i' },
+                { "threads", 1, NULL, 't' },
+                { "standbys", 1, NULL, 's' },
+                { "log", 1, NULL, 'l' },
+                { "ran", 1, NULL, 'r' },
+                { "report", 1, NULL, 'o' },
+                { "server-dies", 0, NULL, 'd' },
+                { "cores", 0, NULL, 'c' },
+                { "socket", 1, NULL, 'p' },
+                { "shared-memory", 1, NULL, 'm' },
+                { NULL, 0, NULL, 0 },
         };
         int c;
 
         while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
                 switch (c) {
-                case 'i': options.id = (unsigned)atoi(optarg); break;
-                case 't': options.threads = (unsigned)atoi(optarg); break;
-                case 's': options.standbys = (unsigned)atoi(optarg); break;
-                case 'l': options.log = optarg; break;
-                case 'r': options.ran = optarg; break;
-                case 'o': options.report = optarg; break;
-                case 'd': options.server_dies = true; break;
-                case 'c': options.cores = true; break;
-                case 'm': options.shared_memory = optarg; break;
-                case 'p': options.socket = optarg; break;
-                default: exit(2);
+                case 'i':
+                        options.id = (unsigned)atoi(optarg);
+                        break;
+                case 't':
+                        options.threads = (unsigned)atoi(optarg);
+                        break;
+                case 's':
+                        options.standbys = (unsigned)atoi(optarg);
+                        break;
+                case 'l':
+                        options.log = optarg;
+                        break;
+                case 'r':
+                        options.ran = optarg;
+                        break;
+                case 'o':
+                        options.report = optarg;
+                        break;
+                case 'd':
+                        options.server_dies = true;
+                        break;
+                case 'c':
+                        options.cores = true;
+                        break;
+                case 'm':
+                        options.shared_memory = optarg;
+                        break;
+                case 'p':
+                        options.socket = optarg;
+                        break;
+                default:
+                        exit(2);
                 }
         if (optind + 1 != argc || options.threads > THREADS_MAX || !options.log || !options.ran || !options.report ||
             !options.shared_memory)
@@ -167,10 +198,11 @@ static void read_options(int argc, char **argv) {
 }
 
 static int make_server(struct fsrv_error *error) {
-        struct fsrv_server_options new = {
-                .size = sizeof new, .preload = (const char *const[]){ options.module, NULL }, .preload_policy = FSRV_PRELOAD_FAIL,
-                .standbys = options.standbys, .flags = FSRV_SERVER_TRACKER
-        };
+        struct fsrv_server_options new = { .size = sizeof new,
+                                           .preload = (const char *const[]){ options.module, NULL },
+                                           .preload_policy = FSRV_PRELOAD_FAIL,
+                                           .standbys = options.standbys,
+                                           .flags = FSRV_SERVER_TRACKER };
 
         if (options.socket)
                 return fsrv_server_connect(options.socket, FSRV_UID_OWN, &server, error);

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 /* Not in every version of the library. */
-__attribute__((weak)) int fsrv_run(struct fsrv_server *, const struct fsrv_request *, struct fsrv_status *, struct fsrv_error *);
+__attribute__((weak)) int fsrv_run(struct fsrv_server *, const struct fsrv_request *, struct fsrv_status *,
+                                   struct fsrv_error *);
 
 enum {
         SPAWN_LIMIT_MS = 60000, /* what takes longer is a failure */
@@ -49,7 +50,8 @@ static void note(const char *format, ...) {
 /* ---- what it is ---- */
 
 /* Those that are killed may not come to say that they run. */
-static const char *const names[] = { "exits", "naps", "dies", "dumps", "killed", "limited", "program", "many", "classic", "run" };
+static const char *const names[] = { "exits",   "naps",    "dies", "dumps",   "killed",
+                                     "limited", "program", "many", "classic", "run" };
 
 static enum kind kind_of(unsigned long i) {
         if (i % 11 == 3)
@@ -156,7 +158,8 @@ static struct fsrv_request *prepare(const struct item *item, const char *label) 
 }
 
 static void note_started(const struct item *item, int64_t asked, int64_t then, int64_t pid, int n) {
-        note("S %lu %lld %lld %lld %s %d", item->number, (long long)asked, (long long)then, (long long)pid, names[item->kind], n);
+        note("S %lu %lld %lld %lld %s %d", item->number, (long long)asked, (long long)then, (long long)pid,
+             names[item->kind], n);
 }
 
 /* The classic call; what it is to do goes by way of its data fd. */
@@ -176,7 +179,7 @@ static int spawn_classic(struct item *item, const char *label, struct fsrv_error
 
 static int spawn_requested(struct item *item, const char *label, struct fsrv_error *error) {
         struct fsrv_request *request = prepare(item, label);
-        int r = !request ? -ENOMEM
+        int r = !request             ? -ENOMEM
                 : item->kind == MANY ? fsrv_spawn_many(server, request, BATCH, item->processes, error)
                                      : fsrv_spawn(server, request, item->processes, error);
 
@@ -209,9 +212,9 @@ static const char *judge(const struct item *item, int r, pid_t pid, const struct
         }
         if (is_right(item, pid, status))
                 return "right";
-        snprintf(ret_text, 256, "process %d: pid %d, exit code %d, signal %d, flags %#x instead of %d, %d, %#x", (int)pid,
-                 (int)status->pid, status->exit_code, status->signal, status->flags, item->exit_code, item->signal,
-                 item->flags);
+        snprintf(ret_text, 256, "process %d: pid %d, exit code %d, signal %d, flags %#x instead of %d, %d, %#x",
+                 (int)pid, (int)status->pid, status->exit_code, status->signal, status->flags, item->exit_code,
+                 item->signal, item->flags);
         return "wrong";
 }
 
@@ -268,8 +271,8 @@ void item_spawn(struct item *item) {
         if (item->pid)
                 note_started(item, asked, then, item->pid, item->kind == MANY ? item->n_processes : 1);
         if (r < 0) {
-                note("F %lu %lld %lld %s %s %s", item->number, (long long)asked, (long long)then, fsrv_stage_name(error.stage),
-                     strerrorname_np(-r), error.text);
+                note("F %lu %lld %lld %s %s %s", item->number, (long long)asked, (long long)then,
+                     fsrv_stage_name(error.stage), strerrorname_np(-r), error.text);
                 usleep(1000); /* there may be no server for a while */
         }
 }

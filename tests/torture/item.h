@@ -33,7 +33,8 @@ struct item {
         int64_t pid;
 };
 
-#define NO_ITEM { .status_fd = -1 }
+#define NO_ITEM \
+        { .status_fd = -1 }
 
 int64_t now_ns(void);
 /* Number i of many, in that place. */

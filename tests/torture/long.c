@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * long --spawns N [--threads T] MODULE: N spawns from one server, every status checked; what server and zygote hold at the start, in
- * the middle and at the end; how long a spawn takes at the start and at the end. Prints JSON.
+ * long --spawns N [--threads T] MODULE: N spawns from one server, every status checked; what server and zygote hold at
+ * the start, in the middle and at the end; how long a spawn takes at the start and at the end. Prints JSON.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -156,25 +156,33 @@ static void print_sizes(const char *name) {
         int children = 0;
 
         for (int i = 0; i < REST_LIMIT_MS; i++) {
-                if (fsrv_server_get_stats(server, &stats, NULL) == 0 && stats.workers == 0 && stats.standbys == STANDBYS &&
-                    (children = count_children(stats.server_pid)) == 1 + STANDBYS)
+                if (fsrv_server_get_stats(server, &stats, NULL) == 0 && stats.workers == 0 &&
+                    stats.standbys == STANDBYS && (children = count_children(stats.server_pid)) == 1 + STANDBYS)
                         break;
                 usleep(1000);
         }
-        printf(",\"%s\":{\"server_fds\":%d,\"server_kib\":%ld,\"zygote_fds\":%d,\"zygote_kib\":%ld,\"own_fds\":%d,\"children\":%d}", name,
-               count_fds(stats.server_pid), rss_kib(stats.server_pid), count_fds(stats.zygote_pid), rss_kib(stats.zygote_pid),
-               count_fds(getpid()), children);
+        printf(",\"%s\":{\"server_fds\":%d,\"server_kib\":%ld,\"zygote_fds\":%d,\"zygote_kib\":%ld,\"own_fds\":%d,"
+               "\"children\":%d}",
+               name, count_fds(stats.server_pid), rss_kib(stats.server_pid), count_fds(stats.zygote_pid),
+               rss_kib(stats.zygote_pid), count_fds(getpid()), children);
 }
 
 static void read_options(int argc, char **argv) {
-        static const struct option known[] = { { "spawns", 1, NULL, 'n' }, { "threads", 1, NULL, 't' }, { NULL, 0, NULL, 0 } };
+        static const struct option known[] = { { "spawns", 1, NULL, 'n' },
+                                               { "threads", 1, NULL, 't' },
+                                               { NULL, 0, NULL, 0 } };
         int c;
 
         while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
                 switch (c) {
-                case 'n': options.spawns = strtoul(optarg, NULL, 10); break;
-                case 't': options.threads = (unsigned)atoi(optarg); break;
-                default: exit(2);
+                case 'n':
+                        options.spawns = strtoul(optarg, NULL, 10);
+                        break;
+                case 't':
+                        options.threads = (unsigned)atoi(optarg);
+                        break;
+                default:
+                        exit(2);
                 }
         if (optind + 1 != argc || options.threads > THREADS_MAX || options.spawns < WARM_UP + 2 * TIMED)
                 exit(2);

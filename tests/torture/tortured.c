@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the torture's zygotes preload: $TORTURE_MIB MiB of memory with a known pattern; and the processes, whose end is told to
- * them beforehand. Without our header and library, as any other shared object. */
+/* What the torture's zygotes preload: $TORTURE_MIB MiB of memory with a known pattern; and the processes, whose end is
+ * told to them beforehand. Without our header and library, as any other shared object. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "forkserver.h"
 #include "forkserver-host.h"
+#include "forkserver.h"
 
 int main() {
         struct fsrv_status status = {};

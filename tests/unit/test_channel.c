@@ -102,8 +102,8 @@ static void the_end_and_an_empty_message_differ_where_credentials_are_on(void **
         assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 0);
 }
 
-/* Without credentials it brings nothing that says what came along; what lies on the stack from the message before, which is
- * received with nothing else in between, doesn't. */
+/* Without credentials it brings nothing that says what came along; what lies on the stack from the message before,
+ * which is received with nothing else in between, doesn't. */
 static void an_empty_message_brings_no_fds(void **state) {
         struct fsrv_message empty;
         int fds[FSRV_WIRE_FDS_MAX];
@@ -156,7 +156,8 @@ static void *say_and_close(void *data) {
         return data;
 }
 
-/* recvmsg(2) alone says end-of-file a few times: it looks into the queue first, and then whether the other end is closed. */
+/* recvmsg(2) alone says end-of-file a few times: it looks into the queue first, and then whether the other end is
+ * closed. */
 static void the_end_does_not_overtake_the_last_message(void **state) {
         pthread_t thread;
         int lost = 0;
@@ -185,7 +186,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(a_full_message_of_fds_fits, setup, teardown),
                 cmocka_unit_test_setup_teardown(lost_fds_are_an_error, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_message_that_is_too_long_is_an_error, setup, teardown),
-                cmocka_unit_test_setup_teardown(the_end_and_an_empty_message_differ_where_credentials_are_on, setup, teardown),
+                cmocka_unit_test_setup_teardown(the_end_and_an_empty_message_differ_where_credentials_are_on, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(an_empty_message_brings_no_fds, setup, teardown),
                 cmocka_unit_test_setup_teardown(waiting_ends_at_its_deadline, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_closed_reader_is_an_error_not_a_signal, setup, teardown),

@@ -24,8 +24,13 @@ static const struct fsrv_wire_action all_actions[] = {
 static struct fsrv_request_parts sample(void) {
         return (struct fsrv_request_parts){
                 .head = { .kind = FSRV_WIRE_PROGRAM, .n_actions = 5, .n_fds = 2, .umask = 022 },
-                .actions = all_actions, .name = "prog", .search = "/bin", .directory = "",
-                .argv = argv_of_three, .environment = environment_of_one, .paths = path_of_one,
+                .actions = all_actions,
+                .name = "prog",
+                .search = "/bin",
+                .directory = "",
+                .argv = argv_of_three,
+                .environment = environment_of_one,
+                .paths = path_of_one,
         };
 }
 
@@ -73,7 +78,9 @@ static void a_small_request_needs_no_memory(void **state) {
 }
 
 static void bad_heads_are_refused(void **state) {
-        struct fsrv_wire_request good = { .version = FSRV_WIRE_VERSION, .kind = FSRV_WIRE_ENTRY, .n_argv = 1, .body_size = 100 };
+        struct fsrv_wire_request good = {
+                .version = FSRV_WIRE_VERSION, .kind = FSRV_WIRE_ENTRY, .n_argv = 1, .body_size = 100
+        };
         struct fsrv_wire_request bad;
 
         (void)state;
@@ -157,7 +164,8 @@ static void mutated_requests_do_no_harm(void **state) {
 static void a_config_comes_back_as_it_was(void **state) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         char *modules[] = { "a.so", "libb.so.1", NULL };
-        struct fsrv_config config = { .head = { .policy = 1, .standbys = 3 }, .path = "/run/x", .modules = modules }, back;
+        struct fsrv_config config = { .head = { .policy = 1, .standbys = 3 }, .path = "/run/x", .modules = modules },
+                           back;
 
         (void)state;
         int size = fsrv_config_encode(&config, bytes);

@@ -18,7 +18,8 @@ static struct fsrv_symbols open_library(const char *name, void **ret_handle) {
 }
 
 static void functions_are_where_dlsym_finds_them(void **state) {
-        static const char *const names[] = { "cmocka_set_message_output", "_assert_true", "_fail", "mock_assert", "_skip" };
+        static const char *const names[] = { "cmocka_set_message_output", "_assert_true", "_fail", "mock_assert",
+                                             "_skip" };
         void *handle;
         struct fsrv_symbols symbols = open_library("libcmocka.so.0", &handle);
 

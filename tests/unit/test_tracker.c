@@ -80,9 +80,8 @@ static void what_is_none(void **state) {
 }
 
 static void wrong_base64(void **state) {
-        static const char *const wrong[] = {
-                "YQ", "YQ=", "Y===", "====", "YQ==YQ==", "Y+/=", "YQ=a", "Y Q=", "\\u0000QQQ"
-        };
+        static const char *const wrong[] = { "YQ",   "YQ=",  "Y===", "====",      "YQ==YQ==",
+                                             "Y+/=", "YQ=a", "Y Q=", "\\u0000QQQ" };
         char text[128];
 
         (void)state;
@@ -156,14 +155,10 @@ static void text_for_people(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(simple_lines),
-                cmocka_unit_test(a_name_may_have_colons),
-                cmocka_unit_test(json_lines),
-                cmocka_unit_test(what_is_none),
-                cmocka_unit_test(wrong_base64),
-                cmocka_unit_test(the_longest_name),
-                cmocka_unit_test(lines_are_cut),
-                cmocka_unit_test(text_for_people),
+                cmocka_unit_test(simple_lines),  cmocka_unit_test(a_name_may_have_colons),
+                cmocka_unit_test(json_lines),    cmocka_unit_test(what_is_none),
+                cmocka_unit_test(wrong_base64),  cmocka_unit_test(the_longest_name),
+                cmocka_unit_test(lines_are_cut), cmocka_unit_test(text_for_people),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Which edges of the program ran, whatever becomes of the process: the runtime of clang's -fsanitize-coverage=trace-pc-guard. Each
- * object has a shared file with a byte for each of its edges, so a SIGKILL loses nothing, and a fork goes on in the same file. */
+/* Which edges of the program ran, whatever becomes of the process: the runtime of clang's
+ * -fsanitize-coverage=trace-pc-guard. Each object has a shared file with a byte for each of its edges, so a SIGKILL
+ * loses nothing, and a fork goes on in the same file. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 #define DIRECTORY "/tmp/forkserver-coverage" /* of a test run that is alone; who reads it makes it */
-#define OURS __attribute__((visibility("hidden"), no_sanitize("coverage")))
+#define OURS      __attribute__((visibility("hidden"), no_sanitize("coverage")))
 
 void __sanitizer_cov_trace_pc_guard_init(uint32_t *start, uint32_t *stop);
 void __sanitizer_cov_trace_pc_guard(uint32_t *guard);
@@ -42,7 +43,8 @@ OURS static unsigned char *map_file(size_t size) {
         if (fd < 0)
                 return NULL;
         fchmod(fd, 0666); /* some tests change their uid */
-        void *mapped = ftruncate(fd, (off_t)size) < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        void *mapped = ftruncate(fd, (off_t)size) < 0 ? MAP_FAILED
+                                                      : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         close(fd);
         return mapped == MAP_FAILED ? NULL : mapped;
 }
