@@ -9,7 +9,6 @@ FORKSERVER_TEST_SCALE  how many spawns the load tests make (default 20000; 4000 
 
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
