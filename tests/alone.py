@@ -55,11 +55,9 @@ def unshare():
 def in_use(directory):
     """What we need of a directory that is about to be covered: paths in it."""
     wanted = [REPOSITORY, os.environ.get("FORKSERVER_BUILD"), os.getcwd(), sys.prefix, os.environ.get("TMPDIR"),
-              *sys.argv[1:]]
-    paths = {os.path.realpath(path.split("::")[0]) for path in map(str, filter(None, wanted)) if path.startswith("/") or
-             os.path.exists(path.split("::")[0])}
-    return sorted(path for path in paths if os.path.exists(path) and os.path.isdir(path) and
-                  os.path.commonpath([path, directory]) == directory and path != directory)
+              *os.environ.get("PYTHONPATH", "").split(":"), *(word.split("::")[0] for word in sys.argv[1:])]
+    paths = {os.path.realpath(path) for path in map(str, filter(None, wanted)) if os.path.isdir(path)}
+    return sorted(path for path in paths if os.path.commonpath([path, directory]) == directory and path != directory)
 
 
 def cover(directory):
