@@ -16,6 +16,7 @@ import time
 import pytest
 
 from conftest import NOBODY, as_nobody
+from spawner import children, title
 from test_run import FORWARDED, LIMIT, eventually, is_one_line, start_witness, state, wait_for
 
 
@@ -56,11 +57,16 @@ class Server:
         assert (result.returncode, result.stderr) == (0, "")
         return json.loads(result.stdout)
 
+    def terminate(self):
+        """The server itself: a program around it may keep the signal to itself, as unshare(1) does."""
+        inner = [pid for pid in children(self.process.pid) if title(pid) == "forkserver: server"]
+        os.kill(inner[0] if inner and title(self.process.pid) != "forkserver: server" else self.process.pid, signal.SIGTERM)
+
     def end(self):
         """Asks twice, so that no worker keeps it."""
         for _ in range(2):
             if self.process.poll() is None:
-                self.process.terminate()
+                self.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(LIMIT)
         if self.process.poll() is None:
