@@ -59,8 +59,8 @@ class Server:
 
     def terminate(self):
         """The server itself: a program around it may keep the signal to itself, as unshare(1) does."""
-        inner = [pid for pid in children(self.process.pid) if title(pid) == "forkserver: server"]
-        os.kill(inner[0] if inner and title(self.process.pid) != "forkserver: server" else self.process.pid, signal.SIGTERM)
+        processes = [self.process.pid, *children(self.process.pid)]
+        os.kill(next((pid for pid in processes if title(pid) == "forkserver: server"), self.process.pid), signal.SIGTERM)
 
     def end(self):
         """Asks twice, so that no worker keeps it."""
