@@ -60,7 +60,8 @@ class Server:
     def terminate(self):
         """The server itself: a program around it may keep the signal to itself, as unshare(1) does."""
         processes = [self.process.pid, *children(self.process.pid)]
-        os.kill(next((pid for pid in processes if title(pid) == "forkserver: server"), self.process.pid), signal.SIGTERM)
+        pid = next((pid for pid in processes if title(pid) == "forkserver: server"), self.process.pid)
+        os.kill(pid, signal.SIGTERM)
 
     def end(self):
         """Asks twice, so that no worker keeps it."""
