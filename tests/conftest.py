@@ -10,6 +10,7 @@ FORKSERVER_TEST_SCALE  how many spawns the load tests make (default 20000; 4000 
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ KERNEL = tuple(int(re.match(r"\d+", part)[0]) for part in os.uname().release.spl
 SINCE = {"sud": (5, 11), "futex_waitv": (5, 16), "collapse": (6, 1), "pagemap_scan": (6, 7), "pidfd_info": (6, 15)}
 MISSING = {*DENY, *(feature for feature, version in SINCE.items() if KERNEL < version)}
 NOBODY = 65534
+FILES = 16384
 
 os.environ["FORKSERVER_HELPERS"] = str(BUILD / "src")
 # A directory that may not be searched turns "no such program" into "permission denied", as with execvp(3).
@@ -41,6 +43,13 @@ def take_signals_as_usual():
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def raise_limit_of_files():
+    """The kernel lets an ordinary user have as many fds in flight, in all its processes, as the sender may have open:
+    the usual 1,024 are too few for tests that run at the same time (unix(7), ETOOMANYREFS)."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES), most))
 
 
 def leave_orphaned_group():
@@ -59,6 +68,7 @@ def leave_orphaned_group():
 
 def pytest_configure(config):
     take_signals_as_usual()
+    raise_limit_of_files()
     alone.enter()
     leave_orphaned_group()
     config.addinivalue_line("markers", "leaves: leaves something behind on purpose; nothing is checked after it")

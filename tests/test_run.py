@@ -329,6 +329,45 @@ def test_signal_of_the_workers_own(forkserver):
     assert process.communicate(timeout=LIMIT)[0] == "SIGTERM\n"
 
 
+def test_signal_of_the_workers_own_before_its_start_is_known(forkserver, build_module, tmp_path):
+    mark, go = tmp_path / "mark", tmp_path / "go"
+    module = build_module(
+        "early",
+        f"""#include <fcntl.h>
+            #include <signal.h>
+            #include <stdio.h>
+            #include <unistd.h>
+            static volatile sig_atomic_t n, over;
+            static void count(int number) {{ n++; }}
+            static void end(int number) {{ over = 1; }}
+            __attribute__((constructor)) static void load(void) {{
+                close(open("{mark}", O_CREAT | O_WRONLY, 0600));
+                while (access("{go}", F_OK) < 0)
+                    usleep(1000);
+            }}
+            int early(int argc, char **argv) {{
+                signal(SIGUSR1, count);
+                signal(SIGTERM, end);
+                kill(0, SIGUSR1);
+                puts("ready");
+                fflush(stdout);
+                while (!over)
+                    usleep(1000);
+                printf("%d\\n", (int)n);
+                return 0;
+            }}""",
+    )
+    process = start(forkserver, "--call", f"{module}:early", start_new_session=True)
+    assert eventually(mark.exists)
+    process.send_signal(signal.SIGSTOP)
+    assert eventually(lambda: state(process.pid) == "T")
+    go.touch()
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    assert process.communicate(timeout=LIMIT)[0] == "1\n"
+
+
 def test_nohup(forkserver):
     process = start(
         forkserver, "sh", "-c", "grep SigIgn /proc/$$/status; read x; exit 5",

@@ -96,10 +96,11 @@ static void stop_along(struct job *job) {
 
 /* Has the worker got this signal without us? One that kill(2) sends to the whole group reaches it twice: nothing tells
  * that from one sent to us alone, and twice is better than never. */
-static bool reached_worker(const struct job *job, const struct signalfd_siginfo *info) {
+static bool reached_worker(const struct job *job, const struct signalfd_siginfo *info, bool first) {
         if (info->ssi_pid == (uint32_t)job->pid)
-                return true; /* its own kill(0, …) */
-        if (!job->shares_group || info->ssi_code != SI_KERNEL)
+                return true; /* its own kill(0, …), maybe before we heard of its start */
+        /* The first came during the spawn: maybe before the worker was in the group */
+        if (first || !job->shares_group || info->ssi_code != SI_KERNEL)
                 return false;
         /* The terminal's signals go to the foreground group, except that a hang-up is told to the session leader alone,
          * which has to pass it on. That is us where a terminal emulator or sshd started us. */
@@ -112,8 +113,7 @@ static void take_signals(struct job *job, bool first) {
         while (read(job->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
                 int signal = (int)info.ssi_signo;
 
-                /* The first came during the spawn: maybe before the worker was in the group */
-                if (first || !reached_worker(job, &info))
+                if (!reached_worker(job, &info, first))
                         fsrv_process_kill(job->process, signal); /* fails if it has just ended: the status follows */
                 if (signal == SIGTSTP)
                         job->stop_looks = STOP_GIVE_UP_MS / STOP_LOOK_MS;
