@@ -54,7 +54,7 @@ def unshare():
 
 def in_use(directory):
     """What we need of a directory that is about to be covered: paths in it."""
-    wanted = [REPOSITORY, os.environ.get("FORKSERVER_BUILD"), os.getcwd(), sys.prefix, os.environ.get("TMPDIR"),
+    wanted = [REPOSITORY, os.environ.get("FORKSERVER_BUILD"), os.getcwd(), sys.prefix,
               *os.environ.get("PYTHONPATH", "").split(":"), *(word.split("::")[0] for word in sys.argv[1:])]
     paths = {os.path.realpath(path) for path in map(str, filter(None, wanted)) if os.path.isdir(path)}
     return sorted(path for path in paths if os.path.commonpath([path, directory]) == directory and path != directory)
@@ -140,6 +140,7 @@ def enter():
     os.close(writing)
     os.close(reading)
     os.environ[MARK] = "1"
+    os.environ.pop("TMPDIR", None)  # /tmp is as good, and whatever else it is called
     if worker := fork():
         wait_for(worker)
     give_up_rights()

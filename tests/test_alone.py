@@ -80,6 +80,15 @@ def test_a_checkout_below_tmp_stays_to_be_seen(tmp_path):
         place.rmdir()
 
 
+def test_temporary_files_are_below_the_tmp_of_its_own(tmp_path):
+    """Wherever TMPDIR points to, and whatever is strange about its name."""
+    place = tmp_path / "a name with spaces"
+    place.mkdir()
+    result = subprocess.run([sys.executable, ALONE, "mktemp"], env={**ANEW, "TMPDIR": str(place)}, capture_output=True,
+                            text=True)
+    assert result.stdout.startswith("/tmp/") and not os.listdir(place)
+
+
 @pytest.mark.parametrize("code", ["exit 3", "kill -9 $$"])
 def test_its_end_is_the_commands(code):
     assert run("sh", "-c", code).returncode == (3 if "exit" in code else 128 + signal.SIGKILL)
