@@ -17,6 +17,7 @@ import os
 import pathlib
 import signal
 import sys
+import tempfile
 
 MARK = "FORKSERVER_TEST_ALONE"
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
@@ -140,7 +141,8 @@ def enter():
     os.close(writing)
     os.close(reading)
     os.environ[MARK] = "1"
-    os.environ.pop("TMPDIR", None)  # /tmp is as good, and whatever else it is called
+    os.environ.pop("TMPDIR", None)  # /tmp is as good, whatever the other one is called
+    tempfile.tempdir = None
     if worker := fork():
         wait_for(worker)
     give_up_rights()
