@@ -87,8 +87,8 @@ def test_temporary_files_are_below_the_tmp_of_its_own(tmp_path):
     environment = {**ANEW, "TMPDIR": str(place)}
     result = subprocess.run([sys.executable, ALONE, "mktemp"], env=environment, capture_output=True, text=True)
     assert result.stdout.startswith("/tmp/")
-    script = (f"import sys, tempfile; sys.path.insert(0, {str(HERE)!r}); tempfile.gettempdir(); import alone; alone.enter(); "
-              "print(tempfile.gettempdir())")
+    script = (f"import sys, tempfile; sys.path.insert(0, {str(HERE)!r}); tempfile.gettempdir(); "
+              "import alone; alone.enter(); print(tempfile.gettempdir())")
     result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert result.stdout == "/tmp\n" and not os.listdir(place)
 
