@@ -17,7 +17,6 @@ BUILD = REPOSITORY / os.environ.get("FORKSERVER_BUILD", "build")
 PATIENCE = machine.patience(BUILD)  # how many times slower this machine is than a quick one
 LIMIT = 5 * PATIENCE  # seconds that processes get to end by themselves
 PR_SET_CHILD_SUBREAPER = 36
-OUR_NAMES = re.compile("fsrv|forkserver")
 
 
 def become_reaper():
@@ -105,9 +104,10 @@ def open_fds():
 
 
 def shared_memory():
-    """Names; where other programs' are to be seen too, those that tests of ours give."""
+    """Names; where other programs' are to be seen too, and other runs', those that our own tests give: with our pid."""
+    ours = re.compile(f"(fsrv|forkserver).*-{os.getpid()}\\b")
     names = set(os.listdir("/dev/shm"))
-    return names if alone.is_alone() else {name for name in names if OUR_NAMES.search(name)}
+    return names if alone.is_alone() else {name for name in names if ours.search(name)}
 
 
 class Watch:

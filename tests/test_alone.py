@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -99,19 +100,22 @@ def test_its_end_is_the_commands(code):
 
 
 TEST = """
-import pathlib
+import os, pathlib
 
 def test_beside_another_program():
-    pathlib.Path("/dev/shm/{other}").touch()  # made by somebody else meanwhile
+    pathlib.Path("/dev/shm/sem.{name}").touch()  # made by somebody else meanwhile
+
+def test_beside_another_run():
+    pathlib.Path("/dev/shm/{name}-1").touch()
 
 def test_what_is_ours_is_found():
-    pathlib.Path("/dev/shm/{ours}").touch()
+    pathlib.Path(f"/dev/shm/{name}-{{os.getpid()}}").touch()
 """
 
 
 def test_where_no_namespaces_can_be_had(tmp_path):
-    """Another program's shared memory is nobody's leftover, a test's own is."""
-    (tmp_path / "test_case.py").write_text(TEST.format(other=f"sem.other-{os.getpid()}", ours=NAME))
+    """Another program's shared memory, or another run's, is nobody's leftover; a test's own is."""
+    (tmp_path / "test_case.py").write_text(TEST.format(name=NAME))
     conftest = f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom conftest_real import *\n"
     (tmp_path / "conftest.py").write_text(conftest)
     (tmp_path / "conftest_real.py").symlink_to(HERE / "conftest.py")
@@ -120,8 +124,9 @@ def test_where_no_namespaces_can_be_had(tmp_path):
         result = subprocess.run(command, env={**ANEW, alone.MARK: "0"}, stdin=subprocess.DEVNULL, capture_output=True,
                                 text=True,
                                 timeout=LIMIT)
-        assert "2 passed, 1 error" in result.stdout, result.stdout + result.stderr
-        assert f"left behind: /dev/shm/{NAME}" in result.stdout and "other" not in result.stdout.split("left behind")[1]
+        assert "3 passed, 1 error" in result.stdout, result.stdout + result.stderr
+        found = re.findall(r"/dev/shm/[^\s;]+", result.stdout.split("left behind: ")[1])
+        assert found == [f"/dev/shm/{NAME}-{pid}" for pid in re.findall(rf"{NAME}-(\d{{2,}})", found[0])]
     finally:
-        for name in f"sem.other-{os.getpid()}", NAME:
-            pathlib.Path("/dev/shm", name).unlink(missing_ok=True)
+        for path in [*pathlib.Path("/dev/shm").glob(f"{NAME}-*"), pathlib.Path("/dev/shm", f"sem.{NAME}")]:
+            path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import pytest
 from spawner import LIMIT
 
 HERE = pathlib.Path(__file__).parent
-SHARED = f"forkserver-test-fixture-{os.getpid()}"  # the name space is everybody's
+SHARED = f"forkserver-test-fixture-{os.getpid()}"  # and the pid of the test that leaves it
 
 CASES = {
     "nothing": ("pass", None),
@@ -20,7 +20,7 @@ CASES = {
     "daemon": ("subprocess.run(['sh', '-c', 'setsid sleep 1002 & exit 0'])", "sleep 1002"),
     "server": ("start_one(program, testmod)", "forkserver: server"),
     "fd": ("os.dup(0)", "fd "),
-    "shared memory": (f"open('/dev/shm/{SHARED}', 'w').close()", f"/dev/shm/{SHARED}"),
+    "shared memory": (f"open(f'/dev/shm/{SHARED}-{{os.getpid()}}', 'w').close()", f"/dev/shm/{SHARED}"),
     "file": ("tempfile.mkstemp(prefix='left-over'); os.closerange(10, 100)", "left-over"),
     "socket": ("with socket.socket(socket.AF_UNIX) as s: s.bind(tempfile.mktemp(prefix='left-sock'))", "left-sock"),
     "one that ends": ("subprocess.Popen(['sleep', '0.2'])", None),
@@ -67,7 +67,8 @@ def test_leftovers(case, tmp_path):
         else:
             assert result.returncode == 0 and "error" not in result.stdout
     finally:
-        pathlib.Path("/dev/shm", SHARED).unlink(missing_ok=True)
+        for path in pathlib.Path("/dev/shm").glob(f"{SHARED}-*"):
+            path.unlink()
 
 
 def test_that_it_is_on(request):
