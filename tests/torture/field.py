@@ -10,12 +10,12 @@ import signal
 import tempfile
 import time
 
-from leftovers import command_line, kill_all, open_fds, shared_memory, wait_for_processes
+from leftovers import PATIENCE, command_line, kill_all, open_fds, wait_for_processes
 from processes import children, client_of, hold, parts, role, servers, state
 from record import Record
 
-REST_LIMIT = 60     # seconds: for clients to finish what they have begun, and servers to be at rest
-END_LIMIT = 15      # for processes to end by themselves
+REST_LIMIT = 60 * PATIENCE  # seconds: for clients to finish what they have begun, and servers to be at rest
+END_LIMIT = 15 * PATIENCE   # for processes to end by themselves
 MISSES = 200        # acts in a row that find nobody
 TRIES = 40          # looks for a standby
 # What is done, how often, and to whom. "zygote+": it and all standbys.
@@ -304,6 +304,6 @@ class Field:
                     except OSError:
                         pass
             shutil.rmtree(self.directory, ignore_errors=True)
-            for name in shared_memory(): # of a run that was broken off, and its trackers with it
+            for name in os.listdir("/dev/shm"): # of a run that was broken off, and its trackers with it
                 if name.startswith(self.directory.name):
                     os.unlink(f"/dev/shm/{name}")

@@ -5,10 +5,10 @@ import json
 import os
 import subprocess
 
-from leftovers import wait_for_processes
+from leftovers import PATIENCE, wait_for_processes
 
 KIB = 256      # what a process may grow by: the allocator's, once
-LIMIT = 10     # ms a spawn, before it is taken for hanging
+LIMIT = 10 * PATIENCE  # ms a spawn, before it is taken for hanging
 
 
 def rules(data):
@@ -29,7 +29,8 @@ def each(data, who, what):
 
 def run(build, spawns):
     command = [build / "tests" / "torture" / "torture-long", "--spawns", str(spawns), build / "tests" / "testmod.so"]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60 + spawns * LIMIT / 1000,
+    limit = 60 * PATIENCE + spawns * LIMIT / 1000
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=limit,
                             env={**os.environ, "FORKSERVER_HELPERS": str(build / "src")})
     data = json.loads(result.stdout)
     left = wait_for_processes(10)

@@ -98,7 +98,7 @@ class Record:
         for name, found in self.left.items():
             yield f"{name.replace('_', ' ')} left", len(found)
         yield "acts fewer than asked for", max(0, self.field.asked - len(self.field.acts))
-        yield "spawns fewer than a hundred", max(0, 100 - c["spawned"])
+        yield "spawns fewer than acts", max(0, len(self.field.acts) - c["spawned"])
 
     def broken(self):
         return [f"{name}: {found}" for name, found in self.rules() if found]
