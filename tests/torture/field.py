@@ -282,7 +282,8 @@ class Field:
         files += [str(path) for path in (self.directory / "cwd").iterdir() if not path.name.startswith("core")]
         return {"orphans": processes, "sockets": names, "files": files,
                 "fds": [f"{fd} ({name})" for fd, name in sorted(open_fds() - self.fds)],
-                "shared_memory": sorted(name for name in shared_memory() if name.startswith(self.directory.name))}
+                "shared_memory": sorted(name for name in os.listdir("/dev/shm")
+                                        if name.startswith(self.directory.name))}
 
     def run(self):
         try:
