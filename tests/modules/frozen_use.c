@@ -237,8 +237,8 @@ int advises_zeros(int argc, char **argv) {
         CHECK(mprotect(area[2], AREA, PROT_READ) == 0 && madvise(area[2], AREA, MADV_DONTNEED) == 0,
               "read-only memory");
         CHECK_ZERO(area[2], AREA);
-        struct sum sum =
-                look(area[2], AREA, false); /* its last page may be a mapping of its own, which wasn't frozen */
+        /* Its last page may be a mapping of its own, which wasn't frozen. */
+        struct sum sum = look(area[2], AREA, false);
         CHECK(sum.readonly == sum.n, "%d of %d mappings are writable now", sum.n - sum.readonly, sum.n);
         return 0;
 }
