@@ -214,6 +214,9 @@ struct fsrv_stats {
         uint64_t memory_left;      /* bytes that stayed as they were */
         /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
         char memory_why[256];
+        /* the module of the preload list that each process loads by itself, and why, a sentence; "". (Of zygotes that
+         * try: is_tried in forkserver-host.h.) */
+        char left_out[256];
         /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't
          * preloaded couldn't be loaded: its client alone hears of that.) */
         uint64_t failures[32];

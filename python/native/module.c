@@ -35,9 +35,10 @@ static PyMethodDef functions[] = {
         { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
         { "fill_pools", native_fill_pools, METH_VARARGS,
           "fill_pools(size of a pool): what is allocated next lies side by side -> whether it does" },
+        { "remember_begin", native_remember_begin, METH_NOARGS,
+          "What the zygote begins with: its environment and what it does at signals." },
         { "remember", native_remember, METH_VARARGS,
-          "remember(environment, handled, defaults, line_buffered): "
-          "what `news` of the zygote's children are measured by." },
+          "remember(environment has changed, line_buffered): what `news` of the zygote's children are measured by." },
         { "reseed", native_reseed, METH_VARARGS, "reseed(address): random numbers into numpy's MT19937 there" },
         { "c_environment", native_c_environment, METH_NOARGS,
           "The process's environment as it is in C: a list of bytes." },

@@ -36,12 +36,11 @@ PyObject *native_zygote(PyObject *module, PyObject *args);
 PyObject *native_inherited_fds(PyObject *module, PyObject *ignored);
 PyObject *native_c_environment(PyObject *module, PyObject *ignored);
 PyObject *native_fill_pools(PyObject *module, PyObject *args);
+PyObject *native_remember_begin(PyObject *module, PyObject *ignored);
 PyObject *native_remember(PyObject *module, PyObject *args);
 PyObject *native_reseed(PyObject *module, PyObject *args);
 
 /* worker.c: the worker's fds, payload, data fd, lifeline and news (_zygote.py, _serve()), or NULL with an exception. */
 PyObject *native_worker_arguments(void);
-/* In the zygote, when SIGINT is Python's. */
-void native_remember_handler(void);
 
 #endif

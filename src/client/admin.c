@@ -106,6 +106,9 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
         _Static_assert(sizeof to.memory_why == sizeof from.memory.why, "one sentence");
         memcpy(to.memory_why, from.memory.why, sizeof to.memory_why);
         to.memory_why[sizeof to.memory_why - 1] = 0;
+        _Static_assert(sizeof to.left_out == sizeof from.left_out, "one sentence");
+        memcpy(to.left_out, from.left_out, sizeof to.left_out);
+        to.left_out[sizeof to.left_out - 1] = 0;
         _Static_assert(sizeof to.failures == sizeof from.failures, "one list of stages");
         memcpy(to.failures, from.failures, sizeof to.failures);
         *ret_stats = to;

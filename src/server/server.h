@@ -36,6 +36,7 @@ enum fsrv_role {
         FSRV_ROLE_WORKER,
         FSRV_ROLE_STRAY, /* not told of yet, or never: becomes a worker when it claims */
         FSRV_ROLE_RETIRED,
+        FSRV_ROLE_HEIR, /* of the zygote; src/zygote/heir.h */
 };
 
 struct fsrv_child {
@@ -181,6 +182,10 @@ void fsrv_children_on_claims(struct fsrv_supervisor *s);
 void fsrv_children_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_children_watch_clients(struct fsrv_supervisor *s);
 void fsrv_children_kill(struct fsrv_supervisor *s);
+/* Takes a living child out of the table: its pidfd, which is the caller's and watched no more. -1: not there. */
+int fsrv_child_release(struct fsrv_supervisor *s, pid_t pid);
+/* Ends those with this role. */
+void fsrv_children_end(struct fsrv_supervisor *s, enum fsrv_role role);
 /* Children that nobody has told of: they get this role. */
 void fsrv_children_find(struct fsrv_supervisor *s, enum fsrv_role role);
 /* As the reaper of orphans: everything dead, known or not. */

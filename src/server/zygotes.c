@@ -31,6 +31,7 @@ static void start_failed(struct fsrv_supervisor *s) {
 }
 
 static void start(struct fsrv_supervisor *s) {
+        s->stats.left_out[0] = 0;
         s->stats.zygote_starts++;
         if (s->stats.zygote_starts > 1)
                 s->stats.zygote_restarts++;
@@ -85,6 +86,7 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         fsrv_zygote_on_orders(s, pid); /* what it said before it died */
         z->killed_freezing += z->is_freezing && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
         bool was_useful = z->state == FSRV_ZYGOTE_READY && z->has_forked;
+        fsrv_children_end(s, FSRV_ROLE_HEIR);
         /* Those that it did not come to tell of; where orphans become ours it may be one of those. */
         fsrv_children_find(s, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
         z->pid = 0;
@@ -279,6 +281,43 @@ static void on_loaded(struct fsrv_supervisor *s, char *bytes, size_t size) {
         fsrv_loaded_done(&loaded);
 }
 
+/* ---- its heir ---- */
+
+static void on_wants_heir(struct fsrv_supervisor *s, bool forks_twice) {
+        struct fsrv_wire_order order = { .type = FSRV_WIRE_FORK };
+
+        if ((!forks_twice || become_reaper(s) == 0))
+                fsrv_channel_send(s->zygote.orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0,
+                                  MSG_DONTWAIT);
+        else
+                fsrv_zygote_kill(s);
+}
+
+/* The old one tells it so next, and ends. */
+static void on_hand_over(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+        const struct fsrv_child *heir = s->children;
+        pid_t old = z->pid;
+
+        while (heir && heir->role != FSRV_ROLE_HEIR)
+                heir = heir->hh.next;
+        if (!heir)
+                return;
+        z->pid = heir->pid;
+        z->pidfd = fsrv_fd_close(z->pidfd);
+        z->pidfd = fsrv_child_release(s, z->pid);
+        fsrv_watch(s, z->pidfd, EPOLLIN, FSRV_SOURCE_ZYGOTE, (uint32_t)z->pid);
+        fsrv_unwatch(s, z->orders);
+        fsrv_watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, (uint32_t)z->pid);
+        fsrv_child_add(s, old, FSRV_ROLE_RETIRED);
+}
+
+static void on_left_out(struct fsrv_supervisor *s, const struct fsrv_wire_order *order) {
+        memcpy(s->stats.left_out, order->text, sizeof s->stats.left_out);
+        s->stats.left_out[sizeof s->stats.left_out - 1] = 0;
+        fsrv_log(s, "each process loads by itself: %s", s->stats.left_out);
+}
+
 static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *order) {
         struct fsrv_zygote *z = &s->zygote;
 
@@ -293,6 +332,18 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                                                         .err = order->err };
                 memcpy(z->failure.text, order->text, sizeof z->failure.text);
                 z->failure.text[sizeof z->failure.text - 1] = 0;
+                break;
+        case FSRV_WIRE_WANTS_HEIR:
+                on_wants_heir(s, order->value);
+                break;
+        case FSRV_WIRE_HEIR:
+                fsrv_child_add(s, order->value, FSRV_ROLE_HEIR);
+                break;
+        case FSRV_WIRE_HAND_OVER:
+                on_hand_over(s);
+                break;
+        case FSRV_WIRE_LEFT_OUT:
+                on_left_out(s, order);
                 break;
         case FSRV_WIRE_FREEZING:
                 z->is_freezing = true;

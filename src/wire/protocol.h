@@ -12,13 +12,14 @@
  *              client -> server, after shutting it                   struct fsrv_wire_more, another answer socket
  *   claims     standby -> server                                     struct fsrv_wire_claim, the answer socket
  *   orders     server <-> zygote                                     struct fsrv_wire_config, struct fsrv_wire_order
+ *   heir       zygote <-> heir                                       struct fsrv_wire_order
  *   admin      client <-> server                                     struct fsrv_wire_config, struct fsrv_wire_admin…
  */
 
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530005u /* "FS", 5 */
+#define FSRV_WIRE_VERSION 0x46530006u /* "FS", 6 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request in all */
@@ -184,13 +185,18 @@ enum {
         /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */
         FSRV_WIRE_MAPPING = 11,
         FSRV_WIRE_FREEZING = 12, /* zygote: all modules are loaded; next it sees to its memory */
+        /* zygote: wants an heir; value: 1 if it forks twice. Answered by FORK */
+        FSRV_WIRE_WANTS_HEIR = 13,
+        FSRV_WIRE_HEIR = 14,      /* zygote: value is its pid */
+        FSRV_WIRE_HAND_OVER = 15, /* zygote: the heir is the zygote from now on, and what comes next is from it */
+        FSRV_WIRE_LEFT_OUT = 16,  /* zygote: text: which module each process has to load by itself, and why */
 };
 
 struct fsrv_wire_order {
         uint32_t type;
         int32_t err;
         int32_t value;
-        char text[FSRV_WIRE_TEXT_MAX]; /* LOADING, LOAD_FAILED; other messages end before it */
+        char text[FSRV_WIRE_TEXT_MAX]; /* LOADING, LOAD_FAILED, LEFT_OUT; other messages end before it */
 };
 
 /* What a module did to the zygote. Then NUL-terminated strings: why it could not be loaded (empty: it was), the names
@@ -300,6 +306,7 @@ struct fsrv_wire_stats {
         uint64_t zygote_restarts;
         struct fsrv_wire_memory memory;
         uint64_t failures[32];
+        char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */
 };
 
 #endif

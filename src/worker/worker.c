@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
+#include "forkserver-host.h"
 #include "wire/inherited.h"
 
 /* The caller's fds that did not fit into the first message. */
@@ -144,4 +145,8 @@ int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid) {
         *ret_pid = fsrv_inherited.client_pid;
         *ret_uid = fsrv_inherited.client_uid;
         return 0;
+}
+
+uint64_t fsrv_worker_signals_ignored(void) {
+        return fsrv_own.task.request.head.signals_ignored;
 }

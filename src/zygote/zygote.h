@@ -24,6 +24,9 @@ bool fsrv_fork_is_twice(void);
 enum { FSRV_FORK_TOLD = 0x7fffffff };
 pid_t fsrv_fork_sibling(int orders, const struct fsrv_wire_config *config);
 
+/* The same, for a child in which modules are loaded; when forking twice, nobody tells of it: it has to do so itself. */
+pid_t fsrv_fork_heir(const struct fsrv_wire_config *config);
+
 /* A child of the zygote's own, for a moment, as by fork(2). It dies with the zygote, even while a module's fork handler
  * hangs in it. */
 pid_t fsrv_fork_helper(void);
