@@ -319,14 +319,6 @@ static int init_fork(void) {
         return r;
 }
 
-static int64_t loaded_by;
-
-int64_t fsrv_zygote_patience(void) {
-        int64_t left = loaded_by - fsrv_now();
-
-        return left > 0 ? left / 2 : 0;
-}
-
 /* What a module left in a buffer, every worker would write. Whoever reads what the client writes doesn't wait for our
  * end. */
 static void settle(const struct fsrv_config *config, const struct fsrv_host *host) {
@@ -379,7 +371,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
                                         : "the zygote's configuration did not arrive");
                 return 1;
         }
-        loaded_by = fsrv_deadline(config.head.preload_timeout_ms);
+        fsrv_zygote_set_limit(config.head.preload_timeout_ms);
         forget_bind_now();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)
