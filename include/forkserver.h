@@ -340,8 +340,9 @@ FSRV_PUBLIC int fsrv_request_add_close(struct fsrv_request *request, int child_f
 FSRV_PUBLIC int fsrv_request_add_fd(struct fsrv_request *request, int fd);
 
 /* Bytes of any kind for the entry point (fsrv_worker_get_payload()), which are there when it starts: no pipe to fill or
- * to drain. Up to about 1 GiB. Borrowed: they have to stay as they are until the spawns have returned. n 0: none. A
- * program gets nothing of it. Errors: -EINVAL (NULL), -E2BIG. */
+ * to drain. As many as memory has room for once more, while the process lives (else the spawn fails: -ENOMEM, -ENOSPC).
+ * Borrowed: they have to stay as they are until the spawns have returned. n 0: none. A program gets nothing of it.
+ * Errors: -EINVAL (NULL), -E2BIG (over 64 TiB). */
 FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, size_t n);
 
 /* How long a spawn may take in all, preloading included; -1 for ever, default 120,000. */
