@@ -36,7 +36,11 @@ class Status:
             return f"process {self.pid} ended, and how was lost together with the fork server"
         if self.signal is None:
             return f"process {self.pid} exited with {self.exit_code}"
-        why = ", as its time limit had passed" if self.timed_out else ", as memory was short" if self.out_of_memory else ""
+        why = ""
+        if self.timed_out:
+            why = ", as its time limit had passed"
+        elif self.out_of_memory:
+            why = ", as memory was short"
         return f"process {self.pid} was killed by {_name(self.signal)}{why}{' (core dumped)' if self.core else ''}"
 
     def __repr__(self) -> str:
