@@ -6,8 +6,8 @@
  * The extension: the library's handles as Python objects, and the Python host of a zygote. Stable ABI of CPython 3.9;
  * only the public headers of the library.
  *
- * The GIL is released around every call that can wait. A wait is made of poll(2) and a look without waiting, so that
- * Python's signal handlers run in between (PEP 475).
+ * The GIL is released around every call that can wait. Python's signal handlers run meanwhile (PEP 475), and may raise:
+ * a wait for a process is made of poll(2) and looks without waiting; the library asks us while it waits for a server.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x03090000
@@ -25,8 +25,14 @@ PyObject *native_raise_plain(int r, const char *what);
 /* process.c, server.c: the types, made once. NULL with an exception. */
 PyObject *native_process_type(void);
 PyObject *native_server_type(void);
+/* Whose process it is: it is lost, and gets killed, when the object goes while `owner` lives and has another `_popen`
+ * than `keeper`, which is only compared. owner: a weak reference, or NULL; borrowed. */
+struct native_owner {
+        PyObject *owner;
+        const PyObject *keeper;
+};
 /* Takes the handle over, on failure too. */
-PyObject *native_process_new(struct fsrv_process *process);
+PyObject *native_process_new(struct fsrv_process *process, const struct native_owner *owner);
 
 /* process.c, server.c, zygote.c, worker.c: the module's functions. */
 PyObject *native_has_reader(PyObject *module, PyObject *args);

@@ -22,9 +22,10 @@
 #define FSRV_WIRE_VERSION 0x46530006u /* "FS", 6 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
-#define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request in all */
-#define FSRV_WIRE_FDS_MAX          253        /* fds in one message: SCM_MAX_FD of the kernel */
-#define FSRV_WIRE_ALL_FDS_MAX      65536      /* the caller's fds in one request */
+#define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request without its payload */
+#define FSRV_WIRE_PAYLOAD_MAX      (UINT64_C(1) << 46) /* no process has room for more */
+#define FSRV_WIRE_FDS_MAX          253                 /* fds in one message: SCM_MAX_FD of the kernel */
+#define FSRV_WIRE_ALL_FDS_MAX      65536               /* the caller's fds in one request */
 #define FSRV_WIRE_ACTIONS_MAX      65536
 #define FSRV_WIRE_TEXT_MAX         256
 #define FSRV_WIRE_MORE_TIMEOUT_MS  10000 /* for the rest of a request's fds */
@@ -65,7 +66,6 @@ struct fsrv_wire_request {
         uint32_t version;
         uint32_t flags;
         uint32_t kind;
-        uint32_t body_size;  /* actions and strings that follow this head, or lie in the memfd */
         uint32_t n_fds;      /* the caller's fds in all */
         uint32_t n_fds_here; /* of which come with this message; the rest follows on the answer socket */
         uint32_t n_actions;
@@ -73,10 +73,10 @@ struct fsrv_wire_request {
         uint32_t n_env;
         uint32_t umask;
         int32_t group;
-        uint32_t payload_size;   /* bytes at the end of the body, for the entry point alone */
         uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
-        uint32_t reserved;
-        uint64_t signal_mask; /* bit n-1: signal n */
+        uint64_t body_size;      /* what follows this head, or lies in the memfd: actions, strings, the payload */
+        uint64_t payload_size;   /* bytes at the end of the body, for the entry point alone */
+        uint64_t signal_mask;    /* bit n-1: signal n */
         uint64_t signals_ignored;
         uint64_t time_limit_ms; /* 0: none */
 };
