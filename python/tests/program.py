@@ -14,9 +14,14 @@ LIMIT = 60 * test_forkserver.PATIENCE  # seconds for a program
 LINGER = 20 * test_forkserver.PATIENCE  # seconds in which the processes of a program that has ended have to end
 PR_SET_CHILD_SUBREAPER = 36
 
-# Every orphan below us becomes our child: no process of a program escapes us.
-if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-    raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+def become_subreaper():
+    """Every orphan below us becomes our child: no process of a program escapes us."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+
+become_subreaper()
 
 
 class _TookTooLong(Exception):

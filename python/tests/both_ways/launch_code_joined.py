@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+"""-cCODE in one word."""
+# run: "-cimport sys; print(sys.argv, __name__)" x

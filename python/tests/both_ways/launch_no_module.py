@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+"""A module that isn't there."""
+# run: -m nothing.there

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+"""A script that isn't there."""
+# run: nothing.py
