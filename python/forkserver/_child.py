@@ -84,9 +84,11 @@ def _take_process(payload, data_fd):
             return _unpickle(source)
     if payload[0] != PREPARED:
         return _unpickle(io.BytesIO(payload))
+    end = 5 + int.from_bytes(payload[1:5], "little")
+    process.current_process()._name = str(payload[5:end], "utf-8", "surrogatepass")  # while it imports and unpickles
     if main:
         spawn.prepare(main)
-    return pickle.loads(payload[1:])
+    return pickle.loads(payload[end:])
 
 
 def serve(fds, payload, data_fd, sentinel, news):

@@ -17,8 +17,15 @@ from ._status import MemoryEvents
 
 _server = None  # the ForkServer; set by install()
 
-# a payload's first byte where no preparation data is needed; else that is a pickle, which begins with another
+# a payload's first byte where no preparation data is needed but the name; else that is a pickle, which begins with
+# another
 PREPARED = 0
+
+
+def prepared(name):
+    """What such a payload begins with."""
+    name = name.encode("utf-8", "surrogatepass")
+    return bytes((PREPARED,)) + len(name).to_bytes(4, "little") + name
 
 
 class DupFd:
@@ -64,7 +71,7 @@ def dump(process_obj, carrier, server):
     set_spawning_popen(carrier)
     try:
         if server.is_prepared(data):
-            buffer.write(bytes((PREPARED,)))
+            buffer.write(prepared(process_obj._name))
         else:
             dump(data, buffer)
         dump(process_obj, buffer)

@@ -16,7 +16,7 @@ from multiprocessing import process, reduction, spawn, util
 from multiprocessing.context import set_spawning_popen
 
 from . import _child, _environment, _generators, _native, install
-from ._popen import PREPARED
+from ._popen import prepared
 
 _data = None  # what the parent has told
 _is_heir = False  # this process has imported the main module, for all children
@@ -144,7 +144,7 @@ def _make_rehearsal():
     try:
         made = stock_context.ForkServerProcess(target=_nothing)
         set_spawning_popen(made)
-        return bytes((PREPARED,)) + reduction.ForkingPickler.dumps(made).tobytes()
+        return prepared(made._name) + reduction.ForkingPickler.dumps(made).tobytes()
     except Exception:
         return None  # a module has changed something: then nothing is rehearsed
     finally:
