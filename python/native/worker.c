@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -34,9 +35,10 @@ PyObject *native_c_environment(PyObject *module, PyObject *ignored) {
 /* ---- what has changed since the zygote was ready ---- */
 
 static struct {
-        char **environment; /* the zygote's when it began: memory of our own; NULL: there was none */
-        char **changed;     /* the same with what modules have changed; NULL: nothing */
-        int line_buffered;  /* standard output; -1: it isn't a text file */
+        char **environment;             /* the zygote's when it began: memory of our own; NULL: there was none */
+        char **changed;                 /* the same with what modules have changed; NULL: nothing */
+        unsigned long shown, shown_end; /* the memory that /proc/self/environ shows */
+        int line_buffered;              /* standard output; -1: it isn't a text file */
         /* signals with a disposition of their own, whatever the client does: of the interpreter, or a module */
         struct disposition {
                 int number; /* 0: the last */
@@ -66,13 +68,49 @@ static char **copy_environment(void) {
         return copy;
 }
 
+/* proc(5): fields 50 and 51 of /proc/PID/stat, env_start and env_end. Left at 0 where they cannot be had. */
+static void find_initial_environment(void) {
+        char text[2048];
+        FILE *file = fopen("/proc/self/stat", "re");
+        size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
+
+        if (file)
+                fclose(file);
+        text[n] = 0;
+        char *at = strrchr(text, ')'); /* the end of field 2, which may hold anything */
+        for (int field = 2; at && field < 50; field++)
+                at = strchr(at + 1, ' ');
+        if (at && sscanf(at, "%lu %lu", &known.shown, &known.shown_end) != 2)
+                known.shown = known.shown_end = 0;
+}
+
+static bool has(const char *word) {
+        for (char **own = environ; own && *own; own++)
+                if (strcmp(*own, word) == 0)
+                        return true;
+        return false;
+}
+
+/* What /proc/PID/environ shows is what the zygote was started with: nothing is to be left there that the program has
+ * taken out of its environment since, a password say. */
+static void hide_what_is_gone(void) {
+        char *word = (char *)known.shown, *end = (char *)known.shown_end;
+
+        while (word < end) {
+                size_t n = strnlen(word, (size_t)(end - word));
+                if (n > 0 && !has(word))
+                        memset(word, 0, n);
+                word += n + 1;
+        }
+}
+
 PyObject *native_remember_begin(PyObject *module, PyObject *ignored) {
         (void)module;
         (void)ignored;
         for (int s = 1; s < NSIG; s++)
                 sigaction(s, NULL, &began_with[s]); /* fails for those that the C library keeps to itself */
         known.interrupt = began_with[SIGINT];
-        free(known.environment);
+        find_initial_environment();
         known.environment = copy_environment();
         if (!known.environment)
                 return PyErr_NoMemory();
@@ -174,6 +212,8 @@ static PyObject *take_news(void) {
         bool environment = environment_is_new(),
              buffering = known.line_buffered >= 0 && isatty(1) != known.line_buffered;
 
+        if (environment)
+                hide_what_is_gone();
         if (!environment && !buffering && n_ignored == 0 && n_closed == 0)
                 Py_RETURN_NONE;
         return Py_BuildValue("(NNNN)", PyBool_FromLong(environment), list_of(ignored, n_ignored),
