@@ -18,7 +18,7 @@ import _frozen_importlib_external
 
 import forkserver
 
-from ._interpreter import attempt, importer, source_file, standard_input
+from ._interpreter import attempt, importer, source_file, source_string, standard_input
 
 USAGE = """usage: python3 [option…] -m forkserver SCRIPT [ARG…]      (or a directory or zip file with a __main__.py)
        python3 [option…] -m forkserver -m MODULE [ARG…]
@@ -144,26 +144,22 @@ def _run_code(code):
     if any("\ud800" <= letter <= "\udfff" for letter in code):
         print("Unable to decode the command from the command line:", file=sys.stderr)
         return attempt(code.encode)
+    code += "\n"
     if sys.version_info >= (3, 14):
         import textwrap
 
         code = textwrap.dedent(code)
-    if sys.version_info >= (3, 13):
-        _show_source(code)
-    return attempt(exec, code, sys.modules["__main__"].__dict__)
 
+    def show_source(compiled):
+        """In tracebacks."""
+        if sys.version_info >= (3, 13):
+            import linecache
 
-def _show_source(code):
-    """In tracebacks."""
-    import linecache
+            # 3.13.0 finds it by the name
+            linecache._register_code(compiled if hasattr(linecache, "_code_key") else "<string>", code, "<string>")
 
-    if not hasattr(linecache, "_code_key"):
-        linecache._register_code("<string>", code, "<string>")  # 3.13.0
-        return
-    try:
-        linecache._register_code(compile(code, "<string>", "exec", dont_inherit=True), code, "<string>")
-    except SyntaxError:
-        pass
+    ignore_cookie = sys.version_info >= (3, 10)
+    return attempt(source_string, code.encode(), ignore_cookie, show_source, sys.modules["__main__"].__dict__)
 
 
 def _run_input():
@@ -195,18 +191,28 @@ def _run_startup():
 
 
 def _run_path(path):
-    path = path if os.path.isabs(path) else os.path.join(_directory() or "", path)
+    path = os.path.join(_directory() or "", path)
     if importer(path) is not None:
         sys.path.insert(0, path)
         return attempt(runpy._run_module_as_main, "__main__", False)
-    _search_first(os.path.dirname(os.path.realpath(sys.argv[0])))
+    _search_first(_directory_of(sys.argv[0]))
     sys.audit("cpython.run_file", path)
     try:
         fd = os.open(path, os.O_RDONLY)
     except OSError as error:
-        print(f"{_program()}: can't open file {path!r}: [Errno {error.errno}] {error.strerror}", file=sys.stderr)
+        name = repr(path) if sys.version_info >= (3, 10) else f"'{path}'"
+        print(f"{_program()}: can't open file {name}: [Errno {error.errno}] {error.strerror}", file=sys.stderr)
         return 2
     return _run_file(fd, path)
+
+
+def _directory_of(path):
+    """The script's own, through symbolic links."""
+    try:
+        real = os.path.realpath(path)
+        return os.path.dirname(real if os.path.exists(real) else path)  # a pipe's /dev/fd/3 leads to none
+    except OSError:
+        return os.path.dirname(path)  # the working directory is gone
 
 
 def _program():

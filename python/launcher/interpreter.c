@@ -3,7 +3,7 @@
  * What the interpreter does with the program that it was started for, as far as that can't be had from Python: its own
  * reader of source files, and an exception that is printed from the program's first frame on.
  *
- * Stable ABI of CPython 3.9. The two functions that read files are public, but no part of it: they are looked up.
+ * Stable ABI of CPython 3.9. Functions that compile with options are public, but no part of it: they are looked up.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x03090000
@@ -13,12 +13,20 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define FILE_INPUT 257 /* Py_file_input, in every version */
+/* In every version: Py_file_input, PyCF_IGNORE_COOKIE, PyCompilerFlags. */
+#define FILE_INPUT    257
+#define IGNORE_COOKIE 0x0800
+struct compiler_flags {
+        int flags, feature_version;
+};
 
 typedef PyObject *file_function(FILE *file, const char *name, int start, PyObject *globals, PyObject *locals,
-                                int close_it, void *flags);
-typedef int any_file_function(FILE *file, const char *name, int close_it, void *flags);
+                                int close_it, struct compiler_flags *flags);
+typedef PyObject *compile_function(const char *source, const char *name, int start, struct compiler_flags *flags,
+                                   int optimize);
+typedef int any_file_function(FILE *file, const char *name, int close_it, struct compiler_flags *flags);
 
+static compile_function *compile_string;
 static file_function *run_file;
 static any_file_function *run_any_file;
 
@@ -34,8 +42,8 @@ static bool is_inspected(void) {
 }
 
 /*
- * The interpreter ends by SIGINT if the source that it ran last raised KeyboardInterrupt, and calls of exec() count.
- * What was run may have been byte code, which doesn't.
+ * The interpreter ends by SIGINT if the source that it ran last raised KeyboardInterrupt. What it knows to be source is
+ * a file, or a string in exec(), but not code that has been compiled.
  */
 static void note_interrupt(void) {
         PyObject *builtins = PyEval_GetBuiltins(); /* borrowed, and so is the next one */
@@ -63,8 +71,8 @@ static PyObject *attempt(PyObject *module, PyObject *args) {
         if (!inspected && PyErr_ExceptionMatches(PyExc_SystemExit)) {
                 return NULL;
         }
-        interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
-        PyErr_Print(); /* by sys.excepthook */
+        interrupted = PyErr_Occurred() == PyExc_KeyboardInterrupt; /* no class that is derived from it */
+        PyErr_Print();                                             /* by sys.excepthook */
         if (interrupted) {
                 note_interrupt();
         }
@@ -108,6 +116,27 @@ static PyObject *source_file(PyObject *module, PyObject *args) {
         return result;
 }
 
+static PyObject *source_string(PyObject *module, PyObject *args) {
+        struct compiler_flags flags = { 0, 0 };
+        PyObject *compiled, *namespace, *code, *result;
+        const char *source;
+        int ignore_cookie;
+
+        (void)module;
+        if (!PyArg_ParseTuple(args, "ypOO", &source, &ignore_cookie, &compiled, &namespace)) {
+                return NULL;
+        }
+        flags.flags = ignore_cookie ? IGNORE_COOKIE : 0;
+        code = compile_string(source, "<string>", FILE_INPUT, &flags, -1);
+        result = code ? PyObject_CallFunctionObjArgs(compiled, code, NULL) : NULL;
+        if (result) {
+                Py_DECREF(result);
+                result = PyEval_EvalCode(code, namespace, namespace);
+        }
+        Py_XDECREF(code);
+        return result;
+}
+
 static PyObject *standard_input(PyObject *module, PyObject *ignored) {
         (void)module;
         (void)ignored;
@@ -126,6 +155,9 @@ static PyMethodDef functions[] = {
           "a frame of the caller's. SystemExit passes, but under -i, where the interpreter prints that too." },
         { "source_file", source_file, METH_VARARGS,
           "source_file(fd, name in bytes, namespace): runs a script, and closes the fd." },
+        { "source_string", source_string, METH_VARARGS,
+          "source_string(source in bytes, whether a coding cookie is ignored, compiled, namespace): runs what -c has, "
+          "after compiled(its code)." },
         { "standard_input", standard_input, METH_NOARGS,
           "Runs the program on standard input in __main__, interactively where that is a terminal -> 0, or 1 where it "
           "failed, which has been printed" },
@@ -139,10 +171,11 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__interpreter(void);
 PyMODINIT_FUNC PyInit__interpreter(void) {
+        compile_string = (compile_function *)dlsym(RTLD_DEFAULT, "Py_CompileStringExFlags");
         run_file = (file_function *)dlsym(RTLD_DEFAULT, "PyRun_FileExFlags");
         run_any_file = (any_file_function *)dlsym(RTLD_DEFAULT, "PyRun_AnyFileExFlags");
-        if (!run_file || !run_any_file) {
-                PyErr_SetString(PyExc_ImportError, "this interpreter has no function to run a file");
+        if (!compile_string || !run_file || !run_any_file) {
+                PyErr_SetString(PyExc_ImportError, "this interpreter lacks the functions that run a program");
                 return NULL;
         }
         return PyModule_Create(&definition);
