@@ -170,8 +170,9 @@ def normal(text, directory, environment):
     text = text.replace(environment, "VENV").replace("\r\n", "\n")
     text = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", text)
     text = re.sub(r"\b(pid|parent|process)([ =:])\d+\b", r"\1\2…", text)
-    text = re.sub(r"(pymp|tmp|listener)-[-\w]{8,}", r"\1-…", text)
-    started_by = r'(?:<string>", line 1,|[^"]*/(?:multiprocessing/(?:context|forkserver|spawn|popen_\w+)|forkserver/_\w+)\.py")'
+    text = re.sub(r"\b(pymp|of-\w+|listener)-[-\w]{8,}", r"\1-…", text)
+    text = re.sub(r"/mp-\w{8}", "/mp-…", text)
+    started_by = r'(?:<string>", line 1\b|[^"]*/(?:multiprocessing/(?:context|forkserver|spawn|popen_\w+)|forkserver/_\w+)\.py")'
     return re.sub(rf'^  File "{started_by}.*\n(?:    .*\n)*', "", text, flags=re.M)
 
 
@@ -276,17 +277,20 @@ def difference(stock, ours):
         if word != "equal":
             less += [line for line in stock[a:b] if not line.startswith("left: ")]
             more += ours[c:d]
-    return less, more
+    return "\n".join(less), "\n".join(more)
 
 
 def meant(name):
-    """The difference that is meant, by the table."""
-    less, more = [], []
+    """The difference that is meant, by the table: as difference() has it, with … for any text, or "?" where the stock
+    server is not to be trusted, and all that Forkserver's side says; or None."""
     for program_name, versions, on_stock, on_ours, _ in read_table("differences.tsv"):
         if program_name == name and is_in(versions):
-            less += [line for line in on_stock.split("\\n") if line]
-            more += [line for line in on_ours.split("\\n") if line]
-    return less, more
+            return on_stock.replace("\\n", "\n"), on_ours.replace("\\n", "\n")
+    return None
+
+
+def fits(text, pattern):
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("…"))), text, re.S)
 
 
 class BothWays(unittest.TestCase):
@@ -317,14 +321,15 @@ class BothWays(unittest.TestCase):
         stock, ours = (future.result() for future in self.results[name])
         is_open = [fault for program_name, versions, fault in read_table("open.tsv")
                    if program_name == name and is_in(versions)]
-        if difference(stock, ours) == meant(name):
+        self.assertNotIn("exit: none", "".join(stock), "the program doesn't end on stock either")
+        expected = meant(name) or ("", "")
+        found = ("?", "\n".join(ours)) if expected[0] == "?" else difference(stock, ours)
+        if all(map(fits, found, expected)):
             self.assertEqual(is_open, [], "it passes: take it out of both_ways/open.tsv")
             return
         if is_open:
             self.skipTest(f"fails until {'; '.join(is_open)}")
-        if meant(name) != ([], []):
-            self.assertEqual(difference(stock, ours), meant(name), "not the difference that is meant")
-        self.assertEqual("\n".join(stock), "\n".join(ours))
+        self.assertEqual("\n".join(stock), "\n".join(ours), f"meant: {expected}" if any(expected) else None)
 
     def test_tables_name_programs(self):
         for table in "differences.tsv", "open.tsv":
