@@ -61,6 +61,10 @@ struct fsrv_host {
  */
 FSRV_PUBLIC int fsrv_zygote_serve(const struct fsrv_host *host);
 
+/* While a module is tried (is_tried): at once the end of the process that does, as after a preload() that said `why`.
+ * In any other process it does nothing. */
+FSRV_PUBLIC void fsrv_zygote_leave_out(const char *why);
+
 /* In a worker, for the host's run(): the signals that its client ignores, and so the worker, but for what has been done
  * to them since. Bit n-1 is signal n. */
 FSRV_PUBLIC uint64_t fsrv_worker_signals_ignored(void);

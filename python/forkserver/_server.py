@@ -23,10 +23,10 @@ spec = PathFinder.find_spec("forkserver", [{directory!r}])
 if spec is not None:
     sys.modules["forkserver"] = module_from_spec(spec)
     spec.loader.exec_module(sys.modules["forkserver"])
-from forkserver._zygote import main
-main()
+import forkserver._zygote
 """
-_BOOTSTRAP = "from multiprocessing.forkserver import main; del main; exec({start!r}, {{'__name__': 'forkserver'}})"
+_BOOTSTRAP = ("from multiprocessing.forkserver import main; del main; exec({start!r}, {{'__name__': 'forkserver'}}); "
+              "__import__('sys').modules['forkserver._zygote'].main()")
 
 # What spawn.prepare() knows of; a library that adds to it wants each child to unpickle that.
 _KNOWN = ("authkey", "dir", "log_level", "log_to_stderr", "orig_dir", "start_method", "sys_argv", "sys_path")

@@ -6,17 +6,17 @@ imports the module by itself."""
 import contextlib
 import datetime
 import gc
+import multiprocessing
 import os
 import random
 import signal
 import sys
-import tempfile
 import time
 import types
 
 from multiprocessing import process, resource_tracker, spawn, util
 
-from . import _generators
+from . import _generators, _native
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
@@ -25,29 +25,46 @@ _CLOCKS = (time.time, time.monotonic)  # time.perf_counter() is the second
 
 def run(main, loud):
     """Imports it. None, or a sentence: why each child has to do that. Raises what the module raised; loud: with its
-    traceback on standard error."""
+    traceback on standard error. It may not return: then the reason has been told."""
     look, calls, silence = _Look(), _Calls(), _Silence()
     failure = why = None
+
+    def stop(what):
+        _end(silence, what)
+        _native.leave_out(f"module '__main__': {what}")
+
+    _watch_effects(stop)
     try:
         _import(main)
     except BaseException as error:
         failure = error
+    _native.audit_by(None)
     if os.getpid() != look.pid:
-        os._exit(0)  # the module has forked, and this is the child
+        os._exit(0)  # C code has forked, and this is the child
     calls_why, heard = calls.end(), silence.end()
     if failure is None:
         why = "it writes to standard output or error" if heard else calls_why or look.difference()
         if why is None:
             main.clear()  # nothing is left to do
             return None
-    _end_children()
-    text = why or f"{type(failure).__name__}: {failure}"
-    util.info(f"each process imports the main module by itself: {text}")
+    _end(None, why or f"{type(failure).__name__}: {failure}")
     if failure is None:
         return f"module '__main__': {why}"
     if loud:
         sys.excepthook(type(failure), failure, failure.__traceback__)
     raise failure
+
+
+def _end(silence, why):
+    """Of a trial that has failed. Each child of the program's that imports the module will start its own processes. (A
+    resource tracker ends by itself, with what it tracks.)"""
+    if silence is not None:
+        silence.end()
+    for pid in _children():
+        if pid != resource_tracker._resource_tracker._pid:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    util.info(f"each process imports the main module by itself: {why}")
 
 
 def _import(main):
@@ -63,24 +80,12 @@ def _import(main):
         current._name = name
 
 
-# ---- what it starts ----
-
-
 def _children():
     try:
         with open(f"/proc/self/task/{os.getpid()}/children") as file:
             return [int(word) for word in file.read().split()]
     except OSError:
         return []
-
-
-def _end_children():
-    """Each child of the program's that imports the module will start its own. (A resource tracker ends by itself, with
-    what it tracks.)"""
-    for pid in _children():
-        if pid != resource_tracker._resource_tracker._pid:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
 
 
 # ---- what it writes ----
@@ -112,7 +117,7 @@ class _Silence:
         return heard
 
 
-# ---- what it asks for that is another thing in each process ----
+# ---- who does it ----
 
 
 def _is_own(path):
@@ -120,11 +125,57 @@ def _is_own(path):
     return not (path.startswith((_LIBRARY, "<")) or "site-packages" in path or "dist-packages" in path)
 
 
-def _asks_itself(frame):
-    """Whether the program's own code does, by way of the standard library or not. (A library knows of forks.)"""
-    while frame is not None and frame.f_code.co_filename.startswith((_LIBRARY, "<")):
+def _does_it_itself(frame):
+    """Whether the program's own code does, by way of libraries or not; in contrast to a library that is being imported,
+    which knows of forks, and fills a cache of its own."""
+    while frame is not None:
+        code = frame.f_code
+        if _is_own(code.co_filename):
+            return True
+        if code.co_name == "<module>" and not code.co_filename.startswith("<"):
+            return False
         frame = frame.f_back
-    return frame is not None and _is_own(frame.f_code.co_filename)
+    return False
+
+
+# ---- what it does to the world, which is to see that once for each child and never for us ----
+
+_EFFECTS = {
+    "socket.connect": "it connects a socket", "socket.bind": "it binds a socket",
+    "socket.sendto": "it sends a message", "socket.sendmsg": "it sends a message",
+    "sqlite3.connect": "it opens a database",
+    "tempfile.mkdtemp": "it makes a temporary directory", "tempfile.mkstemp": "it makes a temporary file",
+    "os.kill": "it sends a signal", "os.killpg": "it sends a signal",
+    **dict.fromkeys(("subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn"),
+                    "it starts a process"),
+    **dict.fromkeys(("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate",
+                     "os.chmod", "os.chown", "os.lchown", "os.utime", "os.setxattr", "os.removexattr"),
+                    "it changes files or directories"),
+}
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _watch_effects(stop):
+    """Calls stop(what) before any."""
+    getframe = sys._getframe
+
+    def hook(event, args):
+        if event == "open":
+            path, mode, flags = args
+            if not (flags & _WRITES if isinstance(flags, int) else set(mode or "") & set("wax+")):
+                return
+            what = f"it opens {path} for writing"
+        else:
+            path, what = args[0] if args else None, _EFFECTS.get(event)
+        # (the interpreter's own cache of what is being imported)
+        if what and path != os.devnull and "__pycache__" not in str(path) and _does_it_itself(getframe(1)):
+            stop(what)
+
+    _native.audit_by(hook)
+    sys.addaudithook(_native.audit)
+
+
+# ---- what it asks for that is another thing in each process ----
 
 
 class _Calls:
@@ -135,14 +186,17 @@ class _Calls:
         (os, "register_at_fork", "it registers what is to be done at a fork"),
         (os, "urandom", "it draws a random value"),
         (random, "_urandom", "it draws a random value"),
-        (tempfile, "_get_candidate_names", "it makes a temporary file or directory"),
+        (process, "current_process", "it asks which process it is in"),
+        (process, "parent_process", "it asks which process it is in"),
+        (multiprocessing, "current_process", "it asks which process it is in"),
+        (multiprocessing, "parent_process", "it asks which process it is in"),
     )
 
     def __init__(self):
         self.why = None
         self.stand_ins = []
         for module, name, why in self.WATCHED:
-            self.put(module, name, lambda args, why=why: why if _asks_itself(sys._getframe(2)) else None)
+            self.put(module, name, lambda args, why=why: why if _does_it_itself(sys._getframe(2)) else None)
         self.put(random, "seed", lambda args: "it seeds the module 'random'" if args and args[0] is not None else None)
 
     def put(self, module, name, judge):

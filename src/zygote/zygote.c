@@ -147,12 +147,21 @@ static int tell_of_mappings(int boot, const struct fsrv_list *mappings) {
 
 enum { HEIR_MS = 100 }; /* some milliseconds less would not be felt beside the start of a zygote */
 
+static const struct fsrv_heir *trying;
+
+void fsrv_zygote_leave_out(const char *why) {
+        if (trying)
+                fsrv_heir_give_up(trying, 0, why);
+}
+
 /* In the heir: returns only when the module is there and nothing shows. */
 static void try_module(const struct fsrv_heir *heir, const struct fsrv_host *host) {
         struct fsrv_error error = { 0 };
         char text[FSRV_WIRE_TEXT_MAX];
-        int r = host->preload(heir->module, &error);
 
+        trying = heir;
+        int r = host->preload(heir->module, &error);
+        trying = NULL;
         if (r < 0)
                 fsrv_heir_give_up(heir, error.err, error.text);
         if (!fsrv_measure_has_threads())
