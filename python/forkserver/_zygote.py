@@ -43,7 +43,10 @@ def main():
     _native.remember_begin()
     _environment.watch()
     _generators.watch()
-    os._exit(_native.zygote(_preload, _loaded, _child.rehearse, _child.serve))
+    _exits.begin()
+    code = _native.zygote(_preload, _loaded, _child.rehearse, _child.serve)
+    _exits.run()
+    os._exit(code)
 
 
 def _prepare(*without):
@@ -67,9 +70,48 @@ def _import_common():
         weakref.finalize._registered_with_atexit = False  # what is made in a child is that child's to finalize
 
 
+class _ExitFunctions:
+    """What preloaded modules register: it runs in the zygote, where they were loaded, when the server ends."""
+
+    def __init__(self):
+        self.registered = []
+        self.real = None
+
+    def begin(self):
+        self.real = atexit.register, atexit.unregister
+
+        def register(function, *args, **options):
+            self.registered.append((function, args, options))
+            return self.real[0](function, *args, **options)
+
+        def unregister(function):
+            self.registered = [entry for entry in self.registered if entry[0] != function]
+            self.real[1](function)
+
+        atexit.register, atexit.unregister = register, unregister
+
+    def end(self):
+        if self.real is not None:
+            atexit.register, atexit.unregister = self.real
+            self.real = None
+
+    def run(self):
+        for function, args, options in reversed(self.registered):
+            try:
+                function(*args, **options)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+        util._run_finalizers()
+        util._flush_std_streams()
+
+
+_exits = _ExitFunctions()
+
+
 def _forget_exit_functions():
     """Since 3.13 a child of the stock server runs exit functions, but none that a preloaded module has registered: what
     its own imports have is left, here that of `logging`."""
+    _exits.end()
     if sys.version_info >= (3, 13):
         atexit._clear()
         atexit.register(util._exit_function)

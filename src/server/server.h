@@ -79,6 +79,7 @@ struct fsrv_zygote {
         unsigned due;     /* FORK orders without an answer yet */
         bool is_late;     /* with the next one */
         bool is_killed;   /* by us */
+        bool is_ending;   /* as we have told it */
         bool hangs;       /* its children do, since one took a request */
         int64_t deadline; /* of the loading; then of the next answer that is due */
         char loading[FSRV_WIRE_TEXT_MAX];
@@ -157,6 +158,8 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s);
 void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_zygote_kill(struct fsrv_supervisor *s);
+/* It is needed no more: it may see to its own end, for a while. */
+void fsrv_zygote_end(struct fsrv_supervisor *s);
 /* A standby of its has ended before it took a request; was_late: we have killed it. */
 void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool was_late);
 /* How long the fork handlers of one process may take, before it gets half as long again. */

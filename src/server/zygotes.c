@@ -19,6 +19,7 @@
 enum {
         /* how long a zygote that SIGKILL hits while it loads is started again at once, or standbys are forked */
         KILLED_STARTS_MS = 10000,
+        END_MS = 5000, /* for exit functions of modules */
 };
 
 /* ---- starting and ending ---- */
@@ -43,6 +44,18 @@ void fsrv_zygote_kill(struct fsrv_supervisor *s) {
         if (s->zygote.pid > 0)
                 kill(s->zygote.pid, SIGKILL); /* our own child, not reaped yet */
         s->zygote.is_killed = true;
+}
+
+/* What modules have registered for the end of their process runs, as in any program that is told to end. */
+void fsrv_zygote_end(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+
+        if (z->state != FSRV_ZYGOTE_READY || z->is_killed || shutdown(z->orders, SHUT_WR) < 0) {
+                fsrv_zygote_kill(s);
+                return;
+        }
+        z->is_ending = true;
+        z->deadline = fsrv_deadline(END_MS);
 }
 
 static void describe(int code, int status, char how[64]) {
@@ -84,6 +97,8 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         if ((pid_t)pid != z->pid || waitid(P_PID, (id_t)z->pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
                 return;
         fsrv_zygote_on_orders(s, pid); /* what it said before it died */
+        if ((pid_t)pid != z->pid)
+                return; /* it has handed over */
         z->killed_freezing += z->is_freezing && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
         bool was_useful = z->state == FSRV_ZYGOTE_READY && z->has_forked;
         fsrv_children_end(s, FSRV_ROLE_HEIR);
@@ -309,7 +324,9 @@ static void on_hand_over(struct fsrv_supervisor *s) {
         fsrv_watch(s, z->pidfd, EPOLLIN, FSRV_SOURCE_ZYGOTE, (uint32_t)z->pid);
         fsrv_unwatch(s, z->orders);
         fsrv_watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, (uint32_t)z->pid);
-        fsrv_child_add(s, old, FSRV_ROLE_RETIRED);
+        fsrv_child_add(s, old, FSRV_ROLE_RETIRED); /* or it has ended, and been reaped */
+        if (s->draining)
+                fsrv_zygote_kill(s);
 }
 
 static void on_left_out(struct fsrv_supervisor *s, const struct fsrv_wire_order *order) {
@@ -426,7 +443,8 @@ void fsrv_zygote_replenish(struct fsrv_supervisor *s) {
 bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s) {
         const struct fsrv_zygote *z = &s->zygote;
 
-        return !z->is_killed && (z->state == FSRV_ZYGOTE_LOADING || (z->state == FSRV_ZYGOTE_READY && z->due > 0));
+        return !z->is_killed &&
+               (z->state == FSRV_ZYGOTE_LOADING || z->is_ending || (z->state == FSRV_ZYGOTE_READY && z->due > 0));
 }
 
 static void on_late_loading(struct fsrv_supervisor *s) {
@@ -465,7 +483,9 @@ void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now) {
         fsrv_zygote_on_orders(s, (uint32_t)z->pid); /* what it has said meanwhile */
         if (!fsrv_zygote_has_deadline(s) || now < z->deadline)
                 return;
-        if (z->state == FSRV_ZYGOTE_LOADING)
+        if (z->is_ending)
+                fsrv_zygote_kill(s);
+        else if (z->state == FSRV_ZYGOTE_LOADING)
                 on_late_loading(s);
         else
                 on_late_fork(s);
