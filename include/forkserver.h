@@ -209,13 +209,14 @@ struct fsrv_stats {
         uint64_t zygote_restarts;  /* starts after one died or failed to start */
         uint32_t workers;          /* alive now */
         uint32_t standbys;         /* idle now */
+        uint32_t trying;           /* whether a module is being tried now (is_tried in forkserver-host.h) */
         uint64_t memory_frozen;    /* bytes of the zygote's private memory that a fork has nothing to do for */
         uint64_t memory_collapsed; /* bytes of it in huge pages */
         uint64_t memory_left;      /* bytes that stayed as they were */
         /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
         char memory_why[256];
-        /* the module of the preload list that each process loads by itself, and why, a sentence; "". (Of zygotes that
-         * try: is_tried in forkserver-host.h.) */
+        /* the module of the preload list that was tried and that each process loads by itself, and why, a sentence;
+         * "": there is none */
         char left_out[256];
         /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't
          * preloaded couldn't be loaded: its client alone hears of that.) */

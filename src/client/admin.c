@@ -99,6 +99,7 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
                 .zygote_restarts = from.zygote_restarts,
                 .workers = from.workers,
                 .standbys = from.standbys,
+                .trying = from.trying,
                 .memory_frozen = from.memory.frozen,
                 .memory_collapsed = from.memory.collapsed,
                 .memory_left = from.memory.left,
