@@ -52,7 +52,7 @@ def _install(default=True, memory="auto"):
     if "multiprocessing" in sys.modules or _thread._count():
         from . import _multiprocessing
 
-        _multiprocessing.install(default)
+        _multiprocessing.install(default, memory)
         try:
             _multiprocessing.complete()
         except BaseException:
@@ -97,6 +97,7 @@ class _Hook:
             if spec is not None:
                 if spec.loader is not None:
                     spec.loader = _Loader(spec.loader)
+                    _hide(_Loader.exec_module)
                 return spec
         return None
 
@@ -120,6 +121,11 @@ class _Loader:
         _imported()
 
 
+def _hide(function):
+    """From tracebacks: the interpreter leaves the frames of importing out of them."""
+    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+
+
 def _imported():
     if _chosen is None:
         return  # multiprocessing was imported by uninstall(), or whoever called it meanwhile
@@ -129,7 +135,7 @@ def _imported():
         return  # a program's own module of that name
     from . import _multiprocessing
 
-    _multiprocessing.install(_chosen[0])
+    _multiprocessing.install(*_chosen)
     try:
         _multiprocessing.complete()
     except Exception:

@@ -434,5 +434,193 @@ class Programs(Same):
             self.assertEqual(*[[re.sub(r"[0-9]+\.[0-9]+", "", side[0]), side[2]] for side in sides])
 
 
+class Install(Same):
+    """When and how install() takes effect."""
+
+    def run_installed(self, text, *words, code=0, env={}, input=None):
+        path = self.write("script.py", text)
+        output, errors, result = self.end(self.start((), (*words, path), input, {"FORKSERVER_INSTALL": "1", **env}, False))
+        self.assertEqual(result, code, output + errors)
+        self.errors = errors
+        return output
+
+    def test_nothing_is_imported_before_it_is_needed(self):
+        text = """
+            import sys
+            print([name for name in sys.modules if name.startswith(("multiprocessing", "forkserver."))])
+            import forkserver
+            print(forkserver.installed(), forkserver.stats())
+            import multiprocessing
+            print(multiprocessing.get_start_method(), forkserver.installed(), sys.meta_path)
+        """
+        lines = self.run_installed(text).splitlines()
+        self.assertEqual(lines[:2], ["[]", "True {'served': 0, 'inherited': False}"])
+        self.assertEqual(lines[2].split(" ", 2)[:2], ["forkserver", "True"])
+        self.assertNotIn("orkserver", lines[2].split(" ", 2)[2])
+
+    def test_a_method_of_the_programs_own(self):
+        for text in ("import multiprocessing as m; m.set_start_method('spawn'); print(m.get_start_method())",
+                     "import multiprocessing as m; print(m.get_context('spawn').get_start_method(), m.get_all_start_methods())",
+                     "from multiprocessing import context as c; print(c.get_spawning_popen(), c._default_context.__class__)",
+                     "import multiprocessing as m; print(m.get_start_method(allow_none=True))"):
+            self.same("-c", text, code=0)
+
+    def test_first_imported_otherwise(self):
+        for text in ("from multiprocessing import forkserver as f; print(type(f._forkserver).__module__)",
+                     "from multiprocessing.context import Process; import multiprocessing.forkserver as f; "
+                     "print(type(f._forkserver).__module__)",
+                     "import concurrent.futures.process, multiprocessing.forkserver as f; "
+                     "print(type(f._forkserver).__module__)"):
+            self.assertEqual(self.run_installed(text), "forkserver._server\n")
+
+    def test_it_was_imported_before(self):
+        self.assertEqual(self.run_installed("""
+            import multiprocessing, multiprocessing.forkserver as stock, sys
+            multiprocessing.set_forkserver_preload(["json"])
+            import forkserver
+            forkserver.install()
+            print(multiprocessing.get_start_method(), stock._forkserver._preload_modules, forkserver.installed())
+            forkserver.uninstall()
+            print(type(stock._forkserver).__module__, forkserver.installed())
+        """, env={"FORKSERVER_INSTALL": "0"}), "forkserver ['json'] True\nmultiprocessing.forkserver False\n")
+
+    def test_taken_back_before_it_took_effect(self):
+        self.assertEqual(self.run_installed("""
+            import sys, forkserver
+            before = list(sys.meta_path)
+            forkserver.uninstall()
+            print(len(before) - len(sys.meta_path), forkserver.installed())
+            import multiprocessing, multiprocessing.forkserver as stock
+            print(type(stock._forkserver).__module__)
+            forkserver.install(memory="off"); forkserver.install(default=False)
+            print(type(stock._forkserver).__module__, stock._forkserver._memory, multiprocessing.get_start_method())
+        """), "1 False\nmultiprocessing.forkserver\nforkserver._server 3 forkserver\n")
+
+    def test_not_as_the_default(self):
+        text = """
+            import forkserver
+            forkserver.install(default=False)
+            import multiprocessing, multiprocessing.forkserver as stock
+            print(multiprocessing.get_start_method() == multiprocessing.get_all_start_methods()[0],
+                  type(stock._forkserver).__module__)
+        """
+        self.assertEqual(self.run_installed(text, env={"FORKSERVER_INSTALL": ""}), "True forkserver._server\n")
+
+    def test_loaded_again(self):
+        self.assertEqual(self.run_installed("""
+            import importlib, sys, multiprocessing
+            first = multiprocessing.context
+            for name in "multiprocessing", "multiprocessing.process", "multiprocessing.forkserver":
+                importlib.reload(importlib.import_module(name)) if name != "multiprocessing.forkserver" else None
+            print(multiprocessing.context is first, multiprocessing.get_start_method(), multiprocessing.__loader__)
+            assert multiprocessing.__spec__.loader is multiprocessing.__loader__
+        """).split(" object")[0], "True forkserver <_frozen_importlib_external.SourceFileLoader")
+
+    def test_from_a_zip_file(self):
+        """Its loader has no exec_module() before 3.10."""
+        import multiprocessing
+
+        os.mkdir(os.path.join(self.work, "lib"))
+        shutil.copytree(os.path.dirname(multiprocessing.__file__), os.path.join(self.work, "lib", "multiprocessing"),
+                        ignore=shutil.ignore_patterns("__pycache__"))
+        archive = shutil.make_archive(os.path.join(self.work, "lib"), "zip", os.path.join(self.work, "lib"))
+        self.assertEqual(self.run_installed("""
+            import multiprocessing, os
+            if __name__ == "__main__":
+                import forkserver
+                print(".zip" in multiprocessing.__file__, type(multiprocessing.__loader__).__name__)
+                process = multiprocessing.Process(target=os._exit, args=(7,))
+                process.start(); process.join()
+                print(process.exitcode, forkserver.stats()["served"])
+        """, env={"PYTHONPATH": archive}), "True zipimporter\n7 1\n")
+
+    def test_a_module_of_the_programs_own_of_this_name(self):
+        self.write("multiprocessing.py", "print('my own', __name__)\n")
+        self.write("script.py", "import multiprocessing, sys; print(sorted(vars(multiprocessing)))")
+        self.same("script.py", code=0)
+        self.write("multiprocessing.py", "1/0")
+        self.assertIn("ZeroDivisionError", self.same("script.py", code=1))
+
+    def test_files_beside_the_script(self):
+        """That have names of modules which a launcher could want."""
+        for name in ("runpy", "io", "os", "marshal", "types", "pkgutil", "importlib", "linecache", "_check", "codecs",
+                     "_multiprocessing", "_launcher", "warnings", "zipimport", "textwrap", "forkserver"):
+            self.write(f"beside/{name}.py", f"print({name!r}, 'was imported')\n")
+        self.write("beside/script.py", SELF.partition("import multiprocessing")[0])
+        self.same("beside/script.py", code=0)
+        self.same("beside/script.py", options=["-X", "utf8"], code=0)
+
+    def test_where_it_cannot_serve(self):
+        """A program that starts nothing is not concerned; a start raises. Nobody gets the stock server."""
+        missing = {"FORKSERVER_HELPERS": "/nonexistent"}
+        self.assertEqual(self.run_installed("import multiprocessing; print(5)", env=missing), "5\n")
+        self.run_installed("""
+            import multiprocessing
+            if __name__ == "__main__": multiprocessing.Process(target=print).start()
+        """, env=missing, code=1)
+        self.assertIn("/nonexistent", self.errors.splitlines()[-1])
+        for words in (["-m", "forkserver"],):
+            self.run_installed("print(5)", *words, env={**missing, "FORKSERVER_INSTALL": ""}, code=1)
+            self.assertEqual(self.errors, "python3 -m forkserver: forkserver's helper program is missing: "
+                                          "/nonexistent/forkserver-server\n")
+
+    def test_a_part_that_cannot_be_loaded(self):
+        self.assertEqual(self.run_installed("""
+            import sys
+            if __name__ == "__main__":
+                sys.modules["forkserver._native"] = None  # its import fails
+                import multiprocessing
+                for _ in range(2):
+                    try: multiprocessing.get_context("forkserver").Process(target=print).start()
+                    except ImportError as error: print("_native" in str(error))
+                del sys.modules["forkserver._native"]
+                process = multiprocessing.Process(target=print, args=("served",))
+                process.start(); process.join()
+        """), "True\nTrue\nserved\n")
+
+    def test_threads_that_import_at_the_same_time(self):
+        """One waits for the package while it holds the lock of a module that the installation needs."""
+        self.assertEqual(self.run_installed("""
+            import importlib.util, sys, threading
+            class Finder:
+                def find_spec(self, name, path=None, target=None):
+                    if name == "multiprocessing" and self in sys.meta_path:
+                        sys.meta_path.remove(self)
+                        spec = importlib.util.find_spec(name)
+                        spec.loader.create_module = wait
+                        return spec
+            def wait(spec):
+                other.start()
+                while f"'{spec.name}'" not in repr(importlib._bootstrap._blocking_on.get(other.ident)): pass
+            def load(): importlib.import_module("multiprocessing.connection"); done.append(1)
+            if __name__ == "__main__":
+                done, other = [], threading.Thread(target=load)
+                sys.meta_path.insert(1, Finder())
+                import multiprocessing
+                other.join()
+                process = multiprocessing.Process(target=print, args=("served",))
+                process.start(); process.join()
+                import forkserver
+                print(done, forkserver.stats()["served"])
+        """), "served\n[1] 1\n")
+
+    def test_many_threads(self):
+        self.assertEqual(self.run_installed("""
+            import importlib, sys, threading
+            names = ["multiprocessing." + name for name in
+                     ("connection", "pool", "forkserver", "spawn", "util", "context", "queues", "popen_fork")]
+            barrier, failed = threading.Barrier(len(names)), []
+            def load(name):
+                barrier.wait()
+                try: importlib.import_module(name)
+                except BaseException as error: failed.append((name, repr(error)))
+            threads = [threading.Thread(target=load, args=(name,)) for name in names]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            import multiprocessing
+            print(multiprocessing.get_start_method(), failed)
+        """), "forkserver []\n")
+
+
 if __name__ == "__main__":
     unittest.main()
