@@ -113,11 +113,11 @@ class _Loader:
 
     def exec_module(self, module):
         module.__spec__.loader = module.__loader__ = self.loader  # nobody is to see us
-        _remove_hook()
         if hasattr(self.loader, "exec_module"):
             self.loader.exec_module(module)
         else:
             exec(self.loader.get_code(module.__name__), module.__dict__)  # zipimport's, before 3.10
+        _remove_hook()  # not before: the next import may succeed
         _imported()
 
 

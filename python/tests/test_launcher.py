@@ -578,6 +578,18 @@ class Install(Same):
                 process.start(); process.join()
         """), "True\nTrue\nserved\n")
 
+    def test_an_import_that_fails_at_first(self):
+        self.assertEqual(self.run_installed("""
+            import sys
+            sys.modules["multiprocessing.reduction"] = None
+            for _ in range(2):
+                try: import multiprocessing
+                except ImportError as error: print("reduction" in str(error))
+            del sys.modules["multiprocessing.reduction"]
+            import multiprocessing
+            print(multiprocessing.get_start_method())
+        """), "True\nTrue\nforkserver\n")
+
     def test_threads_that_import_at_the_same_time(self):
         """One waits for the package while it holds the lock of a module that the installation needs."""
         self.assertEqual(self.run_installed("""
@@ -607,8 +619,9 @@ class Install(Same):
     def test_many_threads(self):
         self.assertEqual(self.run_installed("""
             import importlib, sys, threading
+            # (not "context": of two threads that import that and the package, one fails without us, too)
             names = ["multiprocessing." + name for name in
-                     ("connection", "pool", "forkserver", "spawn", "util", "context", "queues", "popen_fork")]
+                     ("connection", "pool", "spawn", "util", "queues", "managers", "popen_fork")]
             barrier, failed = threading.Barrier(len(names)), []
             def load(name):
                 barrier.wait()
