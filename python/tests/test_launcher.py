@@ -5,6 +5,7 @@ and its .pth file."""
 
 import compileall
 import os
+import pty
 import py_compile
 import re
 import shutil
@@ -432,6 +433,48 @@ class Programs(Same):
         for words in (["-m", "cProfile", "script.py"], ["-m", "unittest", "test_it"]):
             sides = [self.end(self.start((), (*way, *words), None, {}, True)) for way in ((), ("-m", "forkserver"))]
             self.assertEqual(*[[re.sub(r"[0-9]+\.[0-9]+", "", side[0]), side[2]] for side in sides])
+
+    def test_who_starts_the_launcher(self):
+        """Its own __main__ stays whole, and SystemExit comes back to it."""
+        self.write("script.py", "import sys; print(__name__, sys.argv, sys.path[0], list(globals())); sys.exit(3)")
+        self.write("start.py", """
+            import runpy, sys
+            name = sys.argv[1]
+            for alter in False, True:
+                sys.argv[:] = ["start.py", "script.py", "a"]
+                try: runpy.run_module("forkserver", run_name="__main__", alter_sys=alter)
+                except SystemExit as end: print("ended with", end.code, name)
+        """)
+        stock = self.end(self.start((), ("script.py", "a"), None, {}, False))
+        output, errors, code = self.end(self.start((), ("start.py", "start"), None, {}, False))
+        self.assertEqual((output, errors, code), (2 * (stock[0] + "ended with 3 start\n"), "", 0))
+        profile = self.end(self.start((), ("-m", "cProfile", "-m", "forkserver", "script.py", "a"), None, {}, False))
+        self.assertIn("function calls", profile[0])
+
+    def test_a_terminal(self):
+        def talk(*words):
+            pid, fd = pty.fork()
+            if pid == 0:
+                try:
+                    os.chdir(self.work)
+                    os.execve(python, [python, *words], self.environment({"TERM": "dumb", "PYTHON_COLORS": "0"}))
+                finally:
+                    os._exit(9)
+            heard, said = b"", [b"__name__, __import__('sys').argv\n", b"1/0\n", b"exit(3)\n"]
+            while True:
+                try:
+                    heard += os.read(fd, 4096)
+                except OSError:  # nobody is there any more
+                    break
+                if heard.endswith(b">>> ") and said:
+                    os.write(fd, said.pop(0))
+            os.close(fd)
+            return heard, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        self.write("script.py", "x = 5")
+        self.assertEqual(talk("-"), talk("-m", "forkserver", "-"))
+        self.assertEqual(talk("-q", "-")[1], talk("-q", "-m", "forkserver", "-")[1])
+        self.assertEqual(talk("-i", "script.py"), talk("-i", "-m", "forkserver", "script.py"))
 
 
 class Install(Same):
