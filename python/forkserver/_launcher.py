@@ -112,7 +112,9 @@ def _take_main(ours):
     """The module __main__ as the interpreter makes it. It stays the same: others may have it, as __mp_main__ or
     otherwise. But if we are run by somebody whose own module that is, there is a new one -> the one before."""
     before = sys.modules["__main__"]
-    kept = {name: before.__dict__[name] for name in ("__annotations__", "__builtins__") if name in before.__dict__}
+    kept = {name: ours[name] for name in ("__annotations__", "__builtins__") if name in ours}
+    if sys.version_info < (3, 14):
+        kept = {"__annotations__": {}, **kept}
     if before.__dict__ is ours:
         ours.clear()
     else:
