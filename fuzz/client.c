@@ -106,8 +106,9 @@ static void ask_server(const int pair[2], uint8_t how) {
 
         answer(pair[1], 1);
         close(pair[1]);
-        int r = how & 2 ? fsrv_ask(pair[0], FSRV_WIRE_ADMIN_ATTACH, "it", &reply.reply, sizeof reply.reply, &fd, &error)
-                        : fsrv_ask(pair[0], FSRV_WIRE_ADMIN_STATS, "it", &reply.reply, sizeof reply.stats, NULL,
+        int r = how & 2 ? fsrv_ask(pair[0], FSRV_WIRE_ADMIN_ATTACH, "it", NULL, &reply.reply, sizeof reply.reply, &fd,
+                                   &error)
+                        : fsrv_ask(pair[0], FSRV_WIRE_ADMIN_STATS, "it", NULL, &reply.reply, sizeof reply.stats, NULL,
                                    &error);
         check_error(r, &error);
         FSRV_FUZZ_CHECK(r <= 0 && (fd >= 0) == (r == 0 && how & 2)); /* a doorbell, or a failure */

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         memcpy(&head, data, sizeof head);
         head.version = FSRV_WIRE_VERSION;
-        head.body_size = (uint32_t)(size - sizeof head);
+        head.body_size = size - sizeof head;
         if (fsrv_request_check_head(&head) < 0)
                 return 0;
         void *body = malloc(head.body_size); /* of exactly that size: a byte beyond is seen */

@@ -38,7 +38,7 @@ static _Noreturn void read_task(struct fsrv_task *task) {
         read_strings(task->request.argv);
         read_strings(task->request.environment);
         read_strings(task->request.paths);
-        for (uint32_t i = 0; i < task->request.head.payload_size; i++)
+        for (uint64_t i = 0; i < task->request.head.payload_size; i++)
                 seen += ((const uint8_t *)task->request.payload)[i];
         for (uint32_t i = 0; i < task->request.head.n_fds; i++)
                 FSRV_FUZZ_CHECK(fsrv_fd_is_open(task->fds[i]) == 1); /* each has come */
@@ -127,7 +127,7 @@ static int make_memfd(struct fuzz_input *input, uint8_t mend, struct fsrv_wire_r
         size_t n = fuzz_message(input, body, sizeof body);
 
         if (mend & RIGHT_SIZE)
-                head->body_size = (uint32_t)n;
+                head->body_size = n;
         return mend & NO_SEALS ? memfd_create("fuzz", MFD_CLOEXEC) : fsrv_sealed_memfd("fuzz", body, n);
 }
 
@@ -146,7 +146,7 @@ static void ring(struct fuzz_input *input, int doorbell, int answer, uint8_t men
         if (whole && head->flags & FSRV_WIRE_BODY_IN_MEMFD)
                 memfd = make_memfd(input, mend, head);
         else if (whole && mend & RIGHT_SIZE)
-                head->body_size = (uint32_t)(n - sizeof *head);
+                head->body_size = n - sizeof *head;
         size_t own = whole ? fsrv_request_own_fds(head) : FSRV_WIRE_OWN_FDS;
         if (n_fds == 255 && whole)
                 n_fds = own + head->n_fds_here;

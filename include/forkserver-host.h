@@ -26,6 +26,11 @@ struct fsrv_host {
         /* In the zygote, for each module of the preload list. 0, or -errno and error->err, error->text (stage
          * PRELOAD). */
         int (*preload)(const char *module, struct fsrv_error *error);
+        /* Whether a module of the preload list may show in the processes, or take long to load. It is loaded last, in a
+         * child of the zygote that takes its place if `preload` returned 0 and no thread was left there. Else each
+         * process has to load it by itself (err 0: nothing is wrong with the module); why, struct fsrv_stats has. The
+         * zygote serves without it meanwhile. NULL: none is. */
+        bool (*is_tried)(const char *module);
         /* In the zygote, once all modules are there: the last chance to touch memory that workers share. */
         void (*loaded)(void);
         /* Around each fork, as pthread_atfork(3)'s, for runtimes that do not use that. With the other way of forking
@@ -55,6 +60,14 @@ struct fsrv_host {
  * failed: the exit code, to be given to _exit(2). In a worker it doesn't return. 125 if no server started this process.
  */
 FSRV_PUBLIC int fsrv_zygote_serve(const struct fsrv_host *host);
+
+/* While a module is tried (is_tried): at once the end of the process that does, as after a preload() that said `why`.
+ * In any other process it does nothing. */
+FSRV_PUBLIC void fsrv_zygote_leave_out(const char *why);
+
+/* In a worker, for the host's run(): the signals that its client ignores, and so the worker, but for what has been done
+ * to them since. Bit n-1 is signal n. */
+FSRV_PUBLIC uint64_t fsrv_worker_signals_ignored(void);
 
 /* The whole of the program forkserver-zygote: a zygote for shared objects. Call it first thing in main; what it returns
  * is main's exit code. In a worker it doesn't return: exit(3) runs there. */

@@ -214,6 +214,9 @@ struct fsrv_stats {
         uint64_t memory_left;      /* bytes that stayed as they were */
         /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
         char memory_why[256];
+        /* the module of the preload list that each process loads by itself, and why, a sentence; "". (Of zygotes that
+         * try: is_tried in forkserver-host.h.) */
+        char left_out[256];
         /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't
          * preloaded couldn't be loaded: its client alone hears of that.) */
         uint64_t failures[32];
@@ -232,6 +235,18 @@ FSRV_PUBLIC int fsrv_server_get_stats(struct fsrv_server *server, struct fsrv_st
  * uid and root may stop it), -EOPNOTSUPP (a handle from fsrv_server_inherit()).
  */
 FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
+
+/*
+ * Has a call that waits on this handle (for the server's start, for modules to be loaded, for an answer) ask
+ * check(data) whether it is to go on: at once when a signal handler of its thread has run, and at least every 50 ms,
+ * since a signal may come before the wait, or to another thread. Non-zero ends the call: -EINTR. A request is withdrawn
+ * by that, and surely nothing of it ever runs; has it started in that very moment, the call returns 0 as ever, with the
+ * process. (A program that has not been executed yet is killed.) check() is called in the thread that waits, also while
+ * other threads wait for the handle's lock: it must not use this handle. fsrv_run(), once the server runs, and
+ * fsrv_process_wait() don't ask.
+ * check NULL: nobody is asked. To be called before the handle is used by other threads.
+ */
+FSRV_PUBLIC void fsrv_server_set_interrupt(struct fsrv_server *server, int (*check)(void *data), void *data);
 
 /* Gives the handle up; takes NULL; returns NULL. Processes that were spawned stay valid and keep their status. */
 FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);
@@ -328,8 +343,9 @@ FSRV_PUBLIC int fsrv_request_add_close(struct fsrv_request *request, int child_f
 FSRV_PUBLIC int fsrv_request_add_fd(struct fsrv_request *request, int fd);
 
 /* Bytes of any kind for the entry point (fsrv_worker_get_payload()), which are there when it starts: no pipe to fill or
- * to drain. Up to about 1 GiB. Borrowed: they have to stay as they are until the spawns have returned. n 0: none. A
- * program gets nothing of it. Errors: -EINVAL (NULL), -E2BIG. */
+ * to drain. As many as memory has room for once more, while the process lives (else the spawn fails: -ENOMEM, -ENOSPC).
+ * Borrowed: they have to stay as they are until the spawns have returned. n 0: none. A program gets nothing of it.
+ * Errors: -EINVAL (NULL), -E2BIG (over 64 TiB). */
 FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, size_t n);
 
 /* How long a spawn may take in all, preloading included; -1 for ever, default 120,000. */
@@ -351,9 +367,10 @@ struct fsrv_process;
  * nothing of the request has run, nor ever will; every failure has a stage.
  *
  * Errors, besides those of fsrv_server_ensure_running(): -ETIMEDOUT (stage QUEUE: nobody took it within the spawn
- * time-out), -EAGAIN (stages FORK, LIMIT), -EBADF (an fd that isn't open), -ETOOMANYREFS (too many fds in flight, for
- * all of the time-out), -EMFILE, -ENOMEM; stage EXEC, DIRECTORY, OPEN: the errno of that call in the child; stage
- * ENTRY: -ENOENT (no such module or function), -ELIBBAD, -EIO (cannot be loaded, text says why).
+ * time-out), -EINTR (fsrv_server_set_interrupt()), -EAGAIN (stages FORK, LIMIT), -EBADF (an fd that isn't open),
+ * -ETOOMANYREFS (too many fds in flight, for all of the time-out), -EMFILE, -ENOMEM; stage EXEC, DIRECTORY, OPEN: the
+ * errno of that call in the child; stage ENTRY: -ENOENT (no such module or function), -ELIBBAD, -EIO (cannot be loaded,
+ * text says why).
  */
 FSRV_PUBLIC int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request,
                            struct fsrv_process **ret_process, struct fsrv_error *error);

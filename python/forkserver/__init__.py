@@ -6,105 +6,144 @@ Without any change to a program: ``python3 -m forkserver script.py``. By one lin
 libforkserver what multiprocessing's "forkserver" start method uses, and that method the default. With
 FORKSERVER_INSTALL=1 in the environment every interpreter that finds this package in its site directory does that when
 it starts.
+
+A program that never imports multiprocessing has next to no cost from any of them.
 """
 
-from __future__ import annotations
-
-import os
+# Every interpreter with FORKSERVER_INSTALL=1 imports this file, and compiles no other for it: what isn't needed by all
+# of them is imported where it is.
 import sys
-
-from ._error import Error
 
 TYPE_CHECKING = False  # type checkers take it for true; `typing` would cost every program 7 ms
 if TYPE_CHECKING:
     from ._api import Process, Server
+    from ._error import Error
 
 __all__ = ["Error", "Process", "Server", "install", "installed", "stats", "uninstall", "__version__"]
 
-_saved = None
-_ours = None  # the context that is the default
-
-
-def _check() -> None:
-    """Raises where install() could not serve."""
-    from . import _server
-
-    if not sys.platform.startswith("linux"):
-        raise RuntimeError("forkserver needs Linux")
-    directory = _server.helper_directory() or os.environ.get("FORKSERVER_HELPERS")
-    if directory and not os.access(os.path.join(directory, "forkserver-server"), os.X_OK):
-        raise RuntimeError(f"forkserver's helper program is missing: {directory}/forkserver-server")
+_chosen = None  # install()'s arguments, while it is in force
+_hook = None  # what waits for multiprocessing
 
 
 def install(*, default: bool = True, memory: str = "auto") -> None:
     """Has multiprocessing use this package for its "forkserver" start method; with `default`, makes that the method of
-    programs that choose none (and have started nothing yet: the first start settles it). A second call changes nothing.
+    programs that choose none (and have started nothing yet: the first start settles it). A second call can make it the
+    default, and changes nothing else. Where multiprocessing has not been imported yet, it takes effect when it is.
 
     memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze" (which says on standard error
     why it did less), "collapse", "off".
 
     Raises RuntimeError when it could not serve, ValueError for another word."""
-    global _ours, _saved
-    from multiprocessing import context
-    from multiprocessing import forkserver as stock
+    from . import _check
 
-    from . import _popen, _server
+    _check.check(memory)
+    _install(default, memory)
 
-    if _saved is None:
-        _check()
-        names = ("_forkserver", "ensure_running", "get_inherited_fds", "connect_to_new_process",
-                 "set_forkserver_preload")
-        _saved = {
-            "stock": {name: getattr(stock, name) for name in names},
-            "popen": context.ForkServerProcess.__dict__["_Popen"],
-            "default": context._default_context._default_context,
-        }
-        server = _server.ForkServer(memory)
-        before = stock._forkserver._preload_modules
-        if before != ["__main__"]:
-            server.set_forkserver_preload(before)  # chosen before this call
-        stock._forkserver = _popen._server = server
-        for name in names[1:]:
-            setattr(stock, name, getattr(server, name))
-        context.ForkServerProcess._Popen = staticmethod(_popen.Popen)
-    if default:
-        # An object of its own, so that what the program chooses can be told from what it only met.
-        if _ours is None:
-            _ours = type(context._concrete_contexts["forkserver"])()
-        context._default_context._default_context = _ours
+
+def _install(default=True, memory="auto"):
+    """Without a look at whether we could serve: if not, each start raises."""
+    global _chosen, _hook
+    import _thread
+
+    if _chosen is not None:
+        default, memory = default or _chosen[0], _chosen[1]
+    _chosen = default, memory
+    # Another thread may be about to import it, and have passed the place of our hook.
+    if "multiprocessing" in sys.modules or _thread._count():
+        from . import _multiprocessing
+
+        _multiprocessing.install(default)
+        try:
+            _multiprocessing.complete()
+        except BaseException:
+            uninstall()
+            raise
+    elif _hook is None:
+        _hook = _Hook()
+        sys.meta_path.insert(0, _hook)
 
 
 def uninstall() -> None:
     """Takes install() back. Processes that run go on; the server ends with the last of them."""
-    global _saved
-    from multiprocessing import context
-    from multiprocessing import forkserver as stock
-
-    if _saved is None:
-        return
-    stock._forkserver._server = None
-    for name, value in _saved["stock"].items():
-        setattr(stock, name, value)
-    context.ForkServerProcess._Popen = _saved["popen"]
-    chosen = context._default_context
-    if chosen._actual_context is _ours:
-        chosen._actual_context = None  # settled by the first start(), not by the program
-    chosen._default_context = _saved["default"]
-    _saved = None
+    global _chosen
+    _chosen = None
+    _remove_hook()
+    ours = sys.modules.get(__name__ + "._multiprocessing")
+    if ours is not None:
+        ours.uninstall()
 
 
 def installed() -> bool:
     """Whether install() is in force."""
-    return _saved is not None
+    return _chosen is not None
 
 
 def stats() -> dict[str, object]:
     """What was served: "served" by this process; and of the server, while it runs: server_pid, zygote_pid, spawns,
     exits, workers, standbys, zygote_starts, zygote_restarts, uptime_ms, memory_frozen, memory_collapsed, memory_left
     (bytes), memory_why."""
-    from multiprocessing import forkserver as stock
+    ours = sys.modules.get(__name__ + "._multiprocessing")
+    return ours.stats() if ours is not None else {"served": 0, "inherited": False}
 
-    return stock._forkserver.stats() if _saved is not None else {"served": 0, "inherited": False}
+
+class _Hook:
+    """Installs when multiprocessing is imported for the first time. A finder, which lets the others find it."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "multiprocessing" or self is not _hook:
+            return None
+        for finder in list(sys.meta_path):
+            spec = finder.find_spec(name, path, target) if finder is not self and hasattr(finder, "find_spec") else None
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader)
+                return spec
+        return None
+
+
+class _Loader:
+    """The module's own loader, and what is done when it is through."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec) if hasattr(self.loader, "create_module") else None
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self.loader  # nobody is to see us
+        _remove_hook()
+        if hasattr(self.loader, "exec_module"):
+            self.loader.exec_module(module)
+        else:
+            exec(self.loader.get_code(module.__name__), module.__dict__)  # zipimport's, before 3.10
+        _imported()
+
+
+def _imported():
+    if _chosen is None:
+        return  # multiprocessing was imported by uninstall(), or whoever called it meanwhile
+    try:
+        import multiprocessing.context
+    except ImportError:
+        return  # a program's own module of that name
+    from . import _multiprocessing
+
+    _multiprocessing.install(_chosen[0])
+    try:
+        _multiprocessing.complete()
+    except Exception:
+        pass  # it is tried again by the first start, which raises: a program may never get there
+
+
+def _remove_hook():
+    global _hook
+    import _thread
+
+    hook, _hook = _hook, None
+    # Whoever walks along the list would miss one. Without a thread, nobody does; else it stays, and finds nothing.
+    if hook in sys.meta_path and not _thread._count():
+        sys.meta_path.remove(hook)
 
 
 def __getattr__(name):
@@ -113,6 +152,10 @@ def __getattr__(name):
         from . import _api
 
         return getattr(_api, name)
+    if name == "Error":
+        from ._error import Error
+
+        return Error
     if name == "__version__":
         from . import _native
 

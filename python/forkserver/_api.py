@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
-from typing import IO, Any, Callable, Mapping, Optional, Sequence, Tuple, Union
+from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Union
 
 from multiprocessing import context
 
-from . import _native, _popen, _server
+from . import _native, _popen, _server, _status
+
+if TYPE_CHECKING:
+    import resource
 
 Stream = Union[int, IO[Any]]
 Path = Union[str, bytes, "os.PathLike[Any]"]
@@ -17,8 +20,9 @@ Path = Union[str, bytes, "os.PathLike[Any]"]
 class Process:
     """A process that a Server made. As a context manager it is killed, if it still runs, and waited for at the end."""
 
-    def __init__(self, native):
+    def __init__(self, native, kept=()):
         self._native = native
+        self._kept = kept  # what the pickle of its arguments names
 
     @property
     def pid(self) -> int:
@@ -39,10 +43,10 @@ class Process:
         return self._native.returncode
 
     @property
-    def rusage(self) -> Optional[Tuple[float, float, int, int, int, int, int]]:
-        """(utime in s, stime in s, maxrss in KiB, minflt, majflt, nvcsw, nivcsw) after the end; None where it isn't
+    def rusage(self) -> Optional[resource.struct_rusage]:
+        """What it has used, after its end: ru_utime and ru_stime in s, ru_maxrss in KiB and so on. None where it isn't
         known."""
-        return self._native.rusage
+        return _status.rusage_of(self._native)
 
     @property
     def timed_out(self) -> bool:
@@ -52,7 +56,10 @@ class Process:
     def wait(self, timeout: Optional[float] = None) -> Optional[int]:
         """The exit code, minus the signal, or None when it still runs after `timeout` seconds. forkserver.Error with
         errno EOWNERDEAD: the status was lost together with the server."""
-        return self._native.wait(timeout)
+        code = self._native.wait(timeout)
+        if code is not None:
+            self._kept = ()
+        return code
 
     def kill(self, signal: int = 9) -> None:
         """By pidfd, so never another process. ProcessLookupError when it has ended."""
@@ -74,13 +81,14 @@ class Process:
 
 
 class _Carrier:
-    """Collects the fds that are pickled with a call."""
+    """Collects the fds that are pickled with a call, and what has to live until the child has it."""
 
     DupFd = _popen.DupFd
     method = "forkserver"
 
     def __init__(self):
         self.fds = []
+        self.kept_for_child = []
 
     def duplicate_for_child(self, fd):
         self.fds.append(fd)
@@ -93,7 +101,8 @@ class Server:
     preload: names of modules that its zygote imports once; "__main__" is the program's own main module.
     on_error: what happens when one cannot be imported: "warn", "fail" or "ignore".
     memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze", "collapse", "off".
-    Threads: any. It ends with close(), and when it and all its processes are gone."""
+    Threads: any. After os.fork() both sides use it. It ends with close(), and when it and all its processes are gone.
+    Python's signal handlers run while a call waits; if one raises, nothing of what was asked for will run."""
 
     def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto") -> None:
         self._server = _server.ForkServer(memory)
@@ -107,7 +116,8 @@ class Server:
         carrier = _Carrier()
         payload = _popen.dump(made, carrier, self._server)
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
-        return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit))
+        return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit),
+                       carrier.kept_for_child)
 
     def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
             stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,

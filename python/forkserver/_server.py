@@ -1,24 +1,36 @@
 # SPDX-License-Identifier: MIT
 """The server behind multiprocessing: one for the process, in a child its parent's."""
 
-import marshal
 import os
+import pickle
 import sys
 import threading
 import warnings
 
-from multiprocessing import resource_tracker, spawn, util
+from multiprocessing import process, resource_tracker, spawn, util
 
 from . import _native
 from ._error import Error
 
-# The zygote finds what it has to know at this fd; the parent's module path comes before any import that needs it.
-_BOOTSTRAP = (
-    "import marshal, sys; "
-    f"f = open({_native.DATA_FD}, 'rb'); data = marshal.load(f); f.close(); "
-    "sys.path[:] = data['preparation']['sys_path']; "
-    "from forkserver._zygote import main; main(data)"
-)
+# What the zygote's interpreter runs. It begins as the stock server's, by which the hooks of frozen programs know it. It
+# leaves no name in __main__, where a program's own names are looked for. The package comes from where it is here: the
+# zygote's module path, which is still the interpreter's, need not lead there; nor a frozen one's directory.
+_START = """\
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+spec = PathFinder.find_spec("forkserver", [{directory!r}])
+if spec is not None:
+    sys.modules["forkserver"] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["forkserver"])
+import forkserver._zygote
+"""
+_BOOTSTRAP = ("from multiprocessing.forkserver import main; del main; exec({start!r}, {{'__name__': 'forkserver'}}); "
+              "__import__('sys').modules['forkserver._zygote'].main()")
+
+# What spawn.prepare() knows of; a library that adds to it wants each child to unpickle that.
+_KNOWN = ("authkey", "dir", "log_level", "log_to_stderr", "orig_dir", "start_method", "sys_argv", "sys_path")
+_MAIN = ("init_main_from_name", "init_main_from_path")
 
 _POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
 _MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
@@ -39,16 +51,25 @@ def preparation(name):
     return data
 
 
-def _preparation():
-    data = preparation(None)
-    del data["name"]
-    data["authkey"] = bytes(data["authkey"])
-    return data
+def _plain(value):
+    """The value as the zygote can take it, without code of anybody's: of a class derived from str, the str."""
+    if isinstance(value, (list, tuple)):
+        return [str.__str__(item) for item in value if isinstance(item, str)]
+    if isinstance(value, str):
+        return str.__str__(value)
+    return bytes(value) if isinstance(value, bytes) else value if type(value) in (bool, int) else None
+
+
+def _is_plain(value):
+    if type(value) is list:
+        return all(type(item) is str for item in value)
+    return value is None or type(value) in (bool, int, str, bytes, process.AuthenticationString)
 
 
 def _modules():
-    """What children will import to find that they are a pool's worker, and whatever else of this kind we have."""
-    common = {"multiprocessing.pool", "multiprocessing.queues", "multiprocessing.synchronize"}
+    """What children will import to find that they are a pool's worker, or a main module, and whatever else of this kind
+    we have."""
+    common = {"multiprocessing.pool", "multiprocessing.queues", "multiprocessing.synchronize", "runpy", "pkgutil"}
     return [*common, *(name for name in sys.modules if name.startswith(("multiprocessing.", "concurrent.futures")))]
 
 
@@ -129,20 +150,25 @@ class ForkServer:
     # ---- ours ----
 
     def set_prepared(self, data):
-        self._prepared = {**data, "name": None, "dir": None}
+        """What each child finds done; None: not all that it has to know can be told to the zygote."""
+        self._prepared = data and {**data, "name": None, "dir": None}
 
     def is_prepared(self, data):
         """Whether spawn.prepare(data) would change nothing in a new child. (Its directory is the client's anyway.)"""
         self._handle()
-        return {**data, "name": None, "dir": None} == self._prepared
+        return self._prepared is not None and {**data, "name": None, "dir": None} == self._prepared
 
-    def spawn(self, fds, payload, *, flags=0, time_limit=0.0):
-        """A native process object. `payload`: what the child unpickles."""
+    def spawn(self, fds, payload, *, flags=0, time_limit=0.0, owner=None, keeper=None):
+        """A native process object. `payload`: what the child unpickles. owner, keeper: see _popen.Popen."""
         handle = self._handle()
-        made = handle.spawn([_tracker(), *fds], payload, entry="python:payload", flags=flags,
-                            time_limit=time_limit)
         self._served += 1
-        return made
+        try:
+            # No name of ours: if a signal handler raises, a traceback would keep the process alive by it.
+            return handle.spawn([_tracker(), *fds], payload, entry="python:payload", flags=flags,
+                                time_limit=time_limit, owner=owner, keeper=keeper)
+        except BaseException:
+            self._served -= 1
+            raise
 
     def run(self, argv, **options):
         return self._handle().spawn((), b"", program=os.fspath(argv[0]), argv=argv, **options)
@@ -164,20 +190,19 @@ class ForkServer:
         if not all(type(name) is str for name in self._preload_modules):
             raise TypeError("module_names must be a list of strings")
         modules = [name for name in self._preload_modules if name != "__main__"]
-        data = _preparation()
-        data["sys_path"] = [entry for entry in data["sys_path"] if isinstance(entry, str)]
-        data["sys_argv"] = [str(word) for word in data["sys_argv"]]
+        data = preparation(None)
+        main = {name: data[name] for name in _MAIN if name in data}
         # python -c, standard input and interactive use have no main module that could be found.
-        if "__main__" in self._preload_modules and {"init_main_from_name", "init_main_from_path"} & data.keys():
-            modules.insert(0, "__main__")  # first of all, as there
-        else:
-            data.pop("init_main_from_name", None)
-            data.pop("init_main_from_path", None)
-        self.set_prepared(data)
-        told = {"preparation": data, "policy": self._policy, "modules": _modules()}
+        if "__main__" in self._preload_modules and main:
+            modules.append("__main__")
+        known = {name: _plain(data[name]) for name in _KNOWN if name in data}
+        self.set_prepared(data if all(map(_is_plain, data.values())) else None)
+        told = {"preparation": known, "main": main, "prepared": self._prepared and {**known, **main},
+                "policy": self._policy, "modules": _modules()}
         executable = os.fsdecode(spawn.get_executable())
-        argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP]
-        return _native.private(argv, marshal.dumps(told), modules, self._policy,
+        start = _START.format(directory=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP.format(start=start)]
+        return _native.private(argv, pickle.dumps(told), modules, self._policy,
                                helpers=helper_directory(), memory=self._memory)
 
 

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 /* forkserver._native.Process */
 
@@ -16,18 +18,54 @@ struct process {
         struct fsrv_process *process;
         PyObject *returncode; /* NULL until it is known */
         struct fsrv_status status;
+        PyObject *owner; /* see struct native_owner */
+        const PyObject *keeper;
+        pid_t maker; /* the process that started it; a forked copy of that is no owner */
 };
 
-PyObject *native_process_new(struct fsrv_process *handle) {
+PyObject *native_process_new(struct fsrv_process *handle, const struct native_owner *owner) {
         allocfunc allocate = (allocfunc)PyType_GetSlot((PyTypeObject *)process_type, Py_tp_alloc);
         struct process *self = (struct process *)allocate((PyTypeObject *)process_type, 0);
 
         if (!self) {
+                if (owner->owner)
+                        fsrv_process_kill(handle, SIGKILL);
                 fsrv_process_unref(handle);
                 return NULL;
         }
         self->process = handle;
+        Py_XINCREF(owner->owner);
+        self->owner = owner->owner;
+        self->keeper = owner->keeper;
+        self->maker = getpid();
         return (PyObject *)self;
+}
+
+/* Whether nobody can know of the process, because a signal handler has raised while it was on its way to its owner. An
+ * owner that has gone itself left it running on purpose. */
+static bool is_lost(const struct process *self) {
+        PyObject *owner = self->owner && self->maker == getpid() ? PyWeakref_GetObject(self->owner) : NULL;
+
+        if (!owner || owner == Py_None)
+                return false;
+        Py_INCREF(owner);
+        PyObject *popen = PyObject_GetAttrString(owner, "_popen");
+        if (!popen)
+                PyErr_Clear();
+        bool lost = popen != self->keeper;
+        Py_XDECREF(popen);
+        Py_DECREF(owner);
+        return lost;
+}
+
+/* In C, so that no signal handler comes between. */
+static void kill_lost(struct process *self) {
+        PyObject *type, *value, *traceback;
+
+        PyErr_Fetch(&type, &value, &traceback);
+        if (is_lost(self))
+                fsrv_process_kill(self->process, SIGKILL);
+        PyErr_Restore(type, value, traceback);
 }
 
 static void process_dealloc(PyObject *object) {
@@ -35,8 +73,10 @@ static void process_dealloc(PyObject *object) {
         PyTypeObject *type = Py_TYPE(object);
         freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
+        kill_lost(self);
         fsrv_process_unref(self->process);
         Py_XDECREF(self->returncode);
+        Py_XDECREF(self->owner);
         release(object);
         Py_DECREF(type);
 }
@@ -70,9 +110,16 @@ static PyObject *process_rusage(PyObject *object, void *data) {
         (void)data;
         if (!self->returncode || self->status.flags & FSRV_STATUS_NO_RUSAGE)
                 Py_RETURN_NONE;
-        return Py_BuildValue("(ddlllll)", (double)use->ru_utime.tv_sec + (double)use->ru_utime.tv_usec / 1e6,
+        return Py_BuildValue("(ddllllllllllllll)", (double)use->ru_utime.tv_sec + (double)use->ru_utime.tv_usec / 1e6,
                              (double)use->ru_stime.tv_sec + (double)use->ru_stime.tv_usec / 1e6, use->ru_maxrss,
-                             use->ru_minflt, use->ru_majflt, use->ru_nvcsw, use->ru_nivcsw);
+                             use->ru_ixrss, use->ru_idrss, use->ru_isrss, use->ru_minflt, use->ru_majflt, use->ru_nswap,
+                             use->ru_inblock, use->ru_oublock, use->ru_msgsnd, use->ru_msgrcv, use->ru_nsignals,
+                             use->ru_nvcsw, use->ru_nivcsw);
+}
+
+static PyObject *process_core(PyObject *object, void *data) {
+        (void)data;
+        return PyBool_FromLong(((struct process *)object)->status.flags & FSRV_STATUS_CORE_DUMPED);
 }
 
 static PyObject *process_timed_out(PyObject *object, void *data) {
@@ -211,9 +258,8 @@ static PyGetSetDef process_members[] = {
         { "pidfd", process_pidfd, NULL, "Borrowed: valid as long as this object.", NULL },
         { "returncode", process_returncode, NULL, "What wait() found, None before.", NULL },
         { "rusage", process_rusage, NULL,
-          "(utime s, stime s, maxrss KiB, minflt, majflt, nvcsw, nivcsw), "
-          "None before the end or where the server died.",
-          NULL },
+          "The fields of resource.struct_rusage, None before the end or where the server died.", NULL },
+        { "core", process_core, NULL, "Whether a core was dumped.", NULL },
         { "timed_out", process_timed_out, NULL, "Whether it was killed for its time limit.", NULL },
         { NULL, NULL, NULL, NULL, NULL },
 };

@@ -2,7 +2,9 @@
 #include "native.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* forkserver._native.Server, and what it takes to make a request. */
 
@@ -54,6 +56,21 @@ static void server_dealloc(PyObject *object) {
         Py_DECREF(type);
 }
 
+/* Python's signal handlers, while the library waits without the GIL; one that raised is enough. */
+static int check_signals(void *data) {
+        PyGILState_STATE state = PyGILState_Ensure();
+        int has_raised = PyErr_Occurred() || PyErr_CheckSignals() < 0;
+
+        (void)data;
+        PyGILState_Release(state);
+        return has_raised;
+}
+
+/* What a handler has raised is what the caller is told, whatever came of the call. */
+static PyObject *raise_unless_raised(int r, const struct fsrv_error *error) {
+        return PyErr_Occurred() ? NULL : native_raise(r, error);
+}
+
 static PyObject *wrap_server(struct fsrv_server *handle) {
         allocfunc allocate = (allocfunc)PyType_GetSlot((PyTypeObject *)server_type, Py_tp_alloc);
         struct server *self = (struct server *)allocate((PyTypeObject *)server_type, 0);
@@ -63,6 +80,7 @@ static PyObject *wrap_server(struct fsrv_server *handle) {
                 return NULL;
         }
         self->server = handle;
+        fsrv_server_set_interrupt(handle, check_signals, NULL);
         return (PyObject *)self;
 }
 
@@ -116,8 +134,8 @@ static PyObject *server_ensure_running(PyObject *object, PyObject *ignored) {
         Py_BEGIN_ALLOW_THREADS
         r = fsrv_server_ensure_running(((struct server *)object)->server, &error);
         Py_END_ALLOW_THREADS
-        if (r < 0)
-                return native_raise(r, &error);
+        if (r < 0 || PyErr_Occurred())
+                return raise_unless_raised(r, &error);
         Py_RETURN_NONE;
 }
 
@@ -131,8 +149,8 @@ static PyObject *server_stop(PyObject *object, PyObject *args) {
         Py_BEGIN_ALLOW_THREADS
         r = fsrv_server_stop(((struct server *)object)->server, timeout < 0 ? -1 : (int)(timeout * 1000), &error);
         Py_END_ALLOW_THREADS
-        if (r < 0)
-                return native_raise(r, &error);
+        if (r < 0 || PyErr_Occurred())
+                return raise_unless_raised(r, &error);
         Py_RETURN_NONE;
 }
 
@@ -145,16 +163,17 @@ static PyObject *server_stats(PyObject *object, PyObject *ignored) {
         Py_BEGIN_ALLOW_THREADS
         r = fsrv_server_get_stats(((struct server *)object)->server, &stats, &error);
         Py_END_ALLOW_THREADS
-        if (r < 0)
-                return native_raise(r, &error);
-        return Py_BuildValue("{s:i,s:i,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K,s:K,s:K,s:s}", "server_pid", stats.server_pid,
-                             "zygote_pid", stats.zygote_pid, "uptime_ms", (unsigned long long)stats.uptime_ms, "spawns",
-                             (unsigned long long)stats.spawns, "exits", (unsigned long long)stats.exits,
-                             "zygote_starts", (unsigned long long)stats.zygote_starts, "zygote_restarts",
-                             (unsigned long long)stats.zygote_restarts, "workers", stats.workers, "standbys",
-                             stats.standbys, "memory_frozen", (unsigned long long)stats.memory_frozen,
+        if (r < 0 || PyErr_Occurred())
+                return raise_unless_raised(r, &error);
+        return Py_BuildValue("{s:i,s:i,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K,s:K,s:K,s:s,s:s}", "server_pid",
+                             stats.server_pid, "zygote_pid", stats.zygote_pid, "uptime_ms",
+                             (unsigned long long)stats.uptime_ms, "spawns", (unsigned long long)stats.spawns, "exits",
+                             (unsigned long long)stats.exits, "zygote_starts", (unsigned long long)stats.zygote_starts,
+                             "zygote_restarts", (unsigned long long)stats.zygote_restarts, "workers", stats.workers,
+                             "standbys", stats.standbys, "memory_frozen", (unsigned long long)stats.memory_frozen,
                              "memory_collapsed", (unsigned long long)stats.memory_collapsed, "memory_left",
-                             (unsigned long long)stats.memory_left, "memory_why", stats.memory_why);
+                             (unsigned long long)stats.memory_left, "memory_why", stats.memory_why, "left_out",
+                             stats.left_out);
 }
 
 /* (kind, number, path or other number, flags, mode): as fsrv_request_add_…() */
@@ -199,7 +218,7 @@ static int add_fds(struct fsrv_request *request, PyObject *fds) {
 struct spawn {
         const char *entry, *program, *cwd, *payload;
         Py_ssize_t payload_size;
-        PyObject *argv, *environment, *fds, *actions;
+        PyObject *argv, *environment, *fds, *actions, *owner, *keeper;
         double timeout, time_limit;
         int flags, session;
 };
@@ -240,31 +259,52 @@ static int fill_request(struct fsrv_request *request, const struct spawn *spawn)
         return r;
 }
 
-static PyObject *server_spawn(PyObject *object, PyObject *args, PyObject *keywords) {
-        static char *names[] = { "fds",     "payload", "entry",      "program", "argv",    "env", "cwd",
-                                 "actions", "timeout", "time_limit", "flags",   "session", NULL };
-        struct spawn spawn = { .timeout = 120 };
+static PyObject *spawn_request(struct fsrv_server *server, const struct fsrv_request *request,
+                               const struct native_owner *owner) {
         struct fsrv_process *process;
-        struct fsrv_request *request;
         struct fsrv_error error = { 0 };
         int r;
 
-        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#|zzOOzOddip:spawn", names, &spawn.fds, &spawn.payload,
-                                         &spawn.payload_size, &spawn.entry, &spawn.program, &spawn.argv,
-                                         &spawn.environment, &spawn.cwd, &spawn.actions, &spawn.timeout,
-                                         &spawn.time_limit, &spawn.flags, &spawn.session))
-                return NULL;
-        if (fsrv_request_new(&request) < 0)
-                return PyErr_NoMemory();
-        if (fill_request(request, &spawn) < 0) {
-                fsrv_request_free(request);
+        Py_BEGIN_ALLOW_THREADS
+        r = fsrv_spawn(server, request, &process, &error);
+        Py_END_ALLOW_THREADS
+        if (r < 0)
+                return raise_unless_raised(r, &error);
+        if (PyErr_Occurred()) { /* it has started in that very moment */
+                fsrv_process_kill(process, SIGKILL);
+                fsrv_process_unref(process);
                 return NULL;
         }
-        Py_BEGIN_ALLOW_THREADS
-        r = fsrv_spawn(((struct server *)object)->server, request, &process, &error);
-        Py_END_ALLOW_THREADS
+        return native_process_new(process, owner);
+}
+
+static PyObject *server_spawn(PyObject *object, PyObject *args, PyObject *keywords) {
+        static char *names[] = { "fds",     "payload",    "entry", "program", "argv",  "env",    "cwd", "actions",
+                                 "timeout", "time_limit", "flags", "session", "owner", "keeper", NULL };
+        struct spawn spawn = { .timeout = 120 };
+        struct native_owner owner = { 0 };
+        struct fsrv_request *request;
+        PyObject *result = NULL;
+
+        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#|zzOOzOddipOO:spawn", names, &spawn.fds, &spawn.payload,
+                                         &spawn.payload_size, &spawn.entry, &spawn.program, &spawn.argv,
+                                         &spawn.environment, &spawn.cwd, &spawn.actions, &spawn.timeout,
+                                         &spawn.time_limit, &spawn.flags, &spawn.session, &spawn.owner, &spawn.keeper))
+                return NULL;
+        if (spawn.owner && spawn.owner != Py_None) {
+                owner = (struct native_owner){ PyWeakref_NewRef(spawn.owner, NULL), spawn.keeper };
+                if (!owner.owner)
+                        return NULL;
+        }
+        if (fsrv_request_new(&request) < 0) {
+                Py_XDECREF(owner.owner);
+                return PyErr_NoMemory();
+        }
+        if (fill_request(request, &spawn) == 0)
+                result = spawn_request(((struct server *)object)->server, request, &owner);
         fsrv_request_free(request);
-        return r < 0 ? native_raise(r, &error) : native_process_new(process);
+        Py_XDECREF(owner.owner);
+        return result;
 }
 
 static PyObject *server_connect_new(PyObject *object, PyObject *args) {
@@ -291,7 +331,14 @@ static PyObject *server_connect_new(PyObject *object, PyObject *args) {
                                                &data_w, &error);
         Py_END_ALLOW_THREADS
         free(fds);
-        return r < 0 ? native_raise(r, &error) : Py_BuildValue("(ii)", status_r, data_w);
+        if (r < 0)
+                return raise_unless_raised(r, &error);
+        if (PyErr_Occurred()) { /* its process finds no data, and ends */
+                close(status_r);
+                close(data_w);
+                return NULL;
+        }
+        return Py_BuildValue("(ii)", status_r, data_w);
 }
 
 static PyMethodDef server_methods[] = {

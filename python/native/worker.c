@@ -7,10 +7,13 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+#include <forkserver-host.h>
 
 PyObject *native_c_environment(PyObject *module, PyObject *ignored) {
         PyObject *list = PyList_New(0);
@@ -29,63 +32,130 @@ PyObject *native_c_environment(PyObject *module, PyObject *ignored) {
         return list;
 }
 
-static PyOS_sighandler_t handler; /* the interpreter's own, which isn't exported */
-
-void native_remember_handler(void) {
-        handler = PyOS_getsig(SIGINT);
-}
-
 /* ---- what has changed since the zygote was ready ---- */
 
 static struct {
-        /* that os.environ is of, in memory of our own: environ itself is the request's; NULL: none is */
-        char **environment;
-        int handled[NSIG];  /* signals with a handler in Python, then 0 */
-        int defaults[NSIG]; /* others that Python holds for not ignored, then 0 */
-        int line_buffered;  /* standard output; -1: it isn't a text file */
+        char **environment;             /* the zygote's when it began: memory of our own; NULL: there was none */
+        char **changed;                 /* the same with what modules have changed; NULL: nothing */
+        unsigned long shown, shown_end; /* the memory that /proc/self/environ shows */
+        int line_buffered;              /* standard output; -1: it isn't a text file */
+        /* signals with a disposition of their own, whatever the client does: of the interpreter, or a module */
+        struct disposition {
+                int number; /* 0: the last */
+                struct sigaction action;
+        } own[NSIG];
+        uint64_t usual; /* the others, which the client may ignore: bit n-1 is signal n */
+        struct sigaction interrupt;
 } known = { .line_buffered = -1 };
 
-/* In one block: what a child compares is to lie on few pages. */
-static int copy_environment(void) {
-        size_t n = 0, size = sizeof *known.environment;
+static struct sigaction began_with[NSIG];
+
+/* In one block: what a child compares is to lie on few pages. NULL: out of memory. */
+static char **copy_environment(void) {
+        size_t n = 0, size = sizeof *environ;
 
         for (; environ && environ[n]; n++)
-                size += sizeof *known.environment + strlen(environ[n]) + 1;
-        known.environment = malloc(size);
-        if (!known.environment)
-                return -1;
-        char *word = (char *)(known.environment + n + 1);
+                size += sizeof *environ + strlen(environ[n]) + 1;
+        char **copy = malloc(size);
+        if (!copy)
+                return NULL;
+        char *word = (char *)(copy + n + 1);
         for (size_t i = 0; i < n; i++) {
-                known.environment[i] = word;
+                copy[i] = word;
                 word = stpcpy(word, environ[i]) + 1;
         }
-        known.environment[n] = NULL;
-        return 0;
+        copy[n] = NULL;
+        return copy;
 }
 
-static void copy_signals(PyObject *tuple, int numbers[NSIG]) {
-        Py_ssize_t n = PyTuple_Size(tuple) < NSIG - 1 ? PyTuple_Size(tuple) : NSIG - 1;
+/* proc(5): fields 50 and 51 of /proc/PID/stat, env_start and env_end. Left at 0 where they cannot be had. */
+static void find_initial_environment(void) {
+        char text[2048];
+        FILE *file = fopen("/proc/self/stat", "re");
+        size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
 
-        for (Py_ssize_t i = 0; i < n; i++)
-                numbers[i] = (int)PyLong_AsLong(PyTuple_GetItem(tuple, i));
+        if (file)
+                fclose(file);
+        text[n] = 0;
+        char *at = strrchr(text, ')'); /* the end of field 2, which may hold anything */
+        for (int field = 2; at && field < 50; field++)
+                at = strchr(at + 1, ' ');
+        if (at && sscanf(at, "%lu %lu", &known.shown, &known.shown_end) != 2)
+                known.shown = known.shown_end = 0;
 }
 
-PyObject *native_remember(PyObject *module, PyObject *args) {
-        PyObject *handled, *defaults, *line_buffered;
-        int environment;
+static bool has(const char *word) {
+        for (char **own = environ; own && *own; own++)
+                if (strcmp(*own, word) == 0)
+                        return true;
+        return false;
+}
 
+/* What /proc/PID/environ shows is what the zygote was started with: nothing is to be left there that the program has
+ * taken out of its environment since, a password say. */
+static void hide_what_is_gone(void) {
+        char *word = (char *)known.shown, *end = (char *)known.shown_end;
+
+        while (word < end) {
+                size_t n = strnlen(word, (size_t)(end - word));
+                if (n > 0 && !has(word))
+                        memset(word, 0, n);
+                word += n + 1;
+        }
+}
+
+PyObject *native_remember_begin(PyObject *module, PyObject *ignored) {
         (void)module;
-        if (!PyArg_ParseTuple(args, "pO!O!O:remember", &environment, &PyTuple_Type, &handled, &PyTuple_Type, &defaults,
-                              &line_buffered))
-                return NULL;
-        copy_signals(handled, known.handled);
-        copy_signals(defaults, known.defaults);
-        known.line_buffered = line_buffered == Py_None ? -1 : PyObject_IsTrue(line_buffered);
-        if (PyErr_Occurred() || (environment && copy_environment() < 0))
-                return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+        (void)ignored;
+        for (int s = 1; s < NSIG; s++)
+                sigaction(s, NULL, &began_with[s]); /* fails for those that the C library keeps to itself */
+        known.interrupt = began_with[SIGINT];
+        find_initial_environment();
+        known.environment = copy_environment();
+        if (!known.environment)
+                return PyErr_NoMemory();
         Py_RETURN_NONE;
 }
 
+static bool is_same(const struct sigaction *a, const struct sigaction *b) {
+        return a->sa_handler == b->sa_handler && a->sa_flags == b->sa_flags &&
+               memcmp(&a->sa_mask, &b->sa_mask, _NSIG / 8) == 0;
+}
+
+/* An interpreter that starts has its own disposition of some signals, C code's (faulthandler's) among them, and modules
+ * change others: these stay. For the rest the client counts, as it would for an interpreter that it executes. */
+static void remember_signals(void) {
+        size_t n = 0;
+
+        for (int s = 1; s < NSIG; s++) {
+                struct sigaction now;
+
+                if (s == SIGKILL || s == SIGSTOP || sigaction(s, NULL, &now) < 0)
+                        continue;
+                bool is_usual = began_with[s].sa_handler == SIG_DFL || s == SIGINT;
+                if (is_usual && is_same(&now, &began_with[s]))
+                        known.usual |= UINT64_C(1) << (s - 1);
+                else
+                        known.own[n++] = (struct disposition){ s, now };
+        }
+}
+
+PyObject *native_remember(PyObject *module, PyObject *args) {
+        PyObject *line_buffered;
+        int changed;
+
+        (void)module;
+        if (!PyArg_ParseTuple(args, "pO:remember", &changed, &line_buffered))
+                return NULL;
+        known.line_buffered = line_buffered == Py_None ? -1 : PyObject_IsTrue(line_buffered);
+        remember_signals();
+        known.changed = changed ? copy_environment() : NULL;
+        if (changed && !known.changed)
+                return PyErr_NoMemory();
+        Py_RETURN_NONE;
+}
+
+/* False: the client's environment is what the zygote began with, so that os.environ is right; and now so is environ. */
 static bool environment_is_new(void) {
         size_t i = 0;
 
@@ -93,23 +163,27 @@ static bool environment_is_new(void) {
                 return true;
         while (known.environment[i] && environ[i] && strcmp(known.environment[i], environ[i]) == 0)
                 i++;
-        return known.environment[i] || environ[i];
+        if (known.environment[i] || environ[i])
+                return true;
+        if (known.changed)
+                environ = known.changed;
+        return false;
 }
 
-/* In the kernel all signals are at their default, or ignored as the client does. Has it call the interpreter's handler
- * for those with one in Python; not by signal.signal(), whose enumerations write to a hundred pages. Finds those that
- * are ignored instead. */
-static size_t take_signals(int ignored[2 * NSIG]) {
+/* In the kernel all signals are at their default, or ignored as the client does. Puts back those of the zygote, not by
+ * signal.signal(), whose enumerations write to a hundred pages; the `signal` module knows of them. Finds those that are
+ * ignored instead. */
+static size_t take_signals(int ignored[NSIG]) {
+        uint64_t by_client = fsrv_worker_signals_ignored() & known.usual;
         size_t n = 0;
 
-        for (const int *number = known.handled; *number; number++)
-                if (PyOS_getsig(*number) != SIG_IGN)
-                        PyOS_setsig(*number, handler);
-                else
-                        ignored[n++] = *number;
-        for (const int *number = known.defaults; *number; number++)
-                if (PyOS_getsig(*number) == SIG_IGN)
-                        ignored[n++] = *number;
+        for (const struct disposition *own = known.own; own->number; own++)
+                sigaction(own->number, &own->action, NULL);
+        if (known.usual & ~by_client & UINT64_C(1) << (SIGINT - 1))
+                sigaction(SIGINT, &known.interrupt, NULL);
+        for (int s = 1; s < NSIG && by_client >> (s - 1); s++)
+                if (by_client >> (s - 1) & 1)
+                        ignored[n++] = s;
         return n;
 }
 
@@ -133,11 +207,13 @@ static PyObject *list_of(const int *numbers, size_t n) {
 
 /* Carries out what needs no Python. The rest is for _catch_up() in _zygote.py: its arguments, or None. */
 static PyObject *take_news(void) {
-        int ignored[2 * NSIG], closed[3];
+        int ignored[NSIG], closed[3];
         size_t n_ignored = take_signals(ignored), n_closed = take_streams(closed);
         bool environment = environment_is_new(),
              buffering = known.line_buffered >= 0 && isatty(1) != known.line_buffered;
 
+        if (environment)
+                hide_what_is_gone();
         if (!environment && !buffering && n_ignored == 0 && n_closed == 0)
                 Py_RETURN_NONE;
         return Py_BuildValue("(NNNN)", PyBool_FromLong(environment), list_of(ignored, n_ignored),

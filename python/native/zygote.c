@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <forkserver-host.h>
@@ -45,13 +46,30 @@ static int take_exception(struct fsrv_error *error, const char *module) {
         return -EIO;
 }
 
+/* A sentence: it is there, but each process is to load it by itself. */
+static int take_reason(struct fsrv_error *error, PyObject *reason) {
+        PyObject *bytes = PyUnicode_AsUTF8String(reason);
+
+        snprintf(error->text, sizeof error->text, "%s", bytes ? PyBytes_AsString(bytes) : "");
+        Py_XDECREF(bytes);
+        PyErr_Clear();
+        return -EBUSY;
+}
+
 static int host_preload(const char *module, struct fsrv_error *error) {
         PyObject *result = PyObject_CallFunction(on_preload, "s", module);
+        int r = 0;
 
         if (!result)
                 return take_exception(error, module);
+        if (result != Py_None)
+                r = take_reason(error, result);
         Py_DECREF(result);
-        return 0;
+        return r;
+}
+
+static bool host_is_tried(const char *module) {
+        return strcmp(module, FSRV_PRELOAD_MAIN) == 0;
 }
 
 static PyObject *call(PyObject *function) {
@@ -134,6 +152,7 @@ PyObject *native_fill_pools(PyObject *module, PyObject *args) {
 PyObject *native_zygote(PyObject *module, PyObject *args) {
         static const struct fsrv_host host = {
                 .preload = host_preload,
+                .is_tried = host_is_tried,
                 .loaded = host_loaded,
                 .before_fork = PyOS_BeforeFork,
                 .after_fork_zygote = PyOS_AfterFork_Parent,
@@ -147,6 +166,5 @@ PyObject *native_zygote(PyObject *module, PyObject *args) {
         (void)module;
         if (!PyArg_ParseTuple(args, "OOOO:zygote", &on_preload, &on_loaded, &on_rehearse, &on_serve))
                 return NULL;
-        native_remember_handler();
         return PyLong_FromLong(fsrv_zygote_serve(&host));
 }

@@ -293,19 +293,30 @@ class Script(unittest.TestCase):
                 for process in processes: process.join()
         """), "6\n")
 
-    def test_buffers_are_not_written_twice(self):
-        self.assertEqual(self.run_script("""
-            import multiprocessing, sys
-            sys.stdout.write("") if __name__ == "__main__" else sys.stderr.write("preloaded ")
-            def child(): pass
+    def preloading(self, module):
+        """A program with three children that preloads this."""
+        with open(os.path.join(self.directory.name, "there.py"), "w") as file:
+            file.write(module)
+        return self.run_script("""
+            import multiprocessing
+            def child(): print("child")
             if __name__ == "__main__":
+                multiprocessing.set_forkserver_preload(["there"])
                 for _ in range(3):
                     process = multiprocessing.Process(target=child)
                     process.start(); process.join()
-        """), "")
+        """)
+
+    def test_buffers_are_not_written_twice(self):
+        self.assertEqual(self.preloading("import sys; sys.stderr.write('preloaded ')"), 3 * "child\n")
         self.assertEqual(self.errors, "preloaded ")
 
     def test_what_a_preload_prints_is_output(self):
+        self.assertEqual(self.preloading("print('preloaded')"), "preloaded\n" + 3 * "child\n")
+        self.assertEqual(self.errors, "")
+
+    def test_what_the_main_module_prints(self):
+        """In each child, as under the stock server."""
         self.assertEqual(self.run_script("""
             import multiprocessing
             print(__name__)
@@ -314,7 +325,7 @@ class Script(unittest.TestCase):
                 for _ in range(2):
                     process = multiprocessing.Process(target=child)
                     process.start(); process.join()
-        """), "__main__\n__mp_main__\nchild\nchild\n")
+        """), "__main__\n" + 2 * "__mp_main__\nchild\n")
         self.assertEqual(self.errors, "")
 
     def test_signals(self):
@@ -375,7 +386,7 @@ class Script(unittest.TestCase):
         """Objects of Python's own allocator, twenty megabytes of them: nine tenths lie in what is frozen, and can be
         used as ever."""
         self.assertEqual(self.run_script("""
-            import multiprocessing, sys
+            import multiprocessing.forkserver, sys
             if __name__ == "__mp_main__": data = [str(number).encode() * 20 for number in range(150000)]
             def child(pipe):
                 import bisect
@@ -392,6 +403,8 @@ class Script(unittest.TestCase):
                 new = [bytes(100) for _ in range(100000)]
                 pipe.send((frozen, right and kept == [b"0" * 20] and len(new) == 100000))
             if __name__ == "__main__":
+                # so that the first child comes from the zygote that has them
+                multiprocessing.forkserver.set_forkserver_preload(["__main__"], on_error="fail")
                 receiver, sender = multiprocessing.Pipe(False)
                 process = multiprocessing.Process(target=child, args=(sender,))
                 process.start()

@@ -179,22 +179,34 @@ void fsrv_cloexec_range(unsigned first, unsigned last) {
 
 #define FSRV_SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
 
-int fsrv_sealed_memfd(const char *name, const void *bytes, size_t n) {
-        FSRV_CLEANUP_FD int fd = fsrv_fd_raise(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-        size_t done = 0;
-
-        if (fd < 0)
-                return -errno;
-        while (done < n) {
+static int write_all(int fd, const void *bytes, size_t n) {
+        for (size_t done = 0; done < n;) {
                 ssize_t k = write(fd, (const char *)bytes + done, n - done);
                 if (k < 0 && errno != EINTR)
                         return -errno;
                 if (k > 0)
                         done += (size_t)k;
         }
+        return 0;
+}
+
+int fsrv_sealed_memfd_of(const char *name, const struct iovec *parts, size_t n_parts) {
+        FSRV_CLEANUP_FD int fd = fsrv_fd_raise(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+
+        if (fd < 0)
+                return -errno;
+        for (size_t i = 0; i < n_parts; i++) {
+                int r = write_all(fd, parts[i].iov_base, parts[i].iov_len);
+                if (r < 0)
+                        return r;
+        }
         if (fcntl(fd, F_ADD_SEALS, FSRV_SEALS | F_SEAL_SEAL) < 0)
                 return -errno;
         return fsrv_fd_steal(&fd);
+}
+
+int fsrv_sealed_memfd(const char *name, const void *bytes, size_t n) {
+        return fsrv_sealed_memfd_of(name, &(struct iovec){ (void *)bytes, n }, 1);
 }
 
 int fsrv_check_sealed(int fd, size_t n) {

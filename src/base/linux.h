@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 int fsrv_pidfd_open(pid_t pid);
 int fsrv_pidfd_send_signal(int pidfd, int signal);
@@ -47,7 +48,8 @@ bool fsrv_cores_end_one(void);
 /* A bit of /proc/PID/coredump_filter, core(5): private memory that is a file's, as frozen memory is. */
 enum { FSRV_COREDUMP_FILE_PRIVATE = 1 << 2 };
 
-/* A sealed memfd with these bytes: no writer can change it any more. */
+/* A sealed memfd with these bytes, one part after the other: no writer can change it any more. */
+int fsrv_sealed_memfd_of(const char *name, const struct iovec *parts, size_t n_parts);
 int fsrv_sealed_memfd(const char *name, const void *bytes, size_t n);
 /* 0 if the fd is a memfd that is sealed against writing, growing and shrinking and has exactly n bytes; -EPROTO. */
 int fsrv_check_sealed(int fd, size_t n);

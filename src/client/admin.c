@@ -38,7 +38,7 @@ static int open_admin(struct fsrv_server *s, struct fsrv_error *error) {
         if (s->kind == FSRV_SERVER_INHERITED)
                 return fsrv_fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP,
                                       "only who started a fork server may ask that of it");
-        return s->kind == FSRV_SERVER_NAMED ? fsrv_connect(s->path, s->server_uid, error) : connect_private(s, error);
+        return s->kind == FSRV_SERVER_NAMED ? fsrv_connect(s, error) : connect_private(s, error);
 }
 
 static int ask(struct fsrv_server *s, uint32_t type, struct fsrv_wire_reply *reply, size_t size, int *ret_admin,
@@ -47,7 +47,7 @@ static int ask(struct fsrv_server *s, uint32_t type, struct fsrv_wire_reply *rep
 
         if (admin < 0)
                 return admin;
-        int r = fsrv_ask(admin, type, s->path ? s->path : "the fork server", reply, size, NULL, error);
+        int r = fsrv_ask(admin, type, s->path ? s->path : "the fork server", &s->interrupt, reply, size, NULL, error);
         if (r == 0 && ret_admin)
                 *ret_admin = admin;
         else
@@ -106,6 +106,9 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
         _Static_assert(sizeof to.memory_why == sizeof from.memory.why, "one sentence");
         memcpy(to.memory_why, from.memory.why, sizeof to.memory_why);
         to.memory_why[sizeof to.memory_why - 1] = 0;
+        _Static_assert(sizeof to.left_out == sizeof from.left_out, "one sentence");
+        memcpy(to.left_out, from.left_out, sizeof to.left_out);
+        to.left_out[sizeof to.left_out - 1] = 0;
         _Static_assert(sizeof to.failures == sizeof from.failures, "one list of stages");
         memcpy(to.failures, from.failures, sizeof to.failures);
         *ret_stats = to;
@@ -128,9 +131,11 @@ int fsrv_server_stop(struct fsrv_server *s, int timeout_ms, struct fsrv_error *e
         if (r < 0)
                 return r;
         /* It says no more: its end closes the connection. */
-        r = fsrv_channel_receive_by(admin, &reply, sizeof reply, deadline, &message);
+        r = fsrv_channel_receive_unless(admin, &reply, sizeof reply, deadline, &s->interrupt, &message);
         if (r == 1)
                 fsrv_message_close(&message);
+        if (r == -EINTR)
+                return fsrv_interrupted(error, FSRV_STAGE_ADMIN);
         if (r == -ETIMEDOUT)
                 return fsrv_fail_text(error, FSRV_STAGE_ADMIN, ETIMEDOUT, "the fork server still has workers");
         return 0;

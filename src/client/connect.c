@@ -14,7 +14,8 @@
 #include "wire/channel.h"
 
 /* A full backlog gives EAGAIN on a non-blocking socket (unix(7)), and nothing to poll for. */
-static int connect_by(int sock, const struct sockaddr_un *address, int64_t deadline) {
+static int connect_by(int sock, const struct sockaddr_un *address, int64_t deadline,
+                      const struct fsrv_interrupt *interrupt) {
         while (connect(sock, (const struct sockaddr *)address, sizeof *address) < 0) {
                 if (errno == EINTR)
                         continue;
@@ -22,7 +23,9 @@ static int connect_by(int sock, const struct sockaddr_un *address, int64_t deadl
                         return -errno;
                 if (fsrv_now() >= deadline)
                         return -ETIMEDOUT;
-                poll(NULL, 0, 5);
+                int r = fsrv_poll(NULL, fsrv_deadline(5), interrupt);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
@@ -38,8 +41,9 @@ static int check_uid(int sock, const char *path, uid_t wanted, struct fsrv_error
         return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "'%s' is served by uid %u", path, (unsigned)cred.uid);
 }
 
-int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error) {
+int fsrv_connect(const struct fsrv_server *s, struct fsrv_error *error) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
+        const char *path = s->path;
 
         if (strlen(path) >= sizeof address.sun_path)
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ENAMETOOLONG,
@@ -49,13 +53,15 @@ int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error) {
         FSRV_CLEANUP_FD int sock = fsrv_fd_raise(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (sock < 0)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, errno, "a socket");
-        int r = connect_by(sock, &address, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
+        int r = connect_by(sock, &address, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), &s->interrupt);
+        if (r == -EINTR)
+                return fsrv_interrupted(error, FSRV_STAGE_CONNECT);
         if (r == -EPROTOTYPE) /* a socket of another type lies there */
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "'%s' is not the socket of a fork server",
                                       path);
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "connecting to '%s'", path);
-        r = check_uid(sock, path, server_uid, error);
+        r = check_uid(sock, path, s->server_uid, error);
         return r < 0 ? r : fsrv_fd_steal(&sock);
 }
 
@@ -77,8 +83,12 @@ static int check_reply(const struct fsrv_message *message, struct fsrv_wire_repl
         return 0;
 }
 
-int fsrv_ask(int admin, uint32_t type, const char *whom, struct fsrv_wire_reply *reply, size_t size, int *ret_fd,
-             struct fsrv_error *error) {
+int fsrv_interrupted(struct fsrv_error *error, uint32_t stage) {
+        return fsrv_fail_text(error, stage, EINTR, "the caller's interrupt function ended the call");
+}
+
+int fsrv_ask(int admin, uint32_t type, const char *whom, const struct fsrv_interrupt *interrupt,
+             struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error) {
         struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
         int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
         struct fsrv_message message;
@@ -88,7 +98,9 @@ int fsrv_ask(int admin, uint32_t type, const char *whom, struct fsrv_wire_reply 
         r = fsrv_channel_send(admin, &question, sizeof question, NULL, 0, MSG_DONTWAIT);
         if (r < 0 && r != -EPIPE && r != -ECONNRESET)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", whom);
-        r = fsrv_channel_receive_by(admin, reply, size, deadline, &message);
+        r = fsrv_channel_receive_unless(admin, reply, size, deadline, interrupt, &message);
+        if (r == -EINTR)
+                return fsrv_interrupted(error, FSRV_STAGE_CONNECT);
         if (r == 0)
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "%s closed the connection", whom);
         if (r < 0)
@@ -103,11 +115,12 @@ int fsrv_ask(int admin, uint32_t type, const char *whom, struct fsrv_wire_reply 
         return r;
 }
 
-int fsrv_attach(const char *path, uid_t server_uid, int *ret_doorbell, struct fsrv_error *error) {
+int fsrv_attach(const struct fsrv_server *s, int *ret_doorbell, struct fsrv_error *error) {
         struct fsrv_wire_reply reply;
-        FSRV_CLEANUP_FD int admin = fsrv_connect(path, server_uid, error);
+        FSRV_CLEANUP_FD int admin = fsrv_connect(s, error);
 
         if (admin < 0)
                 return fsrv_fd_steal(&admin);
-        return fsrv_ask(admin, FSRV_WIRE_ADMIN_ATTACH, path, &reply, sizeof reply, ret_doorbell, error);
+        return fsrv_ask(admin, FSRV_WIRE_ADMIN_ATTACH, s->path, &s->interrupt, &reply, sizeof reply, ret_doorbell,
+                        error);
 }

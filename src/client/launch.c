@@ -67,12 +67,14 @@ static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error
 }
 
 /* A failing loader, another version in its place: all that shows after execve succeeded. */
-static int wait_until_ready(int admin, const char *program, struct fsrv_error *error) {
+static int wait_until_ready(const struct fsrv_server *s, int admin, const char *program, struct fsrv_error *error) {
         struct fsrv_wire_reply reply;
         struct fsrv_message message;
-        int r = fsrv_channel_receive_by(admin, &reply, sizeof reply, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS),
-                                        &message);
+        int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
+        int r = fsrv_channel_receive_unless(admin, &reply, sizeof reply, deadline, &s->interrupt, &message);
 
+        if (r == -EINTR)
+                return fsrv_interrupted(error, FSRV_STAGE_START);
         if (r == 0)
                 return fsrv_fail_text(error, FSRV_STAGE_START, ECONNRESET, "the server program '%s' ended at once",
                                       program);
@@ -109,7 +111,7 @@ int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, 
         doorbell[0] = fsrv_fd_close(doorbell[0]);
         admin[0] = fsrv_fd_close(admin[0]);
         if (r == 0)
-                r = wait_until_ready(admin[1], program, error);
+                r = wait_until_ready(s, admin[1], program, error);
         if (r < 0) {
                 fsrv_fd_close(doorbell[1]);
                 fsrv_fd_close(admin[1]);

@@ -115,6 +115,7 @@ static const char *search_path(const struct fsrv_request *request) {
 static int encode(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
         const struct fsrv_request *request = s->request;
         char *only_name[] = { request->name, NULL };
+        bool is_large = request->payload_size > FSRV_WIRE_MESSAGE_MAX; /* copied once, to where it goes */
         struct fsrv_request_parts parts = {
                 .name = request->name,
                 .search = search_path(request),
@@ -122,8 +123,8 @@ static int encode(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
                 .argv = request->argv ? request->argv : only_name,
                 .environment = request->environment ? request->environment : environ,
                 .paths = request->paths,
-                .payload = request->payload,
-                .head.payload_size = (uint32_t)request->payload_size,
+                .payload = is_large ? NULL : request->payload,
+                .head.payload_size = request->payload_size,
         };
         struct fsrv_wire_action *actions;
 
@@ -140,19 +141,29 @@ static int encode(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
         return r < 0 ? fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "encoding the request") : 0;
 }
 
+/* The body is too large for a message. */
+static int put_into_memfd(struct fsrv_spawning *s) {
+        struct fsrv_wire_request *head = fsrv_spawning_head(s);
+        size_t here = s->size - sizeof *head, rest = head->body_size - here;
+        const struct iovec parts[] = { { s->bytes + sizeof *head, here }, { (void *)s->request->payload, rest } };
+
+        s->memfd = fsrv_sealed_memfd_of("forkserver request", parts, 2);
+        if (s->memfd < 0)
+                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -s->memfd, "a request of %llu bytes",
+                                 (unsigned long long)head->body_size);
+        head->flags |= FSRV_WIRE_BODY_IN_MEMFD;
+        s->size = sizeof *head;
+        return 0;
+}
+
 int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
         int r = encode(s, grip);
 
         if (r < 0)
                 return r;
         struct fsrv_wire_request *head = fsrv_spawning_head(s);
-        if (s->size > FSRV_WIRE_MESSAGE_MAX) {
-                s->memfd = fsrv_sealed_memfd("forkserver request", s->bytes + sizeof *head, s->size - sizeof *head);
-                if (s->memfd < 0)
-                        return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -s->memfd, "a request of %zu bytes", s->size);
-                head->flags |= FSRV_WIRE_BODY_IN_MEMFD;
-                s->size = sizeof *head;
-        }
+        if (sizeof *head + head->body_size > FSRV_WIRE_MESSAGE_MAX && (r = put_into_memfd(s)) < 0)
+                return r;
         /* What isn't sent leaves no gap before the caller's. */
         size_t own = fsrv_request_own_fds(head);
         s->fds = s->user_fds - own;

@@ -167,7 +167,7 @@ int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags) {
 int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, size_t n) {
         if (n > 0 && !bytes)
                 return -EINVAL;
-        if (n > FSRV_WIRE_BODY_MAX)
+        if (n > FSRV_WIRE_PAYLOAD_MAX)
                 return -E2BIG;
         request->payload = bytes;
         request->payload_size = n;

@@ -247,6 +247,10 @@ int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv_error *erro
         return 0;
 }
 
+void fsrv_server_set_interrupt(struct fsrv_server *s, int (*check)(void *data), void *data) {
+        s->interrupt = (struct fsrv_interrupt){ check, data };
+}
+
 /* ---- keeping it running ---- */
 
 static int launch_or_connect(struct fsrv_server *s, struct fsrv_error *error) {
@@ -257,7 +261,7 @@ static int launch_or_connect(struct fsrv_server *s, struct fsrv_error *error) {
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNREFUSED,
                                       "the fork server that this worker came from is gone");
         if (s->kind == FSRV_SERVER_NAMED)
-                r = fsrv_attach(s->path, s->server_uid, &doorbell, error);
+                r = fsrv_attach(s, &doorbell, error);
         else
                 r = fsrv_launch(s, &doorbell, &s->admin, error);
         if (r < 0)
@@ -287,9 +291,10 @@ static int own(struct fsrv_server *s, struct fsrv_error *error) {
 }
 
 int fsrv_server_acquire(struct fsrv_server *s, struct fsrv_grip *ret_grip, struct fsrv_error *error) {
-        int r;
+        int r = fsrv_lock(&s->lock, &s->interrupt);
 
-        pthread_mutex_lock(&s->lock);
+        if (r < 0)
+                return fsrv_interrupted(error, FSRV_STAGE_START);
         r = own(s, error);
         if (r == 0 && s->wants_tracker)
                 r = fsrv_tracker_ensure(s, error);

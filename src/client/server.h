@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/wait.h"
 #include "forkserver.h"
 #include "wire/config.h"
 
@@ -29,8 +30,9 @@ struct fsrv_server {
         char *path; /* named */
         uid_t server_uid;
 
-        struct fsrv_link *link; /* NULL: not running, or not connected */
-        int admin;              /* private: to the server of `link`; else -1 */
+        struct fsrv_interrupt interrupt; /* who may end the waits of calls on this handle; set before it is used */
+        struct fsrv_link *link;          /* NULL: not running, or not connected */
+        int admin;                       /* private: to the server of `link`; else -1 */
         bool wants_tracker;
         int tracker; /* the resource tracker's writing end; -1: not started. Its number stays when it is replaced */
         char *entry; /* of fsrv_connect_to_new_process(); NULL: not set */
@@ -66,11 +68,13 @@ int fsrv_tracker_ensure(struct fsrv_server *server, struct fsrv_error *error);
 int fsrv_launch(const struct fsrv_server *server, int *ret_doorbell, int *ret_admin, struct fsrv_error *error);
 
 /* connect.c: a named server's admin connection, with the server's uid checked; its doorbell. */
-int fsrv_connect(const char *path, uid_t server_uid, struct fsrv_error *error);
-int fsrv_attach(const char *path, uid_t server_uid, int *ret_doorbell, struct fsrv_error *error);
+int fsrv_connect(const struct fsrv_server *server, struct fsrv_error *error);
+int fsrv_attach(const struct fsrv_server *server, int *ret_doorbell, struct fsrv_error *error);
 /* Sends one question and receives the answer into reply (size: its own). Fills *error from an answer that says no;
  * `whom` is for its text. */
-int fsrv_ask(int admin, uint32_t type, const char *whom, struct fsrv_wire_reply *reply, size_t size, int *ret_fd,
-             struct fsrv_error *error);
+int fsrv_ask(int admin, uint32_t type, const char *whom, const struct fsrv_interrupt *interrupt,
+             struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error);
+/* What a call says that was ended by who may: -EINTR. */
+int fsrv_interrupted(struct fsrv_error *error, uint32_t stage);
 
 #endif

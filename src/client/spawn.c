@@ -51,13 +51,10 @@ static int wait_for_room(const struct fsrv_spawning *s, int sock, int err) {
                 return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, err == -EAGAIN ? ETIMEDOUT : -err,
                                       "the fork server's queue is full: %s",
                                       strerrordesc_np(err == -EAGAIN ? ETIMEDOUT : -err));
-        if (err == -EAGAIN) {
-                struct pollfd entry = { .fd = sock, .events = POLLOUT };
-                poll(&entry, 1, fsrv_left(s->deadline));
-        } else {
-                poll(NULL, 0, 2);
-        }
-        return 0;
+        struct pollfd entry = { .fd = sock, .events = POLLOUT };
+        int r = err == -EAGAIN ? fsrv_poll(&entry, s->deadline, s->interrupt)
+                               : fsrv_poll(NULL, fsrv_deadline(2), s->interrupt);
+        return r == -EINTR ? fsrv_interrupted(s->error, FSRV_STAGE_QUEUE) : 0;
 }
 
 static int send_patiently(const struct fsrv_spawning *s, int sock, const void *bytes, size_t size, const int *fds,
@@ -139,13 +136,14 @@ static int await_exec(struct fsrv_spawning *s, int exec_pipe, int pidfd) {
 
         if (deadline < s->deadline)
                 deadline = s->deadline;
-        while (poll(&entry, 1, fsrv_left(deadline)) <= 0)
-                if (fsrv_now() >= deadline) {
-                        if (pidfd >= 0)
-                                fsrv_pidfd_send_signal(pidfd, SIGKILL);
-                        return fsrv_fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT,
-                                              "executing '%s' took too long; killed it", s->request->name);
-                }
+        int r = fsrv_poll(&entry, deadline, s->interrupt);
+        if (r <= 0 && pidfd >= 0)
+                fsrv_pidfd_send_signal(pidfd, SIGKILL);
+        if (r == -EINTR)
+                return fsrv_interrupted(s->error, FSRV_STAGE_EXEC);
+        if (r <= 0)
+                return fsrv_fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT, "executing '%s' took too long; killed it",
+                                      s->request->name);
         do
                 n = read(exec_pipe, &failed, sizeof failed);
         while (n < 0 && errno == EINTR);
@@ -229,8 +227,21 @@ static int last_look(int *answer, union fsrv_wire_answer *reply, struct fsrv_mes
 static void await_hang_up(int answer, int64_t deadline) {
         struct pollfd entry = { .fd = answer };
 
-        while (poll(&entry, 1, fsrv_left(deadline)) <= 0 && fsrv_now() < deadline)
-                ;
+        fsrv_poll(&entry, deadline, NULL);
+}
+
+/* Nobody runs it any more. Or, 1, somebody does: what last_look() found. */
+static int withdraw(const struct fsrv_spawning *s, int why, int *answer, union fsrv_wire_answer *reply,
+                    struct fsrv_message *message) {
+        int r = last_look(answer, reply, message);
+
+        if (r == 1)
+                return 1;
+        if (why == -EINTR)
+                return fsrv_interrupted(s->error, FSRV_STAGE_QUEUE);
+        return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
+                              "no process took the request in time: the zygote is still loading, or too much is asked "
+                              "of it");
 }
 
 /* Takes `answer` over. 0: started; NOTHING_RAN; or it failed. */
@@ -241,13 +252,11 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
 
         if (s->extra->until_ended)
                 await_hang_up(own_answer, s->deadline);
-        int r = fsrv_channel_receive_by(own_answer, &reply, sizeof reply, s->deadline, &message);
-        if (r == -ETIMEDOUT) {
-                r = last_look(&own_answer, &reply, &message);
-                if (r != 1)
-                        return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
-                                              "no process took the request in time: the zygote is still loading, or "
-                                              "too much is asked of it");
+        int r = fsrv_channel_receive_unless(own_answer, &reply, sizeof reply, s->deadline, s->interrupt, &message);
+        if (r == -ETIMEDOUT || r == -EINTR) {
+                r = withdraw(s, r, &own_answer, &reply, &message);
+                if (r < 0)
+                        return r;
         }
         if (r == 0)
                 return NOTHING_RAN; /* a standby that was killed before it claimed, or the server and all with it */
@@ -390,6 +399,7 @@ int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *reque
                                    .extra = extra,
                                    .error = error,
                                    .deadline = fsrv_deadline(request->spawn_timeout_ms),
+                                   .interrupt = extra->until_ended ? NULL : &server->interrupt,
                                    .memfd = -1 };
 
         int r = check(request, error);
@@ -474,6 +484,7 @@ int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_request *reque
                                    .extra = &none,
                                    .error = &told,
                                    .deadline = fsrv_deadline(request->spawn_timeout_ms),
+                                   .interrupt = &server->interrupt,
                                    .memfd = -1 };
         struct fsrv_grip grip;
         size_t made = 0;

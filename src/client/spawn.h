@@ -25,6 +25,7 @@ struct fsrv_spawning {
         const struct fsrv_spawn_extra *extra;
         struct fsrv_error *error;
         int64_t deadline;
+        const struct fsrv_interrupt *interrupt;
         char *bytes; /* head and body; NULL: not prepared yet */
         size_t size;
         int memfd;   /* the body, when it's too large for a message; else -1 */

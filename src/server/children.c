@@ -361,6 +361,25 @@ void fsrv_children_kill(struct fsrv_supervisor *s) {
                 fsrv_child_kill(child);
 }
 
+int fsrv_child_release(struct fsrv_supervisor *s, pid_t pid) {
+        struct fsrv_child *child = fsrv_child_find(s, pid);
+
+        if (!child)
+                return -1;
+        int pidfd = fsrv_fd_steal(&child->pidfd);
+        fsrv_unwatch(s, pidfd);
+        forget(s, child);
+        return pidfd;
+}
+
+void fsrv_children_end(struct fsrv_supervisor *s, enum fsrv_role role) {
+        struct fsrv_child *child, *next;
+
+        HASH_ITER(hh, s->children, child, next)
+                if (child->role == role)
+                        fsrv_child_kill(child);
+}
+
 void fsrv_children_find(struct fsrv_supervisor *s, enum fsrv_role role) {
         char path[64];
         int pid;

@@ -125,7 +125,7 @@ int fsrv_zygote_launch(struct fsrv_supervisor *s) {
         z->orders = sockets[0];
         z->pidfd = fsrv_pidfd_open(pid);
         z->due = 0;
-        z->has_forked = z->is_freezing = z->is_late = z->is_killed = z->hangs = false;
+        z->has_forked = z->is_freezing = z->is_late = z->is_killed = z->is_ending = z->hangs = false;
         name_program(s);
         z->failure.stage = 0;
         z->deadline = fsrv_deadline(s->config.head.preload_timeout_ms);

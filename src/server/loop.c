@@ -44,7 +44,7 @@ void fsrv_drain(struct fsrv_supervisor *s) {
          * standbys instead could hit one that has just begun to work. */
         shutdown(s->doorbell, SHUT_RDWR);
         fsrv_unwatch(s, s->doorbell);
-        fsrv_zygote_kill(s);
+        fsrv_zygote_end(s);
         fsrv_unlisten(s);
         fsrv_children_watch_clients(s);
         fsrv_log(s, "draining: %u workers", HASH_COUNT(s->children) - s->idle);

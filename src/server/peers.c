@@ -162,13 +162,21 @@ void fsrv_peers_on_listener(struct fsrv_supervisor *s) {
         }
 }
 
+static uint32_t count_workers(const struct fsrv_supervisor *s) {
+        uint32_t n = 0;
+
+        for (const struct fsrv_child *child = s->children; child; child = child->hh.next)
+                n += child->role != FSRV_ROLE_STANDBY && child->role != FSRV_ROLE_HEIR;
+        return n;
+}
+
 static void send_stats(struct fsrv_supervisor *s, int fd) {
         struct fsrv_wire_stats *stats = &s->stats;
 
         stats->reply = (struct fsrv_wire_reply){ .version = FSRV_WIRE_VERSION, .server_pid = getpid() };
         stats->zygote_pid = s->zygote.pid;
         stats->standbys = s->idle;
-        stats->workers = HASH_COUNT(s->children) - s->idle;
+        stats->workers = count_workers(s);
         stats->uptime_ms = (uint64_t)(fsrv_now() - s->started);
         fsrv_channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
 }

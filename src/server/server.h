@@ -36,6 +36,7 @@ enum fsrv_role {
         FSRV_ROLE_WORKER,
         FSRV_ROLE_STRAY, /* not told of yet, or never: becomes a worker when it claims */
         FSRV_ROLE_RETIRED,
+        FSRV_ROLE_HEIR, /* of the zygote; src/zygote/heir.h */
 };
 
 struct fsrv_child {
@@ -78,6 +79,7 @@ struct fsrv_zygote {
         unsigned due;     /* FORK orders without an answer yet */
         bool is_late;     /* with the next one */
         bool is_killed;   /* by us */
+        bool is_ending;   /* as we have told it */
         bool hangs;       /* its children do, since one took a request */
         int64_t deadline; /* of the loading; then of the next answer that is due */
         char loading[FSRV_WIRE_TEXT_MAX];
@@ -156,6 +158,8 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s);
 void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_zygote_kill(struct fsrv_supervisor *s);
+/* It is needed no more: it may see to its own end, for a while. */
+void fsrv_zygote_end(struct fsrv_supervisor *s);
 /* A standby of its has ended before it took a request; was_late: we have killed it. */
 void fsrv_zygote_on_standby_end(struct fsrv_supervisor *s, const struct fsrv_exit *exit, bool was_late);
 /* How long the fork handlers of one process may take, before it gets half as long again. */
@@ -181,6 +185,10 @@ void fsrv_children_on_claims(struct fsrv_supervisor *s);
 void fsrv_children_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_children_watch_clients(struct fsrv_supervisor *s);
 void fsrv_children_kill(struct fsrv_supervisor *s);
+/* Takes a living child out of the table: its pidfd, which is the caller's and watched no more. -1: not there. */
+int fsrv_child_release(struct fsrv_supervisor *s, pid_t pid);
+/* Ends those with this role. */
+void fsrv_children_end(struct fsrv_supervisor *s, enum fsrv_role role);
 /* Children that nobody has told of: they get this role. */
 void fsrv_children_find(struct fsrv_supervisor *s, enum fsrv_role role);
 /* As the reaper of orphans: everything dead, known or not. */

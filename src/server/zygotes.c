@@ -19,6 +19,7 @@
 enum {
         /* how long a zygote that SIGKILL hits while it loads is started again at once, or standbys are forked */
         KILLED_STARTS_MS = 10000,
+        END_MS = 5000, /* for exit functions of modules */
 };
 
 /* ---- starting and ending ---- */
@@ -31,6 +32,7 @@ static void start_failed(struct fsrv_supervisor *s) {
 }
 
 static void start(struct fsrv_supervisor *s) {
+        s->stats.left_out[0] = 0;
         s->stats.zygote_starts++;
         if (s->stats.zygote_starts > 1)
                 s->stats.zygote_restarts++;
@@ -42,6 +44,18 @@ void fsrv_zygote_kill(struct fsrv_supervisor *s) {
         if (s->zygote.pid > 0)
                 kill(s->zygote.pid, SIGKILL); /* our own child, not reaped yet */
         s->zygote.is_killed = true;
+}
+
+/* What modules have registered for the end of their process runs, as in any program that is told to end. */
+void fsrv_zygote_end(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+
+        if (z->state != FSRV_ZYGOTE_READY || z->is_killed || shutdown(z->orders, SHUT_WR) < 0) {
+                fsrv_zygote_kill(s);
+                return;
+        }
+        z->is_ending = true;
+        z->deadline = fsrv_deadline(END_MS);
 }
 
 static void describe(int code, int status, char how[64]) {
@@ -83,8 +97,11 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         if ((pid_t)pid != z->pid || waitid(P_PID, (id_t)z->pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
                 return;
         fsrv_zygote_on_orders(s, pid); /* what it said before it died */
+        if ((pid_t)pid != z->pid)
+                return; /* it has handed over */
         z->killed_freezing += z->is_freezing && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
         bool was_useful = z->state == FSRV_ZYGOTE_READY && z->has_forked;
+        fsrv_children_end(s, FSRV_ROLE_HEIR);
         /* Those that it did not come to tell of; where orphans become ours it may be one of those. */
         fsrv_children_find(s, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
         z->pid = 0;
@@ -279,6 +296,45 @@ static void on_loaded(struct fsrv_supervisor *s, char *bytes, size_t size) {
         fsrv_loaded_done(&loaded);
 }
 
+/* ---- its heir ---- */
+
+static void on_wants_heir(struct fsrv_supervisor *s, bool forks_twice) {
+        struct fsrv_wire_order order = { .type = FSRV_WIRE_FORK };
+
+        if ((!forks_twice || become_reaper(s) == 0))
+                fsrv_channel_send(s->zygote.orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0,
+                                  MSG_DONTWAIT);
+        else
+                fsrv_zygote_kill(s);
+}
+
+/* The old one tells it so next, and ends. */
+static void on_hand_over(struct fsrv_supervisor *s) {
+        struct fsrv_zygote *z = &s->zygote;
+        const struct fsrv_child *heir = s->children;
+        pid_t old = z->pid;
+
+        while (heir && heir->role != FSRV_ROLE_HEIR)
+                heir = heir->hh.next;
+        if (!heir)
+                return;
+        z->pid = heir->pid;
+        z->pidfd = fsrv_fd_close(z->pidfd);
+        z->pidfd = fsrv_child_release(s, z->pid);
+        fsrv_watch(s, z->pidfd, EPOLLIN, FSRV_SOURCE_ZYGOTE, (uint32_t)z->pid);
+        fsrv_unwatch(s, z->orders);
+        fsrv_watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, (uint32_t)z->pid);
+        fsrv_child_add(s, old, FSRV_ROLE_RETIRED); /* or it has ended, and been reaped */
+        if (s->draining)
+                fsrv_zygote_kill(s);
+}
+
+static void on_left_out(struct fsrv_supervisor *s, const struct fsrv_wire_order *order) {
+        memcpy(s->stats.left_out, order->text, sizeof s->stats.left_out);
+        s->stats.left_out[sizeof s->stats.left_out - 1] = 0;
+        fsrv_log(s, "each process loads by itself: %s", s->stats.left_out);
+}
+
 static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *order) {
         struct fsrv_zygote *z = &s->zygote;
 
@@ -293,6 +349,18 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                                                         .err = order->err };
                 memcpy(z->failure.text, order->text, sizeof z->failure.text);
                 z->failure.text[sizeof z->failure.text - 1] = 0;
+                break;
+        case FSRV_WIRE_WANTS_HEIR:
+                on_wants_heir(s, order->value);
+                break;
+        case FSRV_WIRE_HEIR:
+                fsrv_child_add(s, order->value, FSRV_ROLE_HEIR);
+                break;
+        case FSRV_WIRE_HAND_OVER:
+                on_hand_over(s);
+                break;
+        case FSRV_WIRE_LEFT_OUT:
+                on_left_out(s, order);
                 break;
         case FSRV_WIRE_FREEZING:
                 z->is_freezing = true;
@@ -375,7 +443,8 @@ void fsrv_zygote_replenish(struct fsrv_supervisor *s) {
 bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s) {
         const struct fsrv_zygote *z = &s->zygote;
 
-        return !z->is_killed && (z->state == FSRV_ZYGOTE_LOADING || (z->state == FSRV_ZYGOTE_READY && z->due > 0));
+        return !z->is_killed &&
+               (z->state == FSRV_ZYGOTE_LOADING || z->is_ending || (z->state == FSRV_ZYGOTE_READY && z->due > 0));
 }
 
 static void on_late_loading(struct fsrv_supervisor *s) {
@@ -414,7 +483,9 @@ void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now) {
         fsrv_zygote_on_orders(s, (uint32_t)z->pid); /* what it has said meanwhile */
         if (!fsrv_zygote_has_deadline(s) || now < z->deadline)
                 return;
-        if (z->state == FSRV_ZYGOTE_LOADING)
+        if (z->is_ending)
+                fsrv_zygote_kill(s);
+        else if (z->state == FSRV_ZYGOTE_LOADING)
                 on_late_loading(s);
         else
                 on_late_fork(s);

@@ -3,12 +3,10 @@
 #include "wire/channel.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/call.h"
-#include "base/clock.h"
 #include "base/fd.h"
 
 int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags) {
@@ -153,19 +151,20 @@ void fsrv_message_close(struct fsrv_message *message) {
         message->n_fds = 0;
 }
 
-int fsrv_channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv_message *ret_message) {
+int fsrv_channel_receive_unless(int sock, void *buffer, size_t size, int64_t deadline,
+                                const struct fsrv_interrupt *interrupt, struct fsrv_message *ret_message) {
         for (;;) {
                 struct pollfd entry = { .fd = sock, .events = POLLIN };
-                int r = poll(&entry, 1, fsrv_left(deadline));
+                int r = fsrv_poll(&entry, deadline, interrupt);
 
-                if (r < 0 && errno != EINTR)
-                        return -errno;
-                if (r == 0 && fsrv_now() >= deadline)
-                        return -ETIMEDOUT;
                 if (r <= 0)
-                        continue;
+                        return r < 0 ? r : -ETIMEDOUT;
                 r = fsrv_channel_receive(sock, buffer, size, MSG_DONTWAIT, ret_message);
                 if (r != -EAGAIN)
                         return r;
         }
+}
+
+int fsrv_channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv_message *ret_message) {
+        return fsrv_channel_receive_unless(sock, buffer, size, deadline, NULL, ret_message);
 }

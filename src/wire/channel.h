@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/wait.h"
 #include "wire/protocol.h"
 
 /* One sendmsg of up to FSRV_WIRE_FDS_MAX fds; never SIGPIPE. 0 or -errno; with `flags` MSG_DONTWAIT -EAGAIN. The fds
@@ -37,5 +38,8 @@ void fsrv_message_close(struct fsrv_message *message);
 
 /* As fsrv_channel_receive(), after waiting until there is something or the deadline has passed (-ETIMEDOUT). */
 int fsrv_channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv_message *ret_message);
+/* The same, and -EINTR when `interrupt` ends the wait. */
+int fsrv_channel_receive_unless(int sock, void *buffer, size_t size, int64_t deadline,
+                                const struct fsrv_interrupt *interrupt, struct fsrv_message *ret_message);
 
 #endif

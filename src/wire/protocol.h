@@ -12,18 +12,20 @@
  *              client -> server, after shutting it                   struct fsrv_wire_more, another answer socket
  *   claims     standby -> server                                     struct fsrv_wire_claim, the answer socket
  *   orders     server <-> zygote                                     struct fsrv_wire_config, struct fsrv_wire_order
+ *   heir       zygote <-> heir                                       struct fsrv_wire_order
  *   admin      client <-> server                                     struct fsrv_wire_config, struct fsrv_wire_admin…
  */
 
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530005u /* "FS", 5 */
+#define FSRV_WIRE_VERSION 0x46530006u /* "FS", 6 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
-#define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request in all */
-#define FSRV_WIRE_FDS_MAX          253        /* fds in one message: SCM_MAX_FD of the kernel */
-#define FSRV_WIRE_ALL_FDS_MAX      65536      /* the caller's fds in one request */
+#define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request without its payload */
+#define FSRV_WIRE_PAYLOAD_MAX      (UINT64_C(1) << 46) /* no process has room for more */
+#define FSRV_WIRE_FDS_MAX          253                 /* fds in one message: SCM_MAX_FD of the kernel */
+#define FSRV_WIRE_ALL_FDS_MAX      65536               /* the caller's fds in one request */
 #define FSRV_WIRE_ACTIONS_MAX      65536
 #define FSRV_WIRE_TEXT_MAX         256
 #define FSRV_WIRE_MORE_TIMEOUT_MS  10000 /* for the rest of a request's fds */
@@ -64,7 +66,6 @@ struct fsrv_wire_request {
         uint32_t version;
         uint32_t flags;
         uint32_t kind;
-        uint32_t body_size;  /* actions and strings that follow this head, or lie in the memfd */
         uint32_t n_fds;      /* the caller's fds in all */
         uint32_t n_fds_here; /* of which come with this message; the rest follows on the answer socket */
         uint32_t n_actions;
@@ -72,10 +73,10 @@ struct fsrv_wire_request {
         uint32_t n_env;
         uint32_t umask;
         int32_t group;
-        uint32_t payload_size;   /* bytes at the end of the body, for the entry point alone */
         uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
-        uint32_t reserved;
-        uint64_t signal_mask; /* bit n-1: signal n */
+        uint64_t body_size;      /* what follows this head, or lies in the memfd: actions, strings, the payload */
+        uint64_t payload_size;   /* bytes at the end of the body, for the entry point alone */
+        uint64_t signal_mask;    /* bit n-1: signal n */
         uint64_t signals_ignored;
         uint64_t time_limit_ms; /* 0: none */
 };
@@ -184,13 +185,18 @@ enum {
         /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */
         FSRV_WIRE_MAPPING = 11,
         FSRV_WIRE_FREEZING = 12, /* zygote: all modules are loaded; next it sees to its memory */
+        /* zygote: wants an heir; value: 1 if it forks twice. Answered by FORK */
+        FSRV_WIRE_WANTS_HEIR = 13,
+        FSRV_WIRE_HEIR = 14,      /* zygote: value is its pid */
+        FSRV_WIRE_HAND_OVER = 15, /* zygote: the heir is the zygote from now on, and what comes next is from it */
+        FSRV_WIRE_LEFT_OUT = 16,  /* zygote: text: which module each process has to load by itself, and why */
 };
 
 struct fsrv_wire_order {
         uint32_t type;
         int32_t err;
         int32_t value;
-        char text[FSRV_WIRE_TEXT_MAX]; /* LOADING, LOAD_FAILED; other messages end before it */
+        char text[FSRV_WIRE_TEXT_MAX]; /* LOADING, LOAD_FAILED, LEFT_OUT; other messages end before it */
 };
 
 /* What a module did to the zygote. Then NUL-terminated strings: why it could not be loaded (empty: it was), the names
@@ -300,6 +306,7 @@ struct fsrv_wire_stats {
         uint64_t zygote_restarts;
         struct fsrv_wire_memory memory;
         uint64_t failures[32];
+        char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */
 };
 
 #endif

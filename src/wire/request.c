@@ -19,15 +19,15 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
         size += fsrv_strings_size((const char *const *)parts->argv, &n_argv);
         size += fsrv_strings_size((const char *const *)parts->environment, &n_env);
         size += fsrv_strings_size((const char *const *)parts->paths, &n_paths);
-        if (size > FSRV_WIRE_BODY_MAX || head->payload_size > FSRV_WIRE_BODY_MAX - size)
+        if (size > FSRV_WIRE_BODY_MAX || head->payload_size > FSRV_WIRE_PAYLOAD_MAX)
                 return -E2BIG;
-        size += head->payload_size;
+        head->body_size = size + head->payload_size;
+        size += parts->payload ? head->payload_size : 0;
 
         char *bytes = malloc(sizeof *head + size);
         if (!bytes)
                 return -ENOMEM;
         head->version = FSRV_WIRE_VERSION;
-        head->body_size = (uint32_t)size;
         head->n_argv = (uint32_t)n_argv;
         head->n_env = (uint32_t)n_env;
         memcpy(bytes, head, sizeof *head);
@@ -41,7 +41,7 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
         at = fsrv_strings_put(at, (const char *const *)parts->argv);
         at = fsrv_strings_put(at, (const char *const *)parts->environment);
         at = fsrv_strings_put(at, (const char *const *)parts->paths);
-        if (head->payload_size)
+        if (parts->payload && head->payload_size)
                 memcpy(at, parts->payload, head->payload_size);
         *ret_bytes = bytes;
         *ret_size = sizeof *head + size;
@@ -64,7 +64,8 @@ int fsrv_request_check_head(const struct fsrv_wire_request *head) {
                 return -EPROTO;
         if (head->kind != FSRV_WIRE_ENTRY && head->kind != FSRV_WIRE_PROGRAM)
                 return -EPROTO;
-        if (head->body_size > FSRV_WIRE_BODY_MAX || head->n_actions > FSRV_WIRE_ACTIONS_MAX)
+        if (head->payload_size > FSRV_WIRE_PAYLOAD_MAX || head->payload_size > head->body_size ||
+            head->body_size - head->payload_size > FSRV_WIRE_BODY_MAX || head->n_actions > FSRV_WIRE_ACTIONS_MAX)
                 return -EPROTO;
         if (head->n_fds > FSRV_WIRE_ALL_FDS_MAX || head->n_fds_here > head->n_fds ||
             head->n_fds_here > FSRV_WIRE_FIRST_FDS_MAX)

@@ -17,7 +17,7 @@ struct fsrv_request_parts {
         const char *directory;
         char *const *argv;        /* NULL-terminated, head.n_argv */
         char *const *environment; /* NULL-terminated, head.n_env */
-        const void *payload;      /* head.payload_size bytes */
+        const void *payload;      /* head.payload_size bytes; encode, NULL: the caller puts them behind the body */
         char *const *paths;       /* one for each OPEN, in order; NULL-terminated */
         char **memory; /* decode: what the lists lie in, if it had to be allocated; the strings lie in the body */
 };
@@ -25,7 +25,7 @@ struct fsrv_request_parts {
 /*
  * Head and body, one after the other, in one new block: free(3) it. Fills in the counts of *parts' head. The caller
  * sets the rest of the head (but FSRV_WIRE_BODY_IN_MEMFD and n_fds_here later, in the bytes). -E2BIG: over
- * FSRV_WIRE_BODY_MAX; -ENOMEM.
+ * FSRV_WIRE_BODY_MAX or FSRV_WIRE_PAYLOAD_MAX; -ENOMEM.
  */
 int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size_t *ret_size);
 

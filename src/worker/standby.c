@@ -63,8 +63,8 @@ static int check_request(int received, const struct fsrv_wire_config *config, st
                 return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
                                  fsrv_own.message.n_fds, n_fds);
         if (fsrv_own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %u",
-                                 fsrv_own.message.size, head->body_size);
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %llu",
+                                 fsrv_own.message.size, (unsigned long long)head->body_size);
         return check_sender(config, error);
 }
 

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
+#include "forkserver-host.h"
 #include "wire/inherited.h"
 
 /* The caller's fds that did not fit into the first message. */
@@ -50,10 +51,11 @@ static int read_body(struct fsrv_task *task, const struct fsrv_wire_request *hea
         if (head->flags & FSRV_WIRE_BODY_IN_MEMFD) {
                 if (fsrv_check_sealed(task->memfd, head->body_size) < 0)
                         return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request's body is not sealed");
-                /* Private and writable: main may change its arguments. */
-                body = mmap(NULL, head->body_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, task->memfd, 0);
+                /* Private and writable: main may change its arguments. Of a payload hardly anybody changes much. */
+                body = mmap(NULL, head->body_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, task->memfd, 0);
                 if (body == MAP_FAILED)
-                        return fsrv_fail(error, FSRV_STAGE_REQUEST, errno, "a request of %u bytes", head->body_size);
+                        return fsrv_fail(error, FSRV_STAGE_REQUEST, errno, "a request of %llu bytes",
+                                         (unsigned long long)head->body_size);
                 task->memfd = fsrv_fd_close(task->memfd);
         }
         int r = fsrv_request_decode(head, body, task->lists, sizeof task->lists / sizeof *task->lists, &task->request);
@@ -144,4 +146,8 @@ int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid) {
         *ret_pid = fsrv_inherited.client_pid;
         *ret_uid = fsrv_inherited.client_uid;
         return 0;
+}
+
+uint64_t fsrv_worker_signals_ignored(void) {
+        return fsrv_own.task.request.head.signals_ignored;
 }

@@ -252,9 +252,9 @@ int fsrv_fork_init(void) {
         return 0;
 }
 
-static pid_t fork_once(pid_t server) {
-        static bool ready; /* from the first fork on nothing but the zygote's loop runs here */
+static bool ready; /* from the first standby on nothing but the zygote's loop runs here */
 
+static pid_t fork_once(pid_t server) {
         if (!ready) {
                 int r = install_handler(); /* a module may have had its own */
                 if (r == 0)
@@ -266,6 +266,15 @@ static pid_t fork_once(pid_t server) {
         return caught_fork(CLONE_PARENT, (struct bond){ .parent = server });
 }
 
+/* In the heir, where the kernel has switched it off, and in the zygote: modules may still run in both. */
+static void end_dispatch(void) {
+        if (!ready)
+                return;
+        ready = false;
+        dispatch(false);
+        signal(SIGSYS, SIG_DFL);
+}
+
 #else
 
 int fsrv_fork_init(void) {
@@ -275,6 +284,9 @@ int fsrv_fork_init(void) {
 static pid_t fork_once(pid_t server) {
         (void)server;
         return -ENOSYS;
+}
+
+static void end_dispatch(void) {
 }
 
 #endif
@@ -312,4 +324,11 @@ static pid_t fork_twice(int orders, const struct fsrv_wire_config *config) {
 
 pid_t fsrv_fork_sibling(int orders, const struct fsrv_wire_config *config) {
         return twice ? fork_twice(orders, config) : fork_once(config->server);
+}
+
+pid_t fsrv_fork_heir(const struct fsrv_wire_config *config) {
+        pid_t pid = fsrv_fork_sibling(-1, config);
+
+        end_dispatch();
+        return pid;
 }

@@ -16,20 +16,11 @@
 #include "base/title.h"
 #include "forkserver-host.h"
 #include "wire/config.h"
+#include "wire/order.h"
 #include "zygote/freeze.h"
+#include "zygote/heir.h"
 #include "zygote/hot.h"
 #include "zygote/measure.h"
-
-static int tell(int sock, uint32_t type, int err, int value, const char *text) {
-        struct fsrv_wire_order order = { .type = type, .err = err, .value = value };
-        size_t size = offsetof(struct fsrv_wire_order, text);
-
-        if (text) {
-                snprintf(order.text, sizeof order.text, "%s", text);
-                size = sizeof order;
-        }
-        return fsrv_channel_send(sock, &order, size, NULL, 0, 0);
-}
 
 static void call(void (*hook)(void)) {
         if (hook)
@@ -63,7 +54,7 @@ static int load(int boot, const char *module, const struct fsrv_config *config, 
         bool measure = config->head.measure;
 
         /* So that the server can name the module if it crashes us or never comes back. */
-        if (tell(boot, FSRV_WIRE_LOADING, 0, 0, module) < 0)
+        if (fsrv_order_send(boot, FSRV_WIRE_LOADING, 0, 0, module) < 0)
                 return 1;
         error->text[0] = 0;
         fsrv_measure_begin(measure);
@@ -74,10 +65,17 @@ static int load(int boot, const char *module, const struct fsrv_config *config, 
         return fsrv_channel_send(boot, bytes, size, NULL, 0, 0) < 0 ? 1 : r;
 }
 
+static bool is_tried(const char *module, const struct fsrv_host *host) {
+        return host->is_tried && host->is_tried(module);
+}
+
 /* 0, or -1 after the server was told that this zygote is of no use. */
 static int preload(int boot, const struct fsrv_config *config, const struct fsrv_host *host) {
         for (char **module = config->modules; *module; module++) {
                 struct fsrv_error error;
+
+                if (is_tried(*module, host))
+                        continue;
                 int r = load(boot, *module, config, host, &error);
 
                 if (r == 1)
@@ -85,7 +83,7 @@ static int preload(int boot, const struct fsrv_config *config, const struct fsrv
                 if (r == 0 || config->head.policy == FSRV_PRELOAD_IGNORE)
                         continue;
                 if (config->head.policy == FSRV_PRELOAD_FAIL) {
-                        tell(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
+                        fsrv_order_send(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
                         return -1;
                 }
                 dprintf(STDERR_FILENO, "forkserver: preload: %s\n", error.text);
@@ -104,7 +102,7 @@ static int check_threads(int boot, const struct fsrv_config *config, const struc
                 return 0;
         fsrv_measure_describe_threads(text, sizeof text);
         if (config->head.thread_policy == FSRV_PRELOAD_FAIL) {
-                tell(boot, FSRV_WIRE_LOAD_FAILED, EBUSY, 0, text);
+                fsrv_order_send(boot, FSRV_WIRE_LOAD_FAILED, EBUSY, 0, text);
                 return -1;
         }
         dprintf(STDERR_FILENO, "forkserver: preload: %s\n", text);
@@ -145,55 +143,150 @@ static int tell_of_mappings(int boot, const struct fsrv_list *mappings) {
         return r;
 }
 
+/* ---- the heir ---- */
+
+enum { HEIR_MS = 100 }; /* some milliseconds less would not be felt beside the start of a zygote */
+
+static const struct fsrv_heir *trying;
+
+void fsrv_zygote_leave_out(const char *why) {
+        if (trying)
+                fsrv_heir_give_up(trying, 0, why);
+}
+
+/* In the heir: returns only when the module is there and nothing shows. */
+static void try_module(const struct fsrv_heir *heir, const struct fsrv_host *host) {
+        struct fsrv_error error = { 0 };
+        char text[FSRV_WIRE_TEXT_MAX];
+
+        trying = heir;
+        int r = host->preload(heir->module, &error);
+        trying = NULL;
+        if (r < 0)
+                fsrv_heir_give_up(heir, error.err, error.text);
+        if (!fsrv_measure_has_threads())
+                return;
+        fsrv_measure_fork_once(host); /* what is gone after it is no harm */
+        if (!fsrv_measure_has_threads())
+                return;
+        fsrv_measure_describe_threads(text, sizeof text);
+        fsrv_heir_give_up(heir, 0, text);
+}
+
+/* In the zygote. A start is not to wait for the heir much longer than it has waited for us; but where loading it must
+ * not fail there is nothing to be served before. 1: the heir is the zygote now; 0; -1 after the server was told that
+ * this zygote is of no use. */
+static int await_heir(struct fsrv_heir *heir, int boot, int64_t started, const struct fsrv_config *config) {
+        bool has_to = config->head.policy == FSRV_PRELOAD_FAIL;
+        int64_t now = fsrv_now(), took = now - started, patience = took > HEIR_MS ? took : HEIR_MS;
+
+        if (fsrv_heir_is_ready(heir, -1, has_to ? FSRV_NEVER : now + patience)) {
+                fsrv_heir_hand_over(heir, NULL);
+                return 1;
+        }
+        if (has_to && heir->failure) {
+                fsrv_order_send(boot, FSRV_WIRE_LOAD_FAILED, heir->failure, 0, heir->why);
+                return -1;
+        }
+        return 0;
+}
+
+/* Returns in the heir too, when it has loaded its module. As await_heir(). */
+static int try_heir(struct fsrv_heir *heir, int boot, int64_t started, const struct fsrv_config *config,
+                    const struct fsrv_host *host) {
+        char **module = config->modules;
+
+        while (*module && !is_tried(*module, host))
+                module++;
+        if (!*module)
+                return 0;
+        int r = fsrv_heir_fork(heir, boot, *module, &config->head, host);
+        if (r < 0) {
+                fsrv_order_send(boot, FSRV_WIRE_LEFT_OUT, -r, 0, "there is no process to load the main module in");
+                return 0;
+        }
+        if (!heir->is_me)
+                return await_heir(heir, boot, started, config);
+        try_module(heir, host);
+        return 0;
+}
+
+/* ---- ready ---- */
+
 /* Last of all that writes to memory. 0, or -1 when nobody listens. */
-static int freeze(int boot, const struct fsrv_config *config, const struct fsrv_host *host, struct fsrv_birth *birth) {
+static int freeze(int boot, const struct fsrv_config *config, const struct fsrv_host *host, struct fsrv_birth *birth,
+                  struct fsrv_wire_memory *ret_memory) {
         struct fsrv_freeze_report report;
 
         fsrv_hot_rehearse(host);
-        if (tell(boot, FSRV_WIRE_FREEZING, 0, 0, NULL) < 0)
+        if (boot >= 0 && fsrv_order_send(boot, FSRV_WIRE_FREEZING, 0, 0, NULL) < 0)
                 return -1;
         fsrv_freeze(config->head.memory, config->head.killed, &report);
         if (report.memory.why[0] && config->head.memory != FSRV_MEMORY_AUTO)
                 dprintf(STDERR_FILENO, "forkserver: memory is not %s: %s\n",
                         config->head.memory == FSRV_MEMORY_FREEZE ? "frozen" : "collapsed", report.memory.why);
         birth->core_filter = report.core_filter;
-        int r = config->head.measure == FSRV_WIRE_MEASURE_MAPPINGS ? tell_of_mappings(boot, &report.mappings) : 0;
+        *ret_memory = report.memory;
+        int r = boot >= 0 && config->head.measure == FSRV_WIRE_MEASURE_MAPPINGS
+                        ? tell_of_mappings(boot, &report.mappings)
+                        : 0;
         fsrv_list_done(&report.mappings);
-        return r < 0 || fsrv_channel_send(boot, &report.memory, sizeof report.memory, NULL, 0, 0) < 0 ? -1 : 0;
+        return r < 0 ? -1 : 0;
 }
 
 /* Our working sockets come only now: helper processes that modules have started hold none of them. */
-static int receive_sockets(int boot, struct fsrv_birth *birth, int *ret_orders) {
+static int receive_sockets(int boot, const struct fsrv_wire_memory *memory, int ret_fds[3]) {
         struct fsrv_wire_order order;
         struct fsrv_message message;
-        int r = fsrv_channel_receive(boot, &order, sizeof order, 0, &message);
+        int r = fsrv_channel_send(boot, memory, sizeof *memory, NULL, 0, 0);
 
+        if (r == 0)
+                r = fsrv_order_send(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL);
+        if (r == 0)
+                r = fsrv_order_receive(boot, FSRV_NEVER, &order, &message);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
         if (order.type != FSRV_WIRE_SOCKETS || message.n_fds != 3) {
                 fsrv_message_close(&message);
                 return -EPROTO;
         }
-        birth->doorbell = message.fds[0];
-        birth->claims = message.fds[1];
-        *ret_orders = message.fds[2];
+        memcpy(ret_fds, message.fds, 3 * sizeof *ret_fds);
         return 0;
 }
 
+/* Doorbell, claims, orders: from the server, or from the zygote that has used them. */
+static int take_sockets(struct fsrv_heir *heir, int boot, const struct fsrv_wire_memory *memory, int ret_fds[3]) {
+        int r = heir->is_me ? fsrv_heir_succeed(heir, ret_fds) : 0;
+
+        if (r == 1)
+                return fsrv_channel_send(ret_fds[2], memory, sizeof *memory, NULL, 0, 0);
+        if (r == 0)
+                r = receive_sockets(boot, memory, ret_fds);
+        return r;
+}
+
+/* 1: one standby is to be forked; 0: the server is gone, or this zygote has an heir. */
+static int next_order(int orders, const struct fsrv_birth *birth, struct fsrv_heir *heir) {
+        struct fsrv_wire_order order;
+        struct fsrv_message message;
+
+        if (fsrv_heir_is_ready(heir, orders, FSRV_NEVER)) {
+                fsrv_heir_hand_over(heir, (int[]){ birth->doorbell, birth->claims, orders });
+                return 0;
+        }
+        int r = fsrv_channel_receive(orders, &order, sizeof order, 0, &message);
+        if (r != 1)
+                return r;
+        fsrv_message_close(&message);
+        return order.type == FSRV_WIRE_FORK ? 1 : -EPROTO;
+}
+
 /* Until the server is gone. Returns in a child only: 1; else 0 or -errno. */
-static int obey(int orders, const struct fsrv_birth *birth) {
+static int obey(int orders, const struct fsrv_birth *birth, struct fsrv_heir *heir) {
         const struct fsrv_host *host = birth->host;
+        int r;
 
-        for (;;) {
-                struct fsrv_wire_order order;
-                struct fsrv_message message;
-                int r = fsrv_channel_receive(orders, &order, sizeof order, 0, &message);
-
-                if (r != 1)
-                        return r;
-                fsrv_message_close(&message);
-                if (order.type != FSRV_WIRE_FORK)
-                        return -EPROTO;
+        while ((r = next_order(orders, birth, heir)) == 1) {
                 call(host->before_fork);
                 pid_t pid = fsrv_fork_sibling(orders, birth->config);
                 if (pid == 0) {
@@ -204,11 +297,12 @@ static int obey(int orders, const struct fsrv_birth *birth) {
                 call(host->after_fork_zygote);
                 if (pid == FSRV_FORK_TOLD)
                         continue;
-                r = pid < 0 ? tell(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL)
-                            : tell(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
+                r = pid < 0 ? fsrv_order_send(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL)
+                            : fsrv_order_send(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
                 if (r < 0)
-                        return r;
+                        break;
         }
+        return r;
 }
 
 static void set_title(const struct fsrv_config *config) {
@@ -234,28 +328,59 @@ static int init_fork(void) {
         return r;
 }
 
-static int64_t loaded_by;
+/* What a module left in a buffer, every worker would write. Whoever reads what the client writes doesn't wait for our
+ * end. */
+static void settle(const struct fsrv_config *config, const struct fsrv_host *host) {
+        call(host->loaded);
+        fflush(NULL);
+        if (config->head.has_output)
+                dup2(STDERR_FILENO, STDOUT_FILENO);
+        reset_signals();
+        fsrv_own_adopt_environment();
+}
 
-int64_t fsrv_zygote_patience(void) {
-        int64_t left = loaded_by - fsrv_now();
+/* Returns 1 in a child only; else it is over. */
+static int serve(int boot, const struct fsrv_config *config, const struct fsrv_host *host, struct fsrv_heir *heir,
+                 struct fsrv_birth *birth) {
+        struct fsrv_wire_memory memory;
+        int fds[3];
 
-        return left > 0 ? left / 2 : 0;
+        settle(config, host);
+        birth->config = &config->head;
+        birth->host = host;
+        if (freeze(heir->is_me ? -1 : boot, config, host, birth, &memory) < 0 ||
+            take_sockets(heir, boot, &memory, fds) < 0)
+                return 0;
+        fsrv_fd_close(boot);
+        birth->doorbell = fds[0];
+        birth->claims = fds[1];
+        heir->server = fds[2];
+        if (obey(fds[2], birth, heir) != 1)
+                return 0;
+        fsrv_fd_close(fds[2]);
+        if (heir->sock >= 0)
+                fsrv_fd_close(heir->sock);
+        fsrv_fd_close(heir->pidfd);
+        return 1;
 }
 
 int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         static struct fsrv_config config;
         static struct fsrv_birth birth;
+        static struct fsrv_heir heir = FSRV_HEIR_NONE;
         char title[FSRV_TITLE_SIZE]; /* on a page that each child writes to, unlike that of argv */
-        int orders, r;
+        int64_t started = fsrv_now();
+        int r;
 
         r = receive_config(boot, &config);
         if (r < 0) {
-                tell(boot, FSRV_WIRE_LOAD_FAILED, -r, 0,
-                     r == -EPROTONOSUPPORT ? "server and zygote are of different versions: was forkserver upgraded?"
-                                           : "the zygote's configuration did not arrive");
+                fsrv_order_send(boot, FSRV_WIRE_LOAD_FAILED, -r, 0,
+                                r == -EPROTONOSUPPORT
+                                        ? "server and zygote are of different versions: was forkserver upgraded?"
+                                        : "the zygote's configuration did not arrive");
                 return 1;
         }
-        loaded_by = fsrv_deadline(config.head.preload_timeout_ms);
+        fsrv_zygote_set_limit(config.head.preload_timeout_ms);
         forget_bind_now();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)
@@ -263,24 +388,9 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         fsrv_title_move(title);
         set_title(&config);
         r = init_fork();
-        if (r < 0 || preload(boot, &config, host) < 0 || check_threads(boot, &config, host) < 0)
+        if (r < 0 || preload(boot, &config, host) < 0 || check_threads(boot, &config, host) < 0 ||
+            try_heir(&heir, boot, started, &config, host) != 0 || serve(boot, &config, host, &heir, &birth) != 1)
                 return 1;
-        call(host->loaded);
-        fflush(NULL); /* or every worker would write what a module left in a buffer */
-        if (config.head.has_output)
-                dup2(STDERR_FILENO, STDOUT_FILENO); /* whoever reads what the client writes doesn't wait for our end */
-        reset_signals();
-        fsrv_own_adopt_environment();
-        birth.config = &config.head;
-        birth.host = host;
-        if (freeze(boot, &config, host, &birth) < 0 ||
-            tell(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL) < 0 ||
-            receive_sockets(boot, &birth, &orders) < 0)
-                return 1;
-        fsrv_fd_close(boot);
-        if (obey(orders, &birth) != 1)
-                return 1;
-        fsrv_fd_close(orders);
         fsrv_standby(&birth);
 }
 

@@ -24,6 +24,9 @@ bool fsrv_fork_is_twice(void);
 enum { FSRV_FORK_TOLD = 0x7fffffff };
 pid_t fsrv_fork_sibling(int orders, const struct fsrv_wire_config *config);
 
+/* The same, for a child in which modules are loaded; when forking twice, nobody tells of it: it has to do so itself. */
+pid_t fsrv_fork_heir(const struct fsrv_wire_config *config);
+
 /* A child of the zygote's own, for a moment, as by fork(2). It dies with the zygote, even while a module's fork handler
  * hangs in it. */
 pid_t fsrv_fork_helper(void);
@@ -42,7 +45,9 @@ extern const struct fsrv_host fsrv_module_host;
 
 /* zygote.c: receives its orders on `boot` and obeys until the server is gone. Returns on failure only: an exit code. */
 int fsrv_zygote_run(int boot, const struct fsrv_host *host);
-/* How many ms a helper may take while modules are loaded: half of what the server gives us still. */
+/* patience.c: how long the server waits for all modules, from now; and how many ms a helper may take while they are
+ * loaded: half of what is left of that. */
+void fsrv_zygote_set_limit(int64_t limit_ms);
 int64_t fsrv_zygote_patience(void);
 
 #endif

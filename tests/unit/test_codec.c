@@ -92,6 +92,13 @@ static void bad_heads_are_refused(void **state) {
         REFUSED(kind, 0, -EPROTO);
         REFUSED(kind, 3, -EPROTO);
         REFUSED(body_size, FSRV_WIRE_BODY_MAX + 1, -EPROTO);
+        REFUSED(body_size, UINT64_MAX, -EPROTO);
+        REFUSED(payload_size, 101, -EPROTO);
+        REFUSED(payload_size, UINT64_MAX, -EPROTO); /* as the sum of all would fit */
+        good.payload_size = FSRV_WIRE_PAYLOAD_MAX;
+        REFUSED(body_size, FSRV_WIRE_PAYLOAD_MAX + FSRV_WIRE_BODY_MAX, 0);
+        REFUSED(body_size, FSRV_WIRE_PAYLOAD_MAX + FSRV_WIRE_BODY_MAX + 1, -EPROTO);
+        good.payload_size = 0;
         REFUSED(n_actions, FSRV_WIRE_ACTIONS_MAX + 1, -EPROTO);
         REFUSED(n_actions, 7, -EPROTO); /* 7 * 16 > 100 */
         REFUSED(n_fds, FSRV_WIRE_ALL_FDS_MAX + 1, -EPROTO);

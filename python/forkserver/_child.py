@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""A child of the zygote: what it does from its request to its end.
+
+Each page that it writes to costs some 2 us, and what it calls or looks at it writes to: a reference count goes up and
+down again."""
+
+import atexit
+import io
+import os
+import pickle
+import signal
+import sys
+
+from multiprocessing import process, resource_tracker, spawn, util
+
+from . import _environment, _native
+from ._popen import PREPARED
+
+main = {}  # how to find the main module, where the zygote has not imported it
+server = None  # the ForkServer of the children
+changes = []  # to the environment, by modules
+rehearsal = None  # the message for a process that does nothing
+_tracker = resource_tracker._resource_tracker
+_null = None  # sys.stdin of each child
+_ATEXIT_RUNS_EXIT_FUNCTION = sys.version_info >= (3, 13)  # before, process.BaseProcess._bootstrap() does
+
+
+def close_stdin_once():
+    """In the zygote, for all children: in each of them, it would write to 35 pages."""
+    global _null
+    stock_close = util._close_stdin
+    try:
+        stock_close()
+    except Exception:
+        return  # a module's own sys.stdin: each child meets that itself
+    _null = sys.stdin
+
+    def close_stdin():
+        if sys.stdin is not _null:
+            stock_close()
+
+    util._close_stdin = close_stdin
+
+
+def rehearse():
+    """All that a child does, for a process that does nothing: the pages that it writes to are copied ahead in each
+    standby. It leaves the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not work
+    any more: it is for a child that is thrown away."""
+    if rehearsal is None:
+        return
+    util._logger = None  # nobody is to hear of it
+    main.clear()  # nor is the program's own code to run
+    reader, writer = os.pipe()
+    serve([writer], rehearsal, None, reader, None)
+
+
+def _catch_up(environment_is_new, ignored, closed, other_buffering):
+    """What is not as it was in the zygote: the environment, ignored signals, standard streams that the client has
+    closed, standard output that is a terminal or isn't."""
+    if environment_is_new:
+        os.environ._data.clear()
+        os.environ._data.update(_environment.in_c())
+        _environment.apply(changes)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    for fd in closed:
+        setattr(sys, ("stdin", "stdout", "stderr")[fd], None)  # as in an interpreter that starts so
+    if other_buffering:
+        try:
+            sys.stdout.reconfigure(line_buffering=not sys.stdout.line_buffering)
+        except (AttributeError, OSError, ValueError):
+            pass
+
+
+def _unpickle(source):
+    """The process object, after preparation data."""
+    spawn.prepare(pickle.load(source) or main)
+    return pickle.load(source)
+
+
+def _take_process(payload, data_fd):
+    if data_fd is not None:
+        with open(data_fd, "rb", closefd=True) as source:
+            return _unpickle(source)
+    if payload[0] != PREPARED:
+        return _unpickle(io.BytesIO(payload))
+    end = 5 + int.from_bytes(payload[1:5], "little")
+    process.current_process()._name = str(payload[5:end], "utf-8", "surrogatepass")  # while it imports and unpickles
+    if main:
+        spawn.prepare(main)
+    return pickle.loads(payload[end:])
+
+
+def serve(fds, payload, data_fd, sentinel, news):
+    """The exit code of the process object in `payload`, or in what data_fd yields. `news`: what to catch up with, or
+    None."""
+    try:
+        _tracker._fd, *server._inherited_fds = fds
+        _tracker._pid = None
+        if news is not None:
+            _catch_up(*news)
+        return _take_process(payload, data_fd)._bootstrap(sentinel)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+        return 1
+    except BaseException:
+        return 1  # as there: sys.exit() before the process object is there says nothing
+    finally:
+        if _ATEXIT_RUNS_EXIT_FUNCTION:
+            atexit._run_exitfuncs()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""What install() changes in multiprocessing."""
+
+import threading
+
+from multiprocessing import context
+
+import forkserver
+
+_NAMES = ("_forkserver", "ensure_running", "get_inherited_fds", "connect_to_new_process", "set_forkserver_preload")
+
+_lock = threading.Lock()
+_before = None  # what install() has replaced, in multiprocessing.context
+_stock = None  # what complete() has, in multiprocessing.forkserver
+_ours = None  # the context that is the default
+
+
+def install(default):
+    """What needs no more of multiprocessing than is there: our starts, and with `default` our default."""
+    global _before, _ours
+    with _lock:
+        if _before is None:
+            _before = context.ForkServerProcess.__dict__["_Popen"], context._default_context._default_context
+            context.ForkServerProcess._Popen = staticmethod(_start)
+        if default:
+            # An object of its own, so that what the program chooses can be told from what it only met.
+            if _ours is None:
+                _ours = type(context._concrete_contexts["forkserver"])()
+            context._default_context._default_context = _ours
+
+
+def complete():
+    """The rest. Does nothing where all is done."""
+    global _stock
+    if _stock is not None:
+        return
+    from multiprocessing import forkserver as stock
+
+    from . import _popen, _server
+
+    with _lock:
+        if _stock is not None or forkserver._chosen is None:
+            return
+        server = _server.ForkServer(forkserver._chosen[1])
+        before = stock._forkserver._preload_modules
+        if before != ["__main__"]:
+            server.set_forkserver_preload(before)  # chosen before this call
+        _stock = {name: getattr(stock, name) for name in _NAMES}
+        stock._forkserver = _popen._server = server
+        for name in _NAMES[1:]:
+            setattr(stock, name, getattr(server, name))
+        context.ForkServerProcess._Popen = staticmethod(_popen.Popen)
+
+
+def _start(process_obj):
+    """A start before all was done: the import of multiprocessing could not do it, or is not over."""
+    complete()
+    return context.ForkServerProcess._Popen(process_obj)
+
+
+def uninstall():
+    global _before, _stock
+    with _lock:
+        if _before is None:
+            return
+        if _stock is not None:
+            from multiprocessing import forkserver as stock
+
+            stock._forkserver._server = None
+            for name, value in _stock.items():
+                setattr(stock, name, value)
+            _stock = None
+        context.ForkServerProcess._Popen, default = _before
+        chosen = context._default_context
+        if chosen._actual_context is _ours:
+            chosen._actual_context = None  # settled by the first start(), not by the program
+        chosen._default_context = default
+        _before = None
+
+
+def stats():
+    from multiprocessing import forkserver as stock
+
+    return stock._forkserver.stats() if _stock is not None else {"served": 0, "inherited": False}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "base/wait.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+enum { SLICE_MS = 50 };
+
+static bool can_end(const struct fsrv_interrupt *interrupt) {
+        return interrupt && interrupt->check;
+}
+
+int fsrv_poll(struct pollfd *entry, int64_t deadline, const struct fsrv_interrupt *interrupt) {
+        for (;;) {
+                int left = fsrv_left(deadline), slice = left;
+
+                if (can_end(interrupt) && (left < 0 || left > SLICE_MS))
+                        slice = SLICE_MS;
+                int r = poll(entry, entry != NULL, slice);
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+                if (r > 0)
+                        return r;
+                if (r == 0 && fsrv_now() >= deadline)
+                        return 0;
+                if (can_end(interrupt) && interrupt->check(interrupt->data))
+                        return -EINTR;
+        }
+}
+
+int fsrv_lock(pthread_mutex_t *lock, const struct fsrv_interrupt *interrupt) {
+        if (!can_end(interrupt)) {
+                pthread_mutex_lock(lock);
+                return 0;
+        }
+        while (pthread_mutex_trylock(lock) == EBUSY) {
+                struct timespec until;
+
+                clock_gettime(CLOCK_MONOTONIC, &until);
+                until.tv_nsec += SLICE_MS * 1000000L;
+                until.tv_sec += until.tv_nsec / 1000000000L;
+                until.tv_nsec %= 1000000000L;
+                if (pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until) == 0)
+                        return 0;
+                if (interrupt->check(interrupt->data))
+                        return -EINTR;
+        }
+        return 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "zygote/heir.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/linux.h"
+#include "zygote/zygote.h"
+
+enum { LOAD_MS = 5000 }; /* what takes longer would make processes wait that cannot know of it */
+
+static void call(void (*hook)(void)) {
+        if (hook)
+                hook();
+}
+
+/* The server may have to become the reaper of orphans first. */
+static int ask_server(int boot) {
+        struct fsrv_wire_order order;
+        struct fsrv_message message;
+        int r = fsrv_order_send(boot, FSRV_WIRE_WANTS_HEIR, 0, fsrv_fork_is_twice(), NULL);
+
+        if (r == 0)
+                r = fsrv_order_receive(boot, FSRV_NEVER, &order, &message);
+        if (r != 1)
+                return r < 0 ? r : -EPIPE;
+        fsrv_message_close(&message);
+        return order.type == FSRV_WIRE_FORK ? 0 : -EPROTO;
+}
+
+/* The server knows of it before it loads anything: it sees to its end. */
+static int meet_zygote(const struct fsrv_heir *heir) {
+        struct fsrv_wire_order order;
+        struct fsrv_message message;
+        int r = fsrv_order_send(heir->sock, FSRV_WIRE_HEIR, 0, getpid(), NULL);
+
+        if (r == 0)
+                r = fsrv_order_receive(heir->sock, FSRV_NEVER, &order, &message);
+        if (r != 1)
+                return r < 0 ? r : -EPIPE;
+        fsrv_message_close(&message);
+        return 0;
+}
+
+static int meet_heir(struct fsrv_heir *heir) {
+        struct fsrv_wire_order order;
+        struct fsrv_message message;
+        int r = fsrv_order_receive(heir->sock, fsrv_deadline(LOAD_MS), &order, &message);
+
+        if (r != 1)
+                return r < 0 ? r : -EPIPE;
+        fsrv_message_close(&message);
+        heir->pidfd = fsrv_pidfd_open(order.value);
+        heir->deadline = fsrv_deadline(LOAD_MS);
+        r = fsrv_order_send(heir->server, FSRV_WIRE_HEIR, 0, order.value, NULL);
+        return r < 0 ? r : fsrv_order_send(heir->sock, FSRV_WIRE_HEIR, 0, 0, NULL);
+}
+
+static void forget(struct fsrv_heir *heir) {
+        heir->sock = fsrv_fd_close(heir->sock);
+        heir->pidfd = fsrv_fd_close(heir->pidfd);
+}
+
+int fsrv_heir_fork(struct fsrv_heir *heir, int boot, const char *module, const struct fsrv_wire_config *config,
+                   const struct fsrv_host *host) {
+        sigset_t all, before;
+        int ends[2], r = ask_server(boot);
+
+        if (r == 0)
+                r = fsrv_socketpair(ends);
+        if (r < 0)
+                return r;
+        heir->module = module;
+        heir->server = boot;
+        /* A handler that ran between fork()'s prepare phase and its clone could not return. */
+        sigfillset(&all);
+        sigdelset(&all, SIGSYS);
+        sigprocmask(SIG_BLOCK, &all, &before);
+        call(host->before_fork);
+        pid_t pid = fsrv_fork_heir(config);
+        heir->is_me = pid == 0;
+        call(pid == 0 ? host->after_fork_child : host->after_fork_zygote);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        heir->sock = ends[heir->is_me];
+        fsrv_fd_close(ends[!heir->is_me]);
+        r = pid < 0 ? pid : heir->is_me ? meet_zygote(heir) : meet_heir(heir);
+        if (r < 0 && heir->is_me)
+                _exit(1);
+        if (r < 0)
+                forget(heir);
+        return r;
+}
+
+/* ---- in the zygote ---- */
+
+static void give_up(struct fsrv_heir *heir, int err, const char *why) {
+        heir->failure = err;
+        snprintf(heir->why, sizeof heir->why, "%s", why);
+        fsrv_order_send(heir->server, FSRV_WIRE_LEFT_OUT, err, 0, why);
+        forget(heir);
+}
+
+static void on_late(struct fsrv_heir *heir) {
+        char why[FSRV_WIRE_TEXT_MAX];
+
+        fsrv_pidfd_send_signal(heir->pidfd, SIGKILL);
+        snprintf(why, sizeof why, "module '%.120s' takes longer than %d s", heir->module, LOAD_MS / 1000);
+        give_up(heir, 0, why);
+}
+
+/* True when it is ready. */
+static bool listen_to(struct fsrv_heir *heir) {
+        struct fsrv_wire_order order;
+        struct fsrv_message message;
+        char why[FSRV_WIRE_TEXT_MAX];
+        int r = fsrv_order_receive(heir->sock, 0, &order, &message);
+
+        if (r == 1)
+                fsrv_message_close(&message);
+        if (r == 1 && order.type == FSRV_WIRE_PRELOADED)
+                return true;
+        snprintf(why, sizeof why, "module '%.120s' ended the process that loaded it", heir->module);
+        give_up(heir, r == 1 ? order.err : 0, r == 1 ? order.text : why);
+        return false;
+}
+
+bool fsrv_heir_is_ready(struct fsrv_heir *heir, int orders, int64_t until) {
+        while (heir->sock >= 0) {
+                struct pollfd entries[] = { { .fd = heir->sock, .events = POLLIN },
+                                            { .fd = orders, .events = POLLIN } };
+                int64_t deadline = until < heir->deadline ? until : heir->deadline;
+
+                if (poll(entries, 2, fsrv_left(deadline)) < 0)
+                        continue;
+                if (entries[0].revents) {
+                        if (listen_to(heir))
+                                return true;
+                } else if (entries[1].revents) {
+                        return false;
+                } else if (fsrv_now() >= heir->deadline) {
+                        on_late(heir);
+                } else if (fsrv_now() >= until) {
+                        return false;
+                }
+        }
+        return false;
+}
+
+/* The server first: it is not to hear of a standby of the heir's before. */
+void fsrv_heir_hand_over(struct fsrv_heir *heir, const int fds[3]) {
+        struct fsrv_wire_order order = { .type = FSRV_WIRE_SOCKETS };
+
+        if (fsrv_order_send(heir->server, FSRV_WIRE_HAND_OVER, 0, 0, NULL) == 0)
+                fsrv_channel_send(heir->sock, &order, offsetof(struct fsrv_wire_order, text), fds, fds ? 3 : 0, 0);
+}
+
+/* ---- in the heir ---- */
+
+void fsrv_heir_give_up(const struct fsrv_heir *heir, int err, const char *why) {
+        fsrv_order_send(heir->sock, FSRV_WIRE_LEFT_OUT, err, 0, why);
+        _exit(0);
+}
+
+int fsrv_heir_succeed(struct fsrv_heir *heir, int ret_fds[3]) {
+        struct fsrv_wire_order order;
+        struct fsrv_message message;
+        int r = fsrv_order_send(heir->sock, FSRV_WIRE_PRELOADED, 0, 0, NULL);
+
+        if (r == 0)
+                r = fsrv_order_receive(heir->sock, FSRV_NEVER, &order, &message);
+        heir->sock = fsrv_fd_close(heir->sock);
+        if (r != 1)
+                return r < 0 ? r : -EPIPE;
+        if (message.n_fds != 3) {
+                fsrv_message_close(&message);
+                return 0;
+        }
+        memcpy(ret_fds, message.fds, 3 * sizeof *ret_fds);
+        return 1;
+}
