@@ -1,21 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""An event loop that the main module makes at import: siblings use it at the same time."""
+"""An event loop that the main module makes at import: what happens in one child is not seen by its sibling's."""
 import asyncio
 import multiprocessing as mp
-import time
+import os
 loop = asyncio.new_event_loop()
 
 
-async def work():
-    for _ in range(50): await loop.run_in_executor(None, time.sleep, 0.001)
+def first(ready, done):
+    reader, writer = os.pipe()
+    loop.add_reader(reader, print, "never: the loop doesn't run")
+    os.write(writer, b"x")
+    ready.set()
+    done.wait(20)
 
 
-def child(): loop.run_until_complete(work())
+def second():
+    reader, _ = os.pipe()
+    loop.add_reader(reader, print, "a sibling's event is seen")
+    loop.run_until_complete(asyncio.wait_for(loop.run_in_executor(None, os.getpid), 10))
 
 
 if __name__ == "__main__":
-    processes = [mp.Process(target=child, daemon=True) for _ in range(4)]
-    for process in processes: process.start()
-    for process in processes: process.join(10)
-    print([process.exitcode for process in processes])
+    ready, done = mp.Event(), mp.Event()
+    process = mp.Process(target=first, args=(ready, done))
+    process.start()
+    ready.wait(20)
+    other = mp.Process(target=second)
+    other.start(); other.join()
+    done.set(); process.join()
+    print(process.exitcode, other.exitcode)
     loop.close()

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""A lock that only the arguments of a process refer to lives until the child has it."""
+"""A lock that only the arguments of a process refer to lives until the child has it, which takes a while."""
 import multiprocessing as mp
+import time
 
 
-def work(lock, queue):
+class Slow:
+    def __reduce__(self): return time.sleep, (0.3,)
+
+
+def work(_, lock, queue):
     with lock: queue.put("done")
-
-
-def start(queue):
-    process = mp.Process(target=work, args=(mp.Lock(), queue))
-    process.start()
-    return process
 
 
 if __name__ == "__main__":
     queue = mp.SimpleQueue()
-    processes = [start(queue) for _ in range(4)]
-    for process in processes: process.join()
-    print([queue.get() for process in processes if process.exitcode == 0])
+    process = mp.Process(target=work, args=(Slow(), mp.Lock(), queue))
+    process.start(); process.join()
+    print(process.exitcode, flush=True)

@@ -1,0 +1,2 @@
+project = "example"
+extensions = ["sphinx.ext.autodoc"]
