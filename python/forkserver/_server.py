@@ -121,6 +121,8 @@ class ForkServer:
 
     def get_inherited_fds(self):
         """In a child: the fds of its request, in order. None in any other process."""
+        if self._inherited_fds is None and _native.inherited_fds() is not None:
+            self._inherited_fds = _native.inherited_fds()[1:]  # the first is the resource tracker's
         return self._inherited_fds
 
     def ensure_running(self):
