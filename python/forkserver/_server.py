@@ -193,7 +193,7 @@ class ForkServer:
 
     def _end_at_exit(self):
         """As the last that multiprocessing does at the interpreter's end, when its processes have been joined: an idle
-        server ends before we do, so that nobody has to reap it. One whose processes live is not waited for any longer."""
+        server ends before we do, so that nobody has to reap it. One whose processes live is not waited for."""
         if self._finalizer is None:
             reference = weakref.ref(self)  # the finalizer must not keep us alive
 
