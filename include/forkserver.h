@@ -117,6 +117,13 @@ enum fsrv_memory {
  * server, until all have been loaded once. Else it goes to standard error, as always later and in a named server: so
  * that nobody who reads the program's output waits for the server's end. */
 #define FSRV_SERVER_PRELOAD_OUTPUT 2u
+/* The (private) server and all that it starts are below this process in the tree of processes, where tools and
+ * debuggers look for them, by way of a process in between, which does nothing but to wait for the server's end. That
+ * one is a child without an exit signal: only a wait with __WCLONE or __WALL sees it, and no SIGCHLD handler does. The
+ * library reaps it when it starts the next server, in fsrv_server_stop() and fsrv_server_end(). It begins as a copy of
+ * this process, so the start takes as long as fork(2) does, once. Where a copy cannot be made (-EAGAIN, -ENOMEM) the
+ * server is nobody's child, as without this flag. */
+#define FSRV_SERVER_IN_TREE 4u
 
 struct fsrv_server_options {
         size_t size;
@@ -150,7 +157,8 @@ struct fsrv_server_options {
  * A handle on a private server, which is started by the first call that needs it and again after it died. Nobody else
  * can find it: it has no name. It ends when the handle, all its copies in forked children, and all workers that could
  * spawn from it are gone. It is no child of the caller's: wait(-1) and SIGCHLD handlers do not see it. (A caller that
- * is the reaper of orphans, as pid 1 of a container is, inherits it like every orphan when it ends.)
+ * is the reaper of orphans, as pid 1 of a container is, inherits it like every orphan when it ends, unless
+ * FSRV_SERVER_IN_TREE is set.)
  *
  * options: NULL for the defaults.
  * Errors: -EINVAL (an option out of range), -E2BIG (a preload list over 60 KiB), -ENOMEM, -EMFILE, -ENFILE.
@@ -209,13 +217,14 @@ struct fsrv_stats {
         uint64_t zygote_restarts;  /* starts after one died or failed to start */
         uint32_t workers;          /* alive now */
         uint32_t standbys;         /* idle now */
+        uint32_t trying;           /* whether a module is being tried now (is_tried in forkserver-host.h) */
         uint64_t memory_frozen;    /* bytes of the zygote's private memory that a fork has nothing to do for */
         uint64_t memory_collapsed; /* bytes of it in huge pages */
         uint64_t memory_left;      /* bytes that stayed as they were */
         /* why it isn't frozen, a sentence without a full stop; "" if it is, or was not asked for */
         char memory_why[256];
-        /* the module of the preload list that each process loads by itself, and why, a sentence; "". (Of zygotes that
-         * try: is_tried in forkserver-host.h.) */
+        /* the module of the preload list that was tried and that each process loads by itself, and why, a sentence;
+         * "": there is none */
         char left_out[256];
         /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't
          * preloaded couldn't be loaded: its client alone hears of that.) */
@@ -247,6 +256,14 @@ FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, str
  * check NULL: nobody is asked. To be called before the handle is used by other threads.
  */
 FSRV_PUBLIC void fsrv_server_set_interrupt(struct fsrv_server *server, int (*check)(void *data), void *data);
+
+/*
+ * For the end of a program: gives up what the handle has of the server, as freeing it does. With FSRV_SERVER_IN_TREE it
+ * waits until the server has ended, if nobody else holds it (a process of it that lives, a forked copy of this
+ * program): so no zombie is left where nobody reaps orphans. A later spawn on a private handle starts a new server.
+ * Errors: -ETIMEDOUT.
+ */
+FSRV_PUBLIC int fsrv_server_end(struct fsrv_server *server, int timeout_ms);
 
 /* Gives the handle up; takes NULL; returns NULL. Processes that were spawned stay valid and keep their status. */
 FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);

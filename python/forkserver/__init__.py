@@ -52,7 +52,7 @@ def _install(default=True, memory="auto"):
     if "multiprocessing" in sys.modules or _thread._count():
         from . import _multiprocessing
 
-        _multiprocessing.install(default)
+        _multiprocessing.install(default, memory)
         try:
             _multiprocessing.complete()
         except BaseException:
@@ -97,6 +97,7 @@ class _Hook:
             if spec is not None:
                 if spec.loader is not None:
                     spec.loader = _Loader(spec.loader)
+                    _hide(_Loader.exec_module)
                 return spec
         return None
 
@@ -112,12 +113,17 @@ class _Loader:
 
     def exec_module(self, module):
         module.__spec__.loader = module.__loader__ = self.loader  # nobody is to see us
-        _remove_hook()
         if hasattr(self.loader, "exec_module"):
             self.loader.exec_module(module)
         else:
             exec(self.loader.get_code(module.__name__), module.__dict__)  # zipimport's, before 3.10
+        _remove_hook()  # not before: the next import may succeed
         _imported()
+
+
+def _hide(function):
+    """From tracebacks: the interpreter leaves the frames of importing out of them."""
+    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
 
 
 def _imported():
@@ -129,7 +135,7 @@ def _imported():
         return  # a program's own module of that name
     from . import _multiprocessing
 
-    _multiprocessing.install(_chosen[0])
+    _multiprocessing.install(*_chosen)
     try:
         _multiprocessing.complete()
     except Exception:

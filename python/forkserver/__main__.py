@@ -3,4 +3,4 @@
 
 if __name__ == "__main__":
     # This namespace becomes the program's: no name of ours is in it.
-    __import__("forkserver._launcher")._launcher.main()
+    __import__("forkserver._launcher")._launcher.main(globals())

@@ -28,7 +28,8 @@ USAGE = """usage: python3 [option…] -m forkserver SCRIPT [ARG…]      (or a d
 Runs the program as python3 would, with Forkserver behind multiprocessing and as its default start method."""
 
 
-def main():
+def main(ours):
+    """`ours`: the namespace that __main__.py runs in."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
         print(USAGE, file=sys.stdout if words else sys.stderr)
@@ -42,10 +43,11 @@ def main():
         sys.orig_argv[:] = _without_us(sys.orig_argv, words)
     sys.argv[:] = argv
     _forget_directory()
-    _clean(sys.modules["__main__"].__dict__)
+    main_before = _take_main(ours)
     code = run(*what)
     if code:
         _end(code)
+    del main_before  # it was to live as long as the program
 
 
 def _parse(words):
@@ -106,12 +108,22 @@ def _search_first(path):
         sys.path.insert(0, path)
 
 
-def _clean(namespace):
-    """As the interpreter makes it. It stays the same module: others may have it, as __mp_main__ or otherwise."""
-    kept = {name: namespace[name] for name in ("__annotations__", "__builtins__") if name in namespace}
-    namespace.clear()
-    namespace.update(__name__="__main__", __doc__=None, __package__=None, __loader__=_frozen_importlib.BuiltinImporter,
-                     __spec__=None, **kept)
+def _take_main(ours):
+    """The module __main__ as the interpreter makes it. It stays the same: others may have it, as __mp_main__ or
+    otherwise. But if we are run by somebody whose own module that is, there is a new one -> the one before."""
+    before = sys.modules["__main__"]
+    kept = {name: ours[name] for name in ("__annotations__", "__builtins__") if name in ours}
+    if sys.version_info < (3, 14):
+        kept = {"__annotations__": {}, **kept}
+    if before.__dict__ is ours:
+        ours.clear()
+    else:
+        sys.modules["__main__"] = type(sys)("__main__")
+    sys.modules["__main__"].__dict__.update(
+        __name__="__main__", __doc__=None, __package__=None, __loader__=_frozen_importlib.BuiltinImporter,
+        __spec__=None, **kept
+    )
+    return before
 
 
 def _is_interactive():
@@ -174,6 +186,8 @@ def _run_input():
         hook = getattr(sys, "__interactivehook__", None)
         if hook is not None and attempt(hook):
             print("Failed calling sys.__interactivehook__", file=sys.stderr)
+        if sys.version_info >= (3, 13) and (sys.flags.ignore_environment or not os.environ.get("PYTHON_BASIC_REPL")):
+            return attempt(runpy._run_module_as_main, "_pyrepl", False)
     sys.audit("cpython.run_stdin")
     return standard_input()
 

@@ -5,21 +5,21 @@ import threading
 
 from multiprocessing import context
 
-import forkserver
-
 _NAMES = ("_forkserver", "ensure_running", "get_inherited_fds", "connect_to_new_process", "set_forkserver_preload")
 
 _lock = threading.Lock()
 _before = None  # what install() has replaced, in multiprocessing.context
 _stock = None  # what complete() has, in multiprocessing.forkserver
 _ours = None  # the context that is the default
+_memory = None
 
 
-def install(default):
+def install(default, memory):
     """What needs no more of multiprocessing than is there: our starts, and with `default` our default."""
-    global _before, _ours
+    global _before, _memory, _ours
     with _lock:
         if _before is None:
+            _memory = memory
             _before = context.ForkServerProcess.__dict__["_Popen"], context._default_context._default_context
             context.ForkServerProcess._Popen = staticmethod(_start)
         if default:
@@ -39,9 +39,9 @@ def complete():
     from . import _popen, _server
 
     with _lock:
-        if _stock is not None or forkserver._chosen is None:
+        if _stock is not None or _before is None:
             return
-        server = _server.ForkServer(forkserver._chosen[1])
+        server = _server.ForkServer(_memory)
         before = stock._forkserver._preload_modules
         if before != ["__main__"]:
             server.set_forkserver_preload(before)  # chosen before this call

@@ -6,6 +6,7 @@ import pickle
 import sys
 import threading
 import warnings
+import weakref
 
 from multiprocessing import process, resource_tracker, spawn, util
 
@@ -33,6 +34,7 @@ _KNOWN = ("authkey", "dir", "log_level", "log_to_stderr", "orig_dir", "start_met
 _MAIN = ("init_main_from_name", "init_main_from_path")
 
 _POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
+_ENDING = 0.2  # seconds for a server that ends
 _MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
 
 
@@ -98,6 +100,7 @@ class ForkServer:
         self._forkserver_authkey = None  # nobody else can find it, so there is nobody to tell apart
         self._prepared = None  # what a child finds done when it starts
         self._served = 0
+        self._finalizer = None
         os.register_at_fork(after_in_child=self._lock._at_fork_reinit)  # as `threading` does with its own
 
     # ---- the names of the standard module ----
@@ -186,6 +189,19 @@ class ForkServer:
                 self._server = _native.inherit() if self._server_is_inherited else self._new_handle()
             return self._server
 
+    def _end_at_exit(self):
+        """As the last that multiprocessing does at the interpreter's end, when its processes have been joined: an idle
+        server ends before we do, so that nobody has to reap it. One whose processes live is not waited for any longer."""
+        if self._finalizer is None:
+            reference = weakref.ref(self)  # the finalizer must not keep us alive
+
+            def end():
+                server = reference()
+                if server is not None and server._server is not None and not server._server_is_inherited:
+                    server._server.end(_ENDING)
+
+            self._finalizer = util.Finalize(self, end, exitpriority=-1000)
+
     def _new_handle(self):
         if not all(type(name) is str for name in self._preload_modules):
             raise TypeError("module_names must be a list of strings")
@@ -199,6 +215,7 @@ class ForkServer:
         self.set_prepared(data if all(map(_is_plain, data.values())) else None)
         told = {"preparation": known, "main": main, "prepared": self._prepared and {**known, **main},
                 "policy": self._policy, "modules": _modules()}
+        self._end_at_exit()
         executable = os.fsdecode(spawn.get_executable())
         start = _START.format(directory=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP.format(start=start)]

@@ -283,7 +283,7 @@ class _Look:
 
     def __init__(self):
         self.pid = os.getpid()
-        self.modules = set(sys.modules)
+        self.modules = dict(sys.modules)
         self.fds = _fds()
         self.before = [find() for find, _ in self.SAME]
         self.clocks = [clock() for clock in _CLOCKS]
@@ -303,9 +303,8 @@ class _Look:
     def time_that_is_kept(self):
         """None, or words. Names of the program's own modules are looked at: its start time is another in each child."""
         moments = [(before, clock()) for clock, before in zip(_CLOCKS, self.clocks)]
-        for name in set(sys.modules) - self.modules:
-            module = sys.modules.get(name)
-            if not _is_own(getattr(module, "__file__", None) or "<"):
+        for name, module in list(sys.modules.items()):
+            if self.modules.get(name) is module or not _is_own(getattr(module, "__file__", None) or "<"):
                 continue
             for key, value in list(vars(module).items()):
                 if _is_moment(value, moments):

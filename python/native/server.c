@@ -87,7 +87,8 @@ static PyObject *wrap_server(struct fsrv_server *handle) {
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords) {
         static char *names[] = { "argv",     "data",    "preload", "policy", "threads",
                                  "standbys", "timeout", "helpers", "memory", NULL };
-        struct fsrv_server_options options = { .size = sizeof options, .flags = FSRV_SERVER_PRELOAD_OUTPUT };
+        struct fsrv_server_options options = { .size = sizeof options,
+                                               .flags = FSRV_SERVER_PRELOAD_OUTPUT | FSRV_SERVER_IN_TREE };
         PyObject *argv, *preload, *argv_owner = NULL, *preload_owner = NULL, *result = NULL;
         const char **argv_list = NULL, **preload_list = NULL, *data, *helpers = NULL;
         Py_ssize_t size;
@@ -154,6 +155,18 @@ static PyObject *server_stop(PyObject *object, PyObject *args) {
         Py_RETURN_NONE;
 }
 
+static PyObject *server_end(PyObject *object, PyObject *args) {
+        double timeout;
+        int r;
+
+        if (!PyArg_ParseTuple(args, "d:end", &timeout))
+                return NULL;
+        Py_BEGIN_ALLOW_THREADS
+        r = fsrv_server_end(((struct server *)object)->server, (int)(timeout * 1000));
+        Py_END_ALLOW_THREADS
+        return PyBool_FromLong(r == 0);
+}
+
 static PyObject *server_stats(PyObject *object, PyObject *ignored) {
         struct fsrv_stats stats = { .size = sizeof stats };
         struct fsrv_error error = { 0 };
@@ -165,15 +178,15 @@ static PyObject *server_stats(PyObject *object, PyObject *ignored) {
         Py_END_ALLOW_THREADS
         if (r < 0 || PyErr_Occurred())
                 return raise_unless_raised(r, &error);
-        return Py_BuildValue("{s:i,s:i,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K,s:K,s:K,s:s,s:s}", "server_pid",
-                             stats.server_pid, "zygote_pid", stats.zygote_pid, "uptime_ms",
-                             (unsigned long long)stats.uptime_ms, "spawns", (unsigned long long)stats.spawns, "exits",
-                             (unsigned long long)stats.exits, "zygote_starts", (unsigned long long)stats.zygote_starts,
-                             "zygote_restarts", (unsigned long long)stats.zygote_restarts, "workers", stats.workers,
-                             "standbys", stats.standbys, "memory_frozen", (unsigned long long)stats.memory_frozen,
-                             "memory_collapsed", (unsigned long long)stats.memory_collapsed, "memory_left",
-                             (unsigned long long)stats.memory_left, "memory_why", stats.memory_why, "left_out",
-                             stats.left_out);
+        return Py_BuildValue(
+                "{s:i,s:i,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:O,s:K,s:K,s:K,s:s,s:s}", "server_pid", stats.server_pid,
+                "zygote_pid", stats.zygote_pid, "uptime_ms", (unsigned long long)stats.uptime_ms, "spawns",
+                (unsigned long long)stats.spawns, "exits", (unsigned long long)stats.exits, "zygote_starts",
+                (unsigned long long)stats.zygote_starts, "zygote_restarts", (unsigned long long)stats.zygote_restarts,
+                "workers", stats.workers, "standbys", stats.standbys, "trying", stats.trying ? Py_True : Py_False,
+                "memory_frozen", (unsigned long long)stats.memory_frozen, "memory_collapsed",
+                (unsigned long long)stats.memory_collapsed, "memory_left", (unsigned long long)stats.memory_left,
+                "memory_why", stats.memory_why, "left_out", stats.left_out);
 }
 
 /* (kind, number, path or other number, flags, mode): as fsrv_request_add_…() */
@@ -344,6 +357,7 @@ static PyObject *server_connect_new(PyObject *object, PyObject *args) {
 static PyMethodDef server_methods[] = {
         { "ensure_running", server_ensure_running, METH_NOARGS, "Starts the server if it doesn't run." },
         { "stop", server_stop, METH_VARARGS, "stop(timeout=-1): waits until its last worker has ended." },
+        { "end", server_end, METH_VARARGS, "end(timeout): lets go of the server -> whether it has ended." },
         { "stats", server_stats, METH_NOARGS, "What the server counted." },
         { "spawn", (PyCFunction)(void (*)(void))server_spawn, METH_VARARGS | METH_KEYWORDS, "A new process." },
         { "connect_to_new_process", server_connect_new, METH_VARARGS, "(entry, fds) -> (status_r, data_w)" },

@@ -68,8 +68,8 @@ class Script(unittest.TestCase):
         self.write("mod.py", "import multiprocessing as m\nprint(__name__, m.get_start_method(), end=' ')\n")
         self.assertEqual(self.execute("-m", "forkserver", "-m", "mod"), "__main__ forkserver ")
         self.assertEqual(self.execute("-m", "forkserver", "-c", "import sys; print(sys.argv)", "x"), "['-c', 'x']\n")
-        self.execute("-m", "forkserver", "nothing.py", code=1)
-        self.assertIn("can't open file 'nothing.py'", self.errors)
+        self.execute("-m", "forkserver", "nothing.py", code=2)
+        self.assertIn("nothing.py': [Errno 2] No such file or directory", self.errors)
         self.execute("-m", "forkserver", code=2)
         self.execute("-m", "forkserver", "-X", code=2)
 

@@ -5,6 +5,7 @@ and its .pth file."""
 
 import compileall
 import os
+import pty
 import py_compile
 import re
 import shutil
@@ -192,7 +193,10 @@ class Forms(Same):
 
     def test_a_module(self):
         self.write("mod.py", SELF)
-        self.write("package/__init__.py", "import sys; print(__name__, sys.argv, list(sys.modules['__main__'].__dict__))\n")
+        self.write("package/__init__.py", """
+            import sys
+            print(__name__, sys.argv, list(sys.modules["__main__"].__dict__))
+        """)
         self.write("package/__main__.py", SELF)
         self.write("package/part.py", SELF)
         self.write("space/part.py", SELF)
@@ -246,25 +250,23 @@ class Forms(Same):
 
     def test_options(self):
         self.write("script.py", SELF)
-        for options in (["-I"], ["-E"], ["-s"], ["-u", "-O", "-B"], ["-OO"], ["-X", "dev"], ["-b"], ["-q"],
-                        ["-X", "utf8", "-W", "ignore"], ["-X", "faulthandler"], ["-R"], ["-Es"], ["-Wd"],
+        for options in (["-I"], ["-E"], ["-Es"], ["-u", "-O", "-B"], ["-OO"], ["-X", "dev"],
+                        ["-Wd", "-b", "-X", "utf8"],
                         *([["-P"], ["-PO"]] if sys.version_info >= (3, 11) else [])):
             self.same("script.py", "a", options=options, code=0)
+        for options in (["-I"], ["-O"], *([["-P"]] if sys.version_info >= (3, 11) else [])):
             self.same("-c", SELF, options=options, code=0)
             self.same("-", options=options, input=SELF, code=0)
-            if "I" not in options[0] and "P" not in options[0]:
-                self.same("-m", "script", options=options, code=0)
+            self.same("-m", "script", options=options, code=0 if options == ["-O"] else 1)
         for env in ({"PYTHONSAFEPATH": "1"}, {"PYTHONPATH": self.work}, {"PYTHONPATH": "."}, {"PYTHONDEVMODE": "1"}):
             self.same("script.py", env=env)
-            self.same("-c", SELF, env=env)
 
     def test_forkserver_among_the_options(self):
         """However -m is written."""
         path = self.write("script.py", SELF)
         stock = self.end(self.start(["-B"], [path, "a"], None, {}, False))
         for words in (["-Bm", "forkserver"], ["-B", "-mforkserver"], ["-Bmforkserver"]):
-            self.assertEqual(self.end(self.start(words, [path, "a"], None, {}, False))[0],
-                             stock[0].replace("'-B'", "'-B'"))
+            self.assertEqual(self.end(self.start(words, [path, "a"], None, {}, False)), stock)
 
     def test_without_site(self):
         """-S: the package is where PYTHONPATH says."""
@@ -339,8 +341,11 @@ class Ends(Same):
 
     def test_system_exit(self):
         for value in EXITS:
-            self.same("-c", f"import sys; print('x'); sys.exit({value})")
-            self.write("script.py", f"import atexit; atexit.register(print, list(globals())); raise SystemExit({value})")
+            self.write("script.py", f"""
+                import atexit
+                atexit.register(print, list(globals()))
+                raise SystemExit({value})
+            """)
             self.same("script.py")
         self.every_form("import sys; print('x', end=''); sys.exit('text')", code=1, together=True)
         self.every_form("raise SystemExit(1, 2)", code=1)
@@ -351,7 +356,8 @@ class Ends(Same):
         self.every_form("""
             import sys, traceback
             def hook(kind, value, where):
-                print("hook", kind, value, [frame.name for frame in traceback.extract_tb(where)], sys.last_value is value)
+                names = [frame.name for frame in traceback.extract_tb(where)]
+                print("hook", kind, value, names, sys.last_value is value)
             sys.excepthook = hook
             1/0
         """, code=1)
@@ -364,7 +370,8 @@ class Ends(Same):
         self.write("script.py", "import sys; x = 5; print(sys.argv); 1/0")
         self.write("exit.py", "x = 5; raise SystemExit(3)")
         asks = "print(x, __name__, sys.last_value)\nimport pdb\nsys.exit(4)\n"
-        for words in (["script.py", "a"], ["-m", "script"], ["-c", "x = 5; import sys"], ["-c", "x = 5; import sys; 1/0"]):
+        code = "x = 5; import sys"
+        for words in (["script.py", "a"], ["-m", "script"], ["-c", code], ["-c", code + "; 1/0"]):
             self.same(*words, options=["-i"], input=asks)
         self.same("exit.py", options=["-i"], input="x\n")
         self.same("-", options=["-i"], input="1 + 1\n1/0\nraise SystemExit(3)\n", code=3)
@@ -420,7 +427,11 @@ class Programs(Same):
             self.assertIn("child\n0\n", self.same("-m", "module", code=0))
 
     def test_who_starts_programs_too(self):
-        self.write("script.py", "import sys\ndef f(): return sys.argv\nif __name__ == '__main__': print(f(), __file__)\n")
+        self.write("script.py", """
+            import sys
+            def f(): return sys.argv
+            if __name__ == "__main__": print(f(), __file__)
+        """)
         self.write("test_it.py", "import unittest\nclass T(unittest.TestCase):\n    def test(self): pass\n")
         self.same("-m", "pdb", "script.py", "a", input="n\nn\np __name__\nc\nq\n")
         self.assertIn("script.py", self.same("-m", "trace", "--count", "--missing", "-C", self.work, "script.py", "x"))
@@ -432,6 +443,282 @@ class Programs(Same):
         for words in (["-m", "cProfile", "script.py"], ["-m", "unittest", "test_it"]):
             sides = [self.end(self.start((), (*way, *words), None, {}, True)) for way in ((), ("-m", "forkserver"))]
             self.assertEqual(*[[re.sub(r"[0-9]+\.[0-9]+", "", side[0]), side[2]] for side in sides])
+
+    def test_who_starts_the_launcher(self):
+        """Its own __main__ stays whole, and SystemExit comes back to it."""
+        self.write("script.py", "import sys; print(__name__, sys.argv, sys.path[0], list(globals())); sys.exit(3)")
+        self.write("start.py", """
+            import runpy, sys
+            name = sys.argv[1]
+            for alter in False, True:
+                sys.argv[:] = ["start.py", "script.py", "a"]
+                try: runpy.run_module("forkserver", run_name="__main__", alter_sys=alter)
+                except SystemExit as end: print("ended with", end.code, name)
+        """)
+        stock = self.end(self.start((), ("script.py", "a"), None, {}, False))
+        output, errors, code = self.end(self.start((), ("start.py", "start"), None, {}, False))
+        self.assertEqual((output, errors, code), (2 * (stock[0] + "ended with 3 start\n"), "", 0))
+        profile = self.end(self.start((), ("-m", "cProfile", "-m", "forkserver", "script.py", "a"), None, {}, False))
+        self.assertIn("function calls", profile[0])
+
+    def test_a_terminal(self):
+        def talk(*words):
+            pid, fd = pty.fork()
+            if pid == 0:
+                try:
+                    os.chdir(self.work)
+                    os.execve(python, [python, *words], self.environment({"TERM": "dumb", "PYTHON_COLORS": "0"}))
+                finally:
+                    os._exit(9)
+            heard, said = b"", [b"__name__, __import__('sys').argv\n", b"1/0\n", b"exit(3)\n"]
+            while True:
+                try:
+                    heard += os.read(fd, 4096)
+                except OSError:  # nobody is there any more
+                    break
+                if heard.endswith(b">>> ") and said:
+                    os.write(fd, said.pop(0))
+            os.close(fd)
+            return heard, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        self.write("script.py", "x = 5")
+        self.assertEqual(talk("-"), talk("-m", "forkserver", "-"))
+        self.assertEqual(talk("-q", "-")[1], talk("-q", "-m", "forkserver", "-")[1])
+        self.assertEqual(talk("-i", "script.py"), talk("-i", "-m", "forkserver", "script.py"))
+
+
+class Install(Same):
+    """When and how install() takes effect."""
+
+    def run_installed(self, text, *words, code=0, env={}):
+        path = self.write("script.py", text)
+        env = {"FORKSERVER_INSTALL": "1", **env}
+        output, errors, result = self.end(self.start((), (*words, path), None, env, False))
+        self.assertEqual(result, code, output + errors)
+        self.errors = errors
+        return output
+
+    def test_nothing_is_imported_before_it_is_needed(self):
+        text = """
+            import sys
+            print([name for name in sys.modules if name.startswith(("multiprocessing", "forkserver."))])
+            import forkserver
+            print(forkserver.installed(), forkserver.stats())
+            import multiprocessing
+            print(multiprocessing.get_start_method(), forkserver.installed(), sys.meta_path)
+        """
+        lines = self.run_installed(text).splitlines()
+        self.assertEqual(lines[:2], ["[]", "True {'served': 0, 'inherited': False}"])
+        self.assertEqual(lines[2].split(" ", 2)[:2], ["forkserver", "True"])
+        self.assertNotIn("orkserver", lines[2].split(" ", 2)[2])
+
+    def test_a_method_of_the_programs_own(self):
+        for text in ("m.set_start_method('spawn'); print(m.get_start_method())",
+                     "print(m.get_context('spawn').get_start_method(), m.get_all_start_methods())",
+                     "from multiprocessing import context; print(context._default_context.__class__)",
+                     "print(m.get_start_method(allow_none=True))"):
+            self.same("-c", "import multiprocessing as m; " + text, code=0)
+
+    def test_first_imported_otherwise(self):
+        for text in ("from multiprocessing import forkserver as f; print(type(f._forkserver).__module__)",
+                     "from multiprocessing.context import Process; import multiprocessing.forkserver as f; "
+                     "print(type(f._forkserver).__module__)",
+                     "import concurrent.futures.process, multiprocessing.forkserver as f; "
+                     "print(type(f._forkserver).__module__)"):
+            self.assertEqual(self.run_installed(text), "forkserver._server\n")
+
+    def test_it_was_imported_before(self):
+        self.assertEqual(self.run_installed("""
+            import multiprocessing, multiprocessing.forkserver as stock, sys
+            multiprocessing.set_forkserver_preload(["json"])
+            import forkserver
+            forkserver.install()
+            print(multiprocessing.get_start_method(), stock._forkserver._preload_modules, forkserver.installed())
+            forkserver.uninstall()
+            print(type(stock._forkserver).__module__, forkserver.installed())
+        """, env={"FORKSERVER_INSTALL": "0"}), "forkserver ['json'] True\nmultiprocessing.forkserver False\n")
+
+    def test_taken_back_before_it_took_effect(self):
+        self.assertEqual(self.run_installed("""
+            import sys, forkserver
+            before = list(sys.meta_path)
+            forkserver.uninstall()
+            print(len(before) - len(sys.meta_path), forkserver.installed())
+            import multiprocessing, multiprocessing.forkserver as stock
+            print(type(stock._forkserver).__module__)
+            forkserver.install(memory="off")
+            print(type(stock._forkserver).__module__, multiprocessing.get_start_method())
+        """), "1 False\nmultiprocessing.forkserver\nforkserver._server forkserver\n")
+
+    def test_called_twice_before_it_took_effect(self):
+        for calls in ("memory='off'", "default=False", ""), ("default=False, memory='off'", ""):
+            text = "".join(f"forkserver.install({call}); " for call in calls)
+            self.assertEqual(self.run_installed(
+                f"import forkserver; {text}import multiprocessing.forkserver as stock, multiprocessing as m; "
+                "print(stock._forkserver._memory, m.get_start_method())", env={"FORKSERVER_INSTALL": ""}
+            ), "3 forkserver\n")
+
+    def test_while_threads_run(self):
+        """They may be in the midst of an import: nothing of theirs is missed, no finder taken from under them."""
+        self.assertEqual(self.run_installed("""
+            import sys, threading
+            end = threading.Event()
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            before = list(sys.meta_path)
+            import multiprocessing
+            print(sys.meta_path == before, multiprocessing.get_start_method(), before[0].find_spec("multiprocessing"))
+            end.set()
+        """), "True forkserver None\n")
+        self.assertEqual(self.run_installed("""
+            import sys, threading, forkserver
+            end = threading.Event()
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            forkserver.install()
+            print("multiprocessing" in sys.modules)
+            end.set()
+        """, env={"FORKSERVER_INSTALL": ""}), "True\n")
+
+    def test_not_as_the_default(self):
+        text = """
+            import forkserver
+            forkserver.install(default=False)
+            import multiprocessing, multiprocessing.forkserver as stock
+            print(multiprocessing.get_start_method() == multiprocessing.get_all_start_methods()[0],
+                  type(stock._forkserver).__module__)
+        """
+        self.assertEqual(self.run_installed(text, env={"FORKSERVER_INSTALL": ""}), "True forkserver._server\n")
+
+    def test_loaded_again(self):
+        self.assertEqual(self.run_installed("""
+            import importlib, sys, multiprocessing
+            first = multiprocessing.context
+            for name in "multiprocessing", "multiprocessing.process", "multiprocessing.forkserver":
+                importlib.reload(importlib.import_module(name)) if name != "multiprocessing.forkserver" else None
+            print(multiprocessing.context is first, multiprocessing.get_start_method(), multiprocessing.__loader__)
+            assert multiprocessing.__spec__.loader is multiprocessing.__loader__
+        """).split(" object")[0], "True forkserver <_frozen_importlib_external.SourceFileLoader")
+
+    def test_from_a_zip_file(self):
+        """Its loader has no exec_module() before 3.10."""
+        import multiprocessing
+
+        os.mkdir(os.path.join(self.work, "lib"))
+        shutil.copytree(os.path.dirname(multiprocessing.__file__), os.path.join(self.work, "lib", "multiprocessing"),
+                        ignore=shutil.ignore_patterns("__pycache__"))
+        archive = shutil.make_archive(os.path.join(self.work, "lib"), "zip", os.path.join(self.work, "lib"))
+        self.assertEqual(self.run_installed("""
+            import multiprocessing, os
+            if __name__ == "__main__":
+                import forkserver
+                print(".zip" in multiprocessing.__file__, type(multiprocessing.__loader__).__name__)
+                process = multiprocessing.Process(target=os._exit, args=(7,))
+                process.start(); process.join()
+                print(process.exitcode, forkserver.stats()["served"])
+        """, env={"PYTHONPATH": archive}), "True zipimporter\n7 1\n")
+
+    def test_a_module_of_the_programs_own_of_this_name(self):
+        self.write("multiprocessing.py", "print('my own', __name__)\n")
+        self.write("script.py", "import multiprocessing, sys; print(sorted(vars(multiprocessing)))")
+        self.same("script.py", code=0)
+        self.write("multiprocessing.py", "1/0")
+        self.assertIn("ZeroDivisionError", self.same("script.py", code=1))
+
+    def test_files_beside_the_script(self):
+        """That have names of modules which a launcher could want."""
+        for name in ("runpy", "io", "os", "marshal", "types", "pkgutil", "importlib", "linecache", "_check", "codecs",
+                     "_multiprocessing", "_launcher", "warnings", "zipimport", "textwrap", "forkserver"):
+            self.write(f"beside/{name}.py", f"print({name!r}, 'was imported')\n")
+        self.write("beside/script.py", SELF.partition("import multiprocessing")[0])
+        self.same("beside/script.py", code=0)
+        self.same("beside/script.py", options=["-X", "utf8"], code=0)
+
+    def test_where_it_cannot_serve(self):
+        """A program that starts nothing is not concerned; a start raises. Nobody gets the stock server."""
+        missing = {"FORKSERVER_HELPERS": "/nonexistent"}
+        self.assertEqual(self.run_installed("import multiprocessing; print(5)", env=missing), "5\n")
+        self.run_installed("""
+            import multiprocessing
+            if __name__ == "__main__": multiprocessing.Process(target=print).start()
+        """, env=missing, code=1)
+        self.assertIn("/nonexistent", self.errors.splitlines()[-1])
+        for words in (["-m", "forkserver"],):
+            self.run_installed("print(5)", *words, env={**missing, "FORKSERVER_INSTALL": ""}, code=1)
+            self.assertEqual(self.errors, "python3 -m forkserver: forkserver's helper program is missing: "
+                                          "/nonexistent/forkserver-server\n")
+
+    def test_a_part_that_cannot_be_loaded(self):
+        self.assertEqual(self.run_installed("""
+            import sys
+            if __name__ == "__main__":
+                sys.modules["forkserver._native"] = None  # its import fails
+                import multiprocessing
+                for _ in range(2):
+                    try: multiprocessing.get_context("forkserver").Process(target=print).start()
+                    except ImportError as error: print("_native" in str(error))
+                del sys.modules["forkserver._native"]
+                process = multiprocessing.Process(target=print, args=("served",))
+                process.start(); process.join()
+        """), "True\nTrue\nserved\n")
+
+    def test_an_import_that_fails_at_first(self):
+        self.assertEqual(self.run_installed("""
+            import sys
+            sys.modules["multiprocessing.reduction"] = None
+            for _ in range(2):
+                try: import multiprocessing
+                except ImportError as error: print("reduction" in str(error))
+            del sys.modules["multiprocessing.reduction"]
+            import multiprocessing
+            print(multiprocessing.get_start_method())
+        """), "True\nTrue\nforkserver\n")
+
+    def test_threads_that_import_at_the_same_time(self):
+        """One waits for the package while it holds the lock of a module that the installation needs."""
+        self.assertEqual(self.run_installed("""
+            import importlib.util, sys, threading
+            class Finder:
+                def find_spec(self, name, path=None, target=None):
+                    if name == "multiprocessing" and self in sys.meta_path:
+                        sys.meta_path.remove(self)
+                        spec = importlib.util.find_spec(name)
+                        spec.loader.create_module = wait
+                        return spec
+            def wait(spec):
+                other.start()
+                while f"'{spec.name}'" not in repr(importlib._bootstrap._blocking_on.get(other.ident)): pass
+            def load(): importlib.import_module("multiprocessing.connection"); done.append(1)
+            if __name__ == "__main__":
+                done, other = [], threading.Thread(target=load)
+                sys.meta_path.insert(1, Finder())
+                import multiprocessing
+                other.join()
+                process = multiprocessing.Process(target=print, args=("served",))
+                process.start(); process.join()
+                import forkserver
+                print(done, forkserver.stats()["served"])
+        """), "served\n[1] 1\n")
+
+    def test_many_threads(self):
+        self.assertEqual(self.run_installed("""
+            import importlib, sys, threading
+            # What these import: in 3.13.0 that can go wrong by itself.
+            import collections.abc, logging, pickle, queue, socket, subprocess, tempfile
+            # (not "context": of two threads that import that and the package, one fails without us, too)
+            names = ["multiprocessing." + name for name in
+                     ("connection", "pool", "spawn", "util", "queues", "managers", "popen_fork")]
+            barrier, failed = threading.Barrier(len(names)), []
+            def load(name):
+                barrier.wait()
+                try: importlib.import_module(name)
+                except BaseException as error: failed.append((name, repr(error)))
+            threads = [threading.Thread(target=load, args=(name,)) for name in names]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            import multiprocessing
+            print(multiprocessing.get_start_method(), failed)
+        """), "forkserver []\n")
 
 
 if __name__ == "__main__":

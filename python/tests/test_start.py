@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """start() and join() are Python calls: signal handlers run meanwhile, and may raise; what is started has an owner; waits
-are those of the standard library; arguments live until the child has them. And how a process ended can be asked for."""
+are those of the standard library; arguments live until the child has them. How a process ended can be asked for. The
+server and its processes are below the program, and leave nothing."""
 
 import os
+import subprocess
+import sys
 import unittest
 
-from program import Program, needs
+from program import LIMIT, Program, needs
 
 # What the programs below share. A server that is stopped makes every start() wait, for as long as one likes.
 TOOLS = """
@@ -54,10 +57,11 @@ class Signals(Program):
                     except Alarm: print("alarm, in time:", time.monotonic() - rung[0] < 1)
                     else: print("started")
                 started().join()  # whoever took the first request has been there
-                print(process.pid, multiprocessing.active_children(), os.path.exists("ran"), forkserver.stats()["served"])
+                print(process.pid, multiprocessing.active_children(), os.path.exists("ran"))
+                print(forkserver.stats()["served"])
                 process.start(); process.join()  # it may be tried again
                 print(process.exitcode, os.path.exists("ran"))
-        """), "alarm, in time: True\nNone [] False 2\n0 True\n")
+        """), "alarm, in time: True\nNone [] False\n2\n0 True\n")
 
     def test_a_signal_that_came_to_another_thread(self):
         self.assertEqual(self.run_tools("""
@@ -469,8 +473,219 @@ a multiprocessing.Process is expected, not int
                 end(hang, kill=True)
                 end(grow)
                 end(hang, kill=True)
-        """, group).splitlines(), ["-9 False was killed by SIGKILL", "-9 True was killed by SIGKILL, as memory was short",
-                                  "-9 False was killed by SIGKILL"])
+        """, group).splitlines(), [
+            "-9 False was killed by SIGKILL", "-9 True was killed by SIGKILL, as memory was short",
+            "-9 False was killed by SIGKILL"])
+
+
+class Tree(Program):
+    """Where the processes are, who sees them, and what is left of them."""
+
+    PROC = """
+        import multiprocessing, os, signal, sys, time
+        def stat(pid):
+            with open(f"/proc/{pid}/stat") as file: head, _, rest = file.read().rpartition(")")
+            return head.partition("(")[2], *rest.split()[:2]
+        def children():
+            with open(f"/proc/self/task/{os.getpid()}/children") as file: pids = file.read().split()
+            return sorted(stat(pid)[:2] for pid in pids if "fsrv" in stat(pid)[0])
+        def wait_for(condition):
+            while not condition(): time.sleep(0.01)
+        def noop(): pass
+        def started(target=noop, args=()):
+            process = multiprocessing.Process(target=target, args=args)
+            process.start()
+            return process
+        def stop_tracker():
+            from multiprocessing import resource_tracker
+            resource_tracker._resource_tracker._stop()
+    """
+
+    def run_proc(self, text, **options):
+        self.write("proc.py", self.PROC)
+        script = self.write("script.py", "from proc import *\n" + "\n".join(line[12:] for line in text.splitlines()))
+        output = self.execute(*options.pop("under", ()), "-m", "forkserver", script, **options)
+        self.assertEqual(self.errors, "")
+        return output
+
+    def test_all_are_below_the_program(self):
+        self.assertEqual(self.run_proc("""
+            def child(connection): connection.send(os.getpid()); connection.recv()
+            if __name__ == "__main__":
+                import forkserver
+                here, there = multiprocessing.Pipe()
+                process = started(child, (there,))
+                stats = forkserver.stats()
+                for pid in here.recv(), stats["zygote_pid"]:
+                    names = []
+                    while pid != os.getpid():
+                        pid = int(stat(pid)[2])
+                        names.append(stat(pid)[0])
+                    print(names[:-1])
+                here.send("go"); process.join()
+        """), "['forkserver-serv', 'fsrv anchor']\n" * 2)
+
+    def test_nobody_sees_them(self):
+        self.assertEqual(self.run_proc("""
+            if __name__ == "__main__":
+                seen = []
+                signal.signal(signal.SIGCHLD, lambda *_: seen.append("SIGCHLD"))
+                process = started()
+                process.join()
+                stop_tracker(); seen.clear()
+                import forkserver
+                server = forkserver.stats()["server_pid"]
+                for wait in os.wait, lambda: os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+                    try: print(wait())
+                    except ChildProcessError: print("no child", children())
+                os.kill(server, signal.SIGKILL)
+                wait_for(lambda: children() == [("fsrv anchor", "Z")])
+                process = started(sys.exit, (7,))
+                process.join()
+                print(process.exitcode, children(), seen)
+                forkserver.uninstall()
+        """), "no child [('fsrv anchor', 'S')]\n" * 2 + "7 [('fsrv anchor', 'S')] []\n")
+
+    def test_the_anchor_is_small_and_holds_nothing(self):
+        self.assertEqual(self.run_proc("""
+            if __name__ == "__main__":
+                os.environ["SECRET"] = "1"
+                block = bytearray(100 << 20)
+                file = open("held", "w"); os.set_inheritable(file.fileno(), True)
+                import forkserver
+                started().join()
+                anchor = stat(forkserver.stats()["server_pid"])[2]
+                with open(f"/proc/{anchor}/status") as status:
+                    print(*[int(line.split()[1]) < 1000 for line in status if line.startswith("VmRSS")])
+                print(os.listdir(f"/proc/{anchor}/fd"), os.readlink(f"/proc/{anchor}/cwd"))
+                with open(f"/proc/{anchor}/cmdline") as words: print(words.read().rstrip("\\0"))
+        """), "True\n[] /\nforkserver: anchor\n")
+
+    def test_a_program_that_ignores_sigchld(self):
+        self.assertEqual(self.run_proc("""
+            if __name__ == "__main__":
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+                process = started(sys.exit, (7,))
+                process.join()
+                print(process.exitcode)
+        """), "7\n")
+
+    def test_a_program_that_becomes_another(self):
+        self.assertEqual(self.run_proc("""
+            if __name__ == "__main__":
+                started().join()
+                os.execv("/bin/echo", ["echo", "another"])
+        """), "another\n")
+
+    def test_a_program_that_is_killed(self):
+        self.assertEqual(self.run_proc("""
+            if __name__ == "__main__":
+                started().join()
+                print("killed", flush=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+        """, code=-9), "killed\n")
+
+    def test_a_program_that_forks(self):
+        self.assertEqual(self.run_proc("""
+            if __name__ == "__main__":
+                started().join()
+                parent = os.getpid()
+                if os.fork() == 0:
+                    wait_for(lambda: os.getppid() != parent)
+                    process = started(sys.exit, (7,))
+                    process.join()
+                    print(process.exitcode, children(), flush=True)
+        """), "7 []\n")
+
+    def unshared(self, *words):
+        words = ["unshare", "--pid", "--fork", "--mount-proc", *words]
+        if subprocess.run([*words[:4], "true"], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("no namespace of pids can be made here")
+        return words
+
+    def test_under_a_pid_1_that_does_not_reap(self):
+        """Its own resource tracker may be left, as ever: it is told of the end by the program's."""
+        script = self.write("one.py", """
+            import os, subprocess, sys
+            subprocess.run([sys.executable, "-m", "forkserver", "script.py"])
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                with open(f"/proc/{pid}/stat") as file: words = file.read()
+                if pid != "1" and "(python" not in words: print(words)
+        """)
+        self.write("script.py", """
+            import multiprocessing
+            if __name__ == "__main__":
+                process = multiprocessing.Process(target=print, args=("ran",))
+                process.start(); process.join()
+                multiprocessing.Process(target=print, args=("joined at the end",)).start()
+        """)
+        result = subprocess.run(self.unshared(sys.executable, script), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, timeout=LIMIT, cwd=self.directory.name, env=self.environment())
+        self.assertEqual(result.stdout, "ran\njoined at the end\n")
+
+    def test_as_pid_1(self):
+        self.write("proc.py", self.PROC)
+        script = self.write("script.py", """
+            from proc import *
+            if __name__ == "__main__":
+                process = started(sys.exit, (7,))
+                process.join()
+                print(os.getpid(), process.exitcode, children())
+                stop_tracker()
+                try: os.wait()
+                except ChildProcessError: print("no child")
+        """)
+        result = subprocess.run(self.unshared(sys.executable, "-m", "forkserver", script), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, timeout=LIMIT, cwd=self.directory.name,
+                                env=self.environment())
+        self.assertEqual(result.stdout, "1 7 [('fsrv anchor', 'S')]\nno child\n")
+
+    def test_an_exit_while_children_live(self):
+        """It isn't delayed for them."""
+        script = self.write("script.py", """
+            import multiprocessing, os, sys, time
+            def child(reader): os.read(reader.fileno(), 1)
+            if __name__ == "__main__":
+                reader, writer = multiprocessing.Pipe(False)
+                process = multiprocessing.Process(target=child, args=(reader,))
+                process.start()
+                multiprocessing.process._children.discard(process)
+                os.dup2(writer.fileno(), int(sys.argv[1]))
+                writer.close()
+        """)
+        reader, writer = os.pipe()
+        process = self.start("-m", "forkserver", script, str(writer), pass_fds=(writer,))
+        self.addCleanup(os.close, reader)
+        process.wait(timeout=LIMIT)
+        os.close(writer)
+        self.finish(process)
+
+    def test_who_holds_its_output(self):
+        """The program, and its resource tracker, which ends with it."""
+        self.assertEqual(self.run_proc("""
+            def holders():
+                own, found, ours = os.readlink("/proc/self/fd/1"), [], (os.getpid(), os.getppid())
+                for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+                    try:
+                        fds = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+                        with open(f"/proc/{pid}/cmdline") as words:
+                            if own in fds and pid not in ours: found.append("resource_tracker" in words.read())
+                    except OSError: pass
+                return found
+            if __name__ == "__main__":
+                print(holders())
+                started().join()
+                print(holders())
+        """), "[]\n[True]\n")
+
+    def test_what_was_removed_from_the_environment(self):
+        self.assertEqual(self.run_proc("""
+            def child():
+                with open("/proc/self/environ") as file: print("SECRET" in file.read(), os.environ.get("SECRET"))
+            if __name__ == "__main__":
+                del os.environ["SECRET"]
+                started(child).join()
+        """, env=self.environment(SECRET="1")), "False None\n")
 
 
 if __name__ == "__main__":

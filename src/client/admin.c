@@ -12,6 +12,8 @@
 
 /* Questions to a server about itself. */
 
+enum { ENDING_MS = 1000 }; /* for a server that has said its last, and its anchor */
+
 /* To a private server by way of the handle's connection, which the caller may share with other threads and, after
  * fork(), with other processes: they must not take each other's answers. -ENOTCONN: it isn't running. */
 static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
@@ -99,6 +101,7 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
                 .zygote_restarts = from.zygote_restarts,
                 .workers = from.workers,
                 .standbys = from.standbys,
+                .trying = from.trying,
                 .memory_frozen = from.memory.frozen,
                 .memory_collapsed = from.memory.collapsed,
                 .memory_left = from.memory.left,
@@ -115,6 +118,17 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
         return 0;
 }
 
+/* Of the server, which is another one at the next spawn. Its anchor, if it has one. */
+static pid_t let_go(struct fsrv_server *s) {
+        pthread_mutex_lock(&s->lock);
+        s->link = fsrv_link_unref(s->link);
+        s->admin = fsrv_fd_close(s->admin);
+        pid_t anchor = s->owner == getpid() ? s->anchor : 0;
+        s->anchor = 0;
+        pthread_mutex_unlock(&s->lock);
+        return anchor;
+}
+
 int fsrv_server_stop(struct fsrv_server *s, int timeout_ms, struct fsrv_error *error) {
         int64_t deadline = fsrv_deadline(timeout_ms);
         struct fsrv_wire_reply reply;
@@ -122,10 +136,7 @@ int fsrv_server_stop(struct fsrv_server *s, int timeout_ms, struct fsrv_error *e
         FSRV_CLEANUP_FD int admin = -1;
 
         int r = ask(s, FSRV_WIRE_ADMIN_STOP, &reply, sizeof reply, &admin, error);
-        pthread_mutex_lock(&s->lock);
-        s->link = fsrv_link_unref(s->link);
-        s->admin = fsrv_fd_close(s->admin);
-        pthread_mutex_unlock(&s->lock);
+        pid_t anchor = let_go(s);
         if (r == -ENOTCONN)
                 return 0;
         if (r < 0)
@@ -138,5 +149,10 @@ int fsrv_server_stop(struct fsrv_server *s, int timeout_ms, struct fsrv_error *e
                 return fsrv_interrupted(error, FSRV_STAGE_ADMIN);
         if (r == -ETIMEDOUT)
                 return fsrv_fail_text(error, FSRV_STAGE_ADMIN, ETIMEDOUT, "the fork server still has workers");
+        fsrv_anchors_reap(anchor, fsrv_deadline(ENDING_MS));
         return 0;
+}
+
+int fsrv_server_end(struct fsrv_server *s, int timeout_ms) {
+        return fsrv_anchors_reap(let_go(s), fsrv_deadline(timeout_ms)) ? 0 : -ETIMEDOUT;
 }

@@ -89,7 +89,23 @@ static int wait_until_ready(const struct fsrv_server *s, int admin, const char *
         return 0;
 }
 
-int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, struct fsrv_error *error) {
+/* 0 or -errno. */
+static int start_server(const struct fsrv_server *s, const char *program, char **argv, const int *fds, int n_fds,
+                        pid_t *ret_anchor) {
+        *ret_anchor = 0;
+        if (!s->in_tree)
+                return fsrv_start_orphan(program, argv, fds, n_fds);
+        fsrv_anchors_reap(0, 0);
+        pid_t anchor = fsrv_start_in_tree(program, argv, fds, n_fds);
+        if (anchor <= 0)
+                return anchor;
+        fsrv_anchors_add(anchor);
+        *ret_anchor = anchor;
+        return 0;
+}
+
+int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, pid_t *ret_anchor,
+                struct fsrv_error *error) {
         char program[4096], title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
         int doorbell[2] = { -1, -1 }, admin[2] = { -1, -1 }, on = 1, r;
 
@@ -104,7 +120,7 @@ int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, 
                 r = send_config(s, admin[1], error);
         if (r == 0) {
                 int fds[] = { admin[0], doorbell[0] };
-                r = fsrv_start_orphan(program, argv, fds, 2);
+                r = start_server(s, program, argv, fds, 2, ret_anchor);
                 if (r < 0)
                         r = fsrv_fail(error, FSRV_STAGE_START, -r, "starting the server program '%s'", program);
         }

@@ -27,9 +27,11 @@ static void before_fork(void) {
         pthread_mutex_lock(&handles_lock);
         for (struct fsrv_server *s = handles; s; s = s->next)
                 pthread_mutex_lock(&s->lock);
+        fsrv_anchors_lock();
 }
 
 static void after_fork(void) {
+        fsrv_anchors_unlock();
         for (struct fsrv_server *s = handles; s; s = s->next)
                 pthread_mutex_unlock(&s->lock);
         pthread_mutex_unlock(&handles_lock);
@@ -174,15 +176,18 @@ static int copy_zygote(struct fsrv_server *s, const struct fsrv_server_options *
         return 0;
 }
 
+enum { FLAGS = FSRV_SERVER_TRACKER | FSRV_SERVER_PRELOAD_OUTPUT | FSRV_SERVER_IN_TREE };
+
 static int configure(struct fsrv_server *s, const struct fsrv_server_options *given, struct fsrv_error *error) {
         static const struct fsrv_server_options none = { .size = sizeof none };
         const struct fsrv_server_options *options = given ? given : &none;
 
-        if (options->size != sizeof *options || options->flags & ~(FSRV_SERVER_TRACKER | FSRV_SERVER_PRELOAD_OUTPUT) ||
+        if (options->size != sizeof *options || options->flags & ~FLAGS ||
             options->preload_policy > FSRV_PRELOAD_IGNORE || options->thread_policy > FSRV_PRELOAD_IGNORE ||
             options->memory > FSRV_MEMORY_OFF || options->standbys > STANDBYS_MAX || options->preload_timeout_ms < 0)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the server is out of range");
         s->wants_tracker = options->flags & FSRV_SERVER_TRACKER;
+        s->in_tree = options->flags & FSRV_SERVER_IN_TREE;
         s->config.head.has_output = !!(options->flags & FSRV_SERVER_PRELOAD_OUTPUT);
         s->config.head.policy = options->preload_policy;
         s->config.head.thread_policy = options->thread_policy;
@@ -263,7 +268,7 @@ static int launch_or_connect(struct fsrv_server *s, struct fsrv_error *error) {
         if (s->kind == FSRV_SERVER_NAMED)
                 r = fsrv_attach(s, &doorbell, error);
         else
-                r = fsrv_launch(s, &doorbell, &s->admin, error);
+                r = fsrv_launch(s, &doorbell, &s->admin, &s->anchor, error);
         if (r < 0)
                 return r;
         s->link = fsrv_link_new(doorbell);
@@ -285,6 +290,7 @@ static int own(struct fsrv_server *s, struct fsrv_error *error) {
         fsrv_fd_close(s->proc_status);
         s->lifeline_read = ends[0];
         s->lifeline_write = ends[1];
+        s->anchor = 0; /* a child of our parent's */
         s->proc_status = fsrv_open("/proc/self/status", O_RDONLY);
         s->owner = self;
         return 0;

@@ -34,8 +34,10 @@ struct fsrv_server {
         struct fsrv_link *link;          /* NULL: not running, or not connected */
         int admin;                       /* private: to the server of `link`; else -1 */
         bool wants_tracker;
-        int tracker; /* the resource tracker's writing end; -1: not started. Its number stays when it is replaced */
-        char *entry; /* of fsrv_connect_to_new_process(); NULL: not set */
+        bool in_tree; /* private: a server below us in the tree of processes */
+        pid_t anchor; /* between us and the server of `link`; 0: none, or another process's */
+        int tracker;  /* the resource tracker's writing end; -1: not started. Its number stays when it is replaced */
+        char *entry;  /* of fsrv_connect_to_new_process(); NULL: not set */
 
         /* Of this process, made anew in a forked child (owner tells): */
         pid_t owner;
@@ -64,8 +66,17 @@ struct fsrv_link *fsrv_link_unref(struct fsrv_link *link);
 /* tracker.c: starts one if the handle has none yet; with s->lock held. 0 or -errno. */
 int fsrv_tracker_ensure(struct fsrv_server *server, struct fsrv_error *error);
 
-/* launch.c: starts a private server. On success the fds are the caller's. */
-int fsrv_launch(const struct fsrv_server *server, int *ret_doorbell, int *ret_admin, struct fsrv_error *error);
+/* launch.c: starts a private server. On success the fds are the caller's. *ret_anchor may be 0. */
+int fsrv_launch(const struct fsrv_server *server, int *ret_doorbell, int *ret_admin, pid_t *ret_anchor,
+                struct fsrv_error *error);
+
+/* anchors.c: the processes between us and our servers (client/start.h), which nobody else reaps. */
+void fsrv_anchors_add(pid_t pid);
+/* Reaps those that have ended, after waiting for this one; 0: for none. Whether that one has ended. */
+bool fsrv_anchors_reap(pid_t pid, int64_t deadline);
+/* Around fork(2), after all locks of handles. */
+void fsrv_anchors_lock(void);
+void fsrv_anchors_unlock(void);
 
 /* connect.c: a named server's admin connection, with the server's uid checked; its doorbell. */
 int fsrv_connect(const struct fsrv_server *server, struct fsrv_error *error);

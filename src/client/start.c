@@ -16,11 +16,14 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/linux.h"
+#include "base/title.h"
+#include "client/unmap.h"
 
 /* ---- where the helper programs are ---- */
 
@@ -58,19 +61,28 @@ int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096
         return join(ret_path, FSRV_HELPERS_DIRECTORY, "", name);
 }
 
-/* ---- the start: by vforks, so that the cost doesn't grow with the caller; an orphan by two of them, so that neither
- * wait(-1) nor a SIGCHLD handler sees anything ---- */
+/*
+ * The start: by vforks, so that the cost doesn't grow with the caller. An orphan by two of them, so that neither
+ * wait(-1) nor a SIGCHLD handler sees anything.
+ *
+ * Below the caller in the tree of processes, and as unseen: execve(2) makes the exit signal SIGCHLD, so what is
+ * executed needs a parent that never executes anything. That is the *anchor*, a copy of the caller as by fork(2),
+ * without an exit signal. It is made by a vfork of its own, beside that (CLONE_PARENT): what the kernel writes to a
+ * thread's memory (rseq(2), robust futexes) isn't copied then. Having started the program it gives all its memory back,
+ * or the caller would find a page shared, and copy it, wherever it writes to; then it waits for the program's end.
+ */
 
-enum { STACK_SIZE = 64 * 1024 };
+enum { STACK_SIZE = 64 * 1024, STACKS = 3 };
 
 struct start {
         const char *program;
         char **argv;
         const int *fds;
         int n_fds;
-        bool orphan;
-        char *stack; /* two of STACK_SIZE */
-        int err;     /* written by the children: they share our memory */
+        char *stack;  /* one of STACK_SIZE for each process */
+        pid_t anchor; /* where there is one; or -errno */
+        int report;   /* of the anchor's: the pipe on which it says how its start went */
+        int err;      /* written by the children: they share our memory */
 };
 
 /* At FSRV_START_FD and above. Each of these numbers may be taken by another of them. */
@@ -115,24 +127,59 @@ __attribute__((no_sanitize("address"))) static int run_middle(void *data) {
         _exit(0);
 }
 
+/* Nothing may be left that shows the caller, or keeps something of it: its files are closed, its directory is left. */
+static void become_anchor(int report, char title[FSRV_TITLE_SIZE]) {
+        setpgid(0, 0);
+        (void)!chdir("/");
+        fsrv_title_move(title);
+        fsrv_title_set("forkserver: anchor", NULL);
+        prctl(PR_SET_NAME, "fsrv anchor");
+        if (report > 0)
+                fsrv_close_range(0, (unsigned)report - 1);
+        fsrv_close_range((unsigned)report + 1, UINT_MAX);
+}
+
+__attribute__((no_sanitize("address"))) static int run_anchor(void *data) {
+        struct start *start = data; /* a copy */
+        char title[FSRV_TITLE_SIZE];
+        int report = start->report;
+        pid_t server = clone(run_program, start->stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD, start);
+        int err = server < 0 ? errno : start->err;
+
+        become_anchor(report, title);
+        fsrv_unmap_and_wait(start->stack, (size_t)STACK_SIZE * STACKS, report, err);
+}
+
+__attribute__((no_sanitize("address"))) static int make_anchor(void *data) {
+        struct start *start = data;
+
+        start->anchor = clone(run_anchor, start->stack + (size_t)STACK_SIZE * 2, CLONE_PARENT, start);
+        if (start->anchor < 0)
+                start->anchor = -errno;
+        _exit(0);
+}
+
+static void reap(pid_t pid) {
+        while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
+                ;
+}
+
 /* Exit signal 0: no SIGCHLD, and only __WCLONE sees it. */
-static pid_t clone_first(struct start *start) {
-        pid_t pid = clone(start->orphan ? run_middle : run_program, start->stack + (size_t)STACK_SIZE * 2,
-                          CLONE_VM | CLONE_VFORK, start);
+static pid_t clone_first(struct start *start, int (*run)(void *data)) {
+        pid_t pid = clone(run, start->stack + (size_t)STACK_SIZE * STACKS, CLONE_VM | CLONE_VFORK, start);
 
         if (pid < 0)
                 return -errno;
-        if (start->orphan || start->err)
-                while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
-                        ;
+        if (run != run_program || start->err)
+                reap(pid);
         return start->err ? -start->err : pid;
 }
 
-static pid_t start_program(struct start *start) {
+static pid_t start_program(struct start *start, int (*run)(void *data)) {
         sigset_t all, before;
         int cancel;
 
-        start->stack = mmap(NULL, (size_t)STACK_SIZE * 2, PROT_READ | PROT_WRITE,
+        start->stack = mmap(NULL, (size_t)STACK_SIZE * STACKS, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
         if (start->stack == MAP_FAILED)
                 return -errno;
@@ -141,16 +188,16 @@ static pid_t start_program(struct start *start) {
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        pid_t pid = clone_first(start);
+        pid_t pid = clone_first(start, run);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         pthread_setcancelstate(cancel, NULL);
-        munmap(start->stack, (size_t)STACK_SIZE * 2);
+        munmap(start->stack, (size_t)STACK_SIZE * STACKS);
         return pid;
 }
 
 int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fds) {
-        struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds, .orphan = true };
-        pid_t pid = start_program(&start);
+        struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds };
+        pid_t pid = start_program(&start, run_middle);
 
         return pid < 0 ? pid : 0;
 }
@@ -158,5 +205,36 @@ int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fd
 pid_t fsrv_start_child(const char *program, char **argv, const int *fds, int n_fds) {
         struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds };
 
-        return start_program(&start);
+        return start_program(&start, run_program);
+}
+
+/* What the anchor says of the program's start. */
+static int hear_of_start(int report) {
+        int err = 0;
+        ssize_t n;
+
+        do
+                n = read(report, &err, sizeof err);
+        while (n < 0 && errno == EINTR);
+        return n == sizeof err ? -err : -ECHILD; /* somebody has killed it */
+}
+
+pid_t fsrv_start_in_tree(const char *program, char **argv, const int *fds, int n_fds) {
+        struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds };
+        int report[2];
+        int r = fsrv_pipe(report);
+
+        if (r < 0)
+                return r;
+        start.report = report[1];
+        pid_t pid = start_program(&start, make_anchor);
+        fsrv_fd_close(report[1]);
+        r = pid < 0 ? pid : start.anchor < 0 ? start.anchor : hear_of_start(report[0]);
+        fsrv_fd_close(report[0]);
+        if (r < 0 && start.anchor > 0)
+                reap(start.anchor);
+        /* Too large a caller for a copy, or too many processes for one more. */
+        if (start.anchor <= 0)
+                return fsrv_start_orphan(program, argv, fds, n_fds);
+        return r < 0 ? r : start.anchor;
 }

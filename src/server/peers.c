@@ -162,12 +162,12 @@ void fsrv_peers_on_listener(struct fsrv_supervisor *s) {
         }
 }
 
-static uint32_t count_workers(const struct fsrv_supervisor *s) {
-        uint32_t n = 0;
-
+static void count_children(const struct fsrv_supervisor *s, struct fsrv_wire_stats *stats) {
+        stats->standbys = s->idle;
+        stats->trying = 0;
         for (const struct fsrv_child *child = s->children; child; child = child->hh.next)
-                n += child->role != FSRV_ROLE_STANDBY && child->role != FSRV_ROLE_HEIR;
-        return n;
+                stats->trying += child->role == FSRV_ROLE_HEIR;
+        stats->workers = HASH_COUNT(s->children) - stats->standbys - stats->trying;
 }
 
 static void send_stats(struct fsrv_supervisor *s, int fd) {
@@ -175,8 +175,7 @@ static void send_stats(struct fsrv_supervisor *s, int fd) {
 
         stats->reply = (struct fsrv_wire_reply){ .version = FSRV_WIRE_VERSION, .server_pid = getpid() };
         stats->zygote_pid = s->zygote.pid;
-        stats->standbys = s->idle;
-        stats->workers = count_workers(s);
+        count_children(s, stats);
         stats->uptime_ms = (uint64_t)(fsrv_now() - s->started);
         fsrv_channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
 }

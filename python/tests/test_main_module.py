@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Whether the main module is imported once for all children, or in each: what forkserver.stats() says of it, and what a
+child of either kind sees. (both_ways/ has what programs see.)"""
+
+import textwrap
+import unittest
+
+from program import Program
+
+# What a main module does at import; what is said of it.
+SHOWS = {
+    "print('loaded')": "it writes to standard output or error",
+    "import os; os.write(2, b'loaded')": "it writes to standard output or error",
+    "raise ValueError('at import')": "ValueError: at import",
+    "raise SystemExit(3)": "SystemExit: 3",
+    "import os; os._exit(0)": "module '__main__' ended the process that loaded it",
+    "import os; os.kill(os.getppid(), 0)": "it sends a signal",
+    "import time; time.sleep(60)": "module '__main__' takes longer than 5 s",
+    "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()": "thread",
+    "file = open(__file__)": "script.py open",
+    "file = open('made', 'w')": "it opens made for writing",
+    "import asyncio; loop = asyncio.new_event_loop()": " open",
+    "import socket; pair = socket.socketpair()": " open",
+    "import os; os.fork() or os._exit(0)": "it starts a process",
+    "import subprocess; subprocess.Popen(['sleep', '9'])": "it starts a process",
+    "import tempfile; directory = tempfile.mkdtemp(dir='.')": "it makes a temporary directory",
+    "import os; os.mkdir('made')": "it changes files or directories",
+    "import os; PID = os.getpid()": "it keeps a process id",
+    "import uuid; ID = uuid.uuid4()": "it draws a random value",
+    "import random; random.seed(3)": "it seeds the module 'random'",
+    "import time; BEGAN = time.time()": "it keeps the time of its import, in BEGAN",
+    "import time; BEGAN = time.perf_counter()": "it keeps the time of its import, in BEGAN",
+    "import datetime; BEGAN = datetime.datetime.now()": "it keeps the time of its import, in BEGAN",
+    "import os; os.chdir('/')": "it changes the working directory",
+    "import os; os.umask(0o77)": "it changes the umask",
+    "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])": "it blocks signals",
+    "import signal; signal.alarm(1000)": "it sets a timer",
+    "import sys; sys.stdout.reconfigure(line_buffering=True)": "it changes a standard stream",
+    "import multiprocessing; lock = multiprocessing.get_context('forkserver').Lock()": "",
+    "import mmap; memory = mmap.mmap(-1, 4096)": "it has memory that its children would share",
+    "import multiprocessing; NAME = multiprocessing.current_process().name": "it asks which process it is in",
+    "import os\nclass Own: who = staticmethod(os.getpid)": "it keeps hold of getpid()",
+}
+SHOWS_NOT = (
+    "import json, logging, decimal; data = list(range(100000))",
+    "import random, os; generator = random.Random(); other = random.Random(3); from os import getpid",
+    "import atexit, weakref; atexit.register(print, end='')",
+    "import signal; signal.signal(signal.SIGUSR1, lambda *_: None); signal.signal(signal.SIGHUP, signal.SIG_IGN)",
+    "import os; os.environ['SET_BY_MAIN'] = '1'",
+    "import faulthandler; faulthandler.enable()",
+    "import time; LIMIT = 3600.0; YEAR = 2026; time.time()",
+)
+
+
+PROGRAM = """
+import time
+def child(): pass
+if __name__ == "__mp_main__":
+MODULE
+if __name__ == "__main__":
+    import forkserver
+    from multiprocessing import forkserver as server
+    server.ensure_running()
+    while not forkserver.stats()["zygote_pid"] or forkserver.stats()["trying"] or not forkserver.stats()["standbys"]:
+        time.sleep(0.005)
+    print(forkserver.stats()["left_out"])
+"""
+
+
+class MainModule(Program):
+    def left_out(self, module):
+        """What is said of a main module that does this where it isn't the program itself, once it is known."""
+        return self.run_silent(PROGRAM.replace("MODULE", textwrap.indent(module, "    "))).rstrip("\n")
+
+    def test_what_shows(self):
+        for module, why in SHOWS.items():
+            with self.subTest(module):
+                self.assertIn(why, self.left_out(module))
+
+    def test_what_does_not(self):
+        for module in SHOWS_NOT:
+            with self.subTest(module):
+                self.assertEqual(self.left_out(module), "")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/linux.h"
+#include "client/server.h"
+
+/* An anchor ends after its server, which may be long after the handle has gone over to the next one. */
+struct anchor {
+        struct anchor *next;
+        pid_t pid;
+        pid_t parent; /* a forked copy of that has no such child */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct anchor *anchors;
+
+void fsrv_anchors_lock(void) {
+        pthread_mutex_lock(&lock);
+}
+
+void fsrv_anchors_unlock(void) {
+        pthread_mutex_unlock(&lock);
+}
+
+void fsrv_anchors_add(pid_t pid) {
+        struct anchor *anchor = malloc(sizeof *anchor);
+
+        if (!anchor)
+                return; /* it stays a zombie after its end, until ours */
+        fsrv_anchors_lock();
+        *anchor = (struct anchor){ anchors, pid, getpid() };
+        anchors = anchor;
+        fsrv_anchors_unlock();
+}
+
+/* Its pid is its own until we reap it. */
+static bool await(pid_t pid, int64_t deadline) {
+        FSRV_CLEANUP_FD int pidfd = fsrv_pidfd_open(pid);
+        struct pollfd entry = { .fd = pidfd, .events = POLLIN };
+
+        return pidfd < 0 || fsrv_poll(&entry, deadline, NULL) != 0;
+}
+
+bool fsrv_anchors_reap(pid_t pid, int64_t deadline) {
+        bool has_ended = pid == 0 || await(pid, deadline);
+
+        fsrv_anchors_lock();
+        for (struct anchor **link = &anchors; *link;) {
+                struct anchor *anchor = *link;
+                bool is_ours = anchor->parent == getpid();
+
+                if (is_ours && waitpid(anchor->pid, NULL, WNOHANG | __WCLONE) == 0) {
+                        link = &anchor->next;
+                        continue;
+                }
+                *link = anchor->next;
+                free(anchor);
+        }
+        fsrv_anchors_unlock();
+        return has_ended;
+}
