@@ -5,6 +5,7 @@ the processes and files that it leaves have to be the same.
 
 usage: test_both_ways.py [PROGRAM…]             these alone
        test_both_ways.py --show PROGRAM…        what both wrote
+       test_both_ways.py --docs                 writes the differences that are meant into doc/python.md
 
 What a program's header may say, each in a line of its own:
 
@@ -50,6 +51,8 @@ import program  # noqa: E402
 import test_forkserver  # noqa: E402
 
 DIRECTORY = os.path.join(HERE, "both_ways")
+DOCUMENT = os.path.join(os.path.dirname(os.path.dirname(HERE)), "doc", "python.md")
+SECTION = re.compile(r"(<!-- differences -->\n).*?(<!-- end of differences -->)", re.S)
 LIMIT = 20 * test_forkserver.PATIENCE
 LINGER = 10 * test_forkserver.PATIENCE
 DIRECTIVE = re.compile(r"^# (run|options|environment|way|input|closed|terminal|cwd|pack|needs|versions|unordered|limit):"
@@ -321,9 +324,12 @@ class BothWays(unittest.TestCase):
         stock, ours = (future.result() for future in self.results[name])
         is_open = [fault for program_name, versions, fault in read_table("open.tsv")
                    if program_name == name and is_in(versions)]
-        self.assertNotIn("exit: none", "".join(stock), "the program doesn't end on stock either")
         expected = meant(name) or ("", "")
-        found = ("?", "\n".join(ours)) if expected[0] == "?" else difference(stock, ours)
+        if expected[0] == "?":
+            found = "?", "\n".join(ours)
+        else:
+            self.assertNotIn("exit: none", "".join(stock), "the program doesn't end on stock either")
+            found = difference(stock, ours)
         if all(map(fits, found, expected)):
             self.assertEqual(is_open, [], "it passes: take it out of both_ways/open.tsv")
             return
@@ -331,10 +337,34 @@ class BothWays(unittest.TestCase):
             self.skipTest(f"fails until {'; '.join(is_open)}")
         self.assertEqual("\n".join(stock), "\n".join(ours), f"meant: {expected}" if any(expected) else None)
 
+    def test_the_document_shows_the_differences(self):
+        text = read_document()
+        if not SECTION.search(text):
+            self.skipTest("doc/python.md has no place for them")
+        self.assertEqual(text, with_differences(text), "test_both_ways.py --docs writes them")
+
     def test_tables_name_programs(self):
         for table in "differences.tsv", "open.tsv":
             for row in read_table(table):
                 self.assertIn(row[0], NAMES, table)
+
+
+def read_document():
+    with open(DOCUMENT, encoding="utf-8") as file:
+        return file.read()
+
+
+def with_differences(text):
+    rows = []
+    for name, versions, _, _, what in read_table("differences.tsv"):
+        rows.append(f"- {what} (`{name}`{'' if versions == 'all' else ', ' + versions})")
+    return SECTION.sub(lambda found: found[1] + "\n".join(rows) + "\n" + found[2], text)
+
+
+def write_document():
+    text = with_differences(read_document())
+    with open(DOCUMENT, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 for _name in NAMES:
@@ -354,6 +384,8 @@ def show(names):
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
+    if arguments == ["--docs"]:
+        sys.exit(write_document())
     if arguments[:1] == ["--show"]:
         sys.exit(show(arguments[1:]))
     if arguments:
