@@ -156,7 +156,9 @@ class ForkServer:
 
     def set_prepared(self, data):
         """What each child finds done; None: not all that it has to know can be told to the zygote."""
-        self._prepared = data and {**data, "name": None, "dir": None}
+        # a copy: sys.argv is told as the list that it is, which may change
+        self._prepared = data and {name: value[:] if type(value) is list else value for name, value in
+                                   {**data, "name": None, "dir": None}.items()}
 
     def is_prepared(self, data):
         """Whether spawn.prepare(data) would change nothing in a new child. (Its directory is the client's anyway.)"""
