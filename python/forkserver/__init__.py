@@ -54,7 +54,9 @@ def _install(default=True, memory="auto"):
 
         _multiprocessing.install(default, memory)
         try:
-            _multiprocessing.complete()
+            from . import _native  # noqa: F401 # if it cannot be loaded, that is to be known now
+
+            _multiprocessing.wait()
         except BaseException:
             uninstall()
             raise
@@ -137,7 +139,7 @@ def _imported():
 
     _multiprocessing.install(*_chosen)
     try:
-        _multiprocessing.complete()
+        _multiprocessing.wait()
     except Exception:
         pass  # it is tried again by the first start, which raises: a program may never get there
 

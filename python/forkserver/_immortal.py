@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Objects that live for ever anyway: since 3.12 nobody counts references to them, and a child copies no page for that."""
+"""Objects that live for ever anyway: since 3.12 nobody counts references to them, and no child copies a page for that."""
 
 import gc
 import sys

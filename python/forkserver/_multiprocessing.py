@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""What install() changes in multiprocessing."""
+"""What install() changes in multiprocessing. Its parts are imported when they would be without us: one registers an exit
+function, whose place among the program's own counts."""
 
+import sys
 import threading
+import types
 
+import multiprocessing
 from multiprocessing import context
 
 _NAMES = ("_forkserver", "ensure_running", "get_inherited_fds", "connect_to_new_process", "set_forkserver_preload")
 
+_STOCK = "multiprocessing.forkserver"
+
 _lock = threading.Lock()
+_loading = threading.RLock()
+_is_loading = False  # by who has that
 _before = None  # what install() has replaced, in multiprocessing.context
 _stock = None  # what complete() has, in multiprocessing.forkserver
 _ours = None  # the context that is the default
@@ -29,6 +37,51 @@ def install(default, memory):
             context._default_context._default_context = _ours
 
 
+class _Waiting(types.ModuleType):
+    """multiprocessing.forkserver, until somebody asks for anything in it."""
+
+    def __getattr__(self, name):
+        _load(self)
+        return types.ModuleType.__getattribute__(self, name)
+
+    def __setattr__(self, name, value):
+        _load(self)
+        types.ModuleType.__setattr__(self, name, value)
+
+    def __delattr__(self, name):
+        _load(self)
+        types.ModuleType.__delattr__(self, name)
+
+
+def wait():
+    """Has the rest done when multiprocessing.forkserver is needed for the first time."""
+    if _STOCK in sys.modules:
+        complete()
+        return
+    specs = (finder.find_spec(_STOCK, multiprocessing.__path__) for finder in list(sys.meta_path)
+             if hasattr(finder, "find_spec"))
+    spec = next(filter(None, specs))
+    module = _Waiting(_STOCK)
+    module.__dict__.update(__spec__=spec, __loader__=spec.loader, __file__=spec.origin, __package__=spec.parent,
+                           __cached__=spec.cached)
+    sys.modules[_STOCK] = multiprocessing.forkserver = module
+
+
+def _load(module):
+    """Other threads that ask wait for it."""
+    global _is_loading
+    with _loading:
+        if type(module) is not _Waiting or _is_loading:
+            return
+        _is_loading = True
+        try:
+            module.__loader__.exec_module(module)
+            complete()
+            types.ModuleType.__setattr__(module, "__class__", types.ModuleType)
+        finally:
+            _is_loading = False
+
+
 def complete():
     """The rest. Does nothing where all is done."""
     global _stock
@@ -36,6 +89,9 @@ def complete():
         return
     from multiprocessing import forkserver as stock
 
+    if type(stock) is _Waiting and not _is_loading:
+        _load(stock)
+        return
     from . import _popen, _server
 
     with _lock:
@@ -79,6 +135,6 @@ def uninstall():
 
 
 def stats():
-    from multiprocessing import forkserver as stock
-
-    return stock._forkserver.stats() if _stock is not None else {"served": 0, "inherited": False}
+    if _stock is None:
+        return {"served": 0, "inherited": False}
+    return sys.modules[_STOCK]._forkserver.stats()

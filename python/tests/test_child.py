@@ -367,7 +367,7 @@ class Ends(Program):
 
 class Immortal(Program):
     def test_finalizers_run_in_a_child(self):
-        """Since 3.12 the zygote makes objects immortal. Nothing of what a child drops may have been kept by that: what a
+        """Since 3.12 the zygote makes objects immortal. Nothing that a child drops may have been kept by that: what a
         function, a class, a tuple or a cell holds, and what a weak reference tells of."""
         self.assertEqual(self.run_silent("""
             import multiprocessing, multiprocessing.forkserver, sys, tempfile, weakref
