@@ -121,8 +121,9 @@ enum fsrv_memory {
  * debuggers look for them, by way of a process in between, which does nothing but to wait for the server's end. That
  * one is a child without an exit signal: only a wait with __WCLONE or __WALL sees it, and no SIGCHLD handler does. The
  * library reaps it when it starts the next server, in fsrv_server_stop() and fsrv_server_end(). It begins as a copy of
- * this process, so the start takes as long as fork(2) does, once. Where a copy cannot be made (-EAGAIN, -ENOMEM) the
- * server is nobody's child, as without this flag. */
+ * this process without its large memory, which is marked MADV_DONTFORK for that moment (fork(3) in another thread waits
+ * for it); so the start takes what fork(2) takes for the rest, and the look for it, some 15 ms a GiB. Where a copy
+ * cannot be made (-EAGAIN, -ENOMEM) the server is nobody's child, as without this flag. */
 #define FSRV_SERVER_IN_TREE 4u
 
 struct fsrv_server_options {

@@ -685,7 +685,13 @@ class Tree(Program):
             if __name__ == "__main__":
                 del os.environ["SECRET"]
                 started(child).join()
-        """, env=self.environment(SECRET="1")), "False None\n")
+                import forkserver
+                forkserver.uninstall(); forkserver.install()
+                os.environ["SECRET"] = "2"  # the next server meets it
+                started().join()
+                del os.environ["SECRET"]
+                started(child).join()
+        """, env=self.environment(SECRET="1")), "False None\n" * 2)
 
 
 if __name__ == "__main__":
