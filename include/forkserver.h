@@ -466,6 +466,9 @@ FSRV_PUBLIC int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_re
 FSRV_PUBLIC int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds);
 /* The request's payload; borrowed, the worker's own copy. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_payload(const void **ret_bytes, size_t *ret_n);
+/* It isn't needed any more: the memory of a large one (over 64 KiB) is given back. -ENOENT: this process is no worker.
+ */
+FSRV_PUBLIC int fsrv_worker_drop_payload(void);
 /* An fd that reads end-of-file (POLLIN|POLLHUP) when the process that asked for this one has ended or freed its server
  * handle. Borrowed. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_lifeline(void);

@@ -32,6 +32,8 @@ static PyMethodDef functions[] = {
         { "zygote", native_zygote, METH_VARARGS,
           "zygote(preload, loaded, rehearse, serve): this process, which a server started, serves." },
         { "has_reader", native_has_reader, METH_VARARGS, "has_reader(fd): whether anybody reads this pipe." },
+        { "drop_payload", native_drop_payload, METH_NOARGS,
+          "In a worker: the request's payload isn't needed any more, and its memoryview is not to be used." },
         { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
         { "fill_pools", native_fill_pools, METH_VARARGS,
           "fill_pools(size of a pool): what is allocated next lies side by side -> whether it does" },
