@@ -121,8 +121,9 @@ enum fsrv_memory {
  * debuggers look for them, by way of a process in between, which does nothing but to wait for the server's end. That
  * one is a child without an exit signal: only a wait with __WCLONE or __WALL sees it, and no SIGCHLD handler does. The
  * library reaps it when it starts the next server, in fsrv_server_stop() and fsrv_server_end(). It begins as a copy of
- * this process, so the start takes as long as fork(2) does, once. Where a copy cannot be made (-EAGAIN, -ENOMEM) the
- * server is nobody's child, as without this flag. */
+ * this process without its large memory, which is marked MADV_DONTFORK for that moment (fork(3) in another thread waits
+ * for it); so the start takes what fork(2) takes for the rest, and the look for it, some 15 ms a GiB. Where a copy
+ * cannot be made (-EAGAIN, -ENOMEM) the server is nobody's child, as without this flag. */
 #define FSRV_SERVER_IN_TREE 4u
 
 struct fsrv_server_options {
@@ -469,6 +470,9 @@ FSRV_PUBLIC int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_re
 FSRV_PUBLIC int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds);
 /* The request's payload; borrowed, the worker's own copy. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_payload(const void **ret_bytes, size_t *ret_n);
+/* It isn't needed any more: the memory of a large one (over 64 KiB) is given back. -ENOENT: this process is no worker.
+ */
+FSRV_PUBLIC int fsrv_worker_drop_payload(void);
 /* An fd that reads end-of-file (POLLIN|POLLHUP) when the process that asked for this one has ended or freed its server
  * handle. Borrowed. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_lifeline(void);

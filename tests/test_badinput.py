@@ -217,7 +217,7 @@ def test_bad_flags(spawner):
 
 
 def test_bad_options(start):
-    for name, value in (("policy", 3), ("standbys", 65), ("preload_timeout", -1), ("flags", 4), ("size", 8)):
+    for name, value in (("policy", 3), ("standbys", 65), ("preload_timeout", -1), ("flags", 8), ("size", 8)):
         failure = refused(start(), "new", name, value)
         assert (failure.errno, failure.stage) == ("EINVAL", "argument"), name
     assert refused(start(), "new", "preload", "").errno == "EINVAL"

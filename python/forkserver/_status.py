@@ -28,8 +28,13 @@ class Status:
         self.core: bool = core
         self.timed_out: bool = timed_out
         self.out_of_memory: Optional[bool] = out_of_memory
-        self.rusage: Optional[resource.struct_rusage] = rusage
         self.lost: bool = lost
+        self._rusage = rusage
+
+    @property
+    def rusage(self) -> Optional[resource.struct_rusage]:
+        # Made anew: at its end an interpreter may clear the type before an object that lives as long (CPython 3.11).
+        return _struct_rusage(self._rusage)
 
     def __str__(self) -> str:
         if self.lost:
@@ -58,11 +63,15 @@ def _signal(number):
         return number  # a real-time signal
 
 
-def rusage_of(native) -> Optional[resource.struct_rusage]:
-    """Of a native process object; None before its end, and where it is lost."""
+def _struct_rusage(numbers):
     import resource
 
-    return None if native.rusage is None else resource.struct_rusage(native.rusage)
+    return None if numbers is None else resource.struct_rusage(numbers)
+
+
+def rusage_of(native) -> Optional[resource.struct_rusage]:
+    """Of a native process object; None before its end, and where it is lost."""
+    return _struct_rusage(native.rusage)
 
 
 def status(process: BaseProcess) -> Optional[Status]:
@@ -91,7 +100,7 @@ def status(process: BaseProcess) -> Optional[Status]:
     return Status(popen.pid, code if code is not None and code >= 0 else None,
                   _signal(-code) if code is not None and code < 0 else None, native.core, native.timed_out,
                   popen.out_of_memory if code == -signals.SIGKILL else None if code is None else False,
-                  rusage_of(native), code is None)
+                  native.rusage, code is None)
 
 
 class MemoryEvents:

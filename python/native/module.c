@@ -37,6 +37,8 @@ static PyMethodDef functions[] = {
         { "leave_out", native_leave_out, METH_VARARGS,
           "leave_out(why): the end of a process that loads the main module for all children; else nothing." },
         { "has_reader", native_has_reader, METH_VARARGS, "has_reader(fd): whether anybody reads this pipe." },
+        { "drop_payload", native_drop_payload, METH_NOARGS,
+          "In a worker: the request's payload isn't needed any more, and its memoryview is not to be used." },
         { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
         { "fill_pools", native_fill_pools, METH_VARARGS,
           "fill_pools(size of a pool): what is allocated next lies side by side -> whether it does" },

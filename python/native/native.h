@@ -36,6 +36,7 @@ PyObject *native_process_new(struct fsrv_process *process, const struct native_o
 
 /* audit.c, immortal.c, process.c, server.c, zygote.c, worker.c: the module's functions. */
 PyObject *native_has_reader(PyObject *module, PyObject *args);
+PyObject *native_drop_payload(PyObject *module, PyObject *ignored);
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords);
 PyObject *native_inherit(PyObject *module, PyObject *ignored);
 PyObject *native_zygote(PyObject *module, PyObject *args);

@@ -242,6 +242,14 @@ PyObject *native_has_reader(PyObject *module, PyObject *args) {
         return PyBool_FromLong(poll(&entry, 1, 0) == 0);
 }
 
+/* In a worker, which has unpickled it. What a memoryview of it refers to is gone. */
+PyObject *native_drop_payload(PyObject *module, PyObject *ignored) {
+        (void)module;
+        (void)ignored;
+        fsrv_worker_drop_payload();
+        Py_RETURN_NONE;
+}
+
 static PyMethodDef process_methods[] = {
         { "fileno", process_fileno, METH_NOARGS,
           "An fd for select and friends: readable when wait(0) has something to do." },

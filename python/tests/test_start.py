@@ -353,6 +353,24 @@ class Arguments(Program):
         # The object, and its pickle; the third is no memory of the program's.
         self.assertLess(peak * 1024, 2 * size + (100 << 20))
 
+    def test_a_large_pickle_can_be_given_back(self):
+        self.assertEqual(self.run_silent("""
+            import multiprocessing
+            from forkserver import _native
+            def child(size, data):
+                assert len(data) == size and data == bytes(range(250)) * (size // 250)
+                for _ in range(2):
+                    with open("/proc/self/maps") as file: print("forkserver request" in file.read(), flush=True)
+                    _native.drop_payload()
+                process = multiprocessing.Process(target=print, args=("nested",))
+                process.start(); process.join()
+            if __name__ == "__main__":
+                for size in 50000, 66000, 1000000:
+                    process = multiprocessing.Process(target=child, args=(size, bytes(range(250)) * (size // 250)))
+                    process.start(); process.join()
+                    print(process.exitcode)
+        """), "False\nFalse\nnested\n0\n" + "True\nFalse\nnested\n0\n" * 2)
+
 
 class HowItEnded(Program):
     def test_status(self):
@@ -685,7 +703,13 @@ class Tree(Program):
             if __name__ == "__main__":
                 del os.environ["SECRET"]
                 started(child).join()
-        """, env=self.environment(SECRET="1")), "False None\n")
+                import forkserver
+                forkserver.uninstall(); forkserver.install()
+                os.environ["SECRET"] = "2"  # the next server meets it
+                started().join()
+                del os.environ["SECRET"]
+                started(child).join()
+        """, env=self.environment(SECRET="1")), "False None\n" * 2)
 
 
 if __name__ == "__main__":

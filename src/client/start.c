@@ -23,7 +23,9 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
+#include "client/spare.h"
 #include "client/unmap.h"
+#include "wire/strings.h"
 
 /* ---- where the helper programs are ---- */
 
@@ -68,8 +70,9 @@ int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096
  * Below the caller in the tree of processes, and as unseen: execve(2) makes the exit signal SIGCHLD, so what is
  * executed needs a parent that never executes anything. That is the *anchor*, a copy of the caller as by fork(2),
  * without an exit signal. It is made by a vfork of its own, beside that (CLONE_PARENT): what the kernel writes to a
- * thread's memory (rseq(2), robust futexes) isn't copied then. Having started the program it gives all its memory back,
- * or the caller would find a page shared, and copy it, wherever it writes to; then it waits for the program's end.
+ * thread's memory (rseq(2), robust futexes) isn't copied then. Large memory is left out of the copy. Having started the
+ * program it gives the rest back, or the caller would find a page shared, and copy it, wherever it writes to; then it
+ * waits for the program's end.
  */
 
 enum { STACK_SIZE = 64 * 1024, STACKS = 3 };
@@ -77,6 +80,7 @@ enum { STACK_SIZE = 64 * 1024, STACKS = 3 };
 struct start {
         const char *program;
         char **argv;
+        char **environment;
         const int *fds;
         int n_fds;
         char *stack;  /* one of STACK_SIZE for each process */
@@ -112,7 +116,7 @@ __attribute__((no_sanitize("address"))) static int run_program(void *data) {
 
         if (r == 0) {
                 setpgid(0, 0); /* ^C and ^Z are for the client and its workers */
-                execve(start->program, start->argv, environ);
+                execve(start->program, start->argv, start->environment);
                 r = -errno;
         }
         start->err = -r;
@@ -196,14 +200,14 @@ static pid_t start_program(struct start *start, int (*run)(void *data)) {
 }
 
 int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fds) {
-        struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds };
+        struct start start = { .program = program, .argv = argv, .environment = environ, .fds = fds, .n_fds = n_fds };
         pid_t pid = start_program(&start, run_middle);
 
         return pid < 0 ? pid : 0;
 }
 
 pid_t fsrv_start_child(const char *program, char **argv, const int *fds, int n_fds) {
-        struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds };
+        struct start start = { .program = program, .argv = argv, .environment = environ, .fds = fds, .n_fds = n_fds };
 
         return start_program(&start, run_program);
 }
@@ -219,6 +223,39 @@ static int hear_of_start(int report) {
         return n == sizeof err ? -err : -ECHILD; /* somebody has killed it */
 }
 
+/* In memory of its own; what it lies in may be spared. NULL: no memory. */
+static char **copy_environment(size_t *ret_size) {
+        size_t n, bytes = fsrv_strings_size((const char *const *)environ, &n);
+        size_t size = (n + 1) * sizeof *environ + bytes;
+        char **copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (copy == MAP_FAILED)
+                return NULL;
+        const char *at = (char *)(copy + n + 1);
+        fsrv_strings_put((char *)at, (const char *const *)environ);
+        fsrv_strings_get(&at, at + bytes, n, copy);
+        *ret_size = size;
+        return copy;
+}
+
+/* The copy has but what it needs until it has started the program. */
+static pid_t start_by_anchor(struct start *start) {
+        const void *needed[] = { start, (void *)pthread_self(), &environ, start->program, start->argv };
+        struct fsrv_spared spared;
+        size_t size;
+
+        fsrv_spare(&spared, needed, sizeof needed / sizeof *needed);
+        char **environment = copy_environment(&size);
+        pid_t pid = -ENOMEM;
+        if (environment) {
+                start->environment = environment;
+                pid = start_program(start, make_anchor);
+                munmap(environment, size);
+        }
+        fsrv_spare_no_more(&spared);
+        return pid;
+}
+
 pid_t fsrv_start_in_tree(const char *program, char **argv, const int *fds, int n_fds) {
         struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds };
         int report[2];
@@ -227,7 +264,7 @@ pid_t fsrv_start_in_tree(const char *program, char **argv, const int *fds, int n
         if (r < 0)
                 return r;
         start.report = report[1];
-        pid_t pid = start_program(&start, make_anchor);
+        pid_t pid = start_by_anchor(&start);
         fsrv_fd_close(report[1]);
         r = pid < 0 ? pid : start.anchor < 0 ? start.anchor : hear_of_start(report[0]);
         fsrv_fd_close(report[0]);

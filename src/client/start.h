@@ -18,8 +18,8 @@ int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096
 int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fds);
 /* Below the caller in the tree of processes, but no child of it that wait(-1) or a SIGCHLD handler would see: a process
  * between the two, the anchor, waits for the program's end, and then ends. Its pid, which the caller reaps by __WCLONE;
- * 0 for an orphan, where memory or processes are too few for an anchor. Or -errno. The copy of the caller that the
- * anchor is at its beginning takes as long as fork(2) does. */
+ * 0 for an orphan, where memory or processes are too few for an anchor. Or -errno. The anchor begins as
+ * a copy of the caller without its large memory: nobody else may fork meanwhile. */
 pid_t fsrv_start_in_tree(const char *program, char **argv, const int *fds, int n_fds);
 /* A child (after execve(2) an ordinary one, SIGCHLD and all). The pid or -errno. */
 pid_t fsrv_start_child(const char *program, char **argv, const int *fds, int n_fds);

@@ -3,6 +3,8 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -46,20 +48,54 @@ static int receive_more_fds(struct fsrv_task *task, const struct fsrv_wire_reque
         return 0;
 }
 
+static void *map(int memfd, uint64_t offset, uint64_t size) {
+        /* Private and writable: main may change its arguments. Of a payload hardly anybody changes much. */
+        void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, memfd, (off_t)offset);
+
+        return bytes == MAP_FAILED ? NULL : bytes;
+}
+
+/* What a request has besides a large payload is copied, so that the memfd goes with the payload. */
+static const void *map_apart(int memfd, const struct fsrv_wire_request *head, const void **ret_payload) {
+        uint64_t rest = head->body_size - head->payload_size, page = (uint64_t)sysconf(_SC_PAGESIZE);
+        uint64_t offset = rest / page * page;
+        char *copy = malloc(rest), *mapped = copy ? map(memfd, offset, head->body_size - offset) : NULL;
+
+        if (!mapped)
+                return NULL;
+        for (uint64_t n = 0; n < rest;) {
+                ssize_t got = pread(memfd, copy + n, rest - n, (off_t)n);
+                if (got <= 0)
+                        return NULL;
+                n += (uint64_t)got;
+        }
+        *ret_payload = mapped + (rest - offset);
+        return copy;
+}
+
+static bool is_apart(const struct fsrv_wire_request *head) {
+        return head->payload_size > FSRV_WIRE_MESSAGE_MAX;
+}
+
 static int read_body(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body,
                      struct fsrv_error *error) {
+        const void *payload = NULL;
+
         if (head->flags & FSRV_WIRE_BODY_IN_MEMFD) {
                 if (fsrv_check_sealed(task->memfd, head->body_size) < 0)
                         return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request's body is not sealed");
-                /* Private and writable: main may change its arguments. Of a payload hardly anybody changes much. */
-                body = mmap(NULL, head->body_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, task->memfd, 0);
-                if (body == MAP_FAILED)
+                body = is_apart(head) ? map_apart(task->memfd, head, &payload) : map(task->memfd, 0, head->body_size);
+                if (!body)
                         return fsrv_fail(error, FSRV_STAGE_REQUEST, errno, "a request of %llu bytes",
                                          (unsigned long long)head->body_size);
                 task->memfd = fsrv_fd_close(task->memfd);
         }
         int r = fsrv_request_decode(head, body, task->lists, sizeof task->lists / sizeof *task->lists, &task->request);
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_REQUEST, -r, "malformed request") : 0;
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_REQUEST, -r, "malformed request");
+        if (payload)
+                task->request.payload = payload;
+        return 0;
 }
 
 static void set_title(const struct fsrv_request_parts *request) {
@@ -137,6 +173,19 @@ int fsrv_worker_get_payload(const void **ret_bytes, size_t *ret_n) {
                 return -ENOENT;
         *ret_bytes = fsrv_inherited.payload;
         *ret_n = fsrv_inherited.payload_size;
+        return 0;
+}
+
+int fsrv_worker_drop_payload(void) {
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)fsrv_inherited.payload;
+        size_t size = fsrv_inherited.payload_size;
+
+        if (!fsrv_inherited.is_worker)
+                return -ENOENT;
+        fsrv_inherited.payload = NULL;
+        fsrv_inherited.payload_size = 0;
+        if (size > FSRV_WIRE_MESSAGE_MAX) /* it has mappings of its own, whose first page it begins in */
+                munmap((void *)(at / page * page), at % page + size);
         return 0;
 }
 

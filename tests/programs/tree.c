@@ -127,7 +127,7 @@ int main(int argc, char **argv) {
         printf("\"end\": %d, \"ended\": \"%s\", ", r, look());
         memset(block, 2, 80 << 20);
         spawn_and_wait(server, argv[1]);
-        pid_t pid = fork(); /* all of it is there */
+        pid_t pid = fork(); /* all of it is there, though the anchor had none of it */
         if (pid == 0)
                 _exit(block[0] == 2 && block[(80 << 20) - 1] == 2 ? 0 : 1);
         int status;

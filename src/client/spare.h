@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_CLIENT_SPARE_H
+#define FSRV_CLIENT_SPARE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Large private memory that a copy of this process, as by fork(2), has no use for: copying its page tables takes long,
+ * and each page that is written to afterwards a page fault. */
+
+#define FSRV_SPARED_MAX 64
+
+struct fsrv_spared {
+        size_t n;
+        struct {
+                uintptr_t start, end;
+        } range[FSRV_SPARED_MAX];
+};
+
+/* Has copies made without it (MADV_DONTFORK), but for what the addresses lie in. Nobody else may fork meanwhile. */
+void fsrv_spare(struct fsrv_spared *ret_spared, const void *const *needed, size_t n_needed);
+void fsrv_spare_no_more(const struct fsrv_spared *spared);
+
+#endif
