@@ -55,8 +55,8 @@ DOCUMENT = os.path.join(os.path.dirname(os.path.dirname(HERE)), "doc", "python.m
 SECTION = re.compile(r"(<!-- differences -->\n).*?(<!-- end of differences -->)", re.S)
 LIMIT = 20 * test_forkserver.PATIENCE
 LINGER = 10 * test_forkserver.PATIENCE
-DIRECTIVE = re.compile(r"^# (run|options|environment|way|input|closed|terminal|cwd|pack|needs|versions|unordered|limit):"
-                       r" ?(.*)$", re.M)
+DIRECTIVE = re.compile(r"^# (run|options|environment|way|input|closed|terminal|cwd|pack|needs|versions|unordered|"
+                       r"limit): ?(.*)$", re.M)
 NAMES = sorted(name[:-3] for name in os.listdir(DIRECTORY) if name.endswith(".py"))
 
 # Programs that choose no method: where the stock server is not the default, it is made that, on multiprocessing's
@@ -175,8 +175,8 @@ def normal(text, directory, environment):
     text = re.sub(r"\b(pid|parent|process)([ =:])\d+\b", r"\1\2…", text)
     text = re.sub(r"\b(pymp|of-\w+|listener)-[-\w]{8,}", r"\1-…", text)
     text = re.sub(r"/mp-\w{8}", "/mp-…", text)
-    started_by = r'(?:<string>", line 1\b|[^"]*/(?:multiprocessing/(?:context|forkserver|spawn|popen_\w+)|forkserver/_\w+)\.py")'
-    return re.sub(rf'^  File "{started_by}.*\n(?:    .*\n)*', "", text, flags=re.M)
+    started_by = r"(?:multiprocessing/(?:context|forkserver|spawn|popen_\w+)|forkserver/_\w+)\.py"
+    return re.sub(rf'^  File "(?:<string>", line 1\b|[^"]*/{started_by}").*\n(?:    .*\n)*', "", text, flags=re.M)
 
 
 def left_in(directory):
