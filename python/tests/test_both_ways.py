@@ -24,6 +24,8 @@ What a program's header may say, each in a line of its own:
   # limit: SECONDS
   # file: PATH              what follows is another file
 
+FORKSERVER_TEST_SAMPLE   N: one program in N, others for each version of the interpreter
+
 Two tables stand beside the programs: differences.tsv has those that are meant (doc/python.md shows them), open.tsv the
 programs that fail until something is mended; one of them that passes is an error.
 """
@@ -57,6 +59,7 @@ LIMIT = 20 * test_forkserver.PATIENCE
 LINGER = 10 * test_forkserver.PATIENCE
 DIRECTIVE = re.compile(r"^# (run|options|environment|way|input|closed|terminal|cwd|pack|needs|versions|unordered|"
                        r"limit): ?(.*)$", re.M)
+SAMPLE = int(os.environ.get("FORKSERVER_TEST_SAMPLE", "1"))
 NAMES = sorted(name[:-3] for name in os.listdir(DIRECTORY) if name.endswith(".py"))
 
 # Programs that choose no method: where the stock server is not the default, it is made that, on multiprocessing's
@@ -298,7 +301,7 @@ def fits(text, pattern):
 
 class BothWays(unittest.TestCase):
     maxDiff = None
-    chosen = NAMES
+    chosen = NAMES[sys.version_info[1] % SAMPLE::SAMPLE]
 
     @classmethod
     def setUpClass(cls):
@@ -319,8 +322,8 @@ class BothWays(unittest.TestCase):
 
     def check(self, name):
         why_not = Source(name).why_not()
-        if why_not:
-            self.skipTest(why_not)
+        if why_not or name not in self.chosen:
+            self.skipTest(why_not or "not of the sample")
         stock, ours = (future.result() for future in self.results[name])
         is_open = [fault for program_name, versions, fault in read_table("open.tsv")
                    if program_name == name and is_in(versions)]
