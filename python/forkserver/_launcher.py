@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""python3 [option…] -m forkserver PROGRAM: what python3 [option…] PROGRAM does, step by step (CPython's Modules/main.c),
-with install() before.
+"""python3 [option…] -m forkserver PROGRAM: what python3 [option…] PROGRAM does, with install() before. The steps are
+those of CPython's Modules/main.c.
 
 The program is run by the interpreter's own functions. What it can tell from a start without us: frames below its own in
 the stack, as of any module that is run by -m, and our modules in sys.modules.
@@ -35,6 +35,7 @@ def main(ours):
         print(USAGE, file=sys.stdout if words else sys.stderr)
         sys.exit(0 if words else 2)
     run, argv, *what = _parse(words)
+    _forget_directory()  # what install() imports is not looked for there
     try:
         forkserver.install()
     except RuntimeError as error:
@@ -42,12 +43,11 @@ def main(ours):
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = _without_us(sys.orig_argv, words)
     sys.argv[:] = argv
-    _forget_directory()
     main_before = _take_main(ours)
     code = run(*what)
+    del main_before  # it was to live as long as the program
     if code:
         _end(code)
-    del main_before  # it was to live as long as the program
 
 
 def _parse(words):

@@ -35,7 +35,10 @@ class DupFd:
         self.index = index
 
     def detach(self):
-        return _server.get_inherited_fds()[self.index]
+        """The fd, which programs that the child executes inherit, as under the stock server."""
+        fd = _server.get_inherited_fds()[self.index]
+        os.set_inheritable(fd, True)
+        return fd
 
 
 # What a pickle only names, and what goes with its last owner: a semaphore is unlinked, a manager drops the object.

@@ -121,6 +121,8 @@ class ForkServer:
 
     def get_inherited_fds(self):
         """In a child: the fds of its request, in order. None in any other process."""
+        if self._inherited_fds is None and _native.inherited_fds() is not None:
+            self._inherited_fds = _native.inherited_fds()[1:]  # the first is the resource tracker's
         return self._inherited_fds
 
     def ensure_running(self):
@@ -154,7 +156,9 @@ class ForkServer:
 
     def set_prepared(self, data):
         """What each child finds done; None: not all that it has to know can be told to the zygote."""
-        self._prepared = data and {**data, "name": None, "dir": None}
+        # a copy: sys.argv is told as the list that it is, which may change
+        self._prepared = data and {name: value[:] if type(value) is list else value for name, value in
+                                   {**data, "name": None, "dir": None}.items()}
 
     def is_prepared(self, data):
         """Whether spawn.prepare(data) would change nothing in a new child. (Its directory is the client's anyway.)"""
@@ -191,7 +195,7 @@ class ForkServer:
 
     def _end_at_exit(self):
         """As the last that multiprocessing does at the interpreter's end, when its processes have been joined: an idle
-        server ends before we do, so that nobody has to reap it. One whose processes live is not waited for any longer."""
+        server ends before we do, so that nobody has to reap it. One whose processes live is not waited for."""
         if self._finalizer is None:
             reference = weakref.ref(self)  # the finalizer must not keep us alive
 

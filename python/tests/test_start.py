@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""start() and join() are Python calls: signal handlers run meanwhile, and may raise; what is started has an owner; waits
-are those of the standard library; arguments live until the child has them. How a process ended can be asked for. The
-server and its processes are below the program, and leave nothing."""
+"""start() and join() are Python calls: signal handlers run meanwhile, and may raise; what is started has an owner;
+waits are those of the standard library; arguments live until the child has them. How a process ended can be asked for.
+The server and its processes are below the program, and leave nothing."""
 
 import os
 import subprocess
