@@ -2,9 +2,12 @@
 """sys.excepthook of the program sees what nobody catches; a SystemExit it doesn't."""
 # run: maker.py
 # file: raising.py
-import sys, traceback
+import sys
 class Leave(SystemExit): pass
-def hook(kind, value, trace): print("hook", kind.__name__, [f.name for f in traceback.extract_tb(trace)], flush=True)
+def hook(kind, value, trace):
+    names = []
+    while trace: names.append(trace.tb_frame.f_code.co_name); trace = trace.tb_next
+    print("hook", kind.__name__, names, flush=True)
 sys.excepthook = hook
 if sys.argv[1] == "error": raise ValueError("x")
 if sys.argv[1] == "leave": raise Leave(5)
