@@ -15,7 +15,7 @@ from multiprocessing import forkserver as stock
 from multiprocessing import process, reduction, spawn, util
 from multiprocessing.context import set_spawning_popen
 
-from . import _child, _environment, _generators, _native, install
+from . import _child, _environment, _generators, _immortal, _native, install
 from ._popen import prepared
 
 _data = None  # what the parent has told
@@ -167,6 +167,7 @@ def _loaded():
             pass
     # What is there now is never garbage: a collection in a child would write to every page of it.
     gc.collect()
+    _immortal.make()
     _native.fill_pools(_POOL_SIZE)
     gc.freeze()
     return reseed

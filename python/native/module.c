@@ -33,6 +33,7 @@ static PyMethodDef functions[] = {
           "zygote(preload, loaded, rehearse, serve): this process, which a server started, serves." },
         { "audit", native_audit, METH_VARARGS, "An audit hook." },
         { "audit_by", native_audit_by, METH_O, "What that calls, or None." },
+        { "immortalize", native_immortalize, METH_VARARGS, "See immortal.c." },
         { "leave_out", native_leave_out, METH_VARARGS,
           "leave_out(why): the end of a process that loads the main module for all children; else nothing." },
         { "has_reader", native_has_reader, METH_VARARGS, "has_reader(fd): whether anybody reads this pipe." },

@@ -34,13 +34,14 @@ struct native_owner {
 /* Takes the handle over, on failure too. */
 PyObject *native_process_new(struct fsrv_process *process, const struct native_owner *owner);
 
-/* audit.c, process.c, server.c, zygote.c, worker.c: the module's functions. */
+/* audit.c, immortal.c, process.c, server.c, zygote.c, worker.c: the module's functions. */
 PyObject *native_has_reader(PyObject *module, PyObject *args);
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords);
 PyObject *native_inherit(PyObject *module, PyObject *ignored);
 PyObject *native_zygote(PyObject *module, PyObject *args);
 PyObject *native_audit(PyObject *module, PyObject *args);
 PyObject *native_audit_by(PyObject *module, PyObject *function);
+PyObject *native_immortalize(PyObject *module, PyObject *args);
 PyObject *native_leave_out(PyObject *module, PyObject *args);
 PyObject *native_inherited_fds(PyObject *module, PyObject *ignored);
 PyObject *native_c_environment(PyObject *module, PyObject *ignored);

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import unittest
 
+from test_forkserver import WAIT_FOR_MAIN
 from program import LIMIT, Program
 
 FACTS = """
@@ -288,8 +289,9 @@ class Ends(Program):
                 process = multiprocessing.Process(target=child)
                 process.start(); process.join()
         """
-        # Before 3.13 multiprocessing's children didn't call what was registered with atexit.
-        own = ["child's in __mp_main__"] if sys.version_info >= (3, 13) else []
+        # Before 3.13 multiprocessing's children didn't call what was registered with atexit. What the main module
+        # registers is registered where each child imports it, and so it is where it was imported for them.
+        own = ["child's in __mp_main__", "main's in __mp_main__"] if sys.version_info >= (3, 13) else []
         lines = self.run_silent(text).splitlines()
         self.assertEqual(sorted(lines[:-2]), sorted([*own, "child's finalizer in __mp_main__"]))
         self.assertEqual(sorted(lines[-2:]), ["main's finalizer in __main__", "main's in __main__"])
@@ -361,6 +363,45 @@ class Ends(Program):
         self.finish(process, code=-9)
         with open(os.path.join(self.directory.name, "noticed")) as file:
             self.assertEqual(file.read(), "False")
+
+
+class Immortal(Program):
+    def test_finalizers_run_in_a_child(self):
+        """Since 3.12 the zygote makes objects immortal. Nothing of what a child drops may have been kept by that: what a
+        function, a class, a tuple or a cell holds, and what a weak reference tells of."""
+        self.assertEqual(self.run_silent("""
+            import multiprocessing, multiprocessing.forkserver, sys, tempfile, weakref
+            class Thing:
+                def __init__(self, name): self.name = name
+                def __del__(self): print(self.name, end=" ")
+            def defaults(a=Thing("default")): pass
+            def keywords(*, a=Thing("keyword")): pass
+            def attribute(): pass
+            attribute.thing = Thing("attribute")
+            def make(thing):
+                def inner(): return thing
+                return inner
+            closure = make(Thing("closure"))
+            pair = (1, (2, Thing("tuple")))
+            class Watched: pass
+            def watched(): pass
+            seen = [weakref.ref(watched, lambda _: print("function", end=" ")),
+                    weakref.ref(Watched, lambda _: print("class", end=" "))]
+            def child():
+                import gc
+                for name in ("defaults", "keywords", "attribute", "closure", "pair", "watched", "Watched"):
+                    for names in (globals(), vars(sys.modules["__mp_main__"])): names.pop(name, None)
+                    gc.collect()
+                gc.unfreeze()  # a class is in a circle with itself
+                gc.collect()
+                print(flush=True)
+            if __name__ == "__main__":
+                WAIT
+                process = multiprocessing.get_context("forkserver").Process(target=child)
+                process.start(); process.join()
+                sys.stdout.flush()
+                import os; os._exit(0)
+        """.replace("WAIT", WAIT_FOR_MAIN)), "default keyword attribute closure tuple function class \n")
 
 
 if __name__ == "__main__":

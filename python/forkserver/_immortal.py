@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Objects that live for ever anyway: since 3.12 nobody counts references to them, and a child copies no page for that."""
+
+import gc
+import sys
+import types
+import weakref
+
+from importlib import machinery
+
+from . import _native
+
+_SIMPLE = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
+           types.GetSetDescriptorType, types.MemberDescriptorType, types.ClassMethodDescriptorType,
+           staticmethod, classmethod, property)
+_OF_IMPORT = (machinery.ModuleSpec, machinery.SourceFileLoader, machinery.ExtensionFileLoader)
+
+
+def make():
+    """Makes immortal what the zygote has loaded, as far as nobody could wait for its end; how many objects that are."""
+    if sys.version_info < (3, 12) or sys.byteorder != "little":
+        return 0
+    kinds = (types.CodeType, types.FunctionType, types.ModuleType, types.CellType)
+    return _native.immortalize(gc.get_objects(), kinds, _SIMPLE, _OF_IMPORT, weakref.getweakrefs)
