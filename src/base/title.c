@@ -50,7 +50,7 @@ void fsrv_title_set(const char *role, const char *detail) {
 /* ---- elsewhere ---- */
 
 /* fields of /proc/PID/stat, as proc(5) numbers them */
-enum { START_CODE = 26, END_CODE, START_STACK, START_DATA = 45, END_DATA, START_BRK, ENV_END = 51, FIELDS };
+enum { START_CODE = 26, END_CODE, START_STACK, START_DATA = 45, END_DATA, START_BRK, ENV_START = 50, ENV_END, FIELDS };
 
 static bool read_fields(uint64_t ret_fields[FIELDS]) {
         FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/stat", O_RDONLY);
@@ -70,8 +70,7 @@ static bool read_fields(uint64_t ret_fields[FIELDS]) {
 }
 
 /* The kernel takes all of a memory map's description at once, from anybody (PR_SET_MM_MAP; a single field is for who
- * has CAP_SYS_RESOURCE): what it is now but for the arguments, and for the environment, of which nothing is shown: what
- * the process was started with may be a secret by now that nobody is to have any more. */
+ * has CAP_SYS_RESOURCE): what it is now but for the arguments. */
 static bool move_arguments(const char *start, size_t size) {
         uint64_t field[FIELDS];
 
@@ -87,7 +86,7 @@ static bool move_arguments(const char *start, size_t size) {
                 .start_stack = field[START_STACK],
                 .arg_start = (uintptr_t)start,
                 .arg_end = (uintptr_t)start + size,
-                .env_start = field[ENV_END],
+                .env_start = field[ENV_START],
                 .env_end = field[ENV_END],
                 .exe_fd = (uint32_t)-1,
         };

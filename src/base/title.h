@@ -13,7 +13,7 @@
 void fsrv_title_init(char **argv);
 /* Has the kernel read titles from there, which has to be anonymous memory that stays: a stack frame, say; static memory
  * doesn't do. Where it won't, a title stays where it was; in a program whose argv is its own it is the role alone then,
- * as the process's name: "fsrv standby". /proc/PID/environ is empty from then on. */
+ * as the process's name: "fsrv standby". */
 void fsrv_title_move(char memory[FSRV_TITLE_SIZE]);
 /* Two parts, one after the other: "forkserver: ROLE", and a detail, which may be NULL. Copying, not formatting: it is
  * on a worker's way to its start, and printf(3) alone would be five page faults. */

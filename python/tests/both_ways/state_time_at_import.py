@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When the main module was imported: after the start of its child on the stock server, before that if it is preloaded."""
+"""When the main module was imported: after the start of its child, or before that if it is preloaded."""
 import multiprocessing as mp
 import time
 BEGIN = time.monotonic()
