@@ -238,9 +238,11 @@ static char **copy_environment(size_t *ret_size) {
         return copy;
 }
 
-/* The copy has but what it needs until it has started the program. */
+/* The copy has but what it needs until it has started the program: stack, thread, the C library's variables and ours,
+ * which the kernel may have in one mapping with what is large. */
 static pid_t start_by_anchor(struct start *start) {
-        const void *needed[] = { start, (void *)pthread_self(), &environ, start->program, start->argv };
+        static const void *ours;
+        const void *needed[] = { start, (void *)pthread_self(), &environ, &ours, start->program, start->argv };
         struct fsrv_spared spared;
         size_t size;
 
