@@ -12,6 +12,8 @@
 
 #include <forkserver.h>
 
+enum { LIMIT_MS = 10000 }; /* long after which a call that nobody ends has failed */
+
 static struct fsrv_server *server;
 static volatile sig_atomic_t n_signals;
 static int n_checks, enough; /* checks until the call is to end */
@@ -58,6 +60,7 @@ static int spawn(const char *file, const char *word, struct fsrv_error *error) {
         if (fsrv_request_new(&request) < 0 || fsrv_request_set_program(request, "/bin/sh") < 0 ||
             fsrv_request_set_argv(request, (const char *const[]){ "sh", "-c", command, NULL }) < 0)
                 exit(1);
+        fsrv_request_set_spawn_timeout(request, LIMIT_MS);
         int r = fsrv_spawn(server, request, &process, error);
         fsrv_request_free(request);
         if (r == 0) {
