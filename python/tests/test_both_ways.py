@@ -254,7 +254,7 @@ def run(name, environment, ours):
         def lines(mark, text):
             return [f"{mark}: {line}" for line in order(normal(text, directory, environment).splitlines())]
 
-        return [*lines("out", output), *lines("err", errors), f"exit: {code}", *lines("left", "\n".join(left))]
+        return [*lines("out", output), *lines("err", errors), f"exit: {code}", *sorted(lines("left", "\n".join(left)))]
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
