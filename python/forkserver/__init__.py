@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ._api import Process, Server
     from ._error import Error
 
-__all__ = ["Error", "Process", "Server", "install", "installed", "stats", "uninstall", "__version__"]
+__all__ = ["Error", "Process", "Server", "install", "installed", "stats", "status", "uninstall", "Status",
+           "__version__"]
 
 _chosen = None  # install()'s arguments, while it is in force
 _hook = None  # what waits for multiprocessing
@@ -160,6 +161,10 @@ def __getattr__(name):
         from . import _api
 
         return getattr(_api, name)
+    if name in ("Status", "status"):
+        from . import _status
+
+        return getattr(_status, name)
     if name == "Error":
         from ._error import Error
 

@@ -5,7 +5,6 @@ Each page that it writes to costs some 2 us, and what it calls or looks at it wr
 down again."""
 
 import atexit
-import io
 import os
 import pickle
 import signal
@@ -22,6 +21,7 @@ changes = []  # to the environment, by modules
 rehearsal = None  # the message for a process that does nothing
 _tracker = resource_tracker._resource_tracker
 _null = None  # sys.stdin of each child
+_LARGE = 1 << 16  # bytes of a payload that lie in memory of their own
 _ATEXIT_RUNS_EXIT_FUNCTION = sys.version_info >= (3, 13)  # before, process.BaseProcess._bootstrap() does
 
 
@@ -72,6 +72,31 @@ def _catch_up(environment_is_new, ignored, closed, other_buffering):
             pass
 
 
+class _Reader:
+    """A file over the payload, for pickle: io.BytesIO would copy it."""
+
+    def __init__(self, payload):
+        self.payload, self.at = payload, 0
+
+    def read(self, n=-1):
+        begin, self.at = self.at, len(self.payload) if n < 0 else min(self.at + n, len(self.payload))
+        return bytes(self.payload[begin:self.at])
+
+    def readinto(self, buffer):
+        n = min(len(buffer), len(self.payload) - self.at)
+        buffer[:n] = self.payload[self.at:self.at + n]
+        self.at += n
+        return n
+
+    def readline(self):
+        line = self.read(256)  # of the protocols since 2, the shortest of names
+        while line and b"\n" not in line and self.at < len(self.payload):
+            line += self.read(256)
+        end = line.find(b"\n") + 1 or len(line)
+        self.at -= len(line) - end
+        return line[:end]
+
+
 def _unpickle(source):
     """The process object, after preparation data."""
     spawn.prepare(pickle.load(source) or main)
@@ -82,8 +107,17 @@ def _take_process(payload, data_fd):
     if data_fd is not None:
         with open(data_fd, "rb", closefd=True) as source:
             return _unpickle(source)
+    try:
+        return _take_payload(payload)
+    finally:
+        if len(payload) > _LARGE:
+            payload.release()
+            _native.drop_payload()
+
+
+def _take_payload(payload):
     if payload[0] != PREPARED:
-        return _unpickle(io.BytesIO(payload))
+        return _unpickle(_Reader(payload))
     end = 5 + int.from_bytes(payload[1:5], "little")
     process.current_process()._name = str(payload[5:end], "utf-8", "surrogatepass")  # while it imports and unpickles
     if main:

@@ -15,7 +15,7 @@ _STOCK = "multiprocessing.forkserver"
 
 _lock = threading.Lock()
 _loading = threading.RLock()
-_is_loading = False  # by who has that
+_loader = None  # the thread that has that, by its number
 _before = None  # what install() has replaced, in multiprocessing.context
 _stock = None  # what complete() has, in multiprocessing.forkserver
 _ours = None  # the context that is the default
@@ -69,17 +69,17 @@ def wait():
 
 def _load(module):
     """Other threads that ask wait for it."""
-    global _is_loading
+    global _loader
     with _loading:
-        if type(module) is not _Waiting or _is_loading:
+        if type(module) is not _Waiting or _loader is not None:
             return
-        _is_loading = True
+        _loader = threading.get_ident()
         try:
             module.__loader__.exec_module(module)
             complete()
             types.ModuleType.__setattr__(module, "__class__", types.ModuleType)
         finally:
-            _is_loading = False
+            _loader = None
 
 
 def complete():
@@ -89,7 +89,7 @@ def complete():
         return
     from multiprocessing import forkserver as stock
 
-    if type(stock) is _Waiting and not _is_loading:
+    if type(stock) is _Waiting and _loader != threading.get_ident():
         _load(stock)
         return
     from . import _popen, _server

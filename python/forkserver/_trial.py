@@ -14,7 +14,9 @@ import sys
 import time
 import types
 
-from multiprocessing import process, resource_tracker, spawn, util
+import _posixshmem
+
+from multiprocessing import process, resource_tracker, spawn, synchronize, util
 
 from . import _generators, _native
 
@@ -38,7 +40,7 @@ def run(main, loud):
         _import(main)
     except BaseException as error:
         failure = error
-    _native.audit_by(None)
+    _unwatch_effects()
     if os.getpid() != look.pid:
         os._exit(0)  # C code has forked, and this is the child
     calls_why, heard = calls.end(), silence.end()
@@ -158,6 +160,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 def _watch_effects(stop):
     """Calls stop(what) before any."""
     getframe = sys._getframe
+    _watch_shared(stop)
 
     def hook(event, args):
         if event == "open":
@@ -173,6 +176,27 @@ def _watch_effects(stop):
 
     _native.audit_by(hook)
     sys.addaudithook(_native.audit)
+
+
+_real = []  # what stands for it now: (module or class, name, what it was)
+
+
+def _watch_shared(stop):
+    """Of what has a name that all processes know, a resource tracker of ours would remove even what is the program's."""
+    def stand_in(*args, **options):
+        stop("it has memory or semaphores that its children would share")
+
+    for owner, name in ((synchronize.SemLock, "__init__"), (_posixshmem, "shm_open")):
+        _real.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, stand_in)
+    resource_tracker._resource_tracker._send = stand_in
+
+
+def _unwatch_effects():
+    _native.audit_by(None)
+    while _real:
+        setattr(*_real.pop())
+    del resource_tracker._resource_tracker._send
 
 
 # ---- what it asks for that is another thing in each process ----

@@ -15,7 +15,7 @@ SHOWS = {
     "raise SystemExit(3)": "SystemExit: 3",
     "import os; os._exit(0)": "module '__main__' ended the process that loaded it",
     "import os; os.kill(os.getppid(), 0)": "it sends a signal",
-    "import time; time.sleep(60)": "module '__main__' takes longer than 5 s",
+    
     "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()": "thread",
     "file = open(__file__)": "script.py open",
     "file = open('made', 'w')": "it opens made for writing",

@@ -376,7 +376,7 @@ class HowItEnded(Program):
     def test_status(self):
         self.assertEqual(self.run_silent("""
             import multiprocessing, os, resource, signal, sys
-            from forkserver._status import status as status_of
+            from forkserver import status as status_of
             def hang(): signal.pause()
             if __name__ == "__main__":
                 made = []
@@ -422,7 +422,7 @@ a multiprocessing.Process is expected, not int
     def test_after_the_servers_death(self):
         lines = self.run_script("""
             import forkserver, multiprocessing, os, signal, sys
-            from forkserver._status import status as status_of
+            from forkserver import status as status_of
             def child(wait): wait.recv(); sys.exit(5)
             if __name__ == "__main__":
                 wait, go = multiprocessing.Pipe(False)
@@ -473,7 +473,7 @@ a multiprocessing.Process is expected, not int
         group = self.group()
         self.assertEqual(self.run_script("""
             import multiprocessing, signal, sys
-            from forkserver._status import status as status_of
+            from forkserver import status as status_of
             def hang(): signal.pause()
             def grow():
                 with open("/proc/self/oom_score_adj", "w") as file: file.write("1000")

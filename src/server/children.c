@@ -372,14 +372,6 @@ int fsrv_child_release(struct fsrv_supervisor *s, pid_t pid) {
         return pidfd;
 }
 
-void fsrv_children_end(struct fsrv_supervisor *s, enum fsrv_role role) {
-        struct fsrv_child *child, *next;
-
-        HASH_ITER(hh, s->children, child, next)
-                if (child->role == role)
-                        fsrv_child_kill(child);
-}
-
 void fsrv_children_find(struct fsrv_supervisor *s, enum fsrv_role role) {
         char path[64];
         int pid;

@@ -162,11 +162,9 @@ void fsrv_peers_on_listener(struct fsrv_supervisor *s) {
         }
 }
 
-static void count_children(const struct fsrv_supervisor *s, struct fsrv_wire_stats *stats) {
+static void count_children(struct fsrv_supervisor *s, struct fsrv_wire_stats *stats) {
         stats->standbys = s->idle;
-        stats->trying = 0;
-        for (const struct fsrv_child *child = s->children; child; child = child->hh.next)
-                stats->trying += child->role == FSRV_ROLE_HEIR;
+        stats->trying = fsrv_zygote_heir(s) != NULL;
         stats->workers = HASH_COUNT(s->children) - stats->standbys - stats->trying;
 }
 

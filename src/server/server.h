@@ -75,6 +75,7 @@ struct fsrv_zygote {
         pid_t pid;
         int pidfd;
         int orders; /* while it loads: the boot socket */
+        pid_t heir; /* as it was; 0: it has had none */
         bool has_forked, is_freezing;
         unsigned due;     /* FORK orders without an answer yet */
         bool is_late;     /* with the next one */
@@ -158,6 +159,8 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 bool fsrv_zygote_has_deadline(const struct fsrv_supervisor *s);
 void fsrv_zygote_on_time(struct fsrv_supervisor *s, int64_t now);
 void fsrv_zygote_kill(struct fsrv_supervisor *s);
+/* The living child that tries a module; NULL: there is none. */
+const struct fsrv_child *fsrv_zygote_heir(struct fsrv_supervisor *s);
 /* It is needed no more: it may see to its own end, for a while. */
 void fsrv_zygote_end(struct fsrv_supervisor *s);
 /* A standby of its has ended before it took a request; was_late: we have killed it. */
@@ -187,8 +190,6 @@ void fsrv_children_watch_clients(struct fsrv_supervisor *s);
 void fsrv_children_kill(struct fsrv_supervisor *s);
 /* Takes a living child out of the table: its pidfd, which is the caller's and watched no more. -1: not there. */
 int fsrv_child_release(struct fsrv_supervisor *s, pid_t pid);
-/* Ends those with this role. */
-void fsrv_children_end(struct fsrv_supervisor *s, enum fsrv_role role);
 /* Children that nobody has told of: they get this role. */
 void fsrv_children_find(struct fsrv_supervisor *s, enum fsrv_role role);
 /* As the reaper of orphans: everything dead, known or not. */

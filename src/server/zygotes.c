@@ -58,6 +58,12 @@ void fsrv_zygote_end(struct fsrv_supervisor *s) {
         z->deadline = fsrv_deadline(END_MS);
 }
 
+const struct fsrv_child *fsrv_zygote_heir(struct fsrv_supervisor *s) {
+        const struct fsrv_child *child = s->zygote.heir ? fsrv_child_find(s, s->zygote.heir) : NULL;
+
+        return child && child->role == FSRV_ROLE_HEIR ? child : NULL;
+}
+
 static void describe(int code, int status, char how[64]) {
         if (code == CLD_EXITED)
                 snprintf(how, 64, "exited with %d", status);
@@ -101,7 +107,8 @@ void fsrv_zygote_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
                 return; /* it has handed over */
         z->killed_freezing += z->is_freezing && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
         bool was_useful = z->state == FSRV_ZYGOTE_READY && z->has_forked;
-        fsrv_children_end(s, FSRV_ROLE_HEIR);
+        if (fsrv_zygote_heir(s))
+                fsrv_child_kill(fsrv_zygote_heir(s));
         /* Those that it did not come to tell of; where orphans become ours it may be one of those. */
         fsrv_children_find(s, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
         z->pid = 0;
@@ -311,11 +318,9 @@ static void on_wants_heir(struct fsrv_supervisor *s, bool forks_twice) {
 /* The old one tells it so next, and ends. */
 static void on_hand_over(struct fsrv_supervisor *s) {
         struct fsrv_zygote *z = &s->zygote;
-        const struct fsrv_child *heir = s->children;
+        const struct fsrv_child *heir = fsrv_zygote_heir(s);
         pid_t old = z->pid;
 
-        while (heir && heir->role != FSRV_ROLE_HEIR)
-                heir = heir->hh.next;
         if (!heir)
                 return;
         z->pid = heir->pid;
@@ -355,6 +360,7 @@ static void on_order(struct fsrv_supervisor *s, const struct fsrv_wire_order *or
                 break;
         case FSRV_WIRE_HEIR:
                 fsrv_child_add(s, order->value, FSRV_ROLE_HEIR);
+                z->heir = order->value;
                 break;
         case FSRV_WIRE_HAND_OVER:
                 on_hand_over(s);
@@ -421,7 +427,9 @@ static void order_standbys(struct fsrv_supervisor *s) {
         /* while one after the other is replaced, requests would wait for ever: let all of them end first */
         if (z->hangs && s->idle > 0)
                 return;
-        while (s->idle + z->due < s->config.head.standbys && fsrv_child_fits(s)) {
+        /* one, while an heir may bring better ones */
+        unsigned wanted = fsrv_zygote_heir(s) ? 1 : s->config.head.standbys;
+        while (s->idle + z->due < wanted && fsrv_child_fits(s)) {
                 struct fsrv_wire_order order = { .type = type };
                 if (fsrv_channel_send(z->orders, &order, offsetof(struct fsrv_wire_order, text), NULL, 0,
                                       MSG_DONTWAIT) < 0)

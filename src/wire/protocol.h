@@ -297,7 +297,7 @@ struct fsrv_wire_stats {
         int32_t zygote_pid;
         uint32_t workers;
         uint32_t standbys;
-        uint32_t trying; /* heirs */
+        uint32_t trying; /* 1: there is an heir */
         uint64_t uptime_ms;
         uint64_t spawns;
         uint64_t claims;

@@ -14,8 +14,6 @@
 #include "base/linux.h"
 #include "zygote/zygote.h"
 
-enum { LOAD_MS = 5000 }; /* what takes longer would make processes wait that cannot know of it */
-
 static void call(void (*hook)(void)) {
         if (hook)
                 hook();
@@ -49,16 +47,17 @@ static int meet_zygote(const struct fsrv_heir *heir) {
         return 0;
 }
 
-static int meet_heir(struct fsrv_heir *heir) {
+static int meet_heir(struct fsrv_heir *heir, int limit_ms) {
         struct fsrv_wire_order order;
         struct fsrv_message message;
-        int r = fsrv_order_receive(heir->sock, fsrv_deadline(LOAD_MS), &order, &message);
+        int r = fsrv_order_receive(heir->sock, fsrv_deadline(limit_ms), &order, &message);
 
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
         fsrv_message_close(&message);
         heir->pidfd = fsrv_pidfd_open(order.value);
-        heir->deadline = fsrv_deadline(LOAD_MS);
+        heir->limit_ms = limit_ms;
+        heir->deadline = fsrv_deadline(limit_ms);
         r = fsrv_order_send(heir->server, FSRV_WIRE_HEIR, 0, order.value, NULL);
         return r < 0 ? r : fsrv_order_send(heir->sock, FSRV_WIRE_HEIR, 0, 0, NULL);
 }
@@ -90,7 +89,7 @@ int fsrv_heir_fork(struct fsrv_heir *heir, int boot, const char *module, const s
         sigprocmask(SIG_SETMASK, &before, NULL);
         heir->sock = ends[heir->is_me];
         fsrv_fd_close(ends[!heir->is_me]);
-        r = pid < 0 ? pid : heir->is_me ? meet_zygote(heir) : meet_heir(heir);
+        r = pid < 0 ? pid : heir->is_me ? meet_zygote(heir) : meet_heir(heir, (int)config->preload_timeout_ms);
         if (r < 0 && heir->is_me)
                 _exit(1);
         if (r < 0)
@@ -111,7 +110,7 @@ static void on_late(struct fsrv_heir *heir) {
         char why[FSRV_WIRE_TEXT_MAX];
 
         fsrv_pidfd_send_signal(heir->pidfd, SIGKILL);
-        snprintf(why, sizeof why, "module '%.120s' takes longer than %d s", heir->module, LOAD_MS / 1000);
+        snprintf(why, sizeof why, "module '%.120s' did not finish loading within %d ms", heir->module, heir->limit_ms);
         give_up(heir, 0, why);
 }
 

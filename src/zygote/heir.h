@@ -21,6 +21,7 @@ struct fsrv_heir {
         int server;       /* in the zygote: where the server listens */
         int pidfd;        /* in the zygote */
         int64_t deadline; /* in the zygote: when it is ended */
+        int limit_ms;     /* what that came from */
         const char *module;
         int failure; /* in the zygote: the errno of a module that could not be loaded */
         char why[FSRV_WIRE_TEXT_MAX];
