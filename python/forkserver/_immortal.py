@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Objects that live for ever anyway: since 3.12 nobody counts references to them, and no child copies a page for that."""
+"""Objects that live for ever anyway: since 3.12 references to them aren't counted, and no child copies a page for it."""
 
 import gc
 import sys

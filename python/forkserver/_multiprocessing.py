@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What install() changes in multiprocessing. Its parts are imported when they would be without us: one registers an exit
-function, whose place among the program's own counts."""
+"""What install() changes in multiprocessing. Its parts are imported when they would be without us: one registers an
+exit function, whose place among the program's own counts."""
 
 import sys
 import threading

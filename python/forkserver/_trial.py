@@ -182,7 +182,7 @@ _real = []  # what stands for it now: (module or class, name, what it was)
 
 
 def _watch_shared(stop):
-    """Of what has a name that all processes know, a resource tracker of ours would remove even what is the program's."""
+    """What has a name that all processes know a resource tracker of ours would remove, even if it is the program's."""
     def stand_in(*args, **options):
         stop("it has memory or semaphores that its children would share")
 
