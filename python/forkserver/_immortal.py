@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Objects that live for ever anyway: since 3.12 references to them aren't counted, and no child copies a page for it."""
+"""Objects that live for ever anyway: since 3.12 nobody counts references to them, so no child copies a page for it."""
 
 import gc
 import sys

@@ -26,9 +26,13 @@ TOOLS = """
             server = forkserver.stats()["server_pid"]
             while forkserver.stats()["standbys"] < 4: time.sleep(0.01)
             self.pids = [server, *family(server)]
-            for pid in self.pids: os.kill(pid, signal.SIGSTOP)
+            self.send(signal.SIGSTOP)
         def __exit__(self, *_):
-            for pid in self.pids: os.kill(pid, signal.SIGCONT)
+            self.send(signal.SIGCONT)
+        def send(self, number):
+            for pid in self.pids:
+                try: os.kill(pid, number)
+                except ProcessLookupError: pass  # a zygote that has handed over
     class Alarm(Exception): pass
     def alarm_in(seconds, raises=True):
         def ring(*_):
