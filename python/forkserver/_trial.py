@@ -21,7 +21,8 @@ from multiprocessing import process, resource_tracker, spawn, synchronize, util
 from . import _generators, _native
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-_LIBRARY = os.path.dirname(os.__file__) + os.sep
+# The standard library, and this package, wherever it lies.
+_LIBRARY = os.path.dirname(os.__file__) + os.sep, os.path.dirname(os.path.abspath(__file__)) + os.sep
 _CLOCKS = (time.time, time.monotonic)  # time.perf_counter() is the second
 
 
@@ -124,7 +125,7 @@ class _Silence:
 
 def _is_own(path):
     """Whether it is the program's own code, in contrast to a library's."""
-    return not (path.startswith((_LIBRARY, "<")) or "site-packages" in path or "dist-packages" in path)
+    return not (path.startswith((*_LIBRARY, "<")) or "site-packages" in path or "dist-packages" in path)
 
 
 def _does_it_itself(frame):

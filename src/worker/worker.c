@@ -59,15 +59,18 @@ static void *map(int memfd, uint64_t offset, uint64_t size) {
 static const void *map_apart(int memfd, const struct fsrv_wire_request *head, const void **ret_payload) {
         uint64_t rest = head->body_size - head->payload_size, page = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t offset = rest / page * page;
-        char *copy = malloc(rest), *mapped = copy ? map(memfd, offset, head->body_size - offset) : NULL;
+        char *mapped = map(memfd, offset, head->body_size - offset), *copy = mapped ? malloc(rest) : NULL;
+        uint64_t n = 0;
 
-        if (!mapped)
-                return NULL;
-        for (uint64_t n = 0; n < rest;) {
+        while (copy && n < rest) {
                 ssize_t got = pread(memfd, copy + n, rest - n, (off_t)n);
                 if (got <= 0)
-                        return NULL;
+                        break;
                 n += (uint64_t)got;
+        }
+        if (!copy || n < rest) { /* the end of this process */
+                free(copy);
+                return NULL;
         }
         *ret_payload = mapped + (rest - offset);
         return copy;

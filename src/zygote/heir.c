@@ -25,8 +25,9 @@ static int ask_server(int boot) {
         struct fsrv_message message;
         int r = fsrv_order_send(boot, FSRV_WIRE_WANTS_HEIR, 0, fsrv_fork_is_twice(), NULL);
 
-        if (r == 0)
-                r = fsrv_order_receive(boot, FSRV_NEVER, &order, &message);
+        if (r < 0)
+                return r;
+        r = fsrv_order_receive(boot, FSRV_NEVER, &order, &message);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
         fsrv_message_close(&message);
@@ -39,8 +40,9 @@ static int meet_zygote(const struct fsrv_heir *heir) {
         struct fsrv_message message;
         int r = fsrv_order_send(heir->sock, FSRV_WIRE_HEIR, 0, getpid(), NULL);
 
-        if (r == 0)
-                r = fsrv_order_receive(heir->sock, FSRV_NEVER, &order, &message);
+        if (r < 0)
+                return r;
+        r = fsrv_order_receive(heir->sock, FSRV_NEVER, &order, &message);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
         fsrv_message_close(&message);
@@ -172,8 +174,9 @@ int fsrv_heir_succeed(struct fsrv_heir *heir, int ret_fds[3]) {
         struct fsrv_message message;
         int r = fsrv_order_send(heir->sock, FSRV_WIRE_PRELOADED, 0, 0, NULL);
 
-        if (r == 0)
-                r = fsrv_order_receive(heir->sock, FSRV_NEVER, &order, &message);
+        if (r < 0)
+                return r;
+        r = fsrv_order_receive(heir->sock, FSRV_NEVER, &order, &message);
         heir->sock = fsrv_fd_close(heir->sock);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;

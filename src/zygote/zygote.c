@@ -242,8 +242,9 @@ static int receive_sockets(int boot, const struct fsrv_wire_memory *memory, int 
 
         if (r == 0)
                 r = fsrv_order_send(boot, FSRV_WIRE_PRELOADED, 0, fsrv_fork_is_twice(), NULL);
-        if (r == 0)
-                r = fsrv_order_receive(boot, FSRV_NEVER, &order, &message);
+        if (r < 0)
+                return r;
+        r = fsrv_order_receive(boot, FSRV_NEVER, &order, &message);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
         if (order.type != FSRV_WIRE_SOCKETS || message.n_fds != 3) {
