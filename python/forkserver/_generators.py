@@ -10,19 +10,27 @@ from . import _native
 _seeded = set()  # ids of generators that somebody has seeded with a value of his own
 _entropy = set()  # what numpy has drawn for those that nobody has seeded
 _seed = random.Random.seed
+_randbits = None  # the real secrets.randbits, where it is watched
 
 
-def watch():
-    """Notes from now on which generators are seeded, and what numpy seeds the others with."""
-    import secrets
-
+def watch(numpy):
+    """Notes from now on which generators are seeded. numpy: and what it seeds the others with, by way of a module that
+    takes a large library along."""
     def seed(self, a=None, version=2):
         (_seeded.discard if a is None else _seeded.add)(id(self))
         return _seed(self, a, version)
 
     seed.__doc__, seed.__qualname__, seed.__module__ = _seed.__doc__, _seed.__qualname__, _seed.__module__
     random.Random.seed = seed
-    randbits = secrets.randbits
+    if numpy:
+        _watch_numpy()
+
+
+def _watch_numpy():
+    global _randbits
+    import secrets
+
+    randbits = _randbits = secrets.randbits
 
     def drawn(k):
         value = randbits(k)
@@ -30,16 +38,14 @@ def watch():
         return value
 
     secrets.randbits = drawn  # numpy.random takes it by its name, once
-    watch.end = randbits
 
 
 def unwatch():
-    if random.Random.seed is not _seed:
-        random.Random.seed = _seed
-        sys.modules["secrets"].randbits = watch.end
-        bits = sys.modules.get("numpy.random.bit_generator")
-        if bits is not None and hasattr(bits, "randbits"):
-            bits.randbits = watch.end
+    random.Random.seed = _seed
+    if _randbits is not None:
+        for name in ("secrets", "numpy.random.bit_generator"):
+            if hasattr(sys.modules.get(name), "randbits"):
+                sys.modules[name].randbits = _randbits
 
 
 def _numpy():
@@ -66,7 +72,10 @@ def _is_fresh(bits):
 
 def _is_unseeded(bits):
     sequence = _sequence(bits)
-    return getattr(sequence, "entropy", None) in _entropy and not getattr(sequence, "spawn_key", ()) and _is_fresh(bits)
+    entropy = getattr(sequence, "entropy", None)
+    # Where that was not watched: nobody but numpy itself takes a seed of 128 bits (as good as nobody).
+    drawn = entropy in _entropy if _randbits else type(entropy) is int and entropy.bit_length() > 64
+    return drawn and not getattr(sequence, "spawn_key", ()) and _is_fresh(bits)
 
 
 def _found():

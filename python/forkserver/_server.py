@@ -218,7 +218,7 @@ class ForkServer:
         known = {name: _plain(data[name]) for name in _KNOWN if name in data}
         self.set_prepared(data if all(map(_is_plain, data.values())) else None)
         told = {"preparation": known, "main": main, "prepared": self._prepared and {**known, **main},
-                "policy": self._policy, "modules": _modules()}
+                "policy": self._policy, "modules": _modules(), "numpy": "numpy" in sys.modules}
         self._end_at_exit()
         executable = os.fsdecode(spawn.get_executable())
         start = _START.format(directory=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

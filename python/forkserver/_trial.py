@@ -4,7 +4,6 @@ What would show (a thread, an open file, a number drawn, a line written) is as u
 imports the module by itself."""
 
 import contextlib
-import datetime
 import gc
 import multiprocessing
 import os
@@ -338,7 +337,8 @@ class _Look:
 
 
 def _is_moment(value, moments):
-    if type(value) is datetime.datetime:
+    datetime = sys.modules.get("datetime")
+    if datetime is not None and type(value) is datetime.datetime:
         local, universal = value.timestamp(), value.replace(tzinfo=datetime.timezone.utc).timestamp()
         return any(begin <= moment <= end for moment in (local, universal) for begin, end in moments[:1])
     if type(value) is int and value > 10**17:

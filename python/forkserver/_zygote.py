@@ -42,7 +42,7 @@ def main():
     _import_common()
     _native.remember_begin()
     _environment.watch()
-    _generators.watch()
+    _generators.watch(_data["numpy"])
     _exits.begin()
     code = _native.zygote(_preload, _loaded, _child.rehearse, _child.serve)
     _exits.run()
