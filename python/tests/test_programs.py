@@ -263,6 +263,32 @@ class Numpy(Program):
         self.assertEqual(self.run_silent(program.replace("SEED", "random.seed(1); numpy.random.seed(1)")), "1 1\n")
 
 
+    @needs("numpy")
+    def test_generators_of_a_preloaded_module(self):
+        """Those that nobody has seeded draw other numbers in each child, the others the same."""
+        self.write("made.py", """
+            import random
+            import numpy
+            generators = [random.Random().random, numpy.random.default_rng().random, numpy.random.RandomState().rand,
+                          numpy.random.Generator(numpy.random.Philox()).random, random.random, numpy.random.rand,
+                          random.Random(5).random, numpy.random.default_rng(5).random, numpy.random.RandomState(5).rand]
+        """)
+        self.assertEqual(self.run_silent("""
+            import multiprocessing
+            def child(queue):
+                import made
+                queue.put([draw() for draw in made.generators])
+            if __name__ == "__main__":
+                multiprocessing.set_forkserver_preload(["made"])
+                queue = multiprocessing.SimpleQueue()
+                processes = [multiprocessing.Process(target=child, args=(queue,)) for _ in range(5)]
+                for process in processes: process.start()
+                draws = [queue.get() for _ in processes]
+                for process in processes: process.join()
+                print(*(len(set(one)) for one in zip(*draws)))
+        """), "5 5 5 5 5 5 1 1 1\n")
+
+
 class SharedMemory(Program):
     def test_what_a_child_makes_and_the_parent_unlinks(self):
         self.assertEqual(self.run_silent("""
