@@ -232,24 +232,27 @@ class _Calls:
             self.why = self.why or judge(args or tuple(options.values()))
             return real(*args, **options)
 
-        self.stand_ins.append((stand_in, real))
+        self.stand_ins.append((stand_in, module, name, real))
         setattr(module, name, stand_in)
 
     def end(self):
         """Puts the real ones back wherever somebody has taken hold of a stand-in. Why not, or what was called."""
-        for stand_in, real in self.stand_ins:
-            for holder in gc.get_referrers(stand_in):
-                if type(holder) is dict:
-                    _replace(holder, stand_in, real)
-                elif not isinstance(holder, (types.FrameType, tuple)):
-                    self.why = self.why or f"it keeps hold of {real.__name__}()"
+        for _, module, name, real in self.stand_ins:
+            setattr(module, name, real)
+        # two references are the tuple's and the argument's
+        taken = {id(entry[0]): entry[3] for entry in self.stand_ins if sys.getrefcount(entry[0]) > 2}
+        if taken:
+            self._give_back(taken)
         return self.why
 
-
-def _replace(names, old, new):
-    for name in list(names):
-        if names[name] is old:
-            names[name] = new
+    def _give_back(self, taken):
+        """Looks through all objects, which takes some milliseconds."""
+        for holder in gc.get_referrers(*(entry[0] for entry in self.stand_ins if id(entry[0]) in taken)):
+            if type(holder) is dict:
+                for name in [name for name, value in holder.items() if id(value) in taken]:
+                    holder[name] = taken[id(holder[name])]
+            elif not isinstance(holder, (types.FrameType, tuple)):
+                self.why = self.why or "it keeps hold of a function that is another one in each process"
 
 
 # ---- what it leaves behind ----

@@ -39,7 +39,7 @@ SHOWS = {
     "import multiprocessing; lock = multiprocessing.get_context('forkserver').Lock()": "",
     "import mmap; memory = mmap.mmap(-1, 4096)": "it has memory that its children would share",
     "import multiprocessing; NAME = multiprocessing.current_process().name": "it asks which process it is in",
-    "import os\nclass Own: who = staticmethod(os.getpid)": "it keeps hold of getpid()",
+    "import os\nclass Own: who = staticmethod(os.getpid)": "it keeps hold of a function",
 }
 SHOWS_NOT = (
     "import json, logging, decimal; data = list(range(100000))",
