@@ -90,10 +90,9 @@ static int wait_until_ready(const struct fsrv_server *s, int admin, const char *
 }
 
 /* 0 or -errno. */
-static int start_server(const struct fsrv_server *s, const char *program, char **argv, const int *fds, int n_fds,
-                        pid_t *ret_anchor) {
+static int start_server(bool in_tree, const char *program, char **argv, const int *fds, int n_fds, pid_t *ret_anchor) {
         *ret_anchor = 0;
-        if (!s->in_tree)
+        if (!in_tree)
                 return fsrv_start_orphan(program, argv, fds, n_fds);
         fsrv_anchors_reap(0, 0);
         pid_t anchor = fsrv_start_in_tree(program, argv, fds, n_fds);
@@ -104,8 +103,8 @@ static int start_server(const struct fsrv_server *s, const char *program, char *
         return 0;
 }
 
-int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, pid_t *ret_anchor,
-                struct fsrv_error *error) {
+static int launch(const struct fsrv_server *s, bool in_tree, int *ret_doorbell, int *ret_admin, pid_t *ret_anchor,
+                  struct fsrv_error *error) {
         char program[4096], title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
         int doorbell[2] = { -1, -1 }, admin[2] = { -1, -1 }, on = 1, r;
 
@@ -120,7 +119,7 @@ int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, 
                 r = send_config(s, admin[1], error);
         if (r == 0) {
                 int fds[] = { admin[0], doorbell[0] };
-                r = start_server(s, program, argv, fds, 2, ret_anchor);
+                r = start_server(in_tree, program, argv, fds, 2, ret_anchor);
                 if (r < 0)
                         r = fsrv_fail(error, FSRV_STAGE_START, -r, "starting the server program '%s'", program);
         }
@@ -136,4 +135,15 @@ int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, 
         *ret_doorbell = doorbell[1];
         *ret_admin = admin[1];
         return 0;
+}
+
+/* An anchor that has died, or what was to become its server, may have lacked memory that it was spared, as of a library
+ * that stands in for the C library's calls (fakeroot and its kind). What has been started ends with the sockets. */
+int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, pid_t *ret_anchor,
+                struct fsrv_error *error) {
+        int r = launch(s, s->in_tree, ret_doorbell, ret_admin, ret_anchor, error);
+
+        bool has_died = r == -ECHILD || r == -ECONNRESET;
+
+        return has_died && s->in_tree ? launch(s, false, ret_doorbell, ret_admin, ret_anchor, error) : r;
 }

@@ -48,13 +48,25 @@ static bool has_candidates(const void *const *needed, size_t n_needed) {
         return mapping.is_candidate;
 }
 
+/* AddressSanitizer's own memory is large, and nothing runs without it. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FSRV_NEEDS_ALL true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FSRV_NEEDS_ALL true
+#endif
+#endif
+#ifndef FSRV_NEEDS_ALL
+#define FSRV_NEEDS_ALL false
+#endif
+
 void fsrv_spare(struct fsrv_spared *ret_spared, const void *const *needed, size_t n_needed) {
         struct mapping mapping = { 0 };
         size_t room = 0;
         char *line = NULL;
 
         ret_spared->n = 0;
-        FILE *file = has_candidates(needed, n_needed) ? fopen("/proc/self/smaps", "re") : NULL;
+        FILE *file = !FSRV_NEEDS_ALL && has_candidates(needed, n_needed) ? fopen("/proc/self/smaps", "re") : NULL;
         while (file && ret_spared->n < FSRV_SPARED_MAX && getline(&line, &room, file) > 0) {
                 if (parse(line, needed, n_needed, &mapping) || strncmp(line, "VmFlags:", 8) != 0)
                         continue;
