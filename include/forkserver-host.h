@@ -57,7 +57,8 @@ struct fsrv_host {
 
 /*
  * Turns the calling process, which a server started, into a zygote. Returns when the server has gone or something
- * failed: the exit code, to be given to _exit(2). In a worker it doesn't return. 125 if no server started this process.
+ * failed, or, 0, when a child of it is the zygote now (is_tried): the exit code, to be given to _exit(2). In a worker
+ * it doesn't return. 125 if no server started this process.
  */
 FSRV_PUBLIC int fsrv_zygote_serve(const struct fsrv_host *host);
 

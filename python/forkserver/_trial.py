@@ -13,8 +13,6 @@ import sys
 import time
 import types
 
-import _posixshmem
-
 from multiprocessing import process, resource_tracker, spawn, synchronize, util
 
 from . import _generators, _native
@@ -32,8 +30,9 @@ def run(main, loud):
     failure = why = None
 
     def stop(what):
+        _unwatch_effects()
         _end(silence, what)
-        _native.leave_out(f"module '__main__': {what}")
+        _native.leave_out(_readable(f"module '__main__': {what}"))
 
     _watch_effects(stop)
     try:
@@ -45,13 +44,16 @@ def run(main, loud):
         os._exit(0)  # C code has forked, and this is the child
     calls_why, heard = calls.end(), silence.end()
     if failure is None:
-        why = "it writes to standard output or error" if heard else calls_why or look.difference()
+        try:
+            why = "it writes to standard output or error" if heard else calls_why or look.difference()
+        except Exception as error:
+            why = f"it cannot be looked at: {error}"
         if why is None:
             main.clear()  # nothing is left to do
             return None
     _end(None, why or f"{type(failure).__name__}: {failure}")
     if failure is None:
-        return f"module '__main__': {why}"
+        return _readable(f"module '__main__': {why}")
     if loud:
         sys.excepthook(type(failure), failure, failure.__traceback__)
     raise failure
@@ -67,6 +69,11 @@ def _end(silence, why):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
     util.info(f"each process imports the main module by itself: {why}")
+
+
+def _readable(text):
+    """Of names that are no UTF-8, too."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _import(main):
@@ -186,7 +193,12 @@ def _watch_shared(stop):
     def stand_in(*args, **options):
         stop("it has memory or semaphores that its children would share")
 
-    for owner, name in ((synchronize.SemLock, "__init__"), (_posixshmem, "shm_open")):
+    named = [(synchronize.SemLock, "__init__")]
+    with contextlib.suppress(ImportError):
+        import _posixshmem
+
+        named.append((_posixshmem, "shm_open"))
+    for owner, name in named:
         _real.append((owner, name, getattr(owner, name)))
         setattr(owner, name, stand_in)
     resource_tracker._resource_tracker._send = stand_in
@@ -240,19 +252,28 @@ class _Calls:
         for _, module, name, real in self.stand_ins:
             setattr(module, name, real)
         # two references are the tuple's and the argument's
-        taken = {id(entry[0]): entry[3] for entry in self.stand_ins if sys.getrefcount(entry[0]) > 2}
+        taken = {id(entry[0]) for entry in self.stand_ins if sys.getrefcount(entry[0]) > 2}
         if taken:
             self._give_back(taken)
         return self.why
 
     def _give_back(self, taken):
-        """Looks through all objects, which takes some milliseconds."""
-        for holder in gc.get_referrers(*(entry[0] for entry in self.stand_ins if id(entry[0]) in taken)):
-            if type(holder) is dict:
-                for name in [name for name, value in holder.items() if id(value) in taken]:
-                    holder[name] = taken[id(holder[name])]
-            elif not isinstance(holder, (types.FrameType, tuple)):
-                self.why = self.why or "it keeps hold of a function that is another one in each process"
+        """Looks through all objects, which takes some milliseconds for each function."""
+        ours = set(map(id, self.stand_ins))
+        for stand_in, _, _, real in self.stand_ins:
+            # (no list of arguments: that would be a holder)
+            for holder in gc.get_referrers(stand_in) if id(stand_in) in taken else ():
+                # a class's dictionary is not to be changed behind its back
+                if type(holder) is dict and not any(isinstance(owner, type) for owner in gc.get_referrers(holder)):
+                    _replace(holder, stand_in, real)
+                elif id(holder) not in ours and not isinstance(holder, types.FrameType):
+                    self.why = self.why or "it keeps hold of a function that is another one in each process"
+
+
+def _replace(names, old, new):
+    for name in list(names):
+        if names[name] is old:
+            names[name] = new
 
 
 # ---- what it leaves behind ----
@@ -342,9 +363,12 @@ class _Look:
 def _is_moment(value, moments):
     datetime = sys.modules.get("datetime")
     if datetime is not None and type(value) is datetime.datetime:
-        local, universal = value.timestamp(), value.replace(tzinfo=datetime.timezone.utc).timestamp()
+        try:
+            local, universal = value.timestamp(), value.replace(tzinfo=datetime.timezone.utc).timestamp()
+        except (OverflowError, ValueError, OSError):
+            return False  # of another age
         return any(begin <= moment <= end for moment in (local, universal) for begin, end in moments[:1])
-    if type(value) is int and value > 10**17:
+    if type(value) is int and 10**17 < value < 10**20:
         value /= 1e9  # ..._ns()
     if type(value) is int:
         return int(moments[0][0]) <= value <= int(moments[0][1])

@@ -45,7 +45,8 @@ def main():
     _generators.watch(_data["numpy"])
     _exits.begin()
     code = _native.zygote(_preload, _loaded, _child.rehearse, _child.serve)
-    _exits.run()
+    if code != 0:  # else another process is the zygote now
+        _exits.run()
     os._exit(code)
 
 

@@ -296,6 +296,30 @@ class Ends(Program):
         self.assertEqual(sorted(lines[:-2]), sorted([*own, "child's finalizer in __mp_main__"]))
         self.assertEqual(sorted(lines[-2:]), ["main's finalizer in __main__", "main's in __main__"])
 
+    def test_exit_functions_of_a_preloaded_module(self):
+        """They run once, at the server's end, though the zygote that has loaded it has handed over to another."""
+        self.write("there.py", """
+            import atexit, os
+            atexit.register(lambda: os.write(2, b"the end of what was loaded\\n"))
+        """)
+        self.assertEqual(self.run_script("""
+            import multiprocessing, multiprocessing.forkserver, os
+            def child(): print("child", flush=True)
+            if __name__ == "__main__":
+                multiprocessing.forkserver.set_forkserver_preload(["__main__", "there"], on_error="fail")
+                for _ in range(2):
+                    process = multiprocessing.Process(target=child)
+                    process.start(); process.join()
+                os.write(2, b"the end of the program\\n")
+        """), "child\n" * 2)
+        self.assertEqual(self.errors, "the end of the program\nthe end of what was loaded\n")
+
+    def test_a_signal_that_the_zygote_uses(self):
+        """SIGSYS, by which it forks, is at its default in a child, also where there is no main module to try."""
+        self.assertEqual(self.execute("-m", "forkserver", "-c", "import multiprocessing, os, signal\n"
+                                      "process = multiprocessing.Process(target=signal.raise_signal, args=(31,))\n"
+                                      "process.start(); process.join(); print(process.exitcode)"), "-31\n")
+
     def test_an_exit_function_that_fails(self):
         self.assertEqual(self.run_script("""
             import multiprocessing

@@ -13,7 +13,7 @@ SHOWS = {
     "import os; os.write(2, b'loaded')": "it writes to standard output or error",
     "raise ValueError('at import')": "ValueError: at import",
     "raise SystemExit(3)": "SystemExit: 3",
-    "import os; os._exit(0)": "module '__main__' ended the process that loaded it",
+    "import os; os._exit(0)": "ended the process that loaded it",
     "import os; os.kill(os.getppid(), 0)": "it sends a signal",
     
     "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()": "thread",
@@ -39,6 +39,9 @@ SHOWS = {
     "import multiprocessing; lock = multiprocessing.get_context('forkserver').Lock()": "",
     "import mmap; memory = mmap.mmap(-1, 4096)": "it has memory that its children would share",
     "import multiprocessing; NAME = multiprocessing.current_process().name": "it asks which process it is in",
+    "import os\nclass Own: who = os.getpid\nOwn().who": "it keeps hold of a function",
+    "import os; KEPT = (os.getpid,)": "it keeps hold of a function",
+    "open('\\udcff-x', 'w')": "\\udcff-x for writing",
     "import os\nclass Own: who = staticmethod(os.getpid)": "it keeps hold of a function",
 }
 SHOWS_NOT = (
@@ -48,6 +51,7 @@ SHOWS_NOT = (
     "import signal; signal.signal(signal.SIGUSR1, lambda *_: None); signal.signal(signal.SIGHUP, signal.SIG_IGN)",
     "import os; os.environ['SET_BY_MAIN'] = '1'",
     "import faulthandler; faulthandler.enable()",
+    "import datetime; LARGE = 2 ** 2048; EVER = datetime.datetime.min",
     "import time; LIMIT = 3600.0; YEAR = 2026; time.time()",
 )
 

@@ -71,9 +71,10 @@ void fsrv_spare(struct fsrv_spared *ret_spared, const void *const *needed, size_
                 if (parse(line, needed, n_needed, &mapping) || strncmp(line, "VmFlags:", 8) != 0)
                         continue;
                 /* "dc": somebody has it spared already, and for ever */
-                if (!mapping.is_candidate || strstr(line, " dc") ||
-                    madvise((void *)mapping.start, mapping.end - mapping.start, MADV_DONTFORK) < 0)
+                if (!mapping.is_candidate || strstr(line, " dc"))
                         continue;
+                /* Where another thread has unmapped a part of it meanwhile it fails, having done the rest. */
+                (void)madvise((void *)mapping.start, mapping.end - mapping.start, MADV_DONTFORK);
                 ret_spared->range[ret_spared->n].start = mapping.start;
                 ret_spared->range[ret_spared->n++].end = mapping.end;
         }

@@ -148,8 +148,9 @@ static bool is_over(const struct fsrv_supervisor *s) {
 
 /* A request in the queue carries the doorbell's sending end, so there is no hang-up while a zygote loads and its client
  * has died. But then the client's admin connection has closed, and who else could spawn would be a child. */
-static bool is_abandoned(const struct fsrv_supervisor *s) {
-        return !s->config.path && !s->peers && s->zygote.state == FSRV_ZYGOTE_LOADING && !s->children;
+static bool is_abandoned(struct fsrv_supervisor *s) {
+        return !s->config.path && !s->peers && s->zygote.state == FSRV_ZYGOTE_LOADING &&
+               HASH_COUNT(s->children) == (fsrv_zygote_heir(s) != NULL);
 }
 
 int fsrv_supervise(struct fsrv_supervisor *s) {

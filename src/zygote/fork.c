@@ -249,6 +249,7 @@ int fsrv_fork_init(void) {
         if (dispatch_works())
                 twice = false;
         dispatch(false); /* modules may make threads and processes of their own while they load */
+        signal(SIGSYS, SIG_DFL);
         return 0;
 }
 

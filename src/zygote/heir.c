@@ -113,7 +113,7 @@ static void on_late(struct fsrv_heir *heir) {
 
         fsrv_pidfd_send_signal(heir->pidfd, SIGKILL);
         snprintf(why, sizeof why, "module '%.120s' did not finish loading within %d ms", heir->module, heir->limit_ms);
-        give_up(heir, 0, why);
+        give_up(heir, ETIMEDOUT, why);
 }
 
 /* True when it is ready. */
@@ -127,8 +127,10 @@ static bool listen_to(struct fsrv_heir *heir) {
                 fsrv_message_close(&message);
         if (r == 1 && order.type == FSRV_WIRE_PRELOADED)
                 return true;
-        snprintf(why, sizeof why, "module '%.120s' ended the process that loaded it", heir->module);
-        give_up(heir, r == 1 ? order.err : 0, r == 1 ? order.text : why);
+        if (r != 1) /* it may have closed the socket, and run on */
+                fsrv_pidfd_send_signal(heir->pidfd, SIGKILL);
+        snprintf(why, sizeof why, "module '%.120s' ended the process that loaded it, or closed its fds", heir->module);
+        give_up(heir, r == 1 ? order.err : EIO, r == 1 ? order.text : why);
         return false;
 }
 
@@ -158,6 +160,7 @@ bool fsrv_heir_is_ready(struct fsrv_heir *heir, int orders, int64_t until) {
 void fsrv_heir_hand_over(struct fsrv_heir *heir, const int fds[3]) {
         struct fsrv_wire_order order = { .type = FSRV_WIRE_SOCKETS };
 
+        heir->has_taken_over = true;
         if (fsrv_order_send(heir->server, FSRV_WIRE_HAND_OVER, 0, 0, NULL) == 0)
                 fsrv_channel_send(heir->sock, &order, offsetof(struct fsrv_wire_order, text), fds, fds ? 3 : 0, 0);
 }

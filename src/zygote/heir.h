@@ -22,6 +22,7 @@ struct fsrv_heir {
         int pidfd;        /* in the zygote */
         int64_t deadline; /* in the zygote: when it is ended */
         int limit_ms;     /* what that came from */
+        bool has_taken_over;
         const char *module;
         int failure; /* in the zygote: the errno of a module that could not be loaded */
         char why[FSRV_WIRE_TEXT_MAX];

@@ -200,6 +200,7 @@ static int try_heir(struct fsrv_heir *heir, int boot, int64_t started, const str
                 module++;
         if (!*module)
                 return 0;
+        fsrv_order_send(boot, FSRV_WIRE_LOADING, 0, 0, *module); /* what we wait for now */
         int r = fsrv_heir_fork(heir, boot, *module, &config->head, host);
         if (r < 0) {
                 fsrv_order_send(boot, FSRV_WIRE_LEFT_OUT, -r, 0, "there is no process to load the main module in");
@@ -391,7 +392,7 @@ int fsrv_zygote_run(int boot, const struct fsrv_host *host) {
         r = init_fork();
         if (r < 0 || preload(boot, &config, host) < 0 || check_threads(boot, &config, host) < 0 ||
             try_heir(&heir, boot, started, &config, host) != 0 || serve(boot, &config, host, &heir, &birth) != 1)
-                return 1;
+                return !heir.has_taken_over;
         fsrv_standby(&birth);
 }
 
