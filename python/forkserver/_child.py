@@ -22,6 +22,7 @@ rehearsal = None  # the message for a process that does nothing
 _tracker = resource_tracker._resource_tracker
 _null = None  # sys.stdin of each child
 _LARGE = 1 << 16  # bytes of a payload that lie in memory of their own
+real_exit = os._exit
 _ATEXIT_RUNS_EXIT_FUNCTION = sys.version_info >= (3, 13)  # before, process.BaseProcess._bootstrap() does
 
 
@@ -143,3 +144,11 @@ def serve(fds, payload, data_fd, sentinel, news):
     finally:
         if _ATEXIT_RUNS_EXIT_FUNCTION:
             atexit._run_exitfuncs()
+
+
+def run(*request):
+    """serve(), and the end by os._exit() where a library has put its own in that place."""
+    code = serve(*request)
+    if os._exit is not real_exit:
+        os._exit(code)
+    return code

@@ -10,12 +10,13 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 import types
 
 from multiprocessing import process, resource_tracker, spawn, synchronize, util
 
-from . import _generators, _native
+from . import _child, _generators, _native
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 # The standard library, and this package, wherever it lies.
@@ -41,7 +42,7 @@ def run(main, loud):
         failure = error
     _unwatch_effects()
     if os.getpid() != look.pid:
-        os._exit(0)  # C code has forked, and this is the child
+        _child.real_exit(0)  # C code has forked, and this is the child
     calls_why, heard = calls.end(), silence.end()
     if failure is None:
         try:
@@ -161,6 +162,7 @@ _EFFECTS = {
                      "os.chmod", "os.chown", "os.lchown", "os.utime", "os.setxattr", "os.removexattr"),
                     "it changes files or directories"),
 }
+_OTHER_IN_EACH = "/proc/self", "/proc/thread-self", "/dev/urandom", "/dev/random"  # files whose contents are
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -170,7 +172,11 @@ def _watch_effects(stop):
     _watch_shared(stop)
 
     def hook(event, args):
-        if event == "open":
+        if event == "import":
+            path, what = None, "it opens a database" if args[0] in ("dbm.gnu", "dbm.ndbm") else None
+        elif event == "open" and str(args[0]).startswith(_OTHER_IN_EACH):
+            path, what = None, f"it reads {args[0]}"
+        elif event == "open":
             path, mode, flags = args
             if not (flags & _WRITES if isinstance(flags, int) else set(mode or "") & set("wax+")):
                 return
@@ -214,14 +220,27 @@ def _unwatch_effects():
 # ---- what it asks for that is another thing in each process ----
 
 
+_DRAWS = "it draws a random value"
+_TIME = "it keeps the time of its import"
+
+
 class _Calls:
     """Stands in for functions whose result is another one in each process."""
 
     WATCHED = (
         (os, "getpid", "it keeps a process id"),
         (os, "register_at_fork", "it registers what is to be done at a fork"),
-        (os, "urandom", "it draws a random value"),
-        (random, "_urandom", "it draws a random value"),
+        (threading, "get_native_id", "it keeps the number of a thread"),
+        (os, "mkfifo", "it makes a file"),
+        (os, "mknod", "it makes a file"),
+        (os, "urandom", _DRAWS),
+        (os, "getrandom", _DRAWS),
+        (random, "_urandom", _DRAWS),
+        *((random, name, _DRAWS) for name in random.__all__
+          if name not in ("Random", "SystemRandom", "seed", "getstate", "setstate")),
+        (time, "strftime", _TIME),
+        (time, "asctime", _TIME),
+        (time, "ctime", _TIME),
         (process, "current_process", "it asks which process it is in"),
         (process, "parent_process", "it asks which process it is in"),
         (multiprocessing, "current_process", "it asks which process it is in"),
@@ -233,6 +252,7 @@ class _Calls:
         self.stand_ins = []
         for module, name, why in self.WATCHED:
             self.put(module, name, lambda args, why=why: why if _does_it_itself(sys._getframe(2)) else None)
+        self.put(os, "readlink", lambda args: "it keeps a process id" if str(args[0]).startswith("/proc/") else None)
         self.put(random, "seed", lambda args: "it seeds the module 'random'" if args and args[0] is not None else None)
 
     def put(self, module, name, judge):
@@ -351,11 +371,12 @@ class _Look:
     def time_that_is_kept(self):
         """None, or words. Names of the program's own modules are looked at: its start time is another in each child."""
         moments = [(before, clock()) for clock, before in zip(_CLOCKS, self.clocks)]
+        written = set(_written(*moments[0]))
         for name, module in list(sys.modules.items()):
             if self.modules.get(name) is module or not _is_own(getattr(module, "__file__", None) or "<"):
                 continue
             for key, value in list(vars(module).items()):
-                if _is_moment(value, moments):
+                if _is_moment(value, moments) or type(value) is str and any(text in value for text in written):
                     return f"it keeps the time of its import, in {key}"
         return None
 
@@ -368,8 +389,16 @@ def _is_moment(value, moments):
         except (OverflowError, ValueError, OSError):
             return False  # of another age
         return any(begin <= moment <= end for moment in (local, universal) for begin, end in moments[:1])
-    if type(value) is int and 10**17 < value < 10**20:
-        value /= 1e9  # ..._ns()
     if type(value) is int:
-        return int(moments[0][0]) <= value <= int(moments[0][1])
-    return type(value) is float and any(begin <= value <= end for begin, end in moments)
+        return any(int(begin * unit) <= value <= int(end * unit)
+                   for begin, end in moments for unit in (1, 1e3, 1e6, 1e9) if begin * unit > 1e6)
+    return type(value) is float and any(begin - 1 <= value <= end + 1 for begin, end in moments)
+
+
+def _written(begin, end):
+    """Times of day, as names of runs and of logs have them."""
+    for second in range(int(begin), int(end) + 1):
+        for moment in (time.localtime(second), time.gmtime(second)):
+            hour, minute, second_of = f"{moment[3]:02}", f"{moment[4]:02}", f"{moment[5]:02}"
+            for between in ("", ":", "-", "_"):
+                yield hour + between + minute + between + second_of

@@ -44,10 +44,10 @@ def main():
     _environment.watch()
     _generators.watch(_data["numpy"])
     _exits.begin()
-    code = _native.zygote(_preload, _loaded, _child.rehearse, _child.serve)
+    code = _native.zygote(_preload, _loaded, _child.rehearse, _child.run)
     if code != 0:  # else another process is the zygote now
         _exits.run()
-    os._exit(code)
+    _child.real_exit(code)
 
 
 def _prepare(*without):
@@ -141,6 +141,7 @@ def _preload_main():
     from . import _trial
 
     _forget_exit_functions()
+    _prepare("log_to_stderr", "log_level")  # before it, as in a child: what it changes itself stays
     why = _trial.run(_child.main, loud=_data["policy"] == 1)
     _is_heir = why is None
     return why
@@ -150,9 +151,13 @@ def _loaded():
     """Returns what is to be called in each standby, if anything."""
     if not _is_heir:
         _forget_exit_functions()
+        # again: modules may have changed it; a second handler would say all twice
+        _prepare("log_to_stderr", "log_level")
     # until a child has got its process object, which is the current one then
     process.current_process()._inheriting = True
-    _prepare("log_to_stderr", "log_level")  # again: modules may have changed it; a second handler would say all twice
+    # a directory that isn't there may be made before a child is
+    for path in [path for path, finder in sys.path_importer_cache.items() if finder is None]:
+        del sys.path_importer_cache[path]
     is_usual = sys.stdout is sys.__stdout__ and not getattr(sys.stdout, "write_through", True)
     _child.changes = _environment.changes()
     _native.remember(bool(_child.changes), sys.stdout.line_buffering if is_usual else None)

@@ -69,6 +69,33 @@ static bool calls_back(PyObject *object) {
         return found;
 }
 
+/* Whether somebody would see its end by a weak reference. (Each class has some, of its bases.) */
+static bool is_watched(PyObject *object) {
+        PyObject *list = PyObject_CallFunctionObjArgs(known.weak_references, object, NULL);
+        bool found = !list || PyList_Size(list) > 0;
+
+        PyErr_Clear();
+        Py_XDECREF(list);
+        return found;
+}
+
+static bool ends_with_a_call(PyTypeObject *type) {
+        return PyType_GetSlot(type, Py_tp_finalize) || PyType_GetSlot(type, Py_tp_del);
+}
+
+/* A class's or a module's dictionary: whether something in it would be called at its end. */
+static int look_at_dictionary(PyObject *object, void *data) {
+        PyObject *key, *value;
+
+        (void)data;
+        if (Py_TYPE(object) != &PyDict_Type)
+                return 0;
+        for (Py_ssize_t at = 0; PyDict_Next(object, &at, &key, &value);)
+                if (ends_with_a_call(Py_TYPE(value)))
+                        return 1;
+        return 0;
+}
+
 static bool has_plain_values(PyObject *dictionary, int depth) {
         PyObject *key, *value;
 
@@ -102,7 +129,7 @@ static bool function_is_plain(PyObject *function, int depth) {
         PyErr_Clear();
         Py_XDECREF(parts.of_module[0]);
         Py_XDECREF(parts.of_module[1]);
-        return plain && !calls_back(function);
+        return plain && !is_watched(function);
 }
 
 static bool is_of(PyObject *types, PyTypeObject *type) {
@@ -122,7 +149,7 @@ static bool is_plain(PyObject *object, int depth) {
                 return false;
         depth--;
         if (PyType_Check(object) || type == known.module)
-                return !calls_back(object);
+                return !calls_back(object) && traverse(object, look_at_dictionary, NULL) == 0;
         if (type == known.function)
                 return function_is_plain(object, depth);
         if (type == &PyTuple_Type || type == &PyFrozenSet_Type || type == known.cell)

@@ -408,12 +408,14 @@ class Immortal(Program):
             closure = make(Thing("closure"))
             pair = (1, (2, Thing("tuple")))
             class Watched: pass
+            class Holder: thing = Thing("held")
             def watched(): pass
             seen = [weakref.ref(watched, lambda _: print("function", end=" ")),
                     weakref.ref(Watched, lambda _: print("class", end=" "))]
             def child():
                 import gc
-                for name in ("defaults", "keywords", "attribute", "closure", "pair", "watched", "Watched"):
+                for name in ("defaults", "keywords", "attribute", "closure", "pair", "watched", "Watched",
+                             "Holder"):
                     for names in (globals(), vars(sys.modules["__mp_main__"])): names.pop(name, None)
                     gc.collect()
                 gc.unfreeze()  # a class is in a circle with itself
@@ -425,7 +427,7 @@ class Immortal(Program):
                 process.start(); process.join()
                 sys.stdout.flush()
                 import os; os._exit(0)
-        """.replace("WAIT", WAIT_FOR_MAIN)), "default keyword attribute closure tuple function class \n")
+        """.replace("WAIT", WAIT_FOR_MAIN)), "default keyword attribute closure tuple function class held \n")
 
 
 if __name__ == "__main__":
