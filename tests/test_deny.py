@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the kernel, or a sandbox, does not have: of some things there is a fallback, which "the oldest kernel" of ./dev
-test runs all tests on; of the others it is said at once. (With the program deny; on what it does see its own test
-here.)"""
+"""What the kernel, or a sandbox, does not have: of some things there is a fallback, on which the mode "oldest" runs the
+tests that differ, and with ./dev test --long all; of the others it is said at once. (With the program deny; on what it
+does see its own test here.)"""
 
 import subprocess
 
