@@ -75,7 +75,10 @@ def _load(module):
             return
         _loader = threading.get_ident()
         try:
-            module.__loader__.exec_module(module)
+            if hasattr(module.__loader__, "exec_module"):
+                module.__loader__.exec_module(module)
+            else:
+                exec(module.__loader__.get_code(_STOCK), module.__dict__)  # zipimport's, before 3.10
             complete()
             types.ModuleType.__setattr__(module, "__class__", types.ModuleType)
         finally:
