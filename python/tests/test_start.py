@@ -207,6 +207,7 @@ class Waiting(Program):
                 calls, stock = [], connection.wait
                 def wait(objects, timeout=None):
                     calls.append((objects == [process.sentinel], timeout))
+                    if timeout is None: go.send("go")  # Not before: a child that has ended isn't waited for.
                     return stock(objects, timeout)
                 connection.wait = wait
                 inner, go = multiprocessing.Pipe(False)
@@ -217,7 +218,6 @@ class Waiting(Program):
                 process.join(0.25)
                 print(0.25 <= time.monotonic() - begin < 5, len(calls), calls[0][0], 0.2 < calls[0][1] <= 0.25)
                 process.join(0); process.join(-1)
-                go.send("go")
                 process.join()
                 print(process.exitcode, calls[-1])
         """), "True None []\nTrue 1 True True\n0 (True, None)\n")
