@@ -61,8 +61,8 @@ static void end_if_unread(const struct map *m) {
 }
 
 static void show(struct map *m, struct map_result *result) {
-        map_report_count(&m->report, result);
-        if (m->options->halt && m->report.failed >= m->options->halt)
+        map_progress_count(&m->report.progress, map_result_is_failure(result));
+        if (m->options->halt && m->report.progress.failed >= m->options->halt)
                 m->stopping = true;
         if (map_result_is_failure(result))
                 end_if_unread(m);
@@ -249,7 +249,7 @@ static void watch_input(struct map *m) {
 
 static void wait_for_events(struct map *m) {
         struct epoll_event events[64];
-        int n = epoll_wait(m->epoll, events, 64, m->report.with_line ? 200 : -1);
+        int n = epoll_wait(m->epoll, events, 64, m->report.progress.with_line ? 200 : -1);
 
         for (int i = 0; i < n; i++)
                 if (events[i].data.u32 == INPUT_ID) {
@@ -268,7 +268,7 @@ static void loop(struct map *m) {
                 if (map_signals_count() > 2)
                         return;
                 watch_input(m);
-                map_report_progress(&m->report);
+                map_progress_show(&m->report.progress);
                 wait_for_events(m);
                 act_on_signals(m);
         }
@@ -281,8 +281,8 @@ static int set_up(struct map *m) {
 
         if (map_signals_init(&m->signals) < 0 || map_report_init(&m->report, m->options) < 0)
                 return -1;
-        if (m->report.with_line)
-                m->report.total = map_input_count(m->input);
+        if (m->report.progress.with_line)
+                m->report.progress.total = map_input_count(m->input);
         m->epoll = epoll_create1(EPOLL_CLOEXEC);
         m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
         if (m->epoll < 0 || !m->jobs || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals.fd, &event) < 0) {
@@ -321,5 +321,5 @@ int map_run(const struct map_options *options, struct map_input *input) {
                 return m.exit_code;
         if (map_signals_count())
                 return 128 + map_signals_first();
-        return m.report.failed ? CLI_EXIT_ITEMS_FAILED : 0;
+        return m.report.progress.failed ? CLI_EXIT_ITEMS_FAILED : 0;
 }
