@@ -208,30 +208,31 @@ static void print_command(char **list) {
         putchar('\n');
 }
 
-static int fill_dry(struct map_input *input) {
-        struct pollfd entry = { .fd = input->fd, .events = POLLIN };
+static int fill_dry(struct map_items *items) {
+        struct pollfd entry = { .fd = items->input.fd, .events = POLLIN };
 
         if (fflush(stdout) != 0) /* whoever reads along sees what there is, and an error ends it */
                 return -errno;
         poll(&entry, 1, -1);
-        return map_input_fill(input);
+        return map_items_fill(items);
 }
 
-static int dry_run(const struct map_options *options, struct map_input *input) {
+static int dry_run(const struct map_options *options, struct map_items *items) {
         signal(SIGPIPE, SIG_DFL);
         for (;;) {
-                char *item, **list;
-                int r = map_input_take(input, &item);
+                struct map_item *item;
+                char **list;
+                int r = map_items_take(items, &item);
 
                 if (r == 0)
-                        r = fill_dry(input);
+                        r = fill_dry(items);
                 else if (r == 1) {
                         list = map_arguments(options, item);
                         r = list ? 0 : -ENOMEM;
                         if (list)
                                 print_command(list);
                         free(list);
-                        free(item);
+                        map_item_free(item);
                 }
                 if (r < 0)
                         return r == -ENODATA ? 0 : CLI_EXIT_OURS;
@@ -240,7 +241,7 @@ static int dry_run(const struct map_options *options, struct map_input *input) {
 
 int cli_map(int argc, char **argv) {
         struct map_options options = { .target = CLI_TARGET_INIT };
-        struct map_input input;
+        struct map_items items;
         int code = CLI_EXIT_OURS, r = parse(&options, argc, argv);
 
         if (r == 1)
@@ -248,9 +249,9 @@ int cli_map(int argc, char **argv) {
         else if (r == 0 && options.args[0] && !options.target.entry && !*options.args[0]) {
                 cli_complain("no program has the empty name");
                 code = CLI_EXIT_NOT_FOUND;
-        } else if (r == 0 && map_input_open(&input, options.file, options.separator) == 0) {
-                code = options.dry_run ? dry_run(&options, &input) : map_run(&options, &input);
-                map_input_done(&input);
+        } else if (r == 0 && map_items_open(&items, &options) == 0) {
+                code = options.dry_run ? dry_run(&options, &items) : map_run(&options, &items);
+                map_items_done(&items);
         }
         cli_target_done(&options.target);
         return code;

@@ -10,6 +10,8 @@
 #include <sys/types.h>
 
 #include "cli.h"
+#include "map_item.h"
+#include "map_items.h"
 #include "map_options.h"
 #include "map_progress.h"
 
@@ -44,8 +46,7 @@ enum { MAP_FDS_OF_JOB = 5, MAP_FDS_OF_RESULT = 2 };
 
 struct map_job {
         bool running;
-        unsigned long index;
-        char *item;
+        struct map_item *item;
         struct fsrv_process *process;
         struct fsrv_request *request; /* of the slot: its output files keep their numbers. NULL: not used yet */
         int files[2];                 /* standard output and error, unlinked; -1 with --ungroup */
@@ -54,8 +55,7 @@ struct map_job {
 
 /* What became of an item; owns what it holds. */
 struct map_result {
-        unsigned long index;
-        char *item;
+        struct map_item *item;
         int files[2];
         double started, ended;
         pid_t pid;
@@ -68,7 +68,7 @@ struct map_result {
 void map_job_done(struct map_job *job);
 /* Starts the item, which stays the caller's on failure. The fd to poll, or -errno and *error. */
 int map_job_start(struct map_job *job, struct fsrv_server *server, const struct map_options *options,
-                  const struct map_signals *signals, char *item, struct fsrv_error *error);
+                  const struct map_signals *signals, struct map_item *item, struct fsrv_error *error);
 /* 1 and the result when the process has ended; 0 while it lives; -errno with a complaint. */
 int map_job_finish(struct map_job *job, struct map_result **ret_result);
 /* Kills the item and the processes in its group. */
@@ -96,6 +96,6 @@ int map_report_done(struct map_report *report);
 /* ---- map_loop.c: starting, waiting, showing ---- */
 
 /* Runs all items; the exit code. */
-int map_run(const struct map_options *options, struct map_input *input);
+int map_run(const struct map_options *options, struct map_items *items);
 
 #endif

@@ -28,8 +28,9 @@ static char *fill(char *at, const char *arg, const char *item, size_t n) {
         return stpcpy(at, arg) + 1;
 }
 
-char **map_arguments(const struct map_options *options, const char *item) {
-        size_t n = 0, item_size = strlen(item), size = 0;
+char **map_arguments(const struct map_options *options, const struct map_item *item) {
+        const char *text = item->text;
+        size_t n = 0, item_size = strlen(text), size = 0;
 
         for (; options->args[n]; n++)
                 size += filled_size(options->args[n], item_size);
@@ -45,10 +46,10 @@ char **map_arguments(const struct map_options *options, const char *item) {
                 /* the program's own name stays as it is */
                 bool literal = i == 0 && !options->target.entry;
                 at = literal || !has_place(options->args[i]) ? stpcpy(at, options->args[i]) + 1
-                                                             : fill(at, options->args[i], item, item_size);
+                                                             : fill(at, options->args[i], text, item_size);
         }
         if (!options->has_place)
-                list[k++] = (char *)item;
+                list[k++] = (char *)text;
         list[k] = NULL;
         return list;
 }

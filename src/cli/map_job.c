@@ -71,11 +71,11 @@ void map_job_done(struct map_job *job) {
         for (int i = 0; i < 2; i++)
                 if (job->files[i] >= 0)
                         close(job->files[i]);
-        free(job->item);
+        map_item_free(job->item);
 }
 
 int map_job_start(struct map_job *job, struct fsrv_server *server, const struct map_options *options,
-                  const struct map_signals *signals, char *item, struct fsrv_error *error) {
+                  const struct map_signals *signals, struct map_item *item, struct fsrv_error *error) {
         int r = prepare_slot(job, options, signals);
 
         if (r < 0)
@@ -134,7 +134,6 @@ int map_job_finish(struct map_job *job, struct map_result **ret_result) {
                 return -ENOMEM;
         }
         *result = (struct map_result){
-                .index = job->index,
                 .item = job->item,
                 .files = { -1, -1 },
                 .started = job->started,
@@ -166,7 +165,7 @@ void map_result_free(struct map_result *result) {
         for (int i = 0; i < 2; i++)
                 if (result->files[i] >= 0)
                         close(result->files[i]);
-        free(result->item);
+        map_item_free(result->item);
         free(result);
 }
 

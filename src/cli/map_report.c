@@ -44,7 +44,7 @@ static void json_status(FILE *out, const struct fsrv_status *status) {
 
 static void json_result(FILE *out, const struct map_result *result) {
         fputs("{\"item\": ", out);
-        cli_json_string(out, result->item);
+        cli_json_string(out, result->item->text);
         if (result->pid)
                 fprintf(out, ", \"pid\": %d, ", (int)result->pid);
         else
@@ -94,7 +94,7 @@ static void complain_of(const struct map_result *result) {
         const struct fsrv_status *status = &result->status;
         char item[SHOWN_ITEM + 4], name[32];
 
-        shown(result->item, item);
+        shown(result->item->text, item);
         if (!result->has_status)
                 cli_complain("map: '%s': %s", item, result->error.text);
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
@@ -109,7 +109,7 @@ static void complain_of(const struct map_result *result) {
 static void write_output(struct map_report *report, const struct map_result *result, int i) {
         if (result->files[i] < 0 || report->broken)
                 return;
-        int r = map_output_copy(STDOUT_FILENO + i, result->files[i], report->options->tag ? result->item : NULL);
+        int r = map_output_copy(STDOUT_FILENO + i, result->files[i], report->options->tag ? result->item->text : NULL);
         if (r < 0) {
                 cli_complain("map: cannot write to standard %s: %s", i ? "error" : "output", strerror(-r));
                 report->broken = -r;
