@@ -17,7 +17,8 @@ static const char help[] =
         "\n"
         "{} in an ARG is replaced by the line; without any, the line is added as the last argument. No shell is\n"
         "involved and nothing is quoted. The processes' own standard input is the null device; what they print\n"
-        "comes out whole, item by item, when each has ended.\n"
+        "comes out whole, item by item, when each has ended. It waits in memory, and much of it in TMPDIR. What\n"
+        "background processes of an item print after its end comes out line by line, as it comes.\n"
         "\n"
         "  -j, --jobs N           processes at a time (default: number of CPUs)\n"
         "  -0, --null             items end with NUL instead of a newline\n"
@@ -25,6 +26,7 @@ static const char help[] =
         "  -k, --ordered          output in the order of the items, not as they end\n"
         "      --tag              put the item and a TAB before each line of output; a last line without its newline\n"
         "                         gets one\n"
+        "      --line-buffer      output line by line as it comes; with -k, of the item whose turn it is\n"
         "  -u, --ungroup          do not hold output back: it may mix\n"
         "      --dry-run          print the command lines, run nothing\n"
         "      --timeout S        kill a process after S seconds\n"
@@ -52,6 +54,7 @@ static const char help[] =
 enum {
         OPT_HELP = 256,
         OPT_TAG,
+        OPT_LINE_BUFFER,
         OPT_DRY_RUN,
         OPT_TIMEOUT,
         OPT_HALT,
@@ -72,6 +75,7 @@ static const struct option long_options[] = {
         { "ordered", no_argument, NULL, 'k' },
         { "ungroup", no_argument, NULL, 'u' },
         { "tag", no_argument, NULL, OPT_TAG },
+        { "line-buffer", no_argument, NULL, OPT_LINE_BUFFER },
         { "dry-run", no_argument, NULL, OPT_DRY_RUN },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
         { "halt", required_argument, NULL, OPT_HALT },
@@ -117,6 +121,9 @@ static int take_option(struct map_options *options, int c, char **argv) {
                 return 0;
         case OPT_TAG:
                 options->tag = true;
+                return 0;
+        case OPT_LINE_BUFFER:
+                options->line_buffer = true;
                 return 0;
         case OPT_DRY_RUN:
                 options->dry_run = true;
@@ -174,6 +181,10 @@ static int parse(struct map_options *options, int argc, char **argv) {
         }
         if (options->tag && options->ungroup) {
                 cli_usage_error("map", "--tag and --ungroup exclude each other");
+                return -EINVAL;
+        }
+        if (options->line_buffer && options->ungroup) {
+                cli_usage_error("map", "--line-buffer and --ungroup exclude each other");
                 return -EINVAL;
         }
         for (char **arg = options->args + (options->target.entry ? 0 : 1); *arg; arg++)

@@ -19,7 +19,7 @@ struct map_options {
         char separator;
         const char *file; /* NULL: standard input */
         const char *json;
-        bool ordered, tag, dry_run, ungroup, progress, quiet;
+        bool ordered, tag, dry_run, ungroup, progress, quiet, line_buffer;
 };
 
 /* ---- map_arguments.c ---- */
