@@ -48,6 +48,8 @@ void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)))
 void cli_complain_error(const struct fsrv_error *error);
 /* Fills *error as the library does, with ": <strerror>" after the text, and returns -err. */
 int cli_fail(struct fsrv_error *error, uint32_t stage, int err, const char *text);
+/* "SIGSEGV", or "signal 70". */
+const char *cli_signal_name(int signal, char text[32]);
 /* What an error of fsrv_spawn() is worth: 127: no such program; 126: a program that cannot be run; 125: all else. */
 int cli_exit_code_of_error(const struct fsrv_error *error);
 /* Parse "1.5", "0.2" (seconds) or fail with a complaint. 0 or -EINVAL. */

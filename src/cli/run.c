@@ -104,7 +104,7 @@ static int describe(struct fsrv_request *request, const struct cli_target *targe
         if (r >= 0)
                 r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE);
         if (r >= 0)
-                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout));
+                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout), 0);
         for (int fd = 0; r >= 0 && fd <= STDERR_FILENO; fd++)
                 if (cli_closed_streams & 1u << fd)
                         r = fsrv_request_add_close(request, fd);
