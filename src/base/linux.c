@@ -30,6 +30,14 @@
 #define FSRV_CLOSE_RANGE_CLOEXEC 4U
 #define FSRV_PIDFD_SIGNAL_GROUP  4U /* Linux 6.9 */
 
+uid_t fsrv_euid(void) {
+#ifdef SYS_geteuid32 /* the other one has 16 bits */
+        return (uid_t)fsrv_call(SYS_geteuid32);
+#else
+        return (uid_t)fsrv_call(SYS_geteuid);
+#endif
+}
+
 int fsrv_pidfd_open(pid_t pid) {
         return (int)fsrv_call(SYS_pidfd_open, pid, 0);
 }

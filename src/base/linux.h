@@ -11,6 +11,10 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* The effective uid as the kernel has it, which is what it stamps on messages. geteuid(3) may be another library's,
+ * which tells what it likes: fakeroot's. */
+uid_t fsrv_euid(void);
+
 int fsrv_pidfd_open(pid_t pid);
 int fsrv_pidfd_send_signal(int pidfd, int signal);
 /* To the process group that this process leads or led, also after its end (Linux 6.9, else -EINVAL); -ESRCH: it has

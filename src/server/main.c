@@ -175,7 +175,7 @@ int main(int argc, char **argv) {
                 fsrv_log(&s, "listening on %s, pid %d", s.config.path, (int)getpid());
         } else {
                 say_ready(&s, 0, "");
-                fsrv_peer_add(&s, ADMIN_FD, geteuid(), FSRV_NEVER);
+                fsrv_peer_add(&s, ADMIN_FD, fsrv_euid(), FSRV_NEVER);
         }
         return fsrv_supervise(&s);
 }

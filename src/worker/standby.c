@@ -31,13 +31,13 @@ static void refuse(const struct fsrv_error *error) {
 static int check_sender(const struct fsrv_wire_config *config, struct fsrv_error *error) {
         uid_t uid = fsrv_own.message.sender.uid;
 
-        if (uid == geteuid() || uid == 0)
+        if (uid == fsrv_euid() || uid == 0)
                 return 0;
         for (uint32_t i = 0; i < config->n_uids; i++)
                 if (uid == config->uids[i])
                         return 0;
         return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "uid %u may not spawn from a fork server of uid %u",
-                         (unsigned)uid, (unsigned)geteuid());
+                         (unsigned)uid, (unsigned)fsrv_euid());
 }
 
 /* 0 if fsrv_own holds a request that can be claimed. */
