@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "text.h"
 
 /* stop, ping, stats: what one asks a named server about itself. */
 
@@ -191,7 +192,9 @@ static void print_why(bool json, const char *why) {
                 cli_json_string(stdout, why);
                 printf(", ");
         } else if (why[0]) {
-                printf("memory_why %s\n", why);
+                fputs("memory_why ", stdout);
+                cli_put_harmless(stdout, why);
+                putchar('\n');
         }
 }
 

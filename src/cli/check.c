@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "text.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -59,16 +60,25 @@ struct summary {
         uint64_t frozen, collapsed, left; /* bytes */
 };
 
+static void print_line(const char *before, const char *text) {
+        fputs(before, stdout);
+        cli_put_harmless(stdout, text);
+        putchar('\n');
+}
+
 static void print_text(const struct fsrv_module_report *report) {
-        printf("%s: %s\n", report->module, report->verdict);
+        cli_put_harmless(stdout, report->module);
+        print_line(": ", report->verdict);
         if (report->err)
                 return;
         printf("    load %.1f ms, private memory %" PRIu64 " KiB, a fork copies %" PRIu64 " page-table entries more\n",
                (double)report->load_us / 1000, report->private_dirty_kib, report->fork_pages);
         for (size_t i = 0; i < report->n_threads; i++)
-                printf("    thread %s\n", report->threads[i]);
-        for (size_t i = 0; i < report->n_fds; i++)
-                printf("    fd %d: %s, %s\n", report->fds[i].fd, report->fds[i].kind, report->fds[i].what);
+                print_line("    thread ", report->threads[i]);
+        for (size_t i = 0; i < report->n_fds; i++) {
+                printf("    fd %d: %s", report->fds[i].fd, report->fds[i].kind);
+                print_line(", ", report->fds[i].what);
+        }
 }
 
 static void print_member(const char *name, const char *text) {
@@ -124,14 +134,15 @@ static void print_mapping_text(const struct fsrv_mapping_report *report) {
                       { "left alone", report->left } };
         const char *separator = ":";
 
-        printf("    %012" PRIx64 "-%012" PRIx64 " %s", report->start, report->end,
-               report->what[0] ? report->what : "anonymous");
+        printf("    %012" PRIx64 "-%012" PRIx64 " ", report->start, report->end);
+        cli_put_harmless(stdout, report->what[0] ? report->what : "anonymous");
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
                 if (parts[i].bytes) {
                         printf("%s %" PRIu64 " KiB %s", separator, parts[i].bytes / 1024, parts[i].done);
                         separator = ",";
                 }
-        printf("%s%s%s\n", separator[0] == ':' ? ": left alone" : "", report->why[0] ? ": " : "", report->why);
+        fputs(separator[0] == ':' ? ": left alone" : "", stdout);
+        print_line(report->why[0] ? ": " : "", report->why);
 }
 
 static void print_mapping_json(const struct fsrv_mapping_report *report) {

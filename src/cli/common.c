@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -27,23 +28,18 @@ void cli_open_streams(void) {
         }
 }
 
+enum { LINE_SIZE = 1024, TAIL_SIZE = 128 };
+
 /* One write, so that lines of processes that share a standard error don't mix. */
 __attribute__((format(printf, 1, 0))) static void complain(const char *format, va_list args, const char *tail) {
-        char line[1024];
-        const size_t room = sizeof line - 1; /* the newline's place */
+        char raw[4 * LINE_SIZE], line[LINE_SIZE + TAIL_SIZE];
         size_t n = sizeof prefix - 1;
-        int r;
 
+        if (vsnprintf(raw, sizeof raw, format, args) < 0)
+                return; /* a format that is wrong */
         memcpy(line, prefix, n);
-        r = vsnprintf(line + n, room - n, format, args);
-        if (r > 0)
-                n += (size_t)r < room - n ? (size_t)r : room - n - 1;
-        r = snprintf(line + n, room - n, "%s", tail);
-        if (r > 0)
-                n += (size_t)r < room - n ? (size_t)r : room - n - 1;
-        for (size_t i = 0; i < n; i++)
-                if (line[i] == '\n')
-                        line[i] = ' '; /* names come from outside */
+        n += cli_harmless(line + n, LINE_SIZE - n, raw);
+        n += cli_harmless(line + n, TAIL_SIZE - 1, tail);
         line[n++] = '\n';
         if (write(STDERR_FILENO, line, n) < 0)
                 return; /* nobody left to tell */
@@ -58,7 +54,12 @@ void cli_complain(const char *format, ...) {
 }
 
 void cli_complain_error(const struct fsrv_error *error) {
-        cli_complain("%s (stage %s)", error->text, fsrv_stage_name(error->stage));
+        char text[FSRV_ERROR_TEXT_SIZE - 1]; /* so that one that is full ends in dots */
+        bool is_full = strlen(error->text) == sizeof error->text - 1; /* a long name has pushed the cause out */
+
+        cli_harmless(text, sizeof text, error->text);
+        cli_complain("%s%s%s (stage %s)", text, is_full ? ": " : "", is_full ? strerror(error->err) : "",
+                     fsrv_stage_name(error->stage));
 }
 
 int cli_fail(struct fsrv_error *error, uint32_t stage, int err, const char *text) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "map.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -63,17 +64,7 @@ static void json_result(FILE *out, const struct map_result *result) {
 
 /* ---- lines for people ---- */
 
-enum { SHOWN_ITEM = 200 };
-
-/* Names come from outside: nothing that a terminal would obey, and short enough that the reason is seen. */
-static const char *shown(const char *item, char text[SHOWN_ITEM + 4]) {
-        size_t n = 0;
-
-        for (; n < SHOWN_ITEM && item[n]; n++)
-                text[n] = (unsigned char)item[n] < ' ' || item[n] == 0x7f ? '?' : item[n];
-        strcpy(text + n, item[n] ? "..." : "");
-        return text;
-}
+enum { SHOWN_ITEM = 200 }; /* short enough that the reason is seen */
 
 static const char *signal_name(int signal, char text[32]) {
         const char *name = sigabbrev_np(signal);
@@ -92,9 +83,9 @@ static bool is_worth_a_line(const struct map_result *result) {
 
 static void complain_of(const struct map_result *result) {
         const struct fsrv_status *status = &result->status;
-        char item[SHOWN_ITEM + 4], name[32];
+        char item[SHOWN_ITEM + sizeof "..."], name[32];
 
-        shown(result->item->text, item);
+        cli_harmless(item, sizeof item, result->item->text);
         if (!result->has_status)
                 cli_complain("map: '%s': %s", item, result->error.text);
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
