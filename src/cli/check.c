@@ -15,12 +15,13 @@ static const char help[] =
         "forking after it is safe.\n"
         "\n"
         "      --preload MODULE   a shared object to load; may be given more than once\n"
-        "      --timeout SECONDS  for loading all of them (default: 60)\n"
+        "      --timeout TIME     for loading all of them (default: 60 seconds; as in 500ms,\n"
+        "                         2m, 1h)\n"
         "      --memory MODE      auto, freeze, collapse or off, as a server's\n"
         "      --verbose          also tell what is done to each mapping of the loaded\n"
         "                         memory: frozen, collapsed or left alone, and why\n"
         "      --json             print one JSON object instead\n"
-        "      --help             show this help\n"
+        "  -h, --help             show this help\n"
         "\n"
         "For each module: the time to load it, the memory that became private and dirty,\n"
         "the page-table entries that each fork has to copy because of it, the threads it\n"
@@ -37,7 +38,7 @@ static const char help[] =
         "\n"
         "Exit code: 0 if all can be loaded, 1 if one cannot; 125 if forkserver itself fails.\n";
 
-enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_MEMORY, OPT_VERBOSE, OPT_JSON, OPT_HELP };
+enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_MEMORY, OPT_VERBOSE, OPT_JSON };
 
 static const struct option options[] = {
         { "preload", required_argument, NULL, OPT_PRELOAD },
@@ -45,7 +46,7 @@ static const struct option options[] = {
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "verbose", no_argument, NULL, OPT_VERBOSE },
         { "json", no_argument, NULL, OPT_JSON },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { 0 },
 };
 
@@ -186,7 +187,7 @@ static int parse(int argc, char **argv, struct cli_target *target, struct wish *
         int c;
 
         opterr = 0;
-        while ((c = getopt_long(argc, argv, "+:", options, NULL)) != -1)
+        while ((c = getopt_long(argc, argv, "+:h", options, NULL)) != -1)
                 switch (c) {
                 case OPT_PRELOAD:
                         if (cli_target_add_preload(target, optarg) < 0)
@@ -207,7 +208,7 @@ static int parse(int argc, char **argv, struct cli_target *target, struct wish *
                 case OPT_VERBOSE:
                         ret_wish->verbose = true;
                         break;
-                case OPT_HELP:
+                case 'h':
                         return fputs(help, stdout) < 0 ? CLI_EXIT_OURS : -1;
                 default:
                         return cli_bad_option("check", c, argv);
