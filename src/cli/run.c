@@ -21,15 +21,17 @@ static const char help[] =
         "\n"
         "      --call MODULE:FUNCTION  what to run instead of a program\n"
         "      --preload MODULE        load MODULE into the server first; repeatable\n"
+        "      --preload-timeout TIME  limit for loading all modules (default: 60)\n"
         "      --memory MODE           what is done to the loaded memory, so that a process\n"
         "                              costs the same however much it is: auto (default),\n"
         "                              freeze, collapse, off\n"
         "      --socket PATH           use the server that listens at PATH instead of a\n"
         "                              private one\n"
-        "      --server-uid UID        the user who must run that server (default: you\n"
-        "                              yourself, or root)\n"
-        "      --timeout SECONDS       kill the process after this time (0: never)\n"
-        "      --help                  show this help\n"
+        "      --server-uid USER       the user (a name or a number) who must run that server\n"
+        "                              (default: you yourself, or root)\n"
+        "      --timeout TIME          kill the process after this time (0: never). A TIME is\n"
+        "                              in seconds, or as in 500ms, 2m, 1h, 1d\n"
+        "  -h, --help                  show this help\n"
         "\n"
         "The process has this one's standard streams and other inherited file\n"
         "descriptors, environment, working directory, umask and terminal, and gets the\n"
@@ -230,16 +232,17 @@ static int run_target(const struct cli_target *target, char **operands) {
         return code;
 }
 
-enum { OPT_CALL = 256, OPT_PRELOAD, OPT_MEMORY, OPT_SOCKET, OPT_SERVER_UID, OPT_TIMEOUT, OPT_HELP };
+enum { OPT_CALL = 256, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_MEMORY, OPT_SOCKET, OPT_SERVER_UID, OPT_TIMEOUT };
 
 static const struct option options[] = {
         { "call", required_argument, NULL, OPT_CALL },
         { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { 0 },
 };
 
@@ -248,7 +251,7 @@ static int parse(int argc, char **argv, struct cli_target *target) {
         int c, r = 0;
 
         opterr = 0;
-        while (r >= 0 && (c = getopt_long(argc, argv, "+:", options, NULL)) != -1)
+        while (r >= 0 && (c = getopt_long(argc, argv, "+:h", options, NULL)) != -1)
                 switch (c) {
                 case OPT_CALL:
                         target->entry = optarg;
@@ -256,11 +259,14 @@ static int parse(int argc, char **argv, struct cli_target *target) {
                 case OPT_PRELOAD:
                         r = cli_target_add_preload(target, optarg);
                         break;
+                case OPT_PRELOAD_TIMEOUT:
+                        r = cli_parse_preload_timeout(optarg, &target->preload_timeout_ms);
+                        break;
                 case OPT_MEMORY:
                         r = cli_parse_memory(optarg, &target->memory);
                         break;
                 case OPT_SOCKET:
-                        target->socket_path = optarg;
+                        r = cli_parse_socket(optarg, &target->socket_path);
                         break;
                 case OPT_SERVER_UID:
                         r = cli_parse_uid("--server-uid", optarg, &target->server_uid);
@@ -268,7 +274,7 @@ static int parse(int argc, char **argv, struct cli_target *target) {
                 case OPT_TIMEOUT:
                         r = cli_parse_seconds(optarg, &target->timeout);
                         break;
-                case OPT_HELP:
+                case 'h':
                         fputs(help, stdout);
                         return 1;
                 default:
