@@ -29,7 +29,7 @@ static const char help[] =
         "      --line-buffer      output line by line as it comes; with -k, of the item whose turn it is\n"
         "  -u, --ungroup          do not hold output back: it may mix\n"
         "      --dry-run          print the command lines, run nothing\n"
-        "      --timeout S        kill a process after S seconds\n"
+        "      --timeout TIME     kill a process after this time: seconds, or as in 500ms, 2m, 1h, 1d\n"
         "      --halt N           start nothing new after N failures\n"
         "      --json FILE        one JSON object a line for each item: item, pid, status (exit code or null), signal\n"
         "                         (number or null), start, end, rusage; error if it could not be started. Bytes that\n"
@@ -37,12 +37,14 @@ static const char help[] =
         "      --progress         a summary at the end, also when standard error is no terminal\n"
         "      --quiet            neither progress nor summary on a terminal\n"
         "      --preload M        load module M once, before all (may be repeated)\n"
+        "      --preload-timeout TIME\n"
+        "                         limit for loading all modules (default: 60)\n"
         "      --memory MODE      what is done to the loaded memory, so that a process costs "
         "the same however much it is:\n"
         "                         auto (default), freeze, collapse, off\n"
         "      --socket PATH      use the server that listens at PATH\n"
-        "      --server-uid UID   whom that server must belong to (default: yourself or root)\n"
-        "      --help             show this help\n"
+        "      --server-uid USER  whom that server must belong to, a name or a number (default: yourself or root)\n"
+        "  -h, --help             show this help\n"
         "\n"
         "The first ^C (SIGINT, SIGTERM, SIGHUP) starts nothing new, the second kills. A death by a signal is told on\n"
         "standard error, a mere exit code is not.\n"
@@ -52,14 +54,14 @@ static const char help[] =
 /* ---- options ---- */
 
 enum {
-        OPT_HELP = 256,
-        OPT_TAG,
+        OPT_TAG = 256,
         OPT_LINE_BUFFER,
         OPT_DRY_RUN,
         OPT_TIMEOUT,
         OPT_HALT,
         OPT_JSON,
         OPT_PRELOAD,
+        OPT_PRELOAD_TIMEOUT,
         OPT_MEMORY,
         OPT_SOCKET,
         OPT_SERVER_UID,
@@ -83,11 +85,12 @@ static const struct option long_options[] = {
         { "progress", no_argument, NULL, OPT_PROGRESS },
         { "quiet", no_argument, NULL, OPT_QUIET },
         { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "call", required_argument, NULL, OPT_CALL },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
 };
 
@@ -105,6 +108,8 @@ static int take_option(struct map_options *options, int c, char **argv) {
                 return cli_parse_uid("--server-uid", optarg, &target->server_uid);
         case OPT_MEMORY:
                 return cli_parse_memory(optarg, &target->memory);
+        case OPT_PRELOAD_TIMEOUT:
+                return cli_parse_preload_timeout(optarg, &target->preload_timeout_ms);
         case OPT_PRELOAD:
                 return cli_target_add_preload(target, optarg);
         case '0':
@@ -138,8 +143,7 @@ static int take_option(struct map_options *options, int c, char **argv) {
                 options->quiet = true;
                 return 0;
         case OPT_SOCKET:
-                target->socket_path = optarg;
-                return 0;
+                return cli_parse_socket(optarg, &target->socket_path);
         case OPT_CALL:
                 target->entry = optarg;
                 return 0;
@@ -163,8 +167,8 @@ static int parse(struct map_options *options, int argc, char **argv) {
         options->separator = '\n';
         options->jobs = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned long)CPU_COUNT(&cpus)
                                                                       : (unsigned long)sysconf(_SC_NPROCESSORS_ONLN);
-        while (r == 0 && (c = getopt_long(argc, argv, "+:j:0a:ku", long_options, NULL)) != -1) {
-                if (c == OPT_HELP)
+        while (r == 0 && (c = getopt_long(argc, argv, "+:hj:0a:ku", long_options, NULL)) != -1) {
+                if (c == 'h')
                         return 1;
                 r = take_option(options, c, argv);
         }

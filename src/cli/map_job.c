@@ -20,7 +20,7 @@ static int describe(struct fsrv_request *request, const struct map_setting *sett
             (r = fsrv_request_set_signal_mask(request, &setting->signals->mask)) < 0 ||
             (r = fsrv_request_set_signals_ignored(request, &setting->signals->ignored)) < 0 ||
             (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE)) < 0 ||
-            (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout))) < 0 ||
+            (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout), 0)) < 0 ||
             (r = fsrv_request_add_dup2(request, setting->null, STDIN_FILENO)) < 0)
                 return r;
         for (int i = 0; i < 2 && outputs; i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "map.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -72,27 +73,7 @@ static void json_result(FILE *out, const struct map_result *result) {
 
 /* ---- lines for people ---- */
 
-enum { SHOWN_ITEM = 200 };
-
-/* Names come from outside: nothing that a terminal would obey, and short enough that the reason is seen. */
-static const char *shown(const char *item, char text[SHOWN_ITEM + 4]) {
-        size_t n = 0;
-
-        for (; n < SHOWN_ITEM && item[n]; n++)
-                text[n] = (unsigned char)item[n] < ' ' || item[n] == 0x7f ? '?' : item[n];
-        strcpy(text + n, item[n] ? "..." : "");
-        return text;
-}
-
-static const char *signal_name(int signal, char text[32]) {
-        const char *name = sigabbrev_np(signal);
-
-        if (name)
-                snprintf(text, 32, "SIG%s", name);
-        else
-                snprintf(text, 32, "signal %d", signal);
-        return text;
-}
+enum { SHOWN_ITEM = 200 }; /* short enough that the reason is seen */
 
 /* As other tools of this kind, nothing of mere exit codes. */
 static bool is_worth_a_line(const struct map_result *result) {
@@ -101,9 +82,9 @@ static bool is_worth_a_line(const struct map_result *result) {
 
 static void complain_of(const struct map_result *result) {
         const struct fsrv_status *status = &result->status;
-        char item[SHOWN_ITEM + 4], name[32];
+        char item[SHOWN_ITEM + sizeof "..."], name[32];
 
-        shown(result->item->text, item);
+        cli_harmless(item, sizeof item, result->item->text);
         if (map_result_lost(result))
                 cli_complain("map: '%s': not all of its output could be kept: %s", item,
                              strerror(map_result_lost(result)));
@@ -112,7 +93,7 @@ static void complain_of(const struct map_result *result) {
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
                 cli_complain("map: '%s': killed after its time limit", item);
         else if (status->signal)
-                cli_complain("map: '%s': killed by %s%s", item, signal_name(status->signal, name),
+                cli_complain("map: '%s': killed by %s%s", item, cli_signal_name(status->signal, name),
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
 }
 
