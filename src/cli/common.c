@@ -91,16 +91,6 @@ int cli_bad_option(const char *command, int c, char **argv) {
         return cli_usage_error(command, "unknown option '%s'", word);
 }
 
-const char *cli_signal_name(int signal, char text[32]) {
-        const char *name = sigabbrev_np(signal);
-
-        if (name)
-                snprintf(text, 32, "SIG%s", name);
-        else
-                snprintf(text, 32, "signal %d", signal);
-        return text;
-}
-
 int cli_exit_code_of_error(const struct fsrv_error *error) {
         if (error->stage != FSRV_STAGE_EXEC)
                 return CLI_EXIT_OURS;
