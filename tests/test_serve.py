@@ -453,7 +453,8 @@ def test_stats(forkserver, server, testmod):
     lines = call(forkserver, "stats", "--socket", server.path).stdout.splitlines()
     values = dict(line.split(" ", 1) for line in lines)
     assert values["failures.exec"] == "1" and "failures.open" not in values
-    assert {name for name in values if "." not in name} - {"memory_why"} == set(stats) - {"failures", "memory_why"}
+    lists = {"failures", "signals", "memory_why"}
+    assert {name for name in values if "." not in name} - lists == set(stats) - lists
 
 
 def test_output_that_cannot_be_written(forkserver, server):

@@ -6,14 +6,19 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Points in time: milliseconds of CLOCK_MONOTONIC. */
+#include "base/call.h"
+
+/* Points in time: milliseconds of CLOCK_MONOTONIC, as the kernel has it: clock_gettime(3) may be another library's, for
+ * which time goes as it likes (libfaketime). The call itself takes 0.16 us, the C library's 0.02. */
 #define FSRV_NEVER INT64_MAX
 
 static inline int64_t fsrv_now(void) {
-        struct timespec ts;
+        struct {
+                long s, ns;
+        } ts = { 0 };
 
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+        fsrv_call(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+        return (int64_t)ts.s * 1000 + ts.ns / 1000000;
 }
 
 /* A negative time-out never ends. */

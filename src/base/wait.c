@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "base/call.h"
 #include "base/clock.h"
 
 enum { SLICE_MS = 50 };
@@ -15,15 +16,22 @@ static bool can_end(const struct fsrv_interrupt *interrupt) {
         return interrupt && interrupt->check;
 }
 
+/* Not by poll(2)'s wrapper, which may be a library's that has time go as it likes. */
+static int poll_by_kernel(struct pollfd *entry, int timeout_ms) {
+        const struct { long s, ns; } timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+
+        return (int)fsrv_call(SYS_ppoll, entry, entry != NULL, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
+}
+
 int fsrv_poll(struct pollfd *entry, int64_t deadline, const struct fsrv_interrupt *interrupt) {
         for (;;) {
                 int left = fsrv_left(deadline), slice = left;
 
                 if (can_end(interrupt) && (left < 0 || left > SLICE_MS))
                         slice = SLICE_MS;
-                int r = poll(entry, entry != NULL, slice);
-                if (r < 0 && errno != EINTR)
-                        return -errno;
+                int r = poll_by_kernel(entry, slice);
+                if (r < 0 && r != -EINTR)
+                        return r;
                 if (r > 0)
                         return r;
                 if (r == 0 && fsrv_now() >= deadline)

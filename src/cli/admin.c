@@ -41,7 +41,8 @@ static const char help_ping[] =
 static const char help_stats[] =
         "Usage: forkserver stats --socket PATH [OPTION]...\n"
         "Show what the server at PATH counted since it started, a name and a value a\n"
-        "line. 'failures.STAGE' is shown for the stages where there were any.\n"
+        "line. 'failures.STAGE' is shown for the stages where there were any,\n"
+        "'signals.SIGNAL' for the signals that ended workers.\n"
         "\n"
         "      --socket PATH      where it listens\n"
         "      --server-uid USER  the user (a name or a number) who must run it (default:\n"
@@ -172,18 +173,30 @@ static void print_counter(bool json, const char *name, uint64_t value) {
                 printf("%s %" PRIu64 "\n", name, value);
 }
 
-static void print_failures(bool json, const struct fsrv_stats *stats) {
+static const char *name_of_stage(uint32_t i) {
+        return fsrv_stage_name(i);
+}
+
+static const char *name_of_signal(uint32_t i) {
+        static char text[32];
+
+        return cli_signal_name((int)i, text);
+}
+
+/* Those of a list that aren't 0. */
+static void print_list(bool json, const char *list, const uint64_t *values, uint32_t n,
+                       const char *(*name)(uint32_t i)) {
         const char *separator = "";
 
         if (json)
-                printf("\"failures\": {");
-        for (uint32_t i = 0; i < FSRV_STAGE_COUNT; i++) {
-                if (stats->failures[i] == 0)
+                printf("\"%s\": {", list);
+        for (uint32_t i = 0; i < n; i++) {
+                if (values[i] == 0)
                         continue;
                 if (json)
-                        printf("%s\"%s\": %" PRIu64, separator, fsrv_stage_name(i), stats->failures[i]);
+                        printf("%s\"%s\": %" PRIu64, separator, name(i), values[i]);
                 else
-                        printf("failures.%s %" PRIu64 "\n", fsrv_stage_name(i), stats->failures[i]);
+                        printf("%s.%s %" PRIu64 "\n", list, name(i), values[i]);
                 separator = ", ";
         }
         if (json)
@@ -225,7 +238,10 @@ static int ask_stats(struct fsrv_server *server, const struct question *question
         print_counter(json, "memory_collapsed", stats.memory_collapsed);
         print_counter(json, "memory_left", stats.memory_left);
         print_why(json, stats.memory_why);
-        print_failures(json, &stats);
+        print_list(json, "failures", stats.failures, FSRV_STAGE_COUNT, name_of_stage);
+        if (json)
+                printf(", ");
+        print_list(json, "signals", stats.signals, sizeof stats.signals / sizeof *stats.signals, name_of_signal);
         if (json)
                 printf("}\n");
         return 0;

@@ -86,6 +86,36 @@ int cli_parse_socket(const char *text, const char **ret_path);
  * has them. */
 void cli_json_string(FILE *out, const char *text);
 
+/* death.c */
+
+/* Ends this process by the signal, without a core dump, so that its parent sees what a job's end or ^C would show.
+ * Returns 128 + the signal where it ends nobody (pid 1, or a signal that by default does nothing). */
+int cli_die_by(int signal);
+/* "SIGSEGV", or "signal 70". */
+const char *cli_signal_name(int signal, char text[32]);
+
+/* terminal.c */
+
+/* Makes the process group the foreground one of our terminal, as a shell does for a job. 0; -EPERM: neither is ours it,
+ * nor has it been lent by us; or another errno, as without a terminal. */
+int cli_terminal_lend(pid_t pgid);
+/* Makes our own group the foreground one again, if the terminal is lent. */
+void cli_terminal_take_back(void);
+
+/* inherited.c: fds besides the standard streams that our caller means our processes to have, such as those of
+ * `run cat <(ls)`, make's jobserver or a lock. They go along under their own numbers. */
+
+struct cli_inherited {
+        int *fds;
+        size_t n;
+};
+
+/* To be called before we open any. 0 or -ENOMEM. */
+int cli_inherited_collect(struct cli_inherited *inherited);
+/* Adds what gives them to a process, and closes the standard streams that were closed for us. 0 or -errno. */
+int cli_inherited_pass_on(const struct cli_inherited *inherited, struct fsrv_request *request);
+void cli_inherited_done(struct cli_inherited *inherited);
+
 /* signals.c */
 
 struct cli_signals {

@@ -38,7 +38,7 @@ static int describe(struct map_job *job, const struct map_options *options, cons
             (r = fsrv_request_set_signal_mask(request, &signals->mask)) < 0 ||
             (r = fsrv_request_set_signals_ignored(request, &signals->ignored)) < 0 ||
             (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE)) < 0 ||
-            (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout))) < 0 ||
+            (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout), 0)) < 0 ||
             (r = fsrv_request_add_open(request, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) < 0)
                 return r;
         for (int i = 0; i < 2 && !options->ungroup; i++)

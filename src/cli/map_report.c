@@ -66,16 +66,6 @@ static void json_result(FILE *out, const struct map_result *result) {
 
 enum { SHOWN_ITEM = 200 }; /* short enough that the reason is seen */
 
-static const char *signal_name(int signal, char text[32]) {
-        const char *name = sigabbrev_np(signal);
-
-        if (name)
-                snprintf(text, 32, "SIG%s", name);
-        else
-                snprintf(text, 32, "signal %d", signal);
-        return text;
-}
-
 /* As other tools of this kind, nothing of mere exit codes. */
 static bool is_worth_a_line(const struct map_result *result) {
         return !result->has_status || result->status.signal;
@@ -91,7 +81,7 @@ static void complain_of(const struct map_result *result) {
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
                 cli_complain("map: '%s': killed after its time limit", item);
         else
-                cli_complain("map: '%s': killed by %s%s", item, signal_name(status->signal, name),
+                cli_complain("map: '%s': killed by %s%s", item, cli_signal_name(status->signal, name),
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
 }
 

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "cli.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -45,40 +44,9 @@ enum {
         SIGNALS_WAIT_MS = 250, /* a worker that runs has been heard of by then, however busy the machine */
 };
 
-/* File descriptors besides the standard streams that whoever started us means PROGRAM to have, such as those of
- * `run cat <(ls)`. They go along under their own numbers. */
-struct inherited {
-        int *fds;
-        size_t n;
-};
-
-static int collect_inherited(struct inherited *inherited) {
-        DIR *dir = opendir("/proc/self/fd");
-        struct dirent *entry;
-
-        if (!dir)
-                return 0; /* no /proc: the standard streams have to do */
-        while ((entry = readdir(dir))) {
-                int fd = atoi(entry->d_name), flags = fcntl(fd, F_GETFD);
-                int *grown;
-
-                if (fd <= STDERR_FILENO || flags < 0 || flags & FD_CLOEXEC)
-                        continue;
-                grown = realloc(inherited->fds, (inherited->n + 1) * sizeof *grown);
-                if (!grown) {
-                        closedir(dir);
-                        return -ENOMEM;
-                }
-                inherited->fds = grown;
-                inherited->fds[inherited->n++] = fd;
-        }
-        closedir(dir);
-        return 0;
-}
-
 /* Once the worker has its fds we hold on to none of them: the reader of a pipe must see its end when the worker closes
  * it. Standard error stays, for what we may have to say. */
-static void let_go(const struct inherited *inherited) {
+static void let_go(const struct cli_inherited *inherited) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         if (null >= 0) {
@@ -90,8 +58,8 @@ static void let_go(const struct inherited *inherited) {
                 close(inherited->fds[i]);
 }
 
-static int describe(struct fsrv_request *request, const struct cli_target *target, const struct inherited *inherited,
-                    char **operands) {
+static int describe(struct fsrv_request *request, const struct cli_target *target,
+                    const struct cli_inherited *inherited, char **operands) {
         int r;
 
         if (target->entry) {
@@ -106,12 +74,9 @@ static int describe(struct fsrv_request *request, const struct cli_target *targe
         if (r >= 0)
                 r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE);
         if (r >= 0)
-                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout));
-        for (int fd = 0; r >= 0 && fd <= STDERR_FILENO; fd++)
-                if (cli_closed_streams & 1u << fd)
-                        r = fsrv_request_add_close(request, fd);
-        for (size_t i = 0; r >= 0 && i < inherited->n; i++)
-                r = fsrv_request_add_dup2(request, inherited->fds[i], inherited->fds[i]);
+                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout), 0);
+        if (r >= 0)
+                r = cli_inherited_pass_on(inherited, request);
         if (r < 0)
                 cli_complain("cannot describe what to run: %s", strerror(-r));
         return r;
@@ -190,8 +155,8 @@ static int wait_for_end(struct fsrv_process *process, const struct cli_signals *
         return exit_code_of_status(&status, target, name);
 }
 
-static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *request, const struct inherited *inherited,
-                          const struct cli_target *target, const char *name) {
+static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *request,
+                          const struct cli_inherited *inherited, const struct cli_target *target, const char *name) {
         struct fsrv_error error = { 0 };
         struct spawning spawning = { .server = server, .request = request, .error = &error };
         struct cli_signals signals;
@@ -219,16 +184,16 @@ static int run_target(const struct cli_target *target, char **operands) {
         const char *name = target->entry ? target->entry : operands[0];
         struct fsrv_request *request = NULL;
         struct fsrv_server *server = NULL;
-        struct inherited inherited = { 0 };
+        struct cli_inherited inherited = { 0 };
         int code = CLI_EXIT_OURS;
 
-        if (collect_inherited(&inherited) < 0 || fsrv_request_new(&request) < 0)
+        if (cli_inherited_collect(&inherited) < 0 || fsrv_request_new(&request) < 0)
                 cli_complain("out of memory");
         else if (describe(request, target, &inherited, operands) >= 0 && cli_target_open(target, &server) >= 0)
                 code = spawn_and_wait(server, request, &inherited, target, name);
         fsrv_server_free(server);
         fsrv_request_free(request);
-        free(inherited.fds);
+        cli_inherited_done(&inherited);
         return code;
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/linux.h"
 #include "client/server.h"
 #include "wire/channel.h"
 
@@ -36,7 +37,7 @@ static int check_uid(int sock, const char *path, uid_t wanted, struct fsrv_error
 
         if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
                 return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, errno, "who serves '%s'", path);
-        if (wanted == FSRV_UID_OWN ? cred.uid == geteuid() || cred.uid == 0 : cred.uid == wanted)
+        if (wanted == FSRV_UID_OWN ? cred.uid == fsrv_euid() || cred.uid == 0 : cred.uid == wanted)
                 return 0;
         return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "'%s' is served by uid %u", path, (unsigned)cred.uid);
 }

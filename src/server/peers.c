@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/linux.h"
 #include "forkserver.h"
 #include "server/server.h"
 
@@ -132,7 +133,7 @@ static void reply(int fd, int err, uint32_t stage, const char *text, const int *
 }
 
 static bool may_enter(const struct fsrv_supervisor *s, uid_t uid) {
-        if (uid == geteuid() || uid == 0)
+        if (uid == fsrv_euid() || uid == 0)
                 return true;
         for (uint32_t i = 0; i < s->config.head.n_uids; i++)
                 if (s->config.head.uids[i] == uid)
@@ -196,7 +197,7 @@ static void obey(struct fsrv_supervisor *s, struct fsrv_peer *peer, const struct
                 send_stats(s, peer->fd);
                 break;
         case FSRV_WIRE_ADMIN_STOP:
-                if (peer->uid != geteuid() && peer->uid != 0) {
+                if (peer->uid != fsrv_euid() && peer->uid != 0) {
                         reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, "only its own uid and root may stop a fork server",
                               NULL, 0);
                         break;

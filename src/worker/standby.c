@@ -31,13 +31,13 @@ static void refuse(const struct fsrv_error *error) {
 static int check_sender(const struct fsrv_wire_config *config, struct fsrv_error *error) {
         uid_t uid = fsrv_own.message.sender.uid;
 
-        if (uid == geteuid() || uid == 0)
+        if (uid == fsrv_euid() || uid == 0)
                 return 0;
         for (uint32_t i = 0; i < config->n_uids; i++)
                 if (uid == config->uids[i])
                         return 0;
         return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "uid %u may not spawn from a fork server of uid %u",
-                         (unsigned)uid, (unsigned)geteuid());
+                         (unsigned)uid, (unsigned)fsrv_euid());
 }
 
 /* 0 if fsrv_own holds a request that can be claimed. */
@@ -82,7 +82,8 @@ int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim
 static void claim(const struct fsrv_birth *birth, const int *fds, const struct fsrv_wire_request *head) {
         struct fsrv_wire_claim claim = { .type = FSRV_WIRE_CLAIM,
                                          .flags = head->flags,
-                                         .time_limit_ms = head->time_limit_ms };
+                                         .time_limit_ms = head->time_limit_ms,
+                                         .grace_ms = head->grace_ms };
 
         bool has_status = head->flags & FSRV_WIRE_HAS_STATUS;
         int both[] = { fds[FSRV_WIRE_FD_ANSWER], has_status ? fds[FSRV_WIRE_OWN_FDS] : -1 };
