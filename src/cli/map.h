@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "cli.h"
+#include "map_arguments.h"
 #include "map_item.h"
 #include "map_items.h"
 #include "map_options.h"
@@ -44,7 +45,8 @@ struct map_setting {
 };
 
 struct map_job {
-        enum map_source source;
+        enum map_event event;
+        unsigned long slot; /* from 1 */
         bool running;
         struct map_item *item;
         struct fsrv_process *process;

@@ -29,8 +29,8 @@ static int describe(struct fsrv_request *request, const struct map_setting *sett
         return 0;
 }
 
-static int set_arguments(struct fsrv_request *request, const struct map_options *options, const struct map_item *item) {
-        char **list = map_arguments(options, item);
+static int set_arguments(struct fsrv_request *request, const struct map_options *options, const struct map_job *job) {
+        char **list = map_arguments(options, job->item, job->slot);
         int r = list ? fsrv_request_set_argv(request, (const char *const *)list) : -ENOMEM;
 
         free(list);
@@ -46,7 +46,7 @@ static int spawn(struct map_job *job, const struct map_setting *setting, struct 
         r = describe(request, setting, job->outputs);
         if (r < 0)
                 r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
-        else if ((r = set_arguments(request, setting->options, job->item)) < 0)
+        else if ((r = set_arguments(request, setting->options, job)) < 0)
                 r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "the arguments");
         else
                 r = fsrv_spawn(setting->server, request, &job->process, error);

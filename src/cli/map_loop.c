@@ -13,7 +13,7 @@
 #include "map_late.h"
 #include "map_room.h"
 
-static enum map_source signals_source = MAP_SOURCE_SIGNALS, input_source = MAP_SOURCE_INPUT;
+static enum map_event signals_event = MAP_EVENT_SIGNALS, input_event = MAP_EVENT_INPUT;
 
 struct map {
         const struct map_options *options;
@@ -157,17 +157,17 @@ static void on_spawn_error(struct map *m, struct map_item *item, const struct fs
         stop_with(m, cli_exit_code_of_error(error));
 }
 
-static int watch(struct map *m, int fd, enum map_source *source) {
-        struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
+static int watch(struct map *m, int fd, enum map_event *kind) {
+        struct epoll_event event = { .events = EPOLLIN, .data.ptr = kind };
 
         return epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 static int watch_job(struct map *m, struct map_job *job, int fd) {
-        int r = watch(m, fd, &job->source);
+        int r = watch(m, fd, &job->event);
 
         for (int i = 0; i < 2 && r == 0 && job->outputs; i++)
-                r = watch(m, job->outputs->of[i].ends[0], &job->outputs->of[i].source);
+                r = watch(m, job->outputs->of[i].ends[0], &job->outputs->of[i].event);
         return r;
 }
 
@@ -177,6 +177,7 @@ static void start(struct map *m, struct map_item *item) {
 
         while (job->running)
                 job++;
+        job->slot = (unsigned long)(job - m->jobs) + 1;
         map_signals_set_busy(true);
         int fd = map_job_start(job, &m->setting, item, &error);
         map_signals_set_busy(false);
@@ -285,17 +286,17 @@ static void act_on_signals(struct map *m) {
 /* Watched only while we could use an item, so that whoever feeds us is held back. Once each time: a pipe that hung up
  * would wake us without end, also while we only wait for processes. */
 static void watch_input(struct map *m) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = &input_source };
+        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = &input_event };
 
         if (!m->input_polled || m->input_armed || m->input_ready || !wants_input(m))
                 return;
         m->input_armed = epoll_ctl(m->epoll, EPOLL_CTL_MOD, m->items->input.fd, &event) == 0;
 }
 
-static void on_event(struct map *m, enum map_source *source) {
-        if (*source == MAP_SOURCE_JOB)
-                on_job(m, (struct map_job *)source);
-        else if (*source == MAP_SOURCE_INPUT) {
+static void on_event(struct map *m, enum map_event *kind) {
+        if (*kind == MAP_EVENT_JOB)
+                on_job(m, (struct map_job *)kind);
+        else if (*kind == MAP_EVENT_INPUT) {
                 m->input_armed = false;
                 m->input_ready = true;
         }
@@ -307,9 +308,9 @@ static void wait_for_events(struct map *m) {
         int n = epoll_wait(m->epoll, events, 64, m->report.progress.with_line ? 200 : -1);
 
         for (int i = 0; i < n; i++)
-                if (*(enum map_source *)events[i].data.ptr == MAP_SOURCE_OUTPUT) {
+                if (*(enum map_event *)events[i].data.ptr == MAP_EVENT_OUTPUT) {
                         on_output(m, events[i].data.ptr);
-                        events[i].data.ptr = &signals_source; /* done */
+                        events[i].data.ptr = &signals_event; /* done */
                 }
         for (int i = 0; i < n; i++)
                 on_event(m, events[i].data.ptr);
@@ -343,7 +344,7 @@ static int open_nothing(void) {
 }
 
 static int set_up(struct map *m) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &signals_source };
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &signals_event };
 
         if (map_signals_init(&m->signals) < 0 || map_report_init(&m->report, m->options) < 0)
                 return -1;
@@ -352,12 +353,12 @@ static int set_up(struct map *m) {
         m->epoll = m->late.epoll = epoll_create1(EPOLL_CLOEXEC);
         m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
         for (unsigned long i = 0; m->jobs && i < m->options->jobs; i++)
-                m->jobs[i].source = MAP_SOURCE_JOB;
+                m->jobs[i].event = MAP_EVENT_JOB;
         if (m->epoll < 0 || !m->jobs || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals.fd, &event) < 0) {
                 cli_complain("map: cannot set up: %s", strerror(errno));
                 return -1;
         }
-        event = (struct epoll_event){ .events = EPOLLONESHOT, .data.ptr = &input_source };
+        event = (struct epoll_event){ .events = EPOLLONESHOT, .data.ptr = &input_event };
         m->input_polled =
                 epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->items->input.fd, &event) == 0; /* EPERM: a regular file */
         m->input_ready = !m->input_polled;
