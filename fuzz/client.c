@@ -32,6 +32,13 @@ int __wrap_fsrv_pidfd_send_signal(int pidfd, int number) {
         return 0;
 }
 
+int __wrap_fsrv_pidfd_signal_group(int pidfd, int number);
+int __wrap_fsrv_pidfd_signal_group(int pidfd, int number) {
+        (void)number;
+        FSRV_FUZZ_CHECK(pidfd >= FUZZ_FIRST_FD && fsrv_fd_is_open(pidfd) == 1);
+        return 0;
+}
+
 static void answer(int sock, size_t most) {
         char bytes[700];
 

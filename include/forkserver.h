@@ -230,6 +230,7 @@ struct fsrv_stats {
         /* By enum fsrv_stage: what the server and its workers reported as failed. (Not that a module which isn't
          * preloaded couldn't be loaded: its client alone hears of that.) */
         uint64_t failures[32];
+        uint64_t signals[65]; /* how many workers signal n has ended */
 };
 
 /* What the server counted since it started. Set ret_stats->size. A private server that doesn't run yields zeros.
@@ -368,12 +369,26 @@ FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const voi
 
 /* How long a spawn may take in all, preloading included; -1 for ever, default 120,000. */
 FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms);
-/* A limit to the process's life (wall clock): SIGKILL after it, and FSRV_STATUS_TIMED_OUT in the status. 0: none. The
- * server keeps it, so it holds while the client is stopped or gone. */
-FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms);
+/*
+ * A limit to the process's life (wall clock), in milliseconds; 0: none. At the limit it gets SIGTERM (and SIGCONT), and
+ * SIGKILL when the grace is over as well; with a grace of 0 SIGKILL at once. The status has FSRV_STATUS_TIMED_OUT. Does
+ * it lead a process group (fsrv_request_set_process_group(), fsrv_request_set_session()), then all of the group gets
+ * the same; its members have all of the grace too, though the leader may end before (not before Linux 6.9: there they
+ * end with it). What has left the group, by setsid(2) say, is not reached. The server keeps the limit, so it holds
+ * while the client is stopped or gone; it ends with the server.
+ */
+FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms, uint64_t grace_ms);
 
-/* SIGKILL when the last reference to the fsrv_process is gone, or its client is */
+/* SIGKILL when the last reference to the fsrv_process is gone, or its client is: to the process, and to the process
+ * group that it leads. A process that has ended by then leaves its group alone. */
 #define FSRV_SPAWN_KILL_ON_CLOSE 1u
+/* fsrv_process_wait() tells of stops and continuations, too */
+#define FSRV_SPAWN_TELL_STOPS 2u
+/* When the entry point returns or calls exit(3), the exit functions that were registered before it began don't run:
+ * those of preloaded modules, static C++ objects' destructors among them, which write to the shared memory. What the
+ * process itself registered runs, and stdio is flushed. Nothing for a program */
+#define FSRV_SPAWN_QUICK_EXIT 4u
+/* FSRV_SPAWN_…; -EINVAL: another bit */
 FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
 
 /* ---- Processes --------------------------------------------------------------------------------------------------- */
@@ -414,8 +429,10 @@ FSRV_PUBLIC int fsrv_process_get_pidfd(const struct fsrv_process *process);
 FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
 
 #define FSRV_STATUS_CORE_DUMPED 1u
-#define FSRV_STATUS_TIMED_OUT   2u /* killed for its time limit */
-#define FSRV_STATUS_NO_RUSAGE   4u /* read from the pidfd after the server died: rusage is zero */
+#define FSRV_STATUS_TIMED_OUT   2u  /* killed for its time limit */
+#define FSRV_STATUS_NO_RUSAGE   4u  /* read from the pidfd after the server died: rusage is zero */
+#define FSRV_STATUS_STOPPED     8u  /* it lives, but `signal` has stopped it */
+#define FSRV_STATUS_CONTINUED   16u /* it lives, and goes on */
 
 struct fsrv_status {
         size_t size;
@@ -428,8 +445,10 @@ struct fsrv_status {
 };
 
 /*
- * Waits for the process to end. May be called again, and by several threads; the status stays. Set ret_status->size.
- * ret_status may be NULL.
+ * Waits for the process to end: 0. May be called again, and by several threads; the status stays. Set ret_status->size.
+ * ret_status may be NULL. 1, of a process that was spawned with FSRV_SPAWN_TELL_STOPS: it was stopped or has gone on,
+ * which the status tells, once; exit_code is -1, and there is no rusage. (A change that comes while the server is busy
+ * may be told together with a later one, as the last of both; none is told when the server is gone.)
  * Errors: -ETIMEDOUT (still alive), -EOWNERDEAD, stage STATUS: the process has ended, but the server died before it
  * could tell and this kernel (before 6.15) keeps no exit status for who isn't the parent: *status lost*, never an
  * invented one. (The same where STARTED arrived in the very moment in which the spawn time-out fired.)
@@ -449,6 +468,9 @@ FSRV_PUBLIC int fsrv_run(struct fsrv_server *server, const struct fsrv_request *
 /* Sends a signal, by pidfd: never to another process that got the same pid. -ESRCH when it has ended, -EINVAL,
  * -EPERM. */
 FSRV_PUBLIC int fsrv_process_kill(struct fsrv_process *process, int signal);
+/* The same to all of the process group that it leads; to it alone if it leads none. Before its end is known, as there:
+ * what a process left behind that has ended is -ESRCH. */
+FSRV_PUBLIC int fsrv_process_kill_group(struct fsrv_process *process, int signal);
 
 /* References: a new process has one. unref takes NULL and returns NULL; the last one closes the handle: the process
  * lives on, unless it was spawned with FSRV_SPAWN_KILL_ON_CLOSE. */

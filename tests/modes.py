@@ -21,7 +21,8 @@ TESTS = pathlib.Path(__file__).resolve().parent
 BUILD = TESTS.parent / os.environ.get("FORKSERVER_BUILD", "build")
 
 # What kernels and file systems have lacked since 5.10, and what sandboxes hide.
-OLDEST = "sud close_range clone3 pidfd_info pagemap_scan populate collapse pwritev2 tmpfile futex_waitv".split()
+OLDEST = ("sud close_range clone3 pidfd_info pidfd_group pagemap_scan populate collapse pwritev2 tmpfile "
+          "futex_waitv").split()
 # Without clone3 glibc makes threads only if it is told ENOSYS; no sandbox refuses a temporary file for having no name.
 SANDBOX = "loan sud close_range pidfd_info pagemap_scan populate collapse pwritev2".split()
 

@@ -15,7 +15,7 @@ from leftovers import PATIENCE
 LIMIT = 60 * PATIENCE  # seconds for anything that has to happen
 STANDBYS = 4  # the default
 POLICY = {"warn": 0, "fail": 1, "ignore": 2}
-KILL_ON_CLOSE = 1
+KILL_ON_CLOSE, TELL_STOPS, QUICK_EXIT = 1, 2, 4
 TIMED_OUT, NO_RUSAGE = 2, 4
 
 

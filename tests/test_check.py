@@ -172,7 +172,7 @@ def test_memory_that_is_left_alone_on_request(forkserver, module):
     (["--preload", "x", "y"], "unexpected argument 'y'"),
     (["--preload", "__main__"], "only modules can be checked"),
     (["--preload", ""], "empty name"),
-    (["--timeout", "x", "--preload", "y"], "not a number of seconds"),
+    (["--timeout", "x", "--preload", "y"], "not a time"),
     (["--memory", "x", "--preload", "y"], "--memory: 'x' is none of auto, freeze, collapse and off"),
 ])
 def test_misuse(forkserver, words, complaint):

@@ -260,7 +260,7 @@ static int fill_request(struct fsrv_request *request, const struct spawn *spawn)
             set(fsrv_request_set_flags(request, (uint32_t)spawn->flags), "the flags") == 0 &&
             (!spawn->session || set(fsrv_request_set_session(request), "the session") == 0)) {
                 fsrv_request_set_spawn_timeout(request, spawn->timeout < 0 ? -1 : (int)(spawn->timeout * 1000));
-                fsrv_request_set_time_limit(request, (uint64_t)(spawn->time_limit * 1000));
+                fsrv_request_set_time_limit(request, (uint64_t)(spawn->time_limit * 1000), 0);
                 r = add_fds(request, spawn->fds);
                 if (r == 0 && spawn->actions)
                         r = add_actions(request, spawn->actions);

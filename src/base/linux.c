@@ -28,6 +28,7 @@
 #endif
 #define FSRV_P_PIDFD             3 /* waitid(2), Linux 5.4 */
 #define FSRV_CLOSE_RANGE_CLOEXEC 4U
+#define FSRV_PIDFD_SIGNAL_GROUP  4U /* Linux 6.9 */
 
 uid_t fsrv_euid(void) {
 #ifdef SYS_geteuid32 /* the other one has 16 bits */
@@ -43,6 +44,10 @@ int fsrv_pidfd_open(pid_t pid) {
 
 int fsrv_pidfd_send_signal(int pidfd, int signal) {
         return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+int fsrv_pidfd_signal_group(int pidfd, int signal) {
+        return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, FSRV_PIDFD_SIGNAL_GROUP) < 0 ? -errno : 0;
 }
 
 int fsrv_pidfd_check(void) {
@@ -85,6 +90,20 @@ int fsrv_peek_dead(pid_t *ret_pid) {
         if (si.si_pid == 0)
                 return 0;
         *ret_pid = si.si_pid;
+        return 1;
+}
+
+/* __WALL: a child of the zygote's, made ours by CLONE_PARENT, may have another exit signal than SIGCHLD. */
+int fsrv_take_change(struct fsrv_change *ret_change) {
+        siginfo_t si;
+
+        si.si_pid = 0;
+        if (waitid(P_ALL, 0, &si, WSTOPPED | WCONTINUED | WNOHANG | __WALL) < 0)
+                return -errno;
+        if (si.si_pid == 0)
+                return 0;
+        *ret_change =
+                (struct fsrv_change){ .pid = si.si_pid, .is_stop = si.si_code == CLD_STOPPED, .signal = si.si_status };
         return 1;
 }
 

@@ -17,6 +17,9 @@ uid_t fsrv_euid(void);
 
 int fsrv_pidfd_open(pid_t pid);
 int fsrv_pidfd_send_signal(int pidfd, int signal);
+/* To the process group that this process leads or led, also after its end (Linux 6.9, else -EINVAL); -ESRCH: it has
+ * led none, or the group is empty. */
+int fsrv_pidfd_signal_group(int pidfd, int signal);
 /* 0 if a pidfd can be opened, signalled and waited for here (Linux 5.4, and no sandbox that hides it). */
 int fsrv_pidfd_check(void);
 
@@ -33,6 +36,15 @@ int fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_ru
 int fsrv_is_child(int pidfd);
 /* Looks for any dead child without reaping it: 1 and its pid; 0 if there is none now; -ECHILD without children. */
 int fsrv_peek_dead(pid_t *ret_pid);
+
+struct fsrv_change {
+        pid_t pid;
+        bool is_stop; /* else it went on */
+        int signal;
+};
+
+/* The next stop or continuation of a child that nobody was told of: 1; 0 if there is none; -ECHILD. */
+int fsrv_take_change(struct fsrv_change *ret_change);
 
 /* The exit status of a process that somebody else has reaped, by pidfd (Linux >= 6.15, PIDFD_GET_INFO with
  * PIDFD_INFO_EXIT). -EAGAIN while it has not been reaped, another errno if the kernel cannot tell. */

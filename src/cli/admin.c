@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "text.h"
 
 /* stop, ping, stats: what one asks a named server about itself. */
 
@@ -16,10 +17,12 @@ static const char help_stop[] =
         "process has. Wait for that.\n"
         "\n"
         "      --socket PATH      where it listens\n"
-        "      --server-uid UID   the user who must run it (default: you, or root)\n"
-        "      --timeout SECONDS  wait no longer than this; it goes on finishing\n"
+        "      --server-uid USER  the user (a name or a number) who must run it (default:\n"
+        "                         you, or root)\n"
+        "      --timeout TIME     wait no longer than this, in seconds or as in 500ms, 2m,\n"
+        "                         1h; it goes on finishing\n"
         "      --json             print the answer as a JSON object\n"
-        "      --help             show this help\n"
+        "  -h, --help             show this help\n"
         "\n"
         "Exit code: 0 when it has ended; 125 otherwise.\n";
 
@@ -27,22 +30,25 @@ static const char help_ping[] =
         "Usage: forkserver ping --socket PATH [OPTION]...\n"
         "Ask whether the server at PATH answers.\n"
         "\n"
-        "      --socket PATH     where it listens\n"
-        "      --server-uid UID  the user who must run it (default: you, or root)\n"
-        "      --json            print the answer as a JSON object\n"
-        "      --help            show this help\n"
+        "      --socket PATH      where it listens\n"
+        "      --server-uid USER  the user (a name or a number) who must run it (default:\n"
+        "                         you, or root)\n"
+        "      --json             print the answer as a JSON object\n"
+        "  -h, --help             show this help\n"
         "\n"
         "Exit code: 0 if it answers; 125 otherwise.\n";
 
 static const char help_stats[] =
         "Usage: forkserver stats --socket PATH [OPTION]...\n"
         "Show what the server at PATH counted since it started, a name and a value a\n"
-        "line. 'failures.STAGE' is shown for the stages where there were any.\n"
+        "line. 'failures.STAGE' is shown for the stages where there were any,\n"
+        "'signals.SIGNAL' for the signals that ended workers.\n"
         "\n"
-        "      --socket PATH     where it listens\n"
-        "      --server-uid UID  the user who must run it (default: you, or root)\n"
-        "      --json            print one JSON object instead\n"
-        "      --help            show this help\n"
+        "      --socket PATH      where it listens\n"
+        "      --server-uid USER  the user (a name or a number) who must run it (default:\n"
+        "                         you, or root)\n"
+        "      --json             print one JSON object instead\n"
+        "  -h, --help             show this help\n"
         "\n"
         "Exit code: 0; 125 if it doesn't answer.\n";
 
@@ -55,13 +61,13 @@ struct question {
         int timeout_ms;
 };
 
-enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_JSON, OPT_HELP };
+enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_JSON };
 
 static const struct option options[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "json", no_argument, NULL, OPT_JSON },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { "timeout", required_argument, NULL, OPT_TIMEOUT }, /* the last: for stop alone */
         { 0 },
 };
@@ -70,7 +76,7 @@ static const struct option options_without_timeout[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "json", no_argument, NULL, OPT_JSON },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { 0 },
 };
 
@@ -88,10 +94,10 @@ static int parse(int argc, char **argv, const struct option *known, struct quest
         int c, r = 0;
 
         opterr = 0;
-        while (r >= 0 && (c = getopt_long(argc, argv, "+:", known, NULL)) != -1)
+        while (r >= 0 && (c = getopt_long(argc, argv, "+:h", known, NULL)) != -1)
                 switch (c) {
                 case OPT_SOCKET:
-                        question->path = optarg;
+                        r = cli_parse_socket(optarg, &question->path);
                         break;
                 case OPT_SERVER_UID:
                         r = cli_parse_uid("--server-uid", optarg, &question->server_uid);
@@ -102,7 +108,7 @@ static int parse(int argc, char **argv, const struct option *known, struct quest
                 case OPT_JSON:
                         question->json = true;
                         break;
-                case OPT_HELP:
+                case 'h':
                         fputs(question->help, stdout);
                         return 1;
                 default:
@@ -167,18 +173,30 @@ static void print_counter(bool json, const char *name, uint64_t value) {
                 printf("%s %" PRIu64 "\n", name, value);
 }
 
-static void print_failures(bool json, const struct fsrv_stats *stats) {
+static const char *name_of_stage(uint32_t i) {
+        return fsrv_stage_name(i);
+}
+
+static const char *name_of_signal(uint32_t i) {
+        static char text[32];
+
+        return cli_signal_name((int)i, text);
+}
+
+/* Those of a list that aren't 0. */
+static void print_list(bool json, const char *list, const uint64_t *values, uint32_t n,
+                       const char *(*name)(uint32_t i)) {
         const char *separator = "";
 
         if (json)
-                printf("\"failures\": {");
-        for (uint32_t i = 0; i < FSRV_STAGE_COUNT; i++) {
-                if (stats->failures[i] == 0)
+                printf("\"%s\": {", list);
+        for (uint32_t i = 0; i < n; i++) {
+                if (values[i] == 0)
                         continue;
                 if (json)
-                        printf("%s\"%s\": %" PRIu64, separator, fsrv_stage_name(i), stats->failures[i]);
+                        printf("%s\"%s\": %" PRIu64, separator, name(i), values[i]);
                 else
-                        printf("failures.%s %" PRIu64 "\n", fsrv_stage_name(i), stats->failures[i]);
+                        printf("%s.%s %" PRIu64 "\n", list, name(i), values[i]);
                 separator = ", ";
         }
         if (json)
@@ -191,7 +209,9 @@ static void print_why(bool json, const char *why) {
                 cli_json_string(stdout, why);
                 printf(", ");
         } else if (why[0]) {
-                printf("memory_why %s\n", why);
+                fputs("memory_why ", stdout);
+                cli_put_harmless(stdout, why);
+                putchar('\n');
         }
 }
 
@@ -218,7 +238,10 @@ static int ask_stats(struct fsrv_server *server, const struct question *question
         print_counter(json, "memory_collapsed", stats.memory_collapsed);
         print_counter(json, "memory_left", stats.memory_left);
         print_why(json, stats.memory_why);
-        print_failures(json, &stats);
+        print_list(json, "failures", stats.failures, FSRV_STAGE_COUNT, name_of_stage);
+        if (json)
+                printf(", ");
+        print_list(json, "signals", stats.signals, sizeof stats.signals / sizeof *stats.signals, name_of_signal);
         if (json)
                 printf("}\n");
         return 0;

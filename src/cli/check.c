@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "text.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -14,12 +15,13 @@ static const char help[] =
         "forking after it is safe.\n"
         "\n"
         "      --preload MODULE   a shared object to load; may be given more than once\n"
-        "      --timeout SECONDS  for loading all of them (default: 60)\n"
+        "      --timeout TIME     for loading all of them (default: 60 seconds; as in 500ms,\n"
+        "                         2m, 1h)\n"
         "      --memory MODE      auto, freeze, collapse or off, as a server's\n"
         "      --verbose          also tell what is done to each mapping of the loaded\n"
         "                         memory: frozen, collapsed or left alone, and why\n"
         "      --json             print one JSON object instead\n"
-        "      --help             show this help\n"
+        "  -h, --help             show this help\n"
         "\n"
         "For each module: the time to load it, the memory that became private and dirty,\n"
         "the page-table entries that each fork has to copy because of it, the threads it\n"
@@ -36,7 +38,7 @@ static const char help[] =
         "\n"
         "Exit code: 0 if all can be loaded, 1 if one cannot; 125 if forkserver itself fails.\n";
 
-enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_MEMORY, OPT_VERBOSE, OPT_JSON, OPT_HELP };
+enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_MEMORY, OPT_VERBOSE, OPT_JSON };
 
 static const struct option options[] = {
         { "preload", required_argument, NULL, OPT_PRELOAD },
@@ -44,7 +46,7 @@ static const struct option options[] = {
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "verbose", no_argument, NULL, OPT_VERBOSE },
         { "json", no_argument, NULL, OPT_JSON },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { 0 },
 };
 
@@ -59,16 +61,25 @@ struct summary {
         uint64_t frozen, collapsed, left; /* bytes */
 };
 
+static void print_line(const char *before, const char *text) {
+        fputs(before, stdout);
+        cli_put_harmless(stdout, text);
+        putchar('\n');
+}
+
 static void print_text(const struct fsrv_module_report *report) {
-        printf("%s: %s\n", report->module, report->verdict);
+        cli_put_harmless(stdout, report->module);
+        print_line(": ", report->verdict);
         if (report->err)
                 return;
         printf("    load %.1f ms, private memory %" PRIu64 " KiB, a fork copies %" PRIu64 " page-table entries more\n",
                (double)report->load_us / 1000, report->private_dirty_kib, report->fork_pages);
         for (size_t i = 0; i < report->n_threads; i++)
-                printf("    thread %s\n", report->threads[i]);
-        for (size_t i = 0; i < report->n_fds; i++)
-                printf("    fd %d: %s, %s\n", report->fds[i].fd, report->fds[i].kind, report->fds[i].what);
+                print_line("    thread ", report->threads[i]);
+        for (size_t i = 0; i < report->n_fds; i++) {
+                printf("    fd %d: %s", report->fds[i].fd, report->fds[i].kind);
+                print_line(", ", report->fds[i].what);
+        }
 }
 
 static void print_member(const char *name, const char *text) {
@@ -124,14 +135,15 @@ static void print_mapping_text(const struct fsrv_mapping_report *report) {
                       { "left alone", report->left } };
         const char *separator = ":";
 
-        printf("    %012" PRIx64 "-%012" PRIx64 " %s", report->start, report->end,
-               report->what[0] ? report->what : "anonymous");
+        printf("    %012" PRIx64 "-%012" PRIx64 " ", report->start, report->end);
+        cli_put_harmless(stdout, report->what[0] ? report->what : "anonymous");
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
                 if (parts[i].bytes) {
                         printf("%s %" PRIu64 " KiB %s", separator, parts[i].bytes / 1024, parts[i].done);
                         separator = ",";
                 }
-        printf("%s%s%s\n", separator[0] == ':' ? ": left alone" : "", report->why[0] ? ": " : "", report->why);
+        fputs(separator[0] == ':' ? ": left alone" : "", stdout);
+        print_line(report->why[0] ? ": " : "", report->why);
 }
 
 static void print_mapping_json(const struct fsrv_mapping_report *report) {
@@ -175,7 +187,7 @@ static int parse(int argc, char **argv, struct cli_target *target, struct wish *
         int c;
 
         opterr = 0;
-        while ((c = getopt_long(argc, argv, "+:", options, NULL)) != -1)
+        while ((c = getopt_long(argc, argv, "+:h", options, NULL)) != -1)
                 switch (c) {
                 case OPT_PRELOAD:
                         if (cli_target_add_preload(target, optarg) < 0)
@@ -196,7 +208,7 @@ static int parse(int argc, char **argv, struct cli_target *target, struct wish *
                 case OPT_VERBOSE:
                         ret_wish->verbose = true;
                         break;
-                case OPT_HELP:
+                case 'h':
                         return fputs(help, stdout) < 0 ? CLI_EXIT_OURS : -1;
                 default:
                         return cli_bad_option("check", c, argv);

@@ -26,6 +26,7 @@ struct cli_target {
         uid_t server_uid;        /* FSRV_UID_OWN unless --server-uid */
         const char *entry;       /* --call; NULL: a program */
         double timeout;          /* seconds, 0: none */
+        int preload_timeout_ms;  /* 0: the library's */
         uint32_t memory;         /* enum fsrv_memory */
 };
 
@@ -50,14 +51,6 @@ void cli_complain_error(const struct fsrv_error *error);
 int cli_fail(struct fsrv_error *error, uint32_t stage, int err, const char *text);
 /* What an error of fsrv_spawn() is worth: 127: no such program; 126: a program that cannot be run; 125: all else. */
 int cli_exit_code_of_error(const struct fsrv_error *error);
-/* Parse "1.5", "0.2" (seconds) or fail with a complaint. 0 or -EINVAL. */
-int cli_parse_seconds(const char *text, double *ret_seconds);
-/* Parse a whole number within [min, max], or complain naming `what`. 0 or -EINVAL. */
-int cli_parse_number(const char *what, const char *text, unsigned long min, unsigned long max,
-                     unsigned long *ret_number);
-/* One of `words`, which ends with NULL: its number; or complain. 0 or -EINVAL. */
-int cli_parse_word(const char *what, const char *text, const char *const words[], uint32_t *ret_number);
-int cli_parse_memory(const char *text, uint32_t *ret_memory);
 int cli_target_add_preload(struct cli_target *target, const char *module);
 void cli_target_done(struct cli_target *target);
 /* The handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */
@@ -66,19 +59,62 @@ int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_se
 int cli_usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same for what getopt_long() returned '?' or ':' for. It needs an option string that begins with "+:". */
 int cli_bad_option(const char *command, int c, char **argv);
-/* --server-uid, --allow-uid. 0 or -EINVAL with a complaint. */
-int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
-/* Rounded up, so that no time but 0 becomes 0. */
-uint64_t cli_milliseconds(double seconds);
 
 /* Opens the null device on standard streams that are closed, lest the next fd takes their number. It is opened so that
  * using it fails, as it would for a closed one. To be called first; cli_closed_streams has bit fd set for those. */
 void cli_open_streams(void);
 extern unsigned cli_closed_streams;
 
+/* parse.c: options' arguments. 0, or -EINVAL with a complaint. */
+
+/* Parse a whole number within [min, max], or complain naming `what`. */
+int cli_parse_number(const char *what, const char *text, unsigned long min, unsigned long max,
+                     unsigned long *ret_number);
+/* One of `words`, which ends with NULL: its number. */
+int cli_parse_word(const char *what, const char *text, const char *const words[], uint32_t *ret_number);
+int cli_parse_memory(const char *text, uint32_t *ret_memory);
+/* A time as sleep(1) has it, "1.5", "30s", "2m", "1h", "1d", and "100ms": in seconds. */
+int cli_parse_seconds(const char *text, double *ret_seconds);
+/* Rounded up, so that no time but 0 becomes 0. */
+uint64_t cli_milliseconds(double seconds);
+int cli_parse_preload_timeout(const char *text, int *ret_ms);
+/* A user's name or number, for --server-uid and --allow-uid. */
+int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
+int cli_parse_socket(const char *text, const char **ret_path);
+
 /* json.c: a string with its quotes. Bytes that aren't UTF-8 become \\udc80 to \\udcff, as Python's "surrogateescape"
  * has them. */
 void cli_json_string(FILE *out, const char *text);
+
+/* death.c */
+
+/* Ends this process by the signal, without a core dump, so that its parent sees what a job's end or ^C would show.
+ * Returns 128 + the signal where it ends nobody (pid 1, or a signal that by default does nothing). */
+int cli_die_by(int signal);
+/* "SIGSEGV", or "signal 70". */
+const char *cli_signal_name(int signal, char text[32]);
+
+/* terminal.c */
+
+/* Makes the process group the foreground one of our terminal, as a shell does for a job. 0; -EPERM: neither is ours it,
+ * nor has it been lent by us; or another errno, as without a terminal. */
+int cli_terminal_lend(pid_t pgid);
+/* Makes our own group the foreground one again, if the terminal is lent. */
+void cli_terminal_take_back(void);
+
+/* inherited.c: fds besides the standard streams that our caller means our processes to have, such as those of
+ * `run cat <(ls)`, make's jobserver or a lock. They go along under their own numbers. */
+
+struct cli_inherited {
+        int *fds;
+        size_t n;
+};
+
+/* To be called before we open any. 0 or -ENOMEM. */
+int cli_inherited_collect(struct cli_inherited *inherited);
+/* Adds what gives them to a process, and closes the standard streams that were closed for us. 0 or -errno. */
+int cli_inherited_pass_on(const struct cli_inherited *inherited, struct fsrv_request *request);
+void cli_inherited_done(struct cli_inherited *inherited);
 
 /* signals.c */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "text.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -27,23 +27,18 @@ void cli_open_streams(void) {
         }
 }
 
+enum { LINE_SIZE = 1024, TAIL_SIZE = 128 };
+
 /* One write, so that lines of processes that share a standard error don't mix. */
 __attribute__((format(printf, 1, 0))) static void complain(const char *format, va_list args, const char *tail) {
-        char line[1024];
-        const size_t room = sizeof line - 1; /* the newline's place */
+        char raw[4 * LINE_SIZE], line[LINE_SIZE + TAIL_SIZE];
         size_t n = sizeof prefix - 1;
-        int r;
 
+        if (vsnprintf(raw, sizeof raw, format, args) < 0)
+                return; /* a format that is wrong */
         memcpy(line, prefix, n);
-        r = vsnprintf(line + n, room - n, format, args);
-        if (r > 0)
-                n += (size_t)r < room - n ? (size_t)r : room - n - 1;
-        r = snprintf(line + n, room - n, "%s", tail);
-        if (r > 0)
-                n += (size_t)r < room - n ? (size_t)r : room - n - 1;
-        for (size_t i = 0; i < n; i++)
-                if (line[i] == '\n')
-                        line[i] = ' '; /* names come from outside */
+        n += cli_harmless(line + n, LINE_SIZE - n, raw);
+        n += cli_harmless(line + n, TAIL_SIZE - 1, tail);
         line[n++] = '\n';
         if (write(STDERR_FILENO, line, n) < 0)
                 return; /* nobody left to tell */
@@ -58,7 +53,12 @@ void cli_complain(const char *format, ...) {
 }
 
 void cli_complain_error(const struct fsrv_error *error) {
-        cli_complain("%s (stage %s)", error->text, fsrv_stage_name(error->stage));
+        char text[FSRV_ERROR_TEXT_SIZE - 1];                          /* so that one that is full ends in dots */
+        bool is_full = strlen(error->text) == sizeof error->text - 1; /* a long name has pushed the cause out */
+
+        cli_harmless(text, sizeof text, error->text);
+        cli_complain("%s%s%s (stage %s)", text, is_full ? ": " : "", is_full ? strerror(error->err) : "",
+                     fsrv_stage_name(error->stage));
 }
 
 int cli_fail(struct fsrv_error *error, uint32_t stage, int err, const char *text) {
@@ -97,80 +97,6 @@ int cli_exit_code_of_error(const struct fsrv_error *error) {
         return error->err == ENOENT ? CLI_EXIT_NOT_FOUND : CLI_EXIT_CANNOT_RUN;
 }
 
-int cli_parse_seconds(const char *text, double *ret_seconds) {
-        char *end;
-        double seconds = strtod(text, &end);
-
-        /* strtod also takes signs, blanks, exponents, hexadecimals, "inf" and "nan" */
-        if (end == text || *end || text[strspn(text, "0123456789.")] || seconds > 1e9) {
-                cli_complain("'%s' is not a number of seconds", text);
-                return -EINVAL;
-        }
-        *ret_seconds = seconds;
-        return 0;
-}
-
-uint64_t cli_milliseconds(double seconds) {
-        double ms = seconds * 1000;
-        uint64_t whole = (uint64_t)ms;
-
-        return (double)whole < ms ? whole + 1 : whole;
-}
-
-int cli_parse_number(const char *what, const char *text, unsigned long min, unsigned long max,
-                     unsigned long *ret_number) {
-        unsigned long number;
-        char *end;
-
-        errno = 0;
-        number = strtoul(text, &end, 10);
-        if (!isdigit((unsigned char)text[0]) || *end || errno || number < min || number > max) {
-                cli_complain("%s: '%s' is not a whole number from %lu to %lu", what, text, min, max);
-                return -EINVAL;
-        }
-        *ret_number = number;
-        return 0;
-}
-
-int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid) {
-        unsigned long number;
-        int r = cli_parse_number(what, text, 0, (uid_t)-2, &number); /* (uid_t)-1 is nobody's */
-
-        if (r < 0)
-                return r;
-        *ret_uid = (uid_t)number;
-        return 0;
-}
-
-int cli_parse_word(const char *what, const char *text, const char *const words[], uint32_t *ret_number) {
-        char known[128] = "";
-        size_t n = 0;
-
-        for (uint32_t i = 0; words[i]; i++) {
-                if (strcmp(text, words[i]) == 0) {
-                        *ret_number = i;
-                        return 0;
-                }
-                n += (size_t)snprintf(known + n, sizeof known - n, "%s%s",
-                                      i == 0         ? ""
-                                      : words[i + 1] ? ", "
-                                                     : " and ",
-                                      words[i]);
-        }
-        cli_complain("%s: '%s' is none of %s", what, text, known);
-        return -EINVAL;
-}
-
-int cli_parse_memory(const char *text, uint32_t *ret_memory) {
-        static const char *const words[] = { [FSRV_MEMORY_AUTO] = "auto",
-                                             [FSRV_MEMORY_FREEZE] = "freeze",
-                                             [FSRV_MEMORY_COLLAPSE] = "collapse",
-                                             [FSRV_MEMORY_OFF] = "off",
-                                             NULL };
-
-        return cli_parse_word("--memory", text, words, ret_memory);
-}
-
 int cli_target_add_preload(struct cli_target *target, const char *module) {
         const char **grown = realloc(target->preload, (target->n_preload + 2) * sizeof *grown);
 
@@ -195,14 +121,15 @@ int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_se
                 .size = sizeof options,
                 .preload = target->preload,
                 .preload_policy = FSRV_PRELOAD_FAIL,
+                .preload_timeout_ms = target->preload_timeout_ms,
                 .memory = target->memory,
         };
         struct fsrv_error error = { 0 };
         int r;
 
-        if (target->socket_path && target->n_preload) {
-                cli_complain("--preload is for a private server; the one at --socket %s has its own modules",
-                             target->socket_path);
+        if (target->socket_path && (target->n_preload || target->preload_timeout_ms)) {
+                cli_complain("%s is for a private server; the one at --socket %s has its own modules",
+                             target->n_preload ? "--preload" : "--preload-timeout", target->socket_path);
                 return -EINVAL;
         }
         if (target->socket_path)

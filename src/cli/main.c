@@ -18,8 +18,9 @@ static const char help[] =
         "  stop    let such a server finish its work and end\n"
         "  ping    ask whether such a server answers\n"
         "  stats   show what such a server counted\n"
+        "  help    show this help; 'forkserver help COMMAND' shows a command's\n"
         "\n"
-        "      --help     show this help; 'forkserver COMMAND --help' shows a command's\n"
+        "  -h, --help     the same as 'help'; 'forkserver COMMAND --help' as well\n"
         "      --version  show the version\n"
         "\n"
         "Exit code: 125 when forkserver itself fails; each command's help has the others.\n";
@@ -32,19 +33,35 @@ static const struct {
         { "stop", cli_stop }, { "ping", cli_ping }, { "stats", cli_stats },
 };
 
+static int run_named(int argc, char **argv) {
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+                if (strcmp(argv[0], commands[i].name) == 0)
+                        return commands[i].run(argc, argv);
+        return cli_usage_error("", "unknown command '%s'", argv[0]);
+}
+
+static int show_help(char **operands) {
+        static char option[] = "--help";
+
+        if (!operands[0] || strcmp(operands[0], "help") == 0)
+                return fputs(help, stdout) < 0 ? CLI_EXIT_OURS : 0;
+        if (operands[1])
+                return cli_usage_error("", "'%s' is one operand too many", operands[1]);
+        return run_named(2, (char *[]){ operands[0], option, NULL });
+}
+
 static int run_command(int argc, char **argv) {
         if (argc < 2)
                 return cli_usage_error("", "a command is missing");
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-                return fputs(help, stdout) < 0 ? CLI_EXIT_OURS : 0;
+                return show_help(argv + argc);
+        if (strcmp(argv[1], "help") == 0)
+                return show_help(argv + 2);
         if (strcmp(argv[1], "--version") == 0)
                 return printf("forkserver %s\n", fsrv_version()) < 0 ? CLI_EXIT_OURS : 0;
         if (argv[1][0] == '-')
                 return cli_usage_error("", "unknown option '%s'", argv[1]);
-        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-                if (strcmp(argv[1], commands[i].name) == 0)
-                        return commands[i].run(argc - 1, argv + 1);
-        return cli_usage_error("", "unknown command '%s'", argv[1]);
+        return run_named(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv) {

@@ -27,7 +27,7 @@ static const char help[] =
         "                         gets one\n"
         "  -u, --ungroup          do not hold output back: it may mix\n"
         "      --dry-run          print the command lines, run nothing\n"
-        "      --timeout S        kill a process after S seconds\n"
+        "      --timeout TIME     kill a process after this time: seconds, or as in 500ms, 2m, 1h, 1d\n"
         "      --halt N           start nothing new after N failures\n"
         "      --json FILE        one JSON object a line for each item: item, pid, status (exit code or null), signal\n"
         "                         (number or null), start, end, rusage; error if it could not be started. Bytes that\n"
@@ -35,12 +35,14 @@ static const char help[] =
         "      --progress         a summary at the end, also when standard error is no terminal\n"
         "      --quiet            neither progress nor summary on a terminal\n"
         "      --preload M        load module M once, before all (may be repeated)\n"
+        "      --preload-timeout TIME\n"
+        "                         limit for loading all modules (default: 60)\n"
         "      --memory MODE      what is done to the loaded memory, so that a process costs "
         "the same however much it is:\n"
         "                         auto (default), freeze, collapse, off\n"
         "      --socket PATH      use the server that listens at PATH\n"
-        "      --server-uid UID   whom that server must belong to (default: yourself or root)\n"
-        "      --help             show this help\n"
+        "      --server-uid USER  whom that server must belong to, a name or a number (default: yourself or root)\n"
+        "  -h, --help             show this help\n"
         "\n"
         "The first ^C (SIGINT, SIGTERM, SIGHUP) starts nothing new, the second kills. A death by a signal is told on\n"
         "standard error, a mere exit code is not.\n"
@@ -50,13 +52,13 @@ static const char help[] =
 /* ---- options ---- */
 
 enum {
-        OPT_HELP = 256,
-        OPT_TAG,
+        OPT_TAG = 256,
         OPT_DRY_RUN,
         OPT_TIMEOUT,
         OPT_HALT,
         OPT_JSON,
         OPT_PRELOAD,
+        OPT_PRELOAD_TIMEOUT,
         OPT_MEMORY,
         OPT_SOCKET,
         OPT_SERVER_UID,
@@ -79,11 +81,12 @@ static const struct option long_options[] = {
         { "progress", no_argument, NULL, OPT_PROGRESS },
         { "quiet", no_argument, NULL, OPT_QUIET },
         { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "call", required_argument, NULL, OPT_CALL },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
 };
 
@@ -101,6 +104,8 @@ static int take_option(struct map_options *options, int c, char **argv) {
                 return cli_parse_uid("--server-uid", optarg, &target->server_uid);
         case OPT_MEMORY:
                 return cli_parse_memory(optarg, &target->memory);
+        case OPT_PRELOAD_TIMEOUT:
+                return cli_parse_preload_timeout(optarg, &target->preload_timeout_ms);
         case OPT_PRELOAD:
                 return cli_target_add_preload(target, optarg);
         case '0':
@@ -131,8 +136,7 @@ static int take_option(struct map_options *options, int c, char **argv) {
                 options->quiet = true;
                 return 0;
         case OPT_SOCKET:
-                target->socket_path = optarg;
-                return 0;
+                return cli_parse_socket(optarg, &target->socket_path);
         case OPT_CALL:
                 target->entry = optarg;
                 return 0;
@@ -156,8 +160,8 @@ static int parse(struct map_options *options, int argc, char **argv) {
         options->separator = '\n';
         options->jobs = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned long)CPU_COUNT(&cpus)
                                                                       : (unsigned long)sysconf(_SC_NPROCESSORS_ONLN);
-        while (r == 0 && (c = getopt_long(argc, argv, "+:j:0a:ku", long_options, NULL)) != -1) {
-                if (c == OPT_HELP)
+        while (r == 0 && (c = getopt_long(argc, argv, "+:hj:0a:ku", long_options, NULL)) != -1) {
+                if (c == 'h')
                         return 1;
                 r = take_option(options, c, argv);
         }
@@ -208,30 +212,31 @@ static void print_command(char **list) {
         putchar('\n');
 }
 
-static int fill_dry(struct map_input *input) {
-        struct pollfd entry = { .fd = input->fd, .events = POLLIN };
+static int fill_dry(struct map_items *items) {
+        struct pollfd entry = { .fd = items->input.fd, .events = POLLIN };
 
         if (fflush(stdout) != 0) /* whoever reads along sees what there is, and an error ends it */
                 return -errno;
         poll(&entry, 1, -1);
-        return map_input_fill(input);
+        return map_items_fill(items);
 }
 
-static int dry_run(const struct map_options *options, struct map_input *input) {
+static int dry_run(const struct map_options *options, struct map_items *items) {
         signal(SIGPIPE, SIG_DFL);
         for (;;) {
-                char *item, **list;
-                int r = map_input_take(input, &item);
+                struct map_item *item;
+                char **list;
+                int r = map_items_take(items, &item);
 
                 if (r == 0)
-                        r = fill_dry(input);
+                        r = fill_dry(items);
                 else if (r == 1) {
                         list = map_arguments(options, item);
                         r = list ? 0 : -ENOMEM;
                         if (list)
                                 print_command(list);
                         free(list);
-                        free(item);
+                        map_item_free(item);
                 }
                 if (r < 0)
                         return r == -ENODATA ? 0 : CLI_EXIT_OURS;
@@ -240,7 +245,7 @@ static int dry_run(const struct map_options *options, struct map_input *input) {
 
 int cli_map(int argc, char **argv) {
         struct map_options options = { .target = CLI_TARGET_INIT };
-        struct map_input input;
+        struct map_items items;
         int code = CLI_EXIT_OURS, r = parse(&options, argc, argv);
 
         if (r == 1)
@@ -248,9 +253,9 @@ int cli_map(int argc, char **argv) {
         else if (r == 0 && options.args[0] && !options.target.entry && !*options.args[0]) {
                 cli_complain("no program has the empty name");
                 code = CLI_EXIT_NOT_FOUND;
-        } else if (r == 0 && map_input_open(&input, options.file, options.separator) == 0) {
-                code = options.dry_run ? dry_run(&options, &input) : map_run(&options, &input);
-                map_input_done(&input);
+        } else if (r == 0 && map_items_open(&items, &options) == 0) {
+                code = options.dry_run ? dry_run(&options, &items) : map_run(&options, &items);
+                map_items_done(&items);
         }
         cli_target_done(&options.target);
         return code;

@@ -10,43 +10,10 @@
 #include <sys/types.h>
 
 #include "cli.h"
-
-struct map_options {
-        struct cli_target target;
-        char **args;    /* of the program, or of the entry point */
-        bool has_place; /* `{}` stands in one of them */
-        unsigned long jobs;
-        unsigned long halt; /* failures after which nothing is started any more; 0: never */
-        char separator;
-        const char *file; /* NULL: standard input */
-        const char *json;
-        bool ordered, tag, dry_run, ungroup, progress, quiet;
-};
-
-/* ---- map_input.c: items, read no further than asked for ---- */
-
-enum { MAP_ITEM_MAX = 16 * 1024 * 1024 };
-
-struct map_input {
-        int fd;
-        char separator;
-        char *buffer;
-        size_t start, end, size;
-        bool ended;
-        unsigned long taken;
-        char *next; /* an item that was taken and given back */
-};
-
-int map_input_open(struct map_input *input, const char *file, char separator);
-void map_input_done(struct map_input *input);
-/* 1 and the item, which the caller frees; 0: there is none in the buffer, fill it first; -ENODATA: no more; or another
- * errno with a complaint. */
-int map_input_take(struct map_input *input, char **ret_item);
-void map_input_give_back(struct map_input *input, char *item);
-/* One read(2), which waits if nothing is there; a signal ends it. 0 or -errno with a complaint. */
-int map_input_fill(struct map_input *input);
-/* How many items a regular file still has; -1: cannot be known. */
-long map_input_count(const struct map_input *input);
+#include "map_item.h"
+#include "map_items.h"
+#include "map_options.h"
+#include "map_progress.h"
 
 /* ---- map_signals.c: INT, TERM, HUP ---- */
 
@@ -79,8 +46,7 @@ enum { MAP_FDS_OF_JOB = 5, MAP_FDS_OF_RESULT = 2 };
 
 struct map_job {
         bool running;
-        unsigned long index;
-        char *item;
+        struct map_item *item;
         struct fsrv_process *process;
         struct fsrv_request *request; /* of the slot: its output files keep their numbers. NULL: not used yet */
         int files[2];                 /* standard output and error, unlinked; -1 with --ungroup */
@@ -89,8 +55,7 @@ struct map_job {
 
 /* What became of an item; owns what it holds. */
 struct map_result {
-        unsigned long index;
-        char *item;
+        struct map_item *item;
         int files[2];
         double started, ended;
         pid_t pid;
@@ -103,13 +68,11 @@ struct map_result {
 void map_job_done(struct map_job *job);
 /* Starts the item, which stays the caller's on failure. The fd to poll, or -errno and *error. */
 int map_job_start(struct map_job *job, struct fsrv_server *server, const struct map_options *options,
-                  const struct map_signals *signals, char *item, struct fsrv_error *error);
+                  const struct map_signals *signals, struct map_item *item, struct fsrv_error *error);
 /* 1 and the result when the process has ended; 0 while it lives; -errno with a complaint. */
 int map_job_finish(struct map_job *job, struct map_result **ret_result);
 /* Kills the item and the processes in its group. */
 void map_job_kill(struct map_job *job);
-/* The arguments for an item, NULL-terminated: one block, to be freed. NULL: no memory. */
-char **map_arguments(const struct map_options *options, const char *item);
 
 bool map_result_is_failure(const struct map_result *result);
 void map_result_free(struct map_result *result);
@@ -120,25 +83,19 @@ double map_clock(clockid_t clock);
 struct map_report {
         const struct map_options *options;
         FILE *json;
-        unsigned long done, failed;
-        long total; /* -1: unknown */
-        double started, shown;
-        bool with_summary, with_line, line_shown;
+        struct map_progress progress;
         int broken; /* errno of an output that could not be written */
 };
 
 int map_report_init(struct map_report *report, const struct map_options *options);
-/* Counts a result, when it is there. */
-void map_report_count(struct map_report *report, const struct map_result *result);
 /* Writes the outputs, the JSON line and what is to be said, when it is the result's turn; frees it. */
 void map_report_result(struct map_report *report, struct map_result *result);
-void map_report_progress(struct map_report *report);
 /* The summary; closes the JSON file. 0 or -errno with a complaint. */
 int map_report_done(struct map_report *report);
 
 /* ---- map_loop.c: starting, waiting, showing ---- */
 
 /* Runs all items; the exit code. */
-int map_run(const struct map_options *options, struct map_input *input);
+int map_run(const struct map_options *options, struct map_items *items);
 
 #endif

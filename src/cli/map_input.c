@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "map.h"
+#include "map_input.h"
+#include "cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,17 +35,11 @@ int map_input_open(struct map_input *input, const char *file, char separator) {
 void map_input_done(struct map_input *input) {
         close(input->fd);
         free(input->buffer);
-        free(input->next);
 }
 
-int map_input_take(struct map_input *input, char **ret_item) {
+int map_input_take(struct map_input *input, char **ret_line) {
         size_t n = input->end - input->start;
 
-        if (input->next) {
-                *ret_item = input->next;
-                input->next = NULL;
-                return 1;
-        }
         char *from = input->buffer + input->start, *end = n ? memchr(from, input->separator, n) : NULL;
         if (!end && !input->ended)
                 return 0;
@@ -56,16 +51,12 @@ int map_input_take(struct map_input *input, char **ret_item) {
                 cli_complain("map: line %lu of the input has a NUL byte in it (use -0?)", input->taken);
                 return -EINVAL;
         }
-        char *item = strndup(from, length);
-        if (!item)
+        char *line = strndup(from, length);
+        if (!line)
                 return no_memory();
         input->start += length + (end != NULL);
-        *ret_item = item;
+        *ret_line = line;
         return 1;
-}
-
-void map_input_give_back(struct map_input *input, char *item) {
-        input->next = item;
 }
 
 int map_input_fill(struct map_input *input) {

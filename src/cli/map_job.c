@@ -9,56 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- arguments ---- */
-
-static bool has_place(const char *arg) {
-        return strstr(arg, "{}") != NULL;
-}
-
-static size_t filled_size(const char *arg, size_t item) {
-        size_t size = strlen(arg) + 1;
-
-        for (const char *c = arg; (c = strstr(c, "{}")); c += 2)
-                size += item;
-        return size;
-}
-
-static char *fill(char *at, const char *arg, const char *item, size_t n) {
-        const char *place;
-
-        while ((place = strstr(arg, "{}"))) {
-                at = mempcpy(at, arg, (size_t)(place - arg));
-                at = mempcpy(at, item, n);
-                arg = place + 2;
-        }
-        return stpcpy(at, arg) + 1;
-}
-
-char **map_arguments(const struct map_options *options, const char *item) {
-        size_t n = 0, item_size = strlen(item), size = 0;
-
-        for (; options->args[n]; n++)
-                size += filled_size(options->args[n], item_size);
-        char **list = malloc((n + 3) * sizeof *list + size);
-        if (!list)
-                return NULL;
-        char *at = (char *)(list + n + 3);
-        size_t k = 0;
-        if (options->target.entry)
-                list[k++] = (char *)options->target.entry;
-        for (size_t i = 0; i < n; i++) {
-                list[k++] = at;
-                /* the program's own name stays as it is */
-                bool literal = i == 0 && !options->target.entry;
-                at = literal || !has_place(options->args[i]) ? stpcpy(at, options->args[i]) + 1
-                                                             : fill(at, options->args[i], item, item_size);
-        }
-        if (!options->has_place)
-                list[k++] = (char *)item;
-        list[k] = NULL;
-        return list;
-}
-
 /* ---- slots ---- */
 
 /* A new file at the number that the slot's request knows, if the last one was written to: something that the old item
@@ -88,7 +38,7 @@ static int describe(struct map_job *job, const struct map_options *options, cons
             (r = fsrv_request_set_signal_mask(request, &signals->mask)) < 0 ||
             (r = fsrv_request_set_signals_ignored(request, &signals->ignored)) < 0 ||
             (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE)) < 0 ||
-            (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout))) < 0 ||
+            (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout), 0)) < 0 ||
             (r = fsrv_request_add_open(request, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) < 0)
                 return r;
         for (int i = 0; i < 2 && !options->ungroup; i++)
@@ -121,11 +71,11 @@ void map_job_done(struct map_job *job) {
         for (int i = 0; i < 2; i++)
                 if (job->files[i] >= 0)
                         close(job->files[i]);
-        free(job->item);
+        map_item_free(job->item);
 }
 
 int map_job_start(struct map_job *job, struct fsrv_server *server, const struct map_options *options,
-                  const struct map_signals *signals, char *item, struct fsrv_error *error) {
+                  const struct map_signals *signals, struct map_item *item, struct fsrv_error *error) {
         int r = prepare_slot(job, options, signals);
 
         if (r < 0)
@@ -184,7 +134,6 @@ int map_job_finish(struct map_job *job, struct map_result **ret_result) {
                 return -ENOMEM;
         }
         *result = (struct map_result){
-                .index = job->index,
                 .item = job->item,
                 .files = { -1, -1 },
                 .started = job->started,
@@ -216,7 +165,7 @@ void map_result_free(struct map_result *result) {
         for (int i = 0; i < 2; i++)
                 if (result->files[i] >= 0)
                         close(result->files[i]);
-        free(result->item);
+        map_item_free(result->item);
         free(result);
 }
 

@@ -15,12 +15,12 @@ enum { SIGNALS_ID = UINT32_MAX, INPUT_ID = UINT32_MAX - 1 };
 struct map {
         const struct map_options *options;
         struct fsrv_server *server;
-        struct map_input *input;
+        struct map_items *items;
         struct map_signals signals;
         struct map_report report;
         struct map_job *jobs;
         struct map_result *waiting; /* ordered: ended before their turn, by index */
-        unsigned long next_index, next_shown, running;
+        unsigned long next_shown, running;
         unsigned long ahead; /* ordered: how far from the one whose turn it is; 0: not known yet */
         int epoll;
         bool input_polled; /* a pipe, socket or terminal; a regular file is always ready */
@@ -47,7 +47,7 @@ static void show_now(struct map *m, struct map_result *result) {
 }
 
 static void show_waiting(struct map *m, bool in_turn) {
-        while (m->waiting && (!in_turn || m->waiting->index == m->next_shown)) {
+        while (m->waiting && (!in_turn || m->waiting->item->index == m->next_shown)) {
                 struct map_result *result = m->waiting;
                 m->waiting = result->next;
                 show_now(m, result);
@@ -61,8 +61,8 @@ static void end_if_unread(const struct map *m) {
 }
 
 static void show(struct map *m, struct map_result *result) {
-        map_report_count(&m->report, result);
-        if (m->options->halt && m->report.failed >= m->options->halt)
+        map_progress_count(&m->report.progress, map_result_is_failure(result));
+        if (m->options->halt && m->report.progress.failed >= m->options->halt)
                 m->stopping = true;
         if (map_result_is_failure(result))
                 end_if_unread(m);
@@ -71,23 +71,23 @@ static void show(struct map *m, struct map_result *result) {
                 return;
         }
         struct map_result **at = &m->waiting;
-        while (*at && (*at)->index < result->index)
+        while (*at && (*at)->item->index < result->item->index)
                 at = &(*at)->next;
         result->next = *at;
         *at = result;
         show_waiting(m, true);
 }
 
-static void show_unstarted(struct map *m, char *item, const struct fsrv_error *error) {
+static void show_unstarted(struct map *m, struct map_item *item, const struct fsrv_error *error) {
         struct map_result *result = calloc(1, sizeof *result);
 
         if (!result) {
                 cli_complain("map: out of memory");
-                free(item);
+                map_item_free(item);
                 stop_with(m, CLI_EXIT_OURS);
                 return;
         }
-        *result = (struct map_result){ .index = m->next_index++, .item = item, .files = { -1, -1 }, .error = *error };
+        *result = (struct map_result){ .item = item, .files = { -1, -1 }, .error = *error };
         result->started = result->ended = map_clock(CLOCK_REALTIME);
         show(m, result);
 }
@@ -127,11 +127,11 @@ static int make_room(struct map *m) {
 
 /* An item that is too much for now waits for one that runs; one that is too long is its own fault; all else is no
  * single item's. */
-static void on_spawn_error(struct map *m, char *item, const struct fsrv_error *error) {
+static void on_spawn_error(struct map *m, struct map_item *item, const struct fsrv_error *error) {
         bool at_limit = error->err == EAGAIN && (error->stage == FSRV_STAGE_FORK || error->stage == FSRV_STAGE_LIMIT);
 
         if (at_limit && m->running) {
-                map_input_give_back(m->input, item);
+                map_items_give_back(m->items, item);
                 return;
         }
         if (at_limit || error->err == E2BIG) {
@@ -139,11 +139,11 @@ static void on_spawn_error(struct map *m, char *item, const struct fsrv_error *e
                 return;
         }
         cli_complain_error(error);
-        free(item);
+        map_item_free(item);
         stop_with(m, cli_exit_code_of_error(error));
 }
 
-static void start(struct map *m, char *item) {
+static void start(struct map *m, struct map_item *item) {
         struct map_job *job = m->jobs;
         struct fsrv_error error;
 
@@ -156,7 +156,6 @@ static void start(struct map *m, char *item) {
                 on_spawn_error(m, item, &error);
                 return;
         }
-        job->index = m->next_index++;
         m->running++;
         struct epoll_event event = { .events = EPOLLIN, .data.u32 = (uint32_t)(job - m->jobs) };
         if (epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
@@ -169,15 +168,15 @@ static void start(struct map *m, char *item) {
 
 static bool has_room(const struct map *m) {
         return !m->stopping && m->running < m->options->jobs &&
-               (!m->options->ordered || !m->ahead || m->next_index - m->next_shown < m->ahead);
+               (!m->options->ordered || !m->ahead || m->items->taken - m->next_shown < m->ahead);
 }
 
 static bool wants_input(const struct map *m) {
-        return has_room(m) && !m->input_ended && !m->input->next;
+        return has_room(m) && !m->input_ended && !m->items->given_back;
 }
 
 static void fill_input(struct map *m) {
-        if (map_input_fill(m->input) < 0)
+        if (map_items_fill(m->items) < 0)
                 stop_with(m, CLI_EXIT_OURS);
         m->input_ready = !m->input_polled;
 }
@@ -186,15 +185,15 @@ static void start_some(struct map *m) {
         bool held_back = false; /* the machine takes no more before one of ours has ended */
 
         while (!held_back && has_room(m) && map_signals_count() == 0) {
-                char *item;
-                int r = map_input_take(m->input, &item);
+                struct map_item *item;
+                int r = map_items_take(m->items, &item);
 
                 if (r == 1 && !m->ahead && make_room(m) < 0) {
-                        free(item);
+                        map_item_free(item);
                         stop_with(m, CLI_EXIT_OURS);
                 } else if (r == 1) {
                         start(m, item);
-                        held_back = m->input->next;
+                        held_back = m->items->given_back;
                 } else if (r == 0 && m->input_ready)
                         fill_input(m);
                 else if (r == 0)
@@ -244,12 +243,12 @@ static void watch_input(struct map *m) {
 
         if (!m->input_polled || m->input_armed || m->input_ready || !wants_input(m))
                 return;
-        m->input_armed = epoll_ctl(m->epoll, EPOLL_CTL_MOD, m->input->fd, &event) == 0;
+        m->input_armed = epoll_ctl(m->epoll, EPOLL_CTL_MOD, m->items->input.fd, &event) == 0;
 }
 
 static void wait_for_events(struct map *m) {
         struct epoll_event events[64];
-        int n = epoll_wait(m->epoll, events, 64, m->report.with_line ? 200 : -1);
+        int n = epoll_wait(m->epoll, events, 64, m->report.progress.with_line ? 200 : -1);
 
         for (int i = 0; i < n; i++)
                 if (events[i].data.u32 == INPUT_ID) {
@@ -268,7 +267,7 @@ static void loop(struct map *m) {
                 if (map_signals_count() > 2)
                         return;
                 watch_input(m);
-                map_report_progress(&m->report);
+                map_progress_show(&m->report.progress);
                 wait_for_events(m);
                 act_on_signals(m);
         }
@@ -281,8 +280,8 @@ static int set_up(struct map *m) {
 
         if (map_signals_init(&m->signals) < 0 || map_report_init(&m->report, m->options) < 0)
                 return -1;
-        if (m->report.with_line)
-                m->report.total = map_input_count(m->input);
+        if (m->report.progress.with_line)
+                m->report.progress.total = map_items_count(m->items);
         m->epoll = epoll_create1(EPOLL_CLOEXEC);
         m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
         if (m->epoll < 0 || !m->jobs || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals.fd, &event) < 0) {
@@ -290,7 +289,8 @@ static int set_up(struct map *m) {
                 return -1;
         }
         event = (struct epoll_event){ .events = EPOLLONESHOT, .data.u32 = INPUT_ID };
-        m->input_polled = epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->input->fd, &event) == 0; /* EPERM: a regular file */
+        m->input_polled =
+                epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->items->input.fd, &event) == 0; /* EPERM: a regular file */
         m->input_ready = !m->input_polled;
         return cli_target_open(&m->options->target, &m->server);
 }
@@ -305,8 +305,8 @@ static void tear_down(struct map *m) {
                 close(m->epoll);
 }
 
-int map_run(const struct map_options *options, struct map_input *input) {
-        struct map m = { .options = options, .input = input, .epoll = -1, .signals.fd = -1 };
+int map_run(const struct map_options *options, struct map_items *items) {
+        struct map m = { .options = options, .items = items, .epoll = -1, .signals.fd = -1 };
 
         if (set_up(&m) < 0)
                 m.exit_code = CLI_EXIT_OURS;
@@ -321,5 +321,5 @@ int map_run(const struct map_options *options, struct map_input *input) {
                 return m.exit_code;
         if (map_signals_count())
                 return 128 + map_signals_first();
-        return m.report.failed ? CLI_EXIT_ITEMS_FAILED : 0;
+        return m.report.progress.failed ? CLI_EXIT_ITEMS_FAILED : 0;
 }

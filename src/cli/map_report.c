@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "map.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,15 +10,8 @@
 #include <unistd.h>
 
 int map_report_init(struct map_report *report, const struct map_options *options) {
-        bool on_terminal = isatty(STDERR_FILENO) && !options->quiet;
-
-        *report = (struct map_report){
-                .options = options,
-                .total = -1,
-                .started = map_clock(CLOCK_MONOTONIC),
-                .with_summary = on_terminal || options->progress,
-                .with_line = on_terminal && !options->ungroup, /* the items' own output would break the line */
-        };
+        *report = (struct map_report){ .options = options };
+        map_progress_init(&report->progress, options);
         if (!options->json)
                 return 0;
         report->json = fopen(options->json, "we");
@@ -51,7 +45,7 @@ static void json_status(FILE *out, const struct fsrv_status *status) {
 
 static void json_result(FILE *out, const struct map_result *result) {
         fputs("{\"item\": ", out);
-        cli_json_string(out, result->item);
+        cli_json_string(out, result->item->text);
         if (result->pid)
                 fprintf(out, ", \"pid\": %d, ", (int)result->pid);
         else
@@ -70,33 +64,7 @@ static void json_result(FILE *out, const struct map_result *result) {
 
 /* ---- lines for people ---- */
 
-static void clear_line(struct map_report *report) {
-        if (report->line_shown)
-                (void)!write(STDERR_FILENO, "\r\033[K", 4);
-        report->line_shown = false;
-}
-
-enum { SHOWN_ITEM = 200 };
-
-/* Names come from outside: nothing that a terminal would obey, and short enough that the reason is seen. */
-static const char *shown(const char *item, char text[SHOWN_ITEM + 4]) {
-        size_t n = 0;
-
-        for (; n < SHOWN_ITEM && item[n]; n++)
-                text[n] = (unsigned char)item[n] < ' ' || item[n] == 0x7f ? '?' : item[n];
-        strcpy(text + n, item[n] ? "..." : "");
-        return text;
-}
-
-static const char *signal_name(int signal, char text[32]) {
-        const char *name = sigabbrev_np(signal);
-
-        if (name)
-                snprintf(text, 32, "SIG%s", name);
-        else
-                snprintf(text, 32, "signal %d", signal);
-        return text;
-}
+enum { SHOWN_ITEM = 200 }; /* short enough that the reason is seen */
 
 /* As other tools of this kind, nothing of mere exit codes. */
 static bool is_worth_a_line(const struct map_result *result) {
@@ -105,15 +73,15 @@ static bool is_worth_a_line(const struct map_result *result) {
 
 static void complain_of(const struct map_result *result) {
         const struct fsrv_status *status = &result->status;
-        char item[SHOWN_ITEM + 4], name[32];
+        char item[SHOWN_ITEM + sizeof "..."], name[32];
 
-        shown(result->item, item);
+        cli_harmless(item, sizeof item, result->item->text);
         if (!result->has_status)
                 cli_complain("map: '%s': %s", item, result->error.text);
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
                 cli_complain("map: '%s': killed after its time limit", item);
         else
-                cli_complain("map: '%s': killed by %s%s", item, signal_name(status->signal, name),
+                cli_complain("map: '%s': killed by %s%s", item, cli_signal_name(status->signal, name),
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
 }
 
@@ -122,7 +90,7 @@ static void complain_of(const struct map_result *result) {
 static void write_output(struct map_report *report, const struct map_result *result, int i) {
         if (result->files[i] < 0 || report->broken)
                 return;
-        int r = map_output_copy(STDOUT_FILENO + i, result->files[i], report->options->tag ? result->item : NULL);
+        int r = map_output_copy(STDOUT_FILENO + i, result->files[i], report->options->tag ? result->item->text : NULL);
         if (r < 0) {
                 cli_complain("map: cannot write to standard %s: %s", i ? "error" : "output", strerror(-r));
                 report->broken = -r;
@@ -140,16 +108,11 @@ static void write_json(struct map_report *report, const struct map_result *resul
         }
 }
 
-void map_report_count(struct map_report *report, const struct map_result *result) {
-        report->done++;
-        report->failed += map_result_is_failure(result);
-}
-
 void map_report_result(struct map_report *report, struct map_result *result) {
         bool speaks = is_worth_a_line(result);
 
         if (speaks || result->files[0] >= 0 || result->files[1] >= 0)
-                clear_line(report);
+                map_progress_clear(&report->progress);
         write_output(report, result, 0);
         write_output(report, result, 1);
         if (speaks)
@@ -158,39 +121,8 @@ void map_report_result(struct map_report *report, struct map_result *result) {
         map_result_free(result);
 }
 
-static int describe(const struct map_report *report, char *text, size_t size) {
-        double elapsed = map_clock(CLOCK_MONOTONIC) - report->started;
-
-        return snprintf(text, size, "%lu done, %lu failed, %.0f/s", report->done, report->failed,
-                        elapsed > 0 ? (double)report->done / elapsed : 0.0);
-}
-
-void map_report_progress(struct map_report *report) {
-        char text[160] = "\r";
-
-        if (!report->with_line)
-                return;
-        double now = map_clock(CLOCK_MONOTONIC);
-        if (now - report->shown < 0.1)
-                return;
-        report->shown = now;
-        int n = 1 + describe(report, text + 1, sizeof text - 1);
-        if (report->total >= 0)
-                n += snprintf(text + n, sizeof text - (size_t)n, ", %ld to go", report->total - (long)report->done);
-        n += snprintf(text + n, sizeof text - (size_t)n, "\033[K");
-        (void)!write(STDERR_FILENO, text, (size_t)n);
-        report->line_shown = true;
-}
-
 int map_report_done(struct map_report *report) {
-        double elapsed = map_clock(CLOCK_MONOTONIC) - report->started;
-        char text[160];
-
-        clear_line(report);
-        if (report->with_summary) {
-                describe(report, text, sizeof text);
-                cli_complain("map: %s, %.2f s", text, elapsed);
-        }
+        map_progress_done(&report->progress);
         if (report->json && fclose(report->json) != 0 && !report->broken) {
                 report->broken = errno;
                 cli_complain("map: cannot write %s: %s", report->options->json, strerror(report->broken));

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "cli.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -21,15 +20,17 @@ static const char help[] =
         "\n"
         "      --call MODULE:FUNCTION  what to run instead of a program\n"
         "      --preload MODULE        load MODULE into the server first; repeatable\n"
+        "      --preload-timeout TIME  limit for loading all modules (default: 60)\n"
         "      --memory MODE           what is done to the loaded memory, so that a process\n"
         "                              costs the same however much it is: auto (default),\n"
         "                              freeze, collapse, off\n"
         "      --socket PATH           use the server that listens at PATH instead of a\n"
         "                              private one\n"
-        "      --server-uid UID        the user who must run that server (default: you\n"
-        "                              yourself, or root)\n"
-        "      --timeout SECONDS       kill the process after this time (0: never)\n"
-        "      --help                  show this help\n"
+        "      --server-uid USER       the user (a name or a number) who must run that server\n"
+        "                              (default: you yourself, or root)\n"
+        "      --timeout TIME          kill the process after this time (0: never). A TIME is\n"
+        "                              in seconds, or as in 500ms, 2m, 1h, 1d\n"
+        "  -h, --help                  show this help\n"
         "\n"
         "The process has this one's standard streams and other inherited file\n"
         "descriptors, environment, working directory, umask and terminal, and gets the\n"
@@ -43,40 +44,9 @@ enum {
         SIGNALS_WAIT_MS = 250, /* a worker that runs has been heard of by then, however busy the machine */
 };
 
-/* File descriptors besides the standard streams that whoever started us means PROGRAM to have, such as those of
- * `run cat <(ls)`. They go along under their own numbers. */
-struct inherited {
-        int *fds;
-        size_t n;
-};
-
-static int collect_inherited(struct inherited *inherited) {
-        DIR *dir = opendir("/proc/self/fd");
-        struct dirent *entry;
-
-        if (!dir)
-                return 0; /* no /proc: the standard streams have to do */
-        while ((entry = readdir(dir))) {
-                int fd = atoi(entry->d_name), flags = fcntl(fd, F_GETFD);
-                int *grown;
-
-                if (fd <= STDERR_FILENO || flags < 0 || flags & FD_CLOEXEC)
-                        continue;
-                grown = realloc(inherited->fds, (inherited->n + 1) * sizeof *grown);
-                if (!grown) {
-                        closedir(dir);
-                        return -ENOMEM;
-                }
-                inherited->fds = grown;
-                inherited->fds[inherited->n++] = fd;
-        }
-        closedir(dir);
-        return 0;
-}
-
 /* Once the worker has its fds we hold on to none of them: the reader of a pipe must see its end when the worker closes
  * it. Standard error stays, for what we may have to say. */
-static void let_go(const struct inherited *inherited) {
+static void let_go(const struct cli_inherited *inherited) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         if (null >= 0) {
@@ -88,8 +58,8 @@ static void let_go(const struct inherited *inherited) {
                 close(inherited->fds[i]);
 }
 
-static int describe(struct fsrv_request *request, const struct cli_target *target, const struct inherited *inherited,
-                    char **operands) {
+static int describe(struct fsrv_request *request, const struct cli_target *target,
+                    const struct cli_inherited *inherited, char **operands) {
         int r;
 
         if (target->entry) {
@@ -104,12 +74,9 @@ static int describe(struct fsrv_request *request, const struct cli_target *targe
         if (r >= 0)
                 r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE);
         if (r >= 0)
-                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout));
-        for (int fd = 0; r >= 0 && fd <= STDERR_FILENO; fd++)
-                if (cli_closed_streams & 1u << fd)
-                        r = fsrv_request_add_close(request, fd);
-        for (size_t i = 0; r >= 0 && i < inherited->n; i++)
-                r = fsrv_request_add_dup2(request, inherited->fds[i], inherited->fds[i]);
+                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout), 0);
+        if (r >= 0)
+                r = cli_inherited_pass_on(inherited, request);
         if (r < 0)
                 cli_complain("cannot describe what to run: %s", strerror(-r));
         return r;
@@ -188,8 +155,8 @@ static int wait_for_end(struct fsrv_process *process, const struct cli_signals *
         return exit_code_of_status(&status, target, name);
 }
 
-static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *request, const struct inherited *inherited,
-                          const struct cli_target *target, const char *name) {
+static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *request,
+                          const struct cli_inherited *inherited, const struct cli_target *target, const char *name) {
         struct fsrv_error error = { 0 };
         struct spawning spawning = { .server = server, .request = request, .error = &error };
         struct cli_signals signals;
@@ -217,29 +184,30 @@ static int run_target(const struct cli_target *target, char **operands) {
         const char *name = target->entry ? target->entry : operands[0];
         struct fsrv_request *request = NULL;
         struct fsrv_server *server = NULL;
-        struct inherited inherited = { 0 };
+        struct cli_inherited inherited = { 0 };
         int code = CLI_EXIT_OURS;
 
-        if (collect_inherited(&inherited) < 0 || fsrv_request_new(&request) < 0)
+        if (cli_inherited_collect(&inherited) < 0 || fsrv_request_new(&request) < 0)
                 cli_complain("out of memory");
         else if (describe(request, target, &inherited, operands) >= 0 && cli_target_open(target, &server) >= 0)
                 code = spawn_and_wait(server, request, &inherited, target, name);
         fsrv_server_free(server);
         fsrv_request_free(request);
-        free(inherited.fds);
+        cli_inherited_done(&inherited);
         return code;
 }
 
-enum { OPT_CALL = 256, OPT_PRELOAD, OPT_MEMORY, OPT_SOCKET, OPT_SERVER_UID, OPT_TIMEOUT, OPT_HELP };
+enum { OPT_CALL = 256, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_MEMORY, OPT_SOCKET, OPT_SERVER_UID, OPT_TIMEOUT };
 
 static const struct option options[] = {
         { "call", required_argument, NULL, OPT_CALL },
         { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { 0 },
 };
 
@@ -248,7 +216,7 @@ static int parse(int argc, char **argv, struct cli_target *target) {
         int c, r = 0;
 
         opterr = 0;
-        while (r >= 0 && (c = getopt_long(argc, argv, "+:", options, NULL)) != -1)
+        while (r >= 0 && (c = getopt_long(argc, argv, "+:h", options, NULL)) != -1)
                 switch (c) {
                 case OPT_CALL:
                         target->entry = optarg;
@@ -256,11 +224,14 @@ static int parse(int argc, char **argv, struct cli_target *target) {
                 case OPT_PRELOAD:
                         r = cli_target_add_preload(target, optarg);
                         break;
+                case OPT_PRELOAD_TIMEOUT:
+                        r = cli_parse_preload_timeout(optarg, &target->preload_timeout_ms);
+                        break;
                 case OPT_MEMORY:
                         r = cli_parse_memory(optarg, &target->memory);
                         break;
                 case OPT_SOCKET:
-                        target->socket_path = optarg;
+                        r = cli_parse_socket(optarg, &target->socket_path);
                         break;
                 case OPT_SERVER_UID:
                         r = cli_parse_uid("--server-uid", optarg, &target->server_uid);
@@ -268,7 +239,7 @@ static int parse(int argc, char **argv, struct cli_target *target) {
                 case OPT_TIMEOUT:
                         r = cli_parse_seconds(optarg, &target->timeout);
                         break;
-                case OPT_HELP:
+                case 'h':
                         fputs(help, stdout);
                         return 1;
                 default:

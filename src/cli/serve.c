@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +17,20 @@ static const char help[] =
         "      --socket PATH              where to listen; at most 107 bytes, in a directory\n"
         "                                 that only you can write to\n"
         "      --mode OCTAL               the socket's mode (default: 600)\n"
-        "      --allow-uid UID            let this user spawn, besides you and root;\n"
-        "                                 repeatable (the mode has to let them in as well)\n"
+        "      --allow-uid USER           let this user (a name or a number) spawn, besides you\n"
+        "                                 and root; repeatable (the mode has to let them in\n"
+        "                                 as well)\n"
         "      --preload MODULE           load MODULE first; repeatable\n"
-        "      --preload-timeout SECONDS  limit for loading all modules, and for their fork\n"
-        "                                 handlers in each new process (default: 60)\n"
+        "      --preload-timeout TIME     limit for loading all modules, and for their fork\n"
+        "                                 handlers in each new process (default: 60).\n"
+        "                                 A TIME is in seconds, or as in 500ms, 2m, 1h, 1d\n"
         "      --threads POLICY           when modules leave threads running, which no child\n"
         "                                 has: warn (default), fail, ignore\n"
         "      --memory MODE              what is done to the loaded memory, so that a process\n"
         "                                 costs the same however much it is: auto (default),\n"
         "                                 freeze, collapse, off\n"
         "      --standbys N               processes kept ready, 1 to 64 (default: 4)\n"
-        "      --help                     show this help\n"
+        "  -h, --help                     show this help\n"
         "\n"
         "SIGTERM or SIGINT drains it: it takes no new requests and ends when its last\n"
         "process has. A second one kills the processes.\n"
@@ -52,8 +53,7 @@ enum {
         OPT_PRELOAD_TIMEOUT,
         OPT_THREADS,
         OPT_MEMORY,
-        OPT_STANDBYS,
-        OPT_HELP
+        OPT_STANDBYS
 };
 
 static const struct option options[] = {
@@ -65,7 +65,7 @@ static const struct option options[] = {
         { "threads", required_argument, NULL, OPT_THREADS },
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "standbys", required_argument, NULL, OPT_STANDBYS },
-        { "help", no_argument, NULL, OPT_HELP },
+        { "help", no_argument, NULL, 'h' },
         { 0 },
 };
 
@@ -97,20 +97,6 @@ static int parse_policy(const char *text, uint32_t *ret_policy) {
         return cli_parse_word("--threads", text, words, ret_policy);
 }
 
-static int parse_preload_timeout(const char *text, int *ret_ms) {
-        double seconds;
-        int r = cli_parse_seconds(text, &seconds);
-
-        if (r < 0)
-                return r;
-        if (seconds <= 0 || seconds > INT_MAX / 1000) {
-                cli_complain("--preload-timeout: '%s' is not above 0 and at most %d seconds", text, INT_MAX / 1000);
-                return -EINVAL;
-        }
-        *ret_ms = (int)cli_milliseconds(seconds);
-        return 0;
-}
-
 static int parse_standbys(const char *text, uint32_t *ret_standbys) {
         unsigned long number;
         int r = cli_parse_number("--standbys", text, 1, MAX_STANDBYS, &number);
@@ -125,10 +111,10 @@ static int parse(int argc, char **argv, struct serve *serve) {
         int c, r = 0;
 
         opterr = 0;
-        while (r >= 0 && (c = getopt_long(argc, argv, "+:", options, NULL)) != -1)
+        while (r >= 0 && (c = getopt_long(argc, argv, "+:h", options, NULL)) != -1)
                 switch (c) {
                 case OPT_SOCKET:
-                        serve->listen.path = optarg;
+                        r = cli_parse_socket(optarg, &serve->listen.path);
                         break;
                 case OPT_MODE:
                         r = parse_mode(optarg, &serve->listen.mode);
@@ -140,7 +126,7 @@ static int parse(int argc, char **argv, struct serve *serve) {
                         r = cli_target_add_preload(&serve->target, optarg);
                         break;
                 case OPT_PRELOAD_TIMEOUT:
-                        r = parse_preload_timeout(optarg, &serve->server.preload_timeout_ms);
+                        r = cli_parse_preload_timeout(optarg, &serve->server.preload_timeout_ms);
                         break;
                 case OPT_THREADS:
                         r = parse_policy(optarg, &serve->server.thread_policy);
@@ -151,7 +137,7 @@ static int parse(int argc, char **argv, struct serve *serve) {
                 case OPT_STANDBYS:
                         r = parse_standbys(optarg, &serve->server.standbys);
                         break;
-                case OPT_HELP:
+                case 'h':
                         fputs(help, stdout);
                         return 1;
                 default:

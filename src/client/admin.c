@@ -114,6 +114,8 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
         to.left_out[sizeof to.left_out - 1] = 0;
         _Static_assert(sizeof to.failures == sizeof from.failures, "one list of stages");
         memcpy(to.failures, from.failures, sizeof to.failures);
+        _Static_assert(sizeof to.signals == sizeof from.signals, "one list of signals");
+        memcpy(to.signals, from.signals, sizeof to.signals);
         *ret_stats = to;
         return 0;
 }

@@ -72,6 +72,12 @@ static int number_fds(struct fsrv_spawning *s, struct fsrv_wire_action **ret_act
         return 0;
 }
 
+static uint32_t wire_flags(uint32_t flags) {
+        return (flags & FSRV_SPAWN_KILL_ON_CLOSE ? FSRV_WIRE_KILL_ON_CLOSE : 0) |
+               (flags & FSRV_SPAWN_TELL_STOPS ? FSRV_WIRE_TELL_STOPS : 0) |
+               (flags & FSRV_SPAWN_QUICK_EXIT ? FSRV_WIRE_QUICK_EXIT : 0);
+}
+
 static int fill_head(const struct fsrv_spawning *s, const struct fsrv_grip *grip, struct fsrv_wire_request *head) {
         const struct fsrv_request *request = s->request;
         struct fsrv_caller caller = { 0 };
@@ -90,12 +96,15 @@ static int fill_head(const struct fsrv_spawning *s, const struct fsrv_grip *grip
         head->signals_ignored = request->has_ignored ? request->ignored : caller.signals_ignored;
         head->signal_mask = request->has_mask ? request->mask : fsrv_signals_to_bits(&mask);
         head->time_limit_ms = request->time_limit_ms;
+        head->grace_ms = request->grace_ms;
         head->setup_limit_ms = s->deadline == FSRV_NEVER ? 0 : (uint32_t)fsrv_left(s->deadline);
-        head->flags = request->flags & FSRV_SPAWN_KILL_ON_CLOSE ? FSRV_WIRE_KILL_ON_CLOSE : 0;
+        head->flags = wire_flags(request->flags);
         if (request->new_session)
                 head->flags |= FSRV_WIRE_NEW_SESSION;
         else
                 head->flags |= request->has_group ? FSRV_WIRE_SET_GROUP : FSRV_WIRE_JOIN_GROUP;
+        if (s->extra->until_ended) /* nobody is there to be told */
+                head->flags &= ~(uint32_t)FSRV_WIRE_TELL_STOPS;
         if (s->extra->wants_status)
                 head->flags |= FSRV_WIRE_HAS_STATUS;
         if (grip->tracker >= 0)

@@ -38,6 +38,8 @@ struct fsrv_process {
         enum state state;
         int poll_fd; /* an epoll that holds the fd which the state waits for; -1 until asked for */
         int64_t death_seen;
+        uint32_t change; /* FSRV_STATUS_STOPPED or …_CONTINUED, which no wait has returned yet; else 0 */
+        int stop_signal;
         struct fsrv_status status;
 };
 
@@ -64,12 +66,29 @@ struct fsrv_process *fsrv_process_ref(struct fsrv_process *p) {
         return p;
 }
 
+/* Without a message or a hang-up on it the answer says that the process has not been reaped: so its number is its own,
+ * and its group's. */
+static bool is_unreaped(const struct fsrv_process *p) {
+        struct pollfd entry = { .fd = p->answer, .events = POLLIN };
+
+        return p->state == LISTENING && poll(&entry, 1, 0) == 0;
+}
+
+/* The group that the process leads; the process alone if it leads none. */
+static int signal_group(const struct fsrv_process *p, int signal) {
+        int r = fsrv_pidfd_signal_group(p->pidfd, signal);
+
+        if (r == -EINVAL && is_unreaped(p) && getpgid(p->pid) == p->pid) /* before Linux 6.9 */
+                r = kill(-p->pid, signal) < 0 ? -errno : 0;
+        return r == -EINVAL || r == -ESRCH ? fsrv_pidfd_send_signal(p->pidfd, signal) : r;
+}
+
 struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
         if (!p || atomic_fetch_sub(&p->references, 1) != 1)
                 return NULL;
         /* The server does the same when it sees the socket close; it may be gone. */
         if (p->flags & FSRV_SPAWN_KILL_ON_CLOSE && p->state < ENDED && p->pidfd >= 0)
-                fsrv_pidfd_send_signal(p->pidfd, SIGKILL);
+                signal_group(p, SIGKILL);
         fsrv_fd_close(p->poll_fd);
         fsrv_fd_close(p->answer);
         fsrv_fd_close(p->pidfd);
@@ -86,14 +105,24 @@ int fsrv_process_get_pidfd(const struct fsrv_process *p) {
         return p->pidfd < 0 ? -ENOSYS : p->pidfd;
 }
 
-/* By pidfd, so never to a process that came later. (A zombie that nobody reaped takes a signal in silence.) */
-int fsrv_process_kill(struct fsrv_process *p, int signal) {
+static bool is_over(struct fsrv_process *p) {
         pthread_mutex_lock(&p->lock);
         bool over = p->state >= ENDED;
         pthread_mutex_unlock(&p->lock);
-        if (over)
+        return over;
+}
+
+/* By pidfd, so never to a process that came later. (A zombie that nobody reaped takes a signal in silence.) */
+int fsrv_process_kill(struct fsrv_process *p, int signal) {
+        if (is_over(p))
                 return -ESRCH;
         return p->pidfd < 0 ? -ENOSYS : fsrv_pidfd_send_signal(p->pidfd, signal);
+}
+
+int fsrv_process_kill_group(struct fsrv_process *p, int signal) {
+        if (is_over(p))
+                return -ESRCH;
+        return p->pidfd < 0 ? -ENOSYS : signal_group(p, signal);
 }
 
 /* ---- one fd for event loops ---- */
@@ -139,20 +168,31 @@ static void end(struct fsrv_process *p, const struct fsrv_exit *exit, const stru
         p->state = ENDED;
 }
 
+static bool hear_of_change(struct fsrv_process *p, const struct fsrv_wire_changed *changed) {
+        if (changed->type != FSRV_WIRE_STOPPED && changed->type != FSRV_WIRE_CONTINUED)
+                return false;
+        p->change = changed->type == FSRV_WIRE_STOPPED ? FSRV_STATUS_STOPPED : FSRV_STATUS_CONTINUED;
+        p->stop_signal = changed->type == FSRV_WIRE_STOPPED ? changed->signal : 0;
+        return true;
+}
+
 static void listen_once(struct fsrv_process *p) {
-        struct fsrv_wire_exited exited;
+        union fsrv_wire_answer answer;
         struct fsrv_message message;
-        int r = fsrv_channel_receive(p->answer, &exited, sizeof exited, MSG_DONTWAIT, &message);
+        int r = fsrv_channel_receive(p->answer, &answer, sizeof answer, MSG_DONTWAIT, &message);
 
         if (r == -EAGAIN)
                 return;
         if (r == 1 || r == -EMFILE)
                 fsrv_message_close(&message);
-        if (r == 1 && message.size == sizeof exited && exited.type == FSRV_WIRE_EXITED) {
-                struct fsrv_exit exit = { .pid = exited.pid, .code = exited.code, .status = exited.status };
-                end(p, &exit, &exited.rusage, exited.timed_out ? FSRV_STATUS_TIMED_OUT : 0);
+        if (r == 1 && message.size == sizeof answer.exited && answer.type == FSRV_WIRE_EXITED) {
+                const struct fsrv_wire_exited *exited = &answer.exited;
+                struct fsrv_exit exit = { .pid = exited->pid, .code = exited->code, .status = exited->status };
+                end(p, &exit, &exited->rusage, exited->timed_out ? FSRV_STATUS_TIMED_OUT : 0);
                 return;
         }
+        if (r == 1 && message.size == sizeof answer.changed && hear_of_change(p, &answer.changed))
+                return;
         /* The server died. The process may go on. */
         if (p->poll_fd >= 0)
                 epoll_ctl(p->poll_fd, EPOLL_CTL_DEL, p->answer, NULL);
@@ -193,8 +233,9 @@ static void watch_once(struct fsrv_process *p) {
                 p->state = LOST;
 }
 
+/* One change at a time: the next one may not undo it unseen. */
 static void step(struct fsrv_process *p) {
-        if (p->state == LISTENING)
+        if (p->state == LISTENING && !p->change)
                 listen_once(p);
         if (p->state == WATCHING)
                 watch_once(p);
@@ -211,6 +252,20 @@ static void wait_for_change(int fd, bool dead, int64_t deadline) {
                 poll(&entry, 1, fsrv_left(deadline));
 }
 
+/* The change is told once. */
+static bool take_change(struct fsrv_process *p, struct fsrv_status *ret_status) {
+        if (!p->change)
+                return false;
+        if (ret_status)
+                *ret_status = (struct fsrv_status){ .size = sizeof *ret_status,
+                                                    .pid = p->pid,
+                                                    .exit_code = -1,
+                                                    .signal = p->stop_signal,
+                                                    .flags = p->change };
+        p->change = 0;
+        return true;
+}
+
 int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status *ret_status,
                       struct fsrv_error *error) {
         int64_t deadline = fsrv_deadline(timeout_ms);
@@ -222,10 +277,12 @@ int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status
                 step(p);
                 enum state state = p->state;
                 int fd = awaited_fd(p);
-                bool dead = p->death_seen != 0;
+                bool dead = p->death_seen != 0, has_changed = take_change(p, ret_status);
                 if (state == ENDED && ret_status)
                         *ret_status = p->status;
                 pthread_mutex_unlock(&p->lock);
+                if (has_changed)
+                        return 1;
                 if (state == ENDED)
                         return 0;
                 if (state == LOST)

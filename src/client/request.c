@@ -152,13 +152,14 @@ int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms)
         return 0;
 }
 
-int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms) {
+int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms, uint64_t grace_ms) {
         request->time_limit_ms = limit_ms;
+        request->grace_ms = grace_ms;
         return 0;
 }
 
 int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags) {
-        if (flags & ~FSRV_SPAWN_KILL_ON_CLOSE)
+        if (flags & ~(FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_QUICK_EXIT))
                 return -EINVAL;
         request->flags = flags;
         return 0;

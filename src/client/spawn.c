@@ -244,6 +244,18 @@ static int withdraw(const struct fsrv_spawning *s, int why, int *answer, union f
                               "of it");
 }
 
+/* A stop that comes before STARTED is of the setting-up, and no concern of the caller's. */
+static int receive_answer(const struct fsrv_spawning *s, int answer, union fsrv_wire_answer *reply,
+                          struct fsrv_message *message) {
+        for (;;) {
+                int r = fsrv_channel_receive_unless(answer, reply, sizeof *reply, s->deadline, s->interrupt, message);
+                if (r != 1 || message->size != sizeof reply->changed ||
+                    (reply->type != FSRV_WIRE_STOPPED && reply->type != FSRV_WIRE_CONTINUED))
+                        return r;
+                fsrv_message_close(message);
+        }
+}
+
 /* Takes `answer` over. 0: started; NOTHING_RAN; or it failed. */
 static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_process) {
         FSRV_CLEANUP_FD int own_answer = answer;
@@ -252,7 +264,7 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
 
         if (s->extra->until_ended)
                 await_hang_up(own_answer, s->deadline);
-        int r = fsrv_channel_receive_unless(own_answer, &reply, sizeof reply, s->deadline, s->interrupt, &message);
+        int r = receive_answer(s, own_answer, &reply, &message);
         if (r == -ETIMEDOUT || r == -EINTR) {
                 r = withdraw(s, r, &own_answer, &reply, &message);
                 if (r < 0)

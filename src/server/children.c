@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,30 +63,6 @@ void fsrv_child_on_forked(struct fsrv_supervisor *s, pid_t pid) {
                 become_standby(s, child);
 }
 
-/* ---- time limits: a list by deadline. Equal limits, the usual case, go in at its end ---- */
-
-static void limit_time(struct fsrv_supervisor *s, struct fsrv_child *child, uint64_t limit_ms) {
-        struct fsrv_child *before = s->last_deadline;
-
-        child->deadline = fsrv_now() + (int64_t)(limit_ms > INT64_MAX / 2 ? INT64_MAX / 2 : limit_ms);
-        while (before && before->deadline > child->deadline)
-                before = before->previous_deadline;
-        child->previous_deadline = before;
-        child->next_deadline = before ? before->next_deadline : s->first_deadline;
-        *(before ? &before->next_deadline : &s->first_deadline) = child;
-        *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) = child;
-}
-
-static void unlimit_time(struct fsrv_supervisor *s, struct fsrv_child *child) {
-        if (child->deadline == FSRV_NEVER)
-                return;
-        *(child->previous_deadline ? &child->previous_deadline->next_deadline : &s->first_deadline) =
-                child->next_deadline;
-        *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) =
-                child->previous_deadline;
-        child->deadline = FSRV_NEVER;
-}
-
 /* ---- answers ---- */
 
 /* The socket that closes when nobody waits for the status any more. */
@@ -98,7 +75,8 @@ static int client_of(const struct fsrv_child *child) {
 bool fsrv_child_fits(const struct fsrv_supervisor *s) {
         unsigned alive = HASH_COUNT(s->children), due = s->zygote.due, loans = 3 * s->config.head.loans;
 
-        return alive + s->answers + s->statuses + s->n_owed + (2 + loans) * s->idle + (3 + loans) * (due + 1) <=
+        return alive + s->ended + s->answers + s->statuses + s->n_owed + (2 + loans) * s->idle +
+                               (3 + loans) * (due + 1) <=
                        s->room ||
                alive + due == 0;
 }
@@ -136,7 +114,8 @@ static void send_word(const struct fsrv_child *child, int64_t word) {
 
 static void forget(struct fsrv_supervisor *s, struct fsrv_child *child) {
         hang_up(s, child);
-        unlimit_time(s, child);
+        fsrv_family_unlimit(s, child);
+        fsrv_fd_close(child->pidfd);
         HASH_DEL(s->children, child);
         free(child);
 }
@@ -170,7 +149,7 @@ static bool send_exited(int *answer, const struct fsrv_wire_exited *exited) {
         return r != -EAGAIN && r != -ENOBUFS && r != -ENOMEM;
 }
 
-/* The child is forgotten, whatever its client does: its pid may be another's at any time. */
+/* Whatever its client does, the child can be forgotten: its pid may be another's at any time. */
 static void deliver(struct fsrv_supervisor *s, struct fsrv_child *child, const struct fsrv_wire_exited *exited) {
         int answer = child->answer < 0 ? -1 : take_answer(s, child);
         struct fsrv_owed *owed = NULL;
@@ -185,7 +164,6 @@ static void deliver(struct fsrv_supervisor *s, struct fsrv_child *child, const s
         } else {
                 fsrv_fd_close(answer);
         }
-        forget(s, child);
 }
 
 static void retry_owed(struct fsrv_supervisor *s) {
@@ -204,9 +182,56 @@ static void retry_owed(struct fsrv_supervisor *s) {
 
 /* ---- events ---- */
 
+/* Who does not work in it: a standby, one that never claimed, and what the kernel says is none of ours. */
+static void on_other_exit(struct fsrv_supervisor *s, struct fsrv_child *child, const struct fsrv_exit *exit) {
+        bool is_standby = child->role == FSRV_ROLE_STANDBY;
+
+        if (is_standby) {
+                s->idle--;
+                if (exit)
+                        fsrv_zygote_on_standby_end(s, exit, child->timed_out);
+        }
+        forget(s, child);
+        if (is_standby && !s->draining && !s->is_reaper) {
+                fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid);
+                fsrv_children_find(s, FSRV_ROLE_STRAY); /* who borrowed its memory may be dying with it */
+        }
+}
+
+static void on_worker_exit(struct fsrv_supervisor *s, struct fsrv_child *child, const struct fsrv_exit *exit,
+                           const struct rusage *rusage) {
+        struct fsrv_wire_exited exited = { .type = FSRV_WIRE_EXITED,
+                                           .pid = child->pid,
+                                           .code = exit->code,
+                                           .status = exit->status,
+                                           .timed_out = child->timed_out,
+                                           .rusage = *rusage };
+
+        s->stats.exits++;
+        if (exit->code != CLD_EXITED && exit->status < (int)(sizeof s->stats.signals / sizeof *s->stats.signals))
+                s->stats.signals[exit->status]++;
+        send_word(child, exit->code == CLD_EXITED ? exit->status : -exit->status);
+        deliver(s, child, &exited);
+        if (!fsrv_family_outlives(s, child))
+                forget(s, child);
+}
+
+static bool has_gone(int client) {
+        struct pollfd entry = { .fd = client };
+
+        return poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR);
+}
+
+/* Nothing promises which event comes first: the death, or the hang-up that is to bring death to the whole family. */
+static void look_for_hangup(struct fsrv_supervisor *s, struct fsrv_child *child) {
+        if (child->role == FSRV_ROLE_WORKER && child->flags & FSRV_WIRE_KILL_ON_CLOSE && child->answer >= 0 &&
+            has_gone(client_of(child)))
+                fsrv_child_on_hangup(s, (uint32_t)child->pid);
+}
+
 void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
-        struct fsrv_wire_exited exited = { .type = FSRV_WIRE_EXITED };
         struct fsrv_exit exit;
+        struct rusage rusage;
 
         /* this child's FORKED was sent before it became ours */
         if (s->is_reaper)
@@ -217,36 +242,15 @@ void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid) {
         /* its claim was sent before its death, and nothing promises epoll(7)'s order */
         if (child->role != FSRV_ROLE_WORKER)
                 fsrv_children_on_claims(s);
-        int r = fsrv_reap_pidfd(child->pidfd, &exit, &exited.rusage);
+        look_for_hangup(s, child);
+        fsrv_family_before_reaping(child);
+        int r = fsrv_reap_pidfd(child->pidfd, &exit, &rusage);
         if (r == 0)
                 return;
-        child->pidfd = fsrv_fd_close(child->pidfd);
-        if (child->role == FSRV_ROLE_STANDBY) {
-                s->idle--;
-                if (r == 1)
-                        fsrv_zygote_on_standby_end(s, &exit, child->timed_out);
-        }
-        if (child->role != FSRV_ROLE_WORKER || r < 0) {
-                bool is_sudden = child->role == FSRV_ROLE_STANDBY && !s->draining && !s->is_reaper;
-                forget(s, child);
-                if (is_sudden) {
-                        fsrv_zygote_on_orders(s, (uint32_t)s->zygote.pid);
-                        fsrv_children_find(s, FSRV_ROLE_STRAY); /* who borrowed its memory may be dying with it */
-                }
-                return;
-        }
-        s->stats.exits++;
-        exited.pid = child->pid;
-        exited.code = exit.code;
-        exited.status = exit.status;
-        exited.timed_out = child->timed_out;
-        send_word(child, exit.code == CLD_EXITED ? exit.status : -exit.status);
-        deliver(s, child, &exited);
-}
-
-void fsrv_child_kill(const struct fsrv_child *child) {
-        if (child->pidfd >= 0)
-                fsrv_pidfd_send_signal(child->pidfd, SIGKILL);
+        if (child->role == FSRV_ROLE_WORKER && r == 1)
+                on_worker_exit(s, child, &exit, &rusage);
+        else
+                on_other_exit(s, child, r == 1 ? &exit : NULL);
 }
 
 /* Its client has gone, or closed the handle. */
@@ -286,9 +290,11 @@ static void on_claim(struct fsrv_supervisor *s, pid_t pid, const struct fsrv_wir
         s->answers++;
         s->statuses += child->status >= 0;
         if (claim->time_limit_ms)
-                limit_time(s, child, claim->time_limit_ms);
+                fsrv_family_limit(s, child, claim->time_limit_ms, claim->grace_ms);
         if (s->draining || child->flags & FSRV_WIRE_KILL_ON_CLOSE)
                 watch_client(s, child);
+        if (child->flags & FSRV_WIRE_TELL_STOPS)
+                fsrv_signals_take_children(s);
         send_word(child, pid);
         if (s->killing)
                 fsrv_child_kill(child);
@@ -335,13 +341,7 @@ void fsrv_children_on_claims(struct fsrv_supervisor *s) {
 }
 
 void fsrv_children_on_time(struct fsrv_supervisor *s, int64_t now) {
-        struct fsrv_child *child;
-
-        while ((child = s->first_deadline) && child->deadline <= now) {
-                unlimit_time(s, child);
-                child->timed_out = true;
-                fsrv_child_kill(child);
-        }
+        fsrv_families_on_time(s, now);
         retry_owed(s);
 }
 

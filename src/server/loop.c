@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -13,28 +11,6 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "server/server.h"
-
-int fsrv_watch(struct fsrv_supervisor *s, int fd, uint32_t events, enum fsrv_source source, uint32_t id) {
-        struct epoll_event event = { .events = events, .data.u64 = (uint64_t)source << 32 | id };
-
-        return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
-}
-
-void fsrv_unwatch(struct fsrv_supervisor *s, int fd) {
-        epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
-}
-
-void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) {
-        char text[512];
-        va_list args;
-
-        if (!s->config.path)
-                return;
-        va_start(args, format);
-        vsnprintf(text, sizeof text, format, args);
-        va_end(args);
-        dprintf(STDERR_FILENO, "forkserver: %s\n", text);
-}
 
 void fsrv_drain(struct fsrv_supervisor *s) {
         if (s->draining)
@@ -51,12 +27,18 @@ void fsrv_drain(struct fsrv_supervisor *s) {
         fsrv_log(s, "draining: %u workers", HASH_COUNT(s->children) - s->idle);
 }
 
+static void on_sigchld(struct fsrv_supervisor *s) {
+        fsrv_stops_tell(s);
+        if (s->is_reaper || getpid() == 1)
+                fsrv_children_reap_all(s);
+}
+
 static void on_signal(struct fsrv_supervisor *s) {
         struct signalfd_siginfo info;
 
         while (read(s->signals, &info, sizeof info) == sizeof info) {
                 if (info.ssi_signo == SIGCHLD)
-                        fsrv_children_reap_all(s);
+                        on_sigchld(s);
                 else if (!s->draining)
                         fsrv_drain(s);
                 else
@@ -139,12 +121,13 @@ static void on_time(struct fsrv_supervisor *s) {
         fsrv_peers_on_time(s, now);
 }
 
-/* A private server stays for the clients that wait for a status; a named one, whose supervisor may end what it leaves
- * behind, for all its workers. */
+/* A private server stays for the clients that wait for a status and for the time limits that it has to keep; a named
+ * one, whose supervisor may end what it leaves behind, for all its workers. */
 static bool is_over(const struct fsrv_supervisor *s) {
         if (!s->draining || s->zygote.pid != 0 || s->owed)
                 return false;
-        return s->config.path ? HASH_COUNT(s->children) == 0 : s->answers == 0 && s->idle == 0;
+        return s->config.path ? HASH_COUNT(s->children) + s->ended == 0
+                              : s->answers == 0 && s->idle == 0 && !s->first_deadline;
 }
 
 /* A request in the queue carries the doorbell's sending end, so there is no hang-up while a zygote loads and its client

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,31 +30,6 @@ enum {
 static int complain(const char *what, int err) {
         dprintf(STDERR_FILENO, "forkserver-server: %s: %s\n", what, strerrordesc_np(err));
         return 125;
-}
-
-/* An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's session: what the
- * terminal sends is for the client and its workers. */
-static int take_signals(struct fsrv_supervisor *s) {
-        static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP };
-        sigset_t set;
-
-        for (int n = 1; n <= SIGRTMAX; n++)
-                signal(n, SIG_DFL);
-        signal(SIGPIPE, SIG_IGN);
-        sigemptyset(&set);
-        if (!s->config.path)
-                for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-                        signal(ignored[i], SIG_IGN);
-        else {
-                sigaddset(&set, SIGTERM);
-                sigaddset(&set, SIGINT);
-        }
-        sigprocmask(SIG_SETMASK, &set, NULL);
-        s->signals = -1;
-        if (!s->config.path)
-                return 0;
-        s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        return s->signals < 0 ? -errno : fsrv_watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0);
 }
 
 static void raise_limit(struct fsrv_supervisor *s) {
@@ -123,7 +97,7 @@ static int set_up(struct fsrv_supervisor *s) {
         if (s->epoll < 0)
                 return -errno;
         if ((r = take_streams()) < 0 || (r = fsrv_socketpair(s->claims)) < 0 || (r = find_zygote(s)) < 0 ||
-            (r = take_doorbell(s)) < 0 || (r = take_signals(s)) < 0)
+            (r = take_doorbell(s)) < 0 || (r = fsrv_signals_take(s)) < 0)
                 return r;
         if (setsockopt(s->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
                 return -errno;

@@ -37,6 +37,9 @@ enum fsrv_role {
         FSRV_ROLE_STRAY, /* not told of yet, or never: becomes a worker when it claims */
         FSRV_ROLE_RETIRED,
         FSRV_ROLE_HEIR, /* of the zygote; src/zygote/heir.h */
+        /* a worker that was, as its client knows; no longer in the table. Its process group has the rest of its grace
+         */
+        FSRV_ROLE_ENDED,
 };
 
 struct fsrv_child {
@@ -46,9 +49,11 @@ struct fsrv_child {
         int answer; /* to the client; -1 for a standby, and when nobody listens any more */
         int status; /* the stream socket for the seed's two words; -1: not asked for. Then it is this that says whether
                      * anybody listens: the client has closed its end of the answer */
-        uint32_t flags;   /* of the request */
-        bool timed_out;   /* killed by us */
-        int64_t deadline; /* FSRV_NEVER: none */
+        uint32_t flags;    /* of the request */
+        bool timed_out;    /* ended by us */
+        int64_t deadline;  /* FSRV_NEVER: none */
+        uint64_t grace_ms; /* from SIGTERM at the deadline to SIGKILL */
+        int64_t until;     /* ENDED: of the grace */
         /* of a standby */
         bool is_ready, is_late;
         int64_t since;
@@ -127,6 +132,7 @@ struct fsrv_supervisor {
         bool killing;
         unsigned room; /* fds for children */
         unsigned idle;
+        unsigned ended;              /* FSRV_ROLE_ENDED */
         unsigned answers;            /* workers whose client is still there */
         unsigned statuses;           /* of them, those with a socket for the seed's two words */
         struct fsrv_child *children; /* hash by pid */
@@ -142,15 +148,27 @@ struct fsrv_supervisor {
         struct fsrv_wire_stats stats;
 };
 
-/* loop.c */
+/* events.c */
 int fsrv_watch(struct fsrv_supervisor *s, int fd, uint32_t events, enum fsrv_source source, uint32_t id);
 void fsrv_unwatch(struct fsrv_supervisor *s, int fd);
+/* A line on standard error, from a named server; a private one is quiet. */
+void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* loop.c */
 /* Serves until it is over; the exit code. */
 int fsrv_supervise(struct fsrv_supervisor *s);
 /* Takes no new request: those on the doorbell are served, idle standbys then read its end. */
 void fsrv_drain(struct fsrv_supervisor *s);
-/* A line on standard error, from a named server; a private one is quiet. */
-void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* signals.c */
+/* An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's session: what the
+ * terminal sends is for the client and its workers. As pid 1 it reaps orphans. */
+int fsrv_signals_take(struct fsrv_supervisor *s);
+/* From now on also SIGCHLD, which comes for stops and for orphans; nothing else of ours needs it. May be repeated. */
+int fsrv_signals_take_children(struct fsrv_supervisor *s);
+
+/* stops.c: what SIGCHLD may have come for */
+void fsrv_stops_tell(struct fsrv_supervisor *s);
 
 /* zygotes.c */
 void fsrv_zygote_replenish(struct fsrv_supervisor *s);
@@ -181,7 +199,6 @@ struct fsrv_child *fsrv_child_find(struct fsrv_supervisor *s, pid_t pid);
 struct fsrv_child *fsrv_child_add(struct fsrv_supervisor *s, pid_t pid, enum fsrv_role role);
 /* The zygote tells of it. */
 void fsrv_child_on_forked(struct fsrv_supervisor *s, pid_t pid);
-void fsrv_child_kill(const struct fsrv_child *child);
 void fsrv_child_on_exit(struct fsrv_supervisor *s, uint32_t pid);
 void fsrv_child_on_hangup(struct fsrv_supervisor *s, uint32_t pid);
 void fsrv_children_on_claims(struct fsrv_supervisor *s);
@@ -194,6 +211,17 @@ int fsrv_child_release(struct fsrv_supervisor *s, pid_t pid);
 void fsrv_children_find(struct fsrv_supervisor *s, enum fsrv_role role);
 /* As the reaper of orphans: everything dead, known or not. */
 void fsrv_children_reap_all(struct fsrv_supervisor *s);
+
+/* families.c: a worker and the process group that it leads */
+void fsrv_child_kill(const struct fsrv_child *child);
+/* At the limit SIGTERM, and SIGKILL after the grace; without a grace SIGKILL. */
+void fsrv_family_limit(struct fsrv_supervisor *s, struct fsrv_child *child, uint64_t limit_ms, uint64_t grace_ms);
+void fsrv_family_unlimit(struct fsrv_supervisor *s, struct fsrv_child *child);
+void fsrv_families_on_time(struct fsrv_supervisor *s, int64_t now);
+/* The child is dead. */
+void fsrv_family_before_reaping(const struct fsrv_child *child);
+/* The child has been reaped. True: what it leaves behind is to be ended, and the child is kept for that. */
+bool fsrv_family_outlives(struct fsrv_supervisor *s, struct fsrv_child *child);
 
 /* standbys.c: those in which a fork handler hangs. */
 void fsrv_standbys_watch(struct fsrv_supervisor *s, struct fsrv_child *standby);

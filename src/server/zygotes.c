@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -183,23 +182,12 @@ void fsrv_zygote_on_claim(struct fsrv_supervisor *s) {
 /* ---- what it says ---- */
 
 static int become_reaper(struct fsrv_supervisor *s) {
-        sigset_t set;
-
         if (s->is_reaper)
                 return 0;
         if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
                 return -errno;
         s->is_reaper = true;
-        sigemptyset(&set);
-        sigaddset(&set, SIGCHLD);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        if (s->config.path) {
-                sigaddset(&set, SIGTERM);
-                sigaddset(&set, SIGINT);
-        }
-        s->signals = signalfd(s->signals, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        fsrv_watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0);
-        return 0;
+        return fsrv_signals_take_children(s);
 }
 
 static int give_sockets(struct fsrv_supervisor *s) {

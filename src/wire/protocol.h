@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530006u /* "FS", 6 */
+#define FSRV_WIRE_VERSION 0x46530007u /* "FS", 7 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request without its payload */
@@ -59,7 +59,9 @@ enum {
         /* a stream socket comes along, to which the server writes the seed's two words */
         FSRV_WIRE_HAS_STATUS = 1u << 5,
         FSRV_WIRE_HAS_TRACKER = 1u << 6, /* the resource tracker's fd comes along */
-        FSRV_WIRE_FLAGS = (1u << 7) - 1,
+        FSRV_WIRE_TELL_STOPS = 1u << 7,  /* STOPPED and CONTINUED are wanted */
+        FSRV_WIRE_QUICK_EXIT = 1u << 8,  /* exit(3) in an entry point spares what was preloaded its destructors */
+        FSRV_WIRE_FLAGS = (1u << 9) - 1,
 };
 
 struct fsrv_wire_request {
@@ -79,6 +81,7 @@ struct fsrv_wire_request {
         uint64_t signal_mask;    /* bit n-1: signal n */
         uint64_t signals_ignored;
         uint64_t time_limit_ms; /* 0: none */
+        uint64_t grace_ms;      /* between SIGTERM at the limit and SIGKILL; 0: SIGKILL at once */
 };
 
 /* The body: n_actions of these, then NUL-terminated strings: name, search path (may be empty), directory (empty: the
@@ -113,6 +116,8 @@ enum {
                                 * which ends empty when execve succeeded, else holds a struct fsrv_wire_failed */
         FSRV_WIRE_FAILED = 2,
         FSRV_WIRE_EXITED = 3,
+        FSRV_WIRE_STOPPED = 4,   /* before EXITED, if the request asked for it: a stop signal took effect */
+        FSRV_WIRE_CONTINUED = 5, /* likewise: it went on */
 };
 
 enum {
@@ -144,11 +149,18 @@ struct fsrv_wire_exited {
         struct rusage rusage;
 };
 
+struct fsrv_wire_changed {
+        uint32_t type; /* STOPPED, CONTINUED */
+        int32_t pid;
+        int32_t signal; /* that stopped it; SIGCONT */
+};
+
 union fsrv_wire_answer {
         uint32_t type;
         struct fsrv_wire_started started;
         struct fsrv_wire_failed failed;
         struct fsrv_wire_exited exited;
+        struct fsrv_wire_changed changed;
 };
 
 /* ---- claims: the sender's pid is the kernel's stamp ---- */
@@ -166,6 +178,7 @@ struct fsrv_wire_claim {
         uint32_t stage;   /* SETUP_FAILED */
         int32_t borrower; /* RETIRED: its pid, if it has not claimed; a child of the server's */
         uint64_t time_limit_ms;
+        uint64_t grace_ms;
 };
 
 /* ---- orders ---- */
@@ -306,6 +319,7 @@ struct fsrv_wire_stats {
         uint64_t zygote_restarts;
         struct fsrv_wire_memory memory;
         uint64_t failures[32];
+        uint64_t signals[65];              /* workers that signal n ended */
         char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -53,16 +54,41 @@ _Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct f
         _exit(127);
 }
 
-/* As posix_spawnp(3): the first that can be executed; EACCES is told if nothing better was found. */
-static int exec_search(const char *name, const char *search, char *const *argv, char *const *environment) {
+/* Of another machine, or torn: a shell would only say nonsense of it. */
+static bool is_elf(const char *path) {
+        char magic[4] = "";
+        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_RDONLY);
+
+        return fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic && memcmp(magic, "\177ELF", sizeof magic) == 0;
+}
+
+/* As execvp(3): a file without a format that the kernel knows is a script of the shell's. execve(2) has looked at all
+ * the arguments before it says so: there is room for their addresses once more. */
+static int exec_file(const char *path, char *const *argv, size_t n_argv, char *const *environment) {
+        execve(path, argv, environment);
+        int err = errno;
+        if (err != ENOEXEC || is_elf(path))
+                return err;
+        const char **shell = alloca((n_argv + 2) * sizeof *shell); /* no malloc: the memory may be a standby's */
+        size_t n = 0;
+        shell[n++] = "/bin/sh";
+        shell[n++] = path;
+        for (size_t i = 1; i < n_argv; i++)
+                shell[n++] = argv[i];
+        shell[n] = NULL;
+        execve(shell[0], (char *const *)shell, environment);
+        return errno;
+}
+
+/* As execvp(3): the first that can be executed; EACCES is told if nothing better was found. */
+static int exec_search(const struct fsrv_request_parts *request) {
+        const char *name = request->name;
         size_t name_size = strlen(name) + 1;
         int found = ENOENT;
 
-        if (strchr(name, '/')) {
-                execve(name, argv, environment);
-                return errno;
-        }
-        for (const char *next = search; next;) {
+        if (strchr(name, '/'))
+                return exec_file(name, request->argv, request->head.n_argv, request->environment);
+        for (const char *next = request->search; next;) {
                 char path[PATH_MAX];
                 const char *colon = strchrnul(next, ':');
                 size_t n = (size_t)(colon - next);
@@ -72,12 +98,11 @@ static int exec_search(const char *name, const char *search, char *const *argv, 
                         memcpy(path + n + (n > 0), name, name_size); /* an empty element: the working directory */
                         if (n > 0)
                                 path[n] = '/';
-                        execve(path, argv, environment);
-                        if (errno == EACCES)
+                        int err = exec_file(path, request->argv, request->head.n_argv, request->environment);
+                        if (err == EACCES)
                                 found = EACCES;
-                        else if (errno != ENOENT && errno != ENOTDIR && errno != ESTALE && errno != ENODEV &&
-                                 errno != ETIMEDOUT)
-                                return errno;
+                        else if (err != ENOENT && err != ENOTDIR && err != ESTALE && err != ENODEV && err != ETIMEDOUT)
+                                return err;
                 }
                 next = *colon ? colon + 1 : NULL;
         }
@@ -116,7 +141,7 @@ _Noreturn void fsrv_run_program(struct fsrv_task *task) {
         fsrv_core_filter_restore(task->birth);
         send_started(task, ends[0]);
         fsrv_setup_unblock(&request->head);
-        int err = exec_search(request->name, request->search, request->argv, request->environment);
+        int err = exec_search(request);
         /* The reader may be gone. Blocked again, or SIGPIPE would end us with a status that looks like a program's. */
         sigset_t all;
         sigfillset(&all);
@@ -165,6 +190,14 @@ static int keep_for_module(struct fsrv_task *task, struct fsrv_error *error) {
         return 0;
 }
 
+/* Exit functions run in the reverse order of their registration: those of this process have run when this one is
+ * called, and those of the zygote's would come after it. */
+static void leave_quickly(int code, void *data) {
+        (void)data;
+        fflush(NULL);
+        _exit(code);
+}
+
 _Noreturn void fsrv_run_entry(struct fsrv_task *task) {
         const struct fsrv_request_parts *request = &task->request;
         const struct fsrv_host *host = task->birth->host;
@@ -175,6 +208,10 @@ _Noreturn void fsrv_run_entry(struct fsrv_task *task) {
         program_invocation_name = request->argv[0];
         const char *slash = strrchr(request->argv[0], '/');
         program_invocation_short_name = slash ? (char *)slash + 1 : request->argv[0];
+        if (request->head.flags & FSRV_WIRE_QUICK_EXIT && on_exit(leave_quickly, NULL) != 0) {
+                fsrv_fail(&error, FSRV_STAGE_SETUP, ENOMEM, "the exit function of a quick exit");
+                fsrv_worker_fail(task, task->answer, &error);
+        }
         /* A constructor of a module that isn't preloaded would find it. (The answer socket it may have: that is about
          * this process alone.) */
         if (host->loads && host->loads(request->name))

@@ -82,7 +82,8 @@ int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim
 static void claim(const struct fsrv_birth *birth, const int *fds, const struct fsrv_wire_request *head) {
         struct fsrv_wire_claim claim = { .type = FSRV_WIRE_CLAIM,
                                          .flags = head->flags,
-                                         .time_limit_ms = head->time_limit_ms };
+                                         .time_limit_ms = head->time_limit_ms,
+                                         .grace_ms = head->grace_ms };
 
         bool has_status = head->flags & FSRV_WIRE_HAS_STATUS;
         int both[] = { fds[FSRV_WIRE_FD_ANSWER], has_status ? fds[FSRV_WIRE_OWN_FDS] : -1 };

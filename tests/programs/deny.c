@@ -51,6 +51,8 @@ static struct rule {
         { "clone3", 435, 0, ANY, 0, ENOSYS, false, 0 },
         /* the exit status of a foreign process by pidfd (6.15): _IOWR(0xFF, 11, …) of any size */
         { "pidfd_info", SYS_ioctl, 1, LOW16, 0xFF0B, ENOTTY, false, 0 },
+        /* a signal to the group of a process by pidfd (6.9) */
+        { "pidfd_group", 424, 3, ~0U, 4, EINVAL, false, 0 },
         /* the populated pages of a range (6.7): _IOWR('f', 16, …) of any size */
         { "pagemap_scan", SYS_ioctl, 1, LOW16, 0x6610, ENOTTY, false, 0 },
         /* MADV_POPULATE_READ, MADV_POPULATE_WRITE (5.14) */

@@ -116,6 +116,13 @@ static void do_stats(int argc, char **argv) {
                                 (unsigned long long)stats.failures[i]);
                         comma = ",";
                 }
+        fputs("},\"signals\":{", answer);
+        comma = "";
+        for (size_t i = 0; i < sizeof stats.signals / sizeof *stats.signals; i++)
+                if (stats.signals[i]) {
+                        fprintf(answer, "%s\"%zu\":%llu", comma, i, (unsigned long long)stats.signals[i]);
+                        comma = ",";
+                }
         fputs("}", answer);
 }
 
@@ -139,6 +146,8 @@ static sigset_t read_signals(char **words) {
         return set;
 }
 
+static uint64_t limit_ms; /* "grace" is said after it */
+
 static int set_number(const char *name, long long value) {
         if (strcmp(name, "umask") == 0)
                 return fsrv_request_set_umask(request, (mode_t)value);
@@ -152,8 +161,12 @@ static int set_number(const char *name, long long value) {
                 return fsrv_request_add_close(request, (int)value);
         if (strcmp(name, "spawn_timeout") == 0)
                 return fsrv_request_set_spawn_timeout(request, (int)value);
-        if (strcmp(name, "time_limit") == 0)
-                return fsrv_request_set_time_limit(request, (uint64_t)value);
+        if (strcmp(name, "time_limit") == 0) {
+                limit_ms = (uint64_t)value;
+                return fsrv_request_set_time_limit(request, limit_ms, 0);
+        }
+        if (strcmp(name, "grace") == 0)
+                return fsrv_request_set_time_limit(request, limit_ms, (uint64_t)value);
         if (strcmp(name, "flags") == 0)
                 return fsrv_request_set_flags(request, (uint32_t)value);
         fprintf(stderr, "spawner: no attribute '%s'\n", name);
@@ -280,7 +293,7 @@ static void do_wait(int argc, char **argv) {
         int r = fsrv_process_wait(named(argv[1]), atoi(argv[2]), &status, fresh_error());
 
         say(r);
-        if (r == 0)
+        if (r >= 0)
                 say_status(&status);
 }
 
@@ -343,6 +356,12 @@ static void do_kill(int argc, char **argv) {
         (void)argc;
         fresh_error();
         say(fsrv_process_kill(named(argv[1]), atoi(argv[2])));
+}
+
+static void do_kill_group(int argc, char **argv) {
+        (void)argc;
+        fresh_error();
+        say(fsrv_process_kill_group(named(argv[1]), atoi(argv[2])));
 }
 
 static void do_ref(int argc, char **argv) {
@@ -413,6 +432,7 @@ const struct command api_commands[] = {
         { "poll_fd", 2, do_poll_fd },
         { "pidfd", 2, do_pidfd },
         { "kill", 2, do_kill },
+        { "kill_group", 2, do_kill_group },
         { "ref", 1, do_ref },
         { "unref", 1, do_unref },
         { "nulls", 0, do_nulls },

@@ -153,7 +153,7 @@ static struct fsrv_request *prepare(const struct item *item, const char *label) 
         if (r == 0 && item->kind == IS_KILLED)
                 r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE);
         if (r == 0 && item->kind == IS_LIMITED)
-                r = fsrv_request_set_time_limit(request, 30);
+                r = fsrv_request_set_time_limit(request, 30, 0);
         return r < 0 ? fsrv_request_free(request) : request;
 }
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FORKSERVER_CLI_MAP_INPUT_H
+#define FORKSERVER_CLI_MAP_INPUT_H
+
+/* The lines of a file or of standard input, read no further than asked for. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { MAP_ITEM_MAX = 16 * 1024 * 1024 };
+
+struct map_input {
+        int fd;
+        char separator;
+        char *buffer;
+        size_t start, end, size;
+        bool ended;
+        unsigned long taken;
+};
+
+int map_input_open(struct map_input *input, const char *file, char separator);
+void map_input_done(struct map_input *input);
+/* 1 and a line, which the caller frees; 0: there is none in the buffer, fill it first; -ENODATA: no more; or another
+ * errno with a complaint. */
+int map_input_take(struct map_input *input, char **ret_line);
+/* One read(2), which waits if nothing is there; a signal ends it. 0 or -errno with a complaint. */
+int map_input_fill(struct map_input *input);
+/* How many lines a regular file still has; -1: cannot be known. */
+long map_input_count(const struct map_input *input);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "server/server.h"
+
+int fsrv_watch(struct fsrv_supervisor *s, int fd, uint32_t events, enum fsrv_source source, uint32_t id) {
+        struct epoll_event event = { .events = events, .data.u64 = (uint64_t)source << 32 | id };
+
+        return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+void fsrv_unwatch(struct fsrv_supervisor *s, int fd) {
+        epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) {
+        char text[512];
+        va_list args;
+
+        if (!s->config.path)
+                return;
+        va_start(args, format);
+        vsnprintf(text, sizeof text, format, args);
+        va_end(args);
+        dprintf(STDERR_FILENO, "forkserver: %s\n", text);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/linux.h"
+#include "server/server.h"
+
+/* A worker that leads a process group is ended together with it. */
+
+enum { LOOK_MS = 100 };
+
+/* While nobody has reaped it, neither its number nor its group's can be a stranger's. */
+static void signal_family(const struct fsrv_child *child, int signal) {
+        if (child->role != FSRV_ROLE_WORKER || getpgid(child->pid) != child->pid || kill(-child->pid, signal) < 0)
+                fsrv_pidfd_send_signal(child->pidfd, signal);
+}
+
+void fsrv_child_kill(const struct fsrv_child *child) {
+        if (child->pidfd >= 0)
+                signal_family(child, SIGKILL);
+}
+
+/* ---- time limits: a list by deadline. Equal limits, the usual case, go in at its end ---- */
+
+static int64_t after(int64_t now, uint64_t ms) {
+        return now + (int64_t)(ms > INT64_MAX / 2 ? INT64_MAX / 2 : ms);
+}
+
+static void set_deadline(struct fsrv_supervisor *s, struct fsrv_child *child, int64_t deadline) {
+        struct fsrv_child *before = s->last_deadline;
+
+        child->deadline = deadline;
+        while (before && before->deadline > child->deadline)
+                before = before->previous_deadline;
+        child->previous_deadline = before;
+        child->next_deadline = before ? before->next_deadline : s->first_deadline;
+        *(before ? &before->next_deadline : &s->first_deadline) = child;
+        *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) = child;
+}
+
+void fsrv_family_limit(struct fsrv_supervisor *s, struct fsrv_child *child, uint64_t limit_ms, uint64_t grace_ms) {
+        child->grace_ms = grace_ms;
+        set_deadline(s, child, after(fsrv_now(), limit_ms));
+}
+
+void fsrv_family_unlimit(struct fsrv_supervisor *s, struct fsrv_child *child) {
+        if (child->deadline == FSRV_NEVER)
+                return;
+        *(child->previous_deadline ? &child->previous_deadline->next_deadline : &s->first_deadline) =
+                child->next_deadline;
+        *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) =
+                child->previous_deadline;
+        child->deadline = FSRV_NEVER;
+}
+
+static bool is_in_grace(const struct fsrv_child *child) {
+        return child->role == FSRV_ROLE_WORKER && child->timed_out && child->deadline != FSRV_NEVER;
+}
+
+/* A stopped process takes its SIGTERM when it goes on. */
+static void end_politely(struct fsrv_supervisor *s, struct fsrv_child *child, int64_t now) {
+        signal_family(child, SIGTERM);
+        signal_family(child, SIGCONT);
+        set_deadline(s, child, after(now, child->grace_ms));
+}
+
+/* Nothing tells when the last of a group has ended, so we look. */
+static void await_group(struct fsrv_supervisor *s, struct fsrv_child *child, int64_t now) {
+        int64_t next = now + LOOK_MS;
+
+        if (now < child->until && fsrv_pidfd_signal_group(child->pidfd, 0) == 0) {
+                set_deadline(s, child, next < child->until ? next : child->until);
+                return;
+        }
+        fsrv_pidfd_signal_group(child->pidfd, SIGKILL);
+        fsrv_fd_close(child->pidfd);
+        free(child);
+        s->ended--;
+}
+
+void fsrv_families_on_time(struct fsrv_supervisor *s, int64_t now) {
+        struct fsrv_child *child;
+
+        while ((child = s->first_deadline) && child->deadline <= now) {
+                bool is_polite = !child->timed_out && child->grace_ms > 0;
+
+                fsrv_family_unlimit(s, child);
+                child->timed_out = true;
+                if (is_polite)
+                        end_politely(s, child, now);
+                else if (child->role == FSRV_ROLE_ENDED)
+                        await_group(s, child, now);
+                else
+                        fsrv_child_kill(child);
+        }
+}
+
+/* ---- the others of a group, when the worker has ended ---- */
+
+/* Before Linux 6.9 no group can be reached without its leader: there the grace ends with that one. */
+void fsrv_family_before_reaping(const struct fsrv_child *child) {
+        if (is_in_grace(child) && fsrv_pidfd_signal_group(child->pidfd, 0) == -EINVAL)
+                fsrv_child_kill(child);
+}
+
+bool fsrv_family_outlives(struct fsrv_supervisor *s, struct fsrv_child *child) {
+        if (!is_in_grace(child) || fsrv_pidfd_signal_group(child->pidfd, 0) < 0)
+                return false;
+        fsrv_unwatch(s, child->pidfd);
+        HASH_DEL(s->children, child);
+        child->role = FSRV_ROLE_ENDED;
+        child->until = child->deadline;
+        fsrv_family_unlimit(s, child);
+        set_deadline(s, child, fsrv_now());
+        s->ended++;
+        return true;
+}

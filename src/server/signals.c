@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "server/server.h"
+
+/* A named server's supervisor drains it by these. A private one's client sees to its end. */
+static void fill_own(const struct fsrv_supervisor *s, sigset_t *ret_set) {
+        sigemptyset(ret_set);
+        if (!s->config.path)
+                return;
+        sigaddset(ret_set, SIGTERM);
+        sigaddset(ret_set, SIGINT);
+}
+
+/* A first signalfd is watched; another set of signals goes into the same one. */
+static int receive_signals(struct fsrv_supervisor *s, const sigset_t *set) {
+        int before = s->signals;
+
+        sigprocmask(SIG_SETMASK, set, NULL);
+        s->signals = signalfd(before, set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (s->signals < 0) {
+                s->signals = before;
+                return -errno;
+        }
+        return before < 0 ? fsrv_watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0) : 0;
+}
+
+int fsrv_signals_take(struct fsrv_supervisor *s) {
+        static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP };
+        sigset_t set;
+
+        for (int n = 1; n <= SIGRTMAX; n++)
+                signal(n, SIG_DFL);
+        signal(SIGPIPE, SIG_IGN);
+        if (!s->config.path)
+                for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+                        signal(ignored[i], SIG_IGN);
+        fill_own(s, &set);
+        s->signals = -1;
+        if (getpid() == 1)
+                return fsrv_signals_take_children(s);
+        sigprocmask(SIG_SETMASK, &set, NULL);
+        return s->config.path ? receive_signals(s, &set) : 0;
+}
+
+int fsrv_signals_take_children(struct fsrv_supervisor *s) {
+        sigset_t set;
+
+        fill_own(s, &set);
+        sigaddset(&set, SIGCHLD);
+        return receive_signals(s, &set);
+}

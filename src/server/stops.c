@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <sys/socket.h>
+
+#include "base/linux.h"
+#include "server/server.h"
+
+/* Who asked hears of it. A client that doesn't read is not waited for: what it is owed is the end alone. */
+void fsrv_stops_tell(struct fsrv_supervisor *s) {
+        struct fsrv_change change;
+
+        while (fsrv_take_change(&change) == 1) {
+                const struct fsrv_child *child = fsrv_child_find(s, change.pid);
+                struct fsrv_wire_changed changed = { .type = change.is_stop ? FSRV_WIRE_STOPPED : FSRV_WIRE_CONTINUED,
+                                                     .pid = change.pid,
+                                                     .signal = change.signal };
+
+                if (child && child->flags & FSRV_WIRE_TELL_STOPS && child->answer >= 0)
+                        fsrv_channel_send(child->answer, &changed, sizeof changed, NULL, 0, MSG_DONTWAIT);
+        }
+}
