@@ -581,7 +581,7 @@ def test_bad_preload(forkserver, testmod, module):
 
 
 @pytest.mark.parametrize("args", [
-    [], ["-j"], ["-j", "0", "echo"], ["-j", "x", "echo"], ["-j", "-1", "echo"], ["--halt", "0", "echo"],
+    [], ["-j"], ["-j", "x", "echo"], ["-j", "1.5", "echo"], ["--halt", "0", "echo"],
     ["--timeout", "x", "echo"], ["--no-such-option", "echo"], ["--tag", "--ungroup", "echo"],
     ["--json", "/no/such/directory/file", "echo"], ["--socket", "/no/such/socket", "echo"],
     ["--server-uid", "x", "echo"],

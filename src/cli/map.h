@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "cli.h"
+#include "map_arguments.h"
 #include "map_item.h"
 #include "map_items.h"
 #include "map_options.h"
@@ -45,6 +46,7 @@ bool map_output_is_unread(void);
 enum { MAP_FDS_OF_JOB = 5, MAP_FDS_OF_RESULT = 2 };
 
 struct map_job {
+        unsigned long slot; /* from 1 */
         bool running;
         struct map_item *item;
         struct fsrv_process *process;

@@ -80,7 +80,7 @@ int map_job_start(struct map_job *job, struct fsrv_server *server, const struct 
 
         if (r < 0)
                 return cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
-        char **list = map_arguments(options, item);
+        char **list = map_arguments(options, item, job->slot);
         r = list ? fsrv_request_set_argv(job->request, (const char *const *)list) : -ENOMEM;
         free(list);
         if (r < 0)

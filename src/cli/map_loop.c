@@ -149,6 +149,7 @@ static void start(struct map *m, struct map_item *item) {
 
         while (job->running)
                 job++;
+        job->slot = (unsigned long)(job - m->jobs) + 1;
         map_signals_set_busy(true);
         int fd = map_job_start(job, m->server, m->options, &m->signals, item, &error);
         map_signals_set_busy(false);
