@@ -252,8 +252,8 @@ FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, str
  * check(data) whether it is to go on: at once when a signal handler of its thread has run, and at least every 50 ms,
  * since a signal may come before the wait, or to another thread. Non-zero ends the call: -EINTR. A request is withdrawn
  * by that, and surely nothing of it ever runs; has it started in that very moment, the call returns 0 as ever, with the
- * process. (A program that has not been executed yet is killed.) check() is called in the thread that waits, also while
- * other threads wait for the handle's lock: it must not use this handle. fsrv_run(), once the server runs, and
+ * process. (A program that has not been executed yet is killed.) check() is called in the thread that waits: it must
+ * not use this handle. fsrv_run(), once the server runs, and
  * fsrv_process_wait() don't ask.
  * check NULL: nobody is asked. To be called before the handle is used by other threads.
  */

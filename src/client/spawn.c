@@ -365,7 +365,7 @@ static int give_up(const struct fsrv_spawning *s) {
 static int try_once(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process,
                     int *ret_status) {
         struct fsrv_grip grip;
-        int r = fsrv_server_acquire(server, &grip, s->error);
+        int r = fsrv_server_acquire(server, s->deadline, &grip, s->error);
 
         if (r < 0)
                 return r;
@@ -457,7 +457,7 @@ static int settle(struct fsrv_server *server, struct fsrv_spawning *s, struct fs
                 fsrv_server_forget(server, grip->link);
         r = try_often(server, s, ret_process, NULL);
         struct fsrv_grip fresh;
-        if (fsrv_server_acquire(server, &fresh, NULL) == 0) {
+        if (fsrv_server_acquire(server, s->deadline, &fresh, NULL) == 0) {
                 fsrv_server_release(grip);
                 *grip = fresh;
         } /* else with the old one: what cannot be asked for by it is tried alone */
@@ -506,7 +506,7 @@ int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_request *reque
                                       MANY_MAX);
         int r = check(request, &told);
         if (r == 0)
-                r = fsrv_server_acquire(server, &grip, &told);
+                r = fsrv_server_acquire(server, s.deadline, &grip, &told);
         if (r == 0) {
                 r = fsrv_spawning_prepare(&s, &grip);
                 if (r == 0)
