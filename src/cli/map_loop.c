@@ -91,7 +91,7 @@ static void end_if_unread(const struct map *m) {
 }
 
 static void show(struct map *m, struct map_result *result) {
-        map_progress_count(&m->report.progress, map_result_is_failure(result));
+        map_report_count(&m->report, result);
         if (m->options->halt && m->report.progress.failed >= m->options->halt)
                 m->stopping = true;
         if (map_result_is_failure(result))
@@ -295,6 +295,10 @@ static void act_on_signals(struct map *m) {
 
         if (count > 0)
                 m->stopping = true;
+        if (count == 1 && m->killed == 0 && m->options->tty) { /* it may have come before the terminal was lent */
+                signal_jobs(m, map_signals_first());
+                m->killed = 1;
+        }
         if (count > 1 && m->killed < count) {
                 end_jobs(m, m->options->target.kill_after);
                 m->killed = count;
