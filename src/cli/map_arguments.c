@@ -1,55 +1,208 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "map.h"
+#include "map_arguments.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool has_place(const char *arg) {
-        return strstr(arg, "{}") != NULL;
-}
+/* ---- places: what stands in braces in an argument ---- */
 
-static size_t filled_size(const char *arg, size_t item) {
-        size_t size = strlen(arg) + 1;
+enum part { PART_ALL, PART_NO_SUFFIX, PART_NAME, PART_NAME_NO_SUFFIX, PART_DIRECTORY, PART_NUMBER, PART_SLOT };
 
-        for (const char *c = arg; (c = strstr(c, "{}")); c += 2)
-                size += item;
-        return size;
-}
+struct place {
+        const char *start, *end;
+        unsigned long position; /* {2}: the second value; 0: any */
+        enum part part;
+};
 
-static char *fill(char *at, const char *arg, const char *item, size_t n) {
-        const char *place;
+static bool parse_place(const char *brace, struct place *ret_place) {
+        static const struct {
+                const char *text;
+                enum part part;
+        } parts[] = { { "}", PART_ALL },         { ".}", PART_NO_SUFFIX }, { "/.}", PART_NAME_NO_SUFFIX },
+                      { "//}", PART_DIRECTORY }, { "/}", PART_NAME },      { "#}", PART_NUMBER },
+                      { "%}", PART_SLOT } };
+        char *digits_end = (char *)brace + 1;
+        unsigned long position = brace[1] >= '1' && brace[1] <= '9' ? strtoul(brace + 1, &digits_end, 10) : 0;
 
-        while ((place = strstr(arg, "{}"))) {
-                at = mempcpy(at, arg, (size_t)(place - arg));
-                at = mempcpy(at, item, n);
-                arg = place + 2;
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+                size_t n = strlen(parts[i].text);
+                if (strncmp(digits_end, parts[i].text, n) != 0)
+                        continue;
+                *ret_place = (struct place){ brace, digits_end + n, position, parts[i].part };
+                return !(position && parts[i].part >= PART_NUMBER);
         }
-        return stpcpy(at, arg) + 1;
+        return false;
 }
 
-char **map_arguments(const struct map_options *options, const struct map_item *item) {
-        const char *text = item->text;
-        size_t n = 0, item_size = strlen(text), size = 0;
+/* The next one at or after `from`. Behind a '$' braces are the shell's: "${1}", "${#}". */
+static bool find_place(const char *arg, const char *from, struct place *ret_place) {
+        for (const char *brace = from; (brace = strchr(brace, '{')); brace++)
+                if (parse_place(brace, ret_place) && (brace == arg || brace[-1] != '$' || ret_place->end - brace == 2))
+                        return true;
+        return false;
+}
 
-        for (; options->args[n]; n++)
-                size += filled_size(options->args[n], item_size);
-        char **list = malloc((n + 3) * sizeof *list + size);
-        if (!list)
+static bool is_of_any_value(const struct place *place) {
+        return place->position == 0 && place->part < PART_NUMBER;
+}
+
+bool map_arguments_has_place(const char *arg, bool of_values) {
+        struct place place;
+
+        for (const char *at = arg; find_place(arg, at, &place); at = place.end)
+                if (!of_values || place.part < PART_NUMBER)
+                        return true;
+        return false;
+}
+
+/* Such an argument is there once for each value. */
+static bool is_repeated(const char *arg) {
+        struct place place;
+
+        for (const char *at = arg; find_place(arg, at, &place); at = place.end)
+                if (is_of_any_value(&place))
+                        return true;
+        return false;
+}
+
+/* ---- parts of a value, as GNU parallel has them ---- */
+
+struct piece {
+        const char *text;
+        size_t n;
+};
+
+static struct piece name_of(struct piece value) {
+        const char *slash = memrchr(value.text, '/', value.n);
+
+        return slash ? (struct piece){ slash + 1, value.n - (size_t)(slash + 1 - value.text) } : value;
+}
+
+static struct piece without_suffix(struct piece value) {
+        struct piece name = name_of(value);
+        const char *dot = memrchr(name.text, '.', name.n);
+
+        if (dot && dot + 1 < name.text + name.n)
+                value.n = (size_t)(dot - value.text);
+        return value;
+}
+
+/* As dirname(1). */
+static struct piece directory_of(struct piece value) {
+        while (value.n > 1 && value.text[value.n - 1] == '/')
+                value.n--;
+        const char *slash = memrchr(value.text, '/', value.n);
+        if (!slash)
+                return (struct piece){ ".", 1 };
+        value.n = (size_t)(slash - value.text);
+        while (value.n > 1 && value.text[value.n - 1] == '/')
+                value.n--;
+        return value.n ? value : (struct piece){ "/", 1 };
+}
+
+static struct piece part_of(enum part part, const char *text) {
+        struct piece value = { text, strlen(text) };
+
+        switch (part) {
+        case PART_NO_SUFFIX:
+                return without_suffix(value);
+        case PART_NAME:
+                return name_of(value);
+        case PART_NAME_NO_SUFFIX:
+                return without_suffix(name_of(value));
+        case PART_DIRECTORY:
+                return directory_of(value);
+        default:
+                return value;
+        }
+}
+
+/* ---- the list: measured with list NULL, then written ---- */
+
+struct list {
+        char **list;
+        char *at;
+        size_t n, size;
+};
+
+static void put(struct list *list, const char *text, size_t n) {
+        if (list->list)
+                list->at = mempcpy(list->at, text, n);
+        list->size += n;
+}
+
+static void begin(struct list *list) {
+        if (list->list)
+                list->list[list->n] = list->at;
+        list->n++;
+}
+
+static void put_word(struct list *list, const char *text) {
+        begin(list);
+        put(list, text, strlen(text) + 1);
+}
+
+static void put_place(struct list *list, const struct place *place, const struct map_item *item, const char *value,
+                      unsigned long slot) {
+        char number[24];
+
+        if (place->part >= PART_NUMBER) {
+                int n = snprintf(number, sizeof number, "%lu", place->part == PART_SLOT ? slot : item->number);
+                put(list, number, (size_t)n);
+                return;
+        }
+        if (place->position)
+                value = place->position <= item->n_values ? item->values[place->position - 1] : "";
+        struct piece piece = part_of(place->part, value);
+        put(list, piece.text, piece.n);
+}
+
+static void put_filled(struct list *list, const char *arg, const struct map_item *item, const char *value,
+                       unsigned long slot) {
+        struct place place;
+        const char *at = arg;
+
+        begin(list);
+        for (; find_place(arg, at, &place); at = place.end) {
+                put(list, at, (size_t)(place.start - at));
+                put_place(list, &place, item, value, slot);
+        }
+        put(list, at, strlen(at) + 1);
+}
+
+static void put_all(struct list *list, const struct map_options *options, const struct map_item *item,
+                    unsigned long slot) {
+        char **arg = options->args;
+
+        put_word(list, options->target.entry ? options->target.entry : *arg++); /* the program's name stays as it is */
+        for (; *arg; arg++) {
+                size_t times = is_repeated(*arg) ? item->n_values : 1;
+                for (size_t i = 0; i < times; i++)
+                        put_filled(list, *arg, item, item->n_values ? item->values[i] : "", slot);
+        }
+        for (size_t i = 0; i < item->n_values && !options->has_place && !options->to_stdin; i++)
+                put_word(list, item->values[i]);
+}
+
+char **map_arguments(const struct map_options *options, const struct map_item *item, unsigned long slot) {
+        struct list list = { 0 };
+
+        put_all(&list, options, item, slot);
+        char **block = malloc((list.n + 1) * sizeof *block + list.size);
+        if (!block)
                 return NULL;
-        char *at = (char *)(list + n + 3);
-        size_t k = 0;
-        if (options->target.entry)
-                list[k++] = (char *)options->target.entry;
-        for (size_t i = 0; i < n; i++) {
-                list[k++] = at;
-                /* the program's own name stays as it is */
-                bool literal = i == 0 && !options->target.entry;
-                at = literal || !has_place(options->args[i]) ? stpcpy(at, options->args[i]) + 1
-                                                             : fill(at, options->args[i], text, item_size);
-        }
-        if (!options->has_place)
-                list[k++] = (char *)text;
-        list[k] = NULL;
-        return list;
+        block[list.n] = NULL;
+        list = (struct list){ .list = block, .at = (char *)(block + list.n + 1) };
+        put_all(&list, options, item, slot);
+        return block;
+}
+
+size_t map_arguments_size(const struct map_options *options, const char *const *values, size_t n) {
+        const struct map_item item = { .n_values = n, .values = (char **)values };
+        struct list list = { 0 };
+
+        put_all(&list, options, &item, 0);
+        return list.size + (list.n + 1) * sizeof(char *);
 }

@@ -25,15 +25,12 @@ int map_input_open(struct map_input *input, const char *file, char separator) {
                 return -err;
         }
         input->buffer = malloc(input->size);
-        if (!input->buffer) {
-                close(input->fd);
-                return no_memory();
-        }
-        return 0;
+        return input->buffer ? 0 : no_memory();
 }
 
 void map_input_done(struct map_input *input) {
-        close(input->fd);
+        if (input->fd >= 0)
+                close(input->fd);
         free(input->buffer);
 }
 

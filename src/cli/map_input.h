@@ -18,6 +18,7 @@ struct map_input {
         unsigned long taken;
 };
 
+/* To be given to map_input_done() in any case. */
 int map_input_open(struct map_input *input, const char *file, char separator);
 void map_input_done(struct map_input *input);
 /* 1 and a line, which the caller frees; 0: there is none in the buffer, fill it first; -ENODATA: no more; or another

@@ -7,7 +7,8 @@
 #include <stddef.h>
 
 struct map_item {
-        unsigned long index; /* its turn among those that are run, from 0 */
+        unsigned long index;  /* its turn among those that are run, from 0 */
+        unsigned long number; /* among all, from 1 */
         size_t n_values;
         char **values;
         char *text; /* the values, as people and reports have them */

@@ -2,29 +2,55 @@
 #ifndef FORKSERVER_CLI_MAP_OPTIONS_H
 #define FORKSERVER_CLI_MAP_OPTIONS_H
 
-/* What is asked of forkserver map: its options, and the arguments that become of them and an item. */
+/* What is asked of forkserver map. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "cli.h"
-#include "map_item.h"
+
+enum { MAP_JOBS_MAX = 10000 };
+
+/* Where values come from, other than standard input: the words behind a ':::', or a file. */
+struct map_source {
+        const char *file; /* NULL: words */
+        char **words;
+        size_t n;
+};
 
 struct map_options {
         struct cli_target target;
-        char **args;    /* of the program, or of the entry point */
-        bool has_place; /* `{}` stands in one of them */
+        char **args;    /* of the program, or of the entry point; NULL-terminated */
+        bool has_place; /* the item stands in one of them, so it isn't added behind them */
+        struct map_source *sources;
+        size_t n_sources;
         unsigned long jobs;
-        unsigned long halt; /* failures after which nothing is started any more; 0: never */
+        unsigned long max_values; /* in one process */
+        bool fill;                /* as many as its arguments have room for */
+        unsigned long halt;       /* failures after which nothing is started any more; 0: never */
         char separator;
-        const char *file; /* NULL: standard input */
         const char *json;
-        bool ordered, tag, dry_run, ungroup, progress, quiet;
+        bool to_stdin; /* the item is its process's standard input, not an argument */
+        bool ordered, tag, dry_run, ungroup, progress, quiet, line_buffer;
 };
 
-/* ---- map_arguments.c ---- */
+/* 0: go on; 1: help was asked for; -EINVAL with a complaint. To be given to map_options_done() in any case. */
+int map_options_parse(struct map_options *options, int argc, char **argv);
+void map_options_done(struct map_options *options);
+/* An item can have several values. */
+bool map_options_has_lists(const struct map_options *options);
 
-/* The arguments for an item, NULL-terminated: one block, to be freed. NULL: no memory. */
-char **map_arguments(const struct map_options *options, const struct map_item *item);
+/* ---- map_help.c ---- */
+
+extern const char map_help[];
+/* What users of xargs(1) and parallel(1) find here instead of their option; NULL: nothing that we know. */
+const char *map_hint(const char *option);
+
+/* ---- map_jobs.c ---- */
+
+/* --jobs: a number, a part of the CPUs ("50%"), more or less than those ("+2", "-1"), or as many as possible ("0"). */
+int map_parse_jobs(const char *text, unsigned long *ret_jobs);
+/* CPUs that this process may use. */
+unsigned long map_cpus(void);
 
 #endif

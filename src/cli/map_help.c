@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "map_options.h"
+
+#include <string.h>
+
+const char map_help[] =
+        "Usage: forkserver map [OPTION]... [--] PROGRAM [ARG]... [::: VALUE...]... [:::: FILE...]...\n"
+        "   or: forkserver map [OPTION]... --call MODULE:FUNCTION [ARG]... [::: VALUE...]... [:::: FILE...]...\n"
+        "Run one process for each line of standard input, for each VALUE, or for each line of FILE. Of several lists, "
+        "one for\n"
+        "each combination.\n"
+        "\n"
+        "The item is added as the last argument, or put into its places in an ARG:\n"
+        "  {}    the item          {.}   without its suffix           {/}  without its directory\n"
+        "  {//}  its directory     {/.}  without directory and suffix\n"
+        "  {#}   its number        {%}   the number of the slot, from 1 to -j\n"
+        "Of several values {2}, {2.}, {2/} and so on is the second one, and an ARG with {} is there once for each. No "
+        "shell\n"
+        "is involved and nothing is quoted; behind a '$' only {} is a place. The processes' own standard input is the "
+        "null\n"
+        "device; what they print comes out whole, item by item, when each has ended. It waits in memory, and "
+        "much of\n"
+        "it in TMPDIR. What background processes of an item print after its end comes out line by line, as it comes.\n"
+        "\n"
+        "  -j, -P, --jobs N       processes at a time (default: 100%, one for each CPU); N may be 50%, +2 or -2 (more "
+        "or less\n"
+        "                         than CPUs), or 0 (as many as possible)\n"
+        "  -0, --null             items end with NUL instead of a newline\n"
+        "  -a, --arg-file FILE    read items from FILE; repeated, each is a list of its own\n"
+        "  -n, --max-args N       N items for each process\n"
+        "  -X, --fill             as many items for each process as it has room for; the last ones are shared among "
+        "the slots\n"
+        "  -k, --ordered          output in the order of the items, not as they end\n"
+        "      --tag              put the item and a TAB before each line of output; a last line without its newline\n"
+        "                         gets one\n"
+        "      --line-buffer      output line by line as it comes; with -k, of the item whose turn it is\n"
+        "  -u, --ungroup          do not hold output back: it may mix\n"
+        "      --dry-run          print the command lines, run nothing\n"
+        "      --timeout TIME     kill a process after this time: seconds, or as in 500ms, 2m, 1h, 1d\n"
+        "      --halt N           start nothing new after N failures\n"
+        "      --json FILE        one JSON object a line for each item: item, pid, status (exit code or null), signal\n"
+        "                         (number or null), start, end, rusage; error if it could not be started. Bytes that\n"
+        "                         are not UTF-8 are written as \\udc80 to \\udcff\n"
+        "      --progress         a summary at the end, also when standard error is no terminal\n"
+        "      --quiet            neither progress nor summary on a terminal\n"
+        "      --preload M        load module M once, before all (may be repeated)\n"
+        "      --preload-timeout TIME\n"
+        "                         limit for loading all modules (default: 60)\n"
+        "      --memory MODE      what is done to the loaded memory, so that a process costs "
+        "the same however much it is:\n"
+        "                         auto (default), freeze, collapse, off\n"
+        "      --socket PATH      use the server that listens at PATH\n"
+        "      --server-uid USER  whom that server must belong to, a name or a number (default: yourself or root)\n"
+        "  -h, --help             show this help\n"
+        "\n"
+        "The first ^C (SIGINT, SIGTERM, SIGHUP) starts nothing new, the second kills. A death by a signal is told on\n"
+        "standard error, a mere exit code is not.\n"
+        "Exit code: 0; 123 if an item failed; 125 if forkserver itself did; 126 if PROGRAM cannot be run, 127 if it\n"
+        "is not found; 128 + signal after ^C and the like.\n";
+
+/* ---- other tools' options ---- */
+
+const char *map_hint(const char *option) {
+        static const struct {
+                const char *option, *hint;
+        } hints[] = {
+                { "-I", "-I: {} is replaced by the item as it is; leave the option out" },
+                { "-i", "-i: {} is replaced by the item as it is; leave the option out" },
+                { "--replace", "--replace: {} is replaced by the item as it is; leave the option out" },
+                { "-L", "-L: each line is an item; '-n N' gives a process N of them" },
+                { "-l", "-l: each line is an item; '-n N' gives a process N of them" },
+                { "--max-lines", "--max-lines: each line is an item; '-n N' gives a process N of them" },
+                { "-N", "-N: '-n N' gives a process N items" },
+                { "--max-replace-args", "--max-replace-args: '-n N' gives a process N items" },
+                { "-m", "-m: '-X' gives a process as many items as fit" },
+                { "--xargs", "--xargs: '-X' gives a process as many items as fit" },
+                { "-s", "-s: '-X' gives a process as many items as fit" },
+                { "-x", "-x: an item that doesn't fit fails, and the others run; leave the option out" },
+                { "-d", "-d: items are lines, or end with NUL (-0); 'tr' makes lines of others" },
+                { "--delimiter", "--delimiter: items are lines, or end with NUL (-0); 'tr' makes lines of others" },
+                { "-E", "-E: the input ends where it ends; 'sed' can end it earlier" },
+                { "-C", "--colsep: an item is a whole line; ':::' and '-n N' give a process several values" },
+                { "--colsep", "--colsep: an item is a whole line; ':::' and '-n N' give a process several values" },
+                { "-r", "-r: without items nothing runs; leave the option out" },
+                { "--no-run-if-empty", "--no-run-if-empty: without items nothing runs; leave the option out" },
+                { "-p", "-p: '--dry-run' shows the command lines beforehand" },
+                { "--interactive", "--interactive: '--dry-run' shows the command lines beforehand" },
+                { "-o", "-o: a process that asks questions is for 'forkserver run'" },
+                { "--keep-order", "--keep-order: it is -k or --ordered here" },
+                { "--joblog", "--joblog: '--json FILE' writes a report of the items" },
+                { "--results", "--results: '--json FILE' writes a report; '--tag' tells whose output is whose" },
+                { "--resume-failed", "--resume-failed: '--resume' also runs again what had failed" },
+                { "--eta", "--eta: a terminal shows it as it is; '--progress' writes a summary elsewhere as well" },
+                { "--bar", "--bar: a terminal shows it as it is; '--progress' writes a summary elsewhere as well" },
+                { "--nonall", "--nonall: all processes run on this machine" },
+                { "-S", "-S: all processes run on this machine" },
+                { "--sshlogin", "--sshlogin: all processes run on this machine" },
+        };
+
+        size_t n = strcspn(option, "=");
+        for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+                if (strlen(hints[i].option) == n && strncmp(hints[i].option, option, n) == 0)
+                        return hints[i].hint;
+        return NULL;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "map_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "map_arguments.h"
+
+enum {
+        OPT_TAG = 256,
+        OPT_LINE_BUFFER,
+        OPT_DRY_RUN,
+        OPT_TIMEOUT,
+        OPT_HALT,
+        OPT_JSON,
+        OPT_PRELOAD,
+        OPT_PRELOAD_TIMEOUT,
+        OPT_MEMORY,
+        OPT_SOCKET,
+        OPT_SERVER_UID,
+        OPT_CALL,
+        OPT_PROGRESS,
+        OPT_QUIET
+};
+
+static const char short_options[] = "+:hj:P:0a:kun:X";
+
+static const struct option long_options[] = {
+        { "jobs", required_argument, NULL, 'j' },
+        { "max-procs", required_argument, NULL, 'P' },
+        { "null", no_argument, NULL, '0' },
+        { "arg-file", required_argument, NULL, 'a' },
+        { "ordered", no_argument, NULL, 'k' },
+        { "ungroup", no_argument, NULL, 'u' },
+        { "max-args", required_argument, NULL, 'n' },
+        { "fill", no_argument, NULL, 'X' },
+        { "tag", no_argument, NULL, OPT_TAG },
+        { "line-buffer", no_argument, NULL, OPT_LINE_BUFFER },
+        { "dry-run", no_argument, NULL, OPT_DRY_RUN },
+        { "timeout", required_argument, NULL, OPT_TIMEOUT },
+        { "halt", required_argument, NULL, OPT_HALT },
+        { "json", required_argument, NULL, OPT_JSON },
+        { "progress", no_argument, NULL, OPT_PROGRESS },
+        { "quiet", no_argument, NULL, OPT_QUIET },
+        { "preload", required_argument, NULL, OPT_PRELOAD },
+        { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
+        { "memory", required_argument, NULL, OPT_MEMORY },
+        { "socket", required_argument, NULL, OPT_SOCKET },
+        { "server-uid", required_argument, NULL, OPT_SERVER_UID },
+        { "call", required_argument, NULL, OPT_CALL },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+};
+
+/* ---- sources ---- */
+
+static int add_source(struct map_options *options, struct map_source source) {
+        struct map_source *grown = reallocarray(options->sources, options->n_sources + 1, sizeof *grown);
+
+        if (!grown) {
+                cli_complain("map: out of memory");
+                return -ENOMEM;
+        }
+        options->sources = grown;
+        options->sources[options->n_sources++] = source;
+        return 0;
+}
+
+static bool is_list_mark(const char *word) {
+        return strcmp(word, ":::") == 0 || strcmp(word, "::::") == 0;
+}
+
+/* "PROGRAM ARG... ::: WORD... :::: FILE...": the marks end the arguments, and each file is a source of its own. */
+static int take_lists(struct map_options *options) {
+        char **word = options->args;
+        int r = 0;
+
+        while (*word && !is_list_mark(*word))
+                word++;
+        while (*word && r == 0) {
+                bool files = strcmp(*word, "::::") == 0;
+                char **first = word + 1;
+                *word = NULL; /* the end of the arguments */
+                for (word = first; *word && !is_list_mark(*word);)
+                        word++;
+                if (!files)
+                        r = add_source(options, (struct map_source){ .words = first, .n = (size_t)(word - first) });
+                for (; files && first < word && r == 0; first++)
+                        r = add_source(options, (struct map_source){ .file = *first });
+        }
+        return r;
+}
+
+bool map_options_has_lists(const struct map_options *options) {
+        return options->max_values > 1 || options->n_sources > 1;
+}
+
+/* ---- options ---- */
+
+static int take_flag(struct map_options *options, int c) {
+        bool *const flag = c == 'k'               ? &options->ordered
+                           : c == 'u'             ? &options->ungroup
+                           : c == 'X'             ? &options->fill
+                           : c == OPT_TAG         ? &options->tag
+                           : c == OPT_LINE_BUFFER ? &options->line_buffer
+                           : c == OPT_DRY_RUN     ? &options->dry_run
+                           : c == OPT_PROGRESS    ? &options->progress
+                           : c == OPT_QUIET       ? &options->quiet
+                                                  : NULL;
+
+        if (flag)
+                *flag = true;
+        return flag ? 1 : 0;
+}
+
+static int take_target(struct cli_target *target, int c) {
+        switch (c) {
+        case OPT_TIMEOUT:
+                return cli_parse_seconds(optarg, &target->timeout);
+        case OPT_SERVER_UID:
+                return cli_parse_uid("--server-uid", optarg, &target->server_uid);
+        case OPT_MEMORY:
+                return cli_parse_memory(optarg, &target->memory);
+        case OPT_PRELOAD_TIMEOUT:
+                return cli_parse_preload_timeout(optarg, &target->preload_timeout_ms);
+        case OPT_PRELOAD:
+                return cli_target_add_preload(target, optarg);
+        case OPT_SOCKET:
+                return cli_parse_socket(optarg, &target->socket_path);
+        case OPT_CALL:
+                target->entry = optarg;
+                return 0;
+        default:
+                return 1;
+        }
+}
+
+static int complain_of_option(int c, char **argv) {
+        char letter[] = { '-', (char)optopt, 0 };
+        const char *word = argv[optind - 1], *hint = map_hint(strncmp(word, "--", 2) == 0 ? word : letter);
+
+        if (c == '?' && hint)
+                cli_usage_error("map", "%s", hint);
+        else
+                cli_bad_option("map", c, argv);
+        return -EINVAL;
+}
+
+static int take_option(struct map_options *options, int c, char **argv) {
+        if (take_flag(options, c))
+                return 0;
+        switch (c) {
+        case 'j':
+        case 'P':
+                return map_parse_jobs(optarg, &options->jobs);
+        case 'n':
+                return cli_parse_number("--max-args", optarg, 1, 1000000000, &options->max_values);
+        case OPT_HALT:
+                return cli_parse_number("--halt", optarg, 1, 1000000000, &options->halt);
+        case '0':
+                options->separator = 0;
+                return 0;
+        case 'a':
+                return add_source(options, (struct map_source){ .file = optarg });
+        case OPT_JSON:
+                options->json = optarg;
+                return 0;
+        case '?':
+        case ':':
+                return complain_of_option(c, argv);
+        default:
+                return take_target(&options->target, c);
+        }
+}
+
+static bool is_entry(const char *text) {
+        const char *colon = strrchr(text, ':');
+
+        return colon && colon > text && colon[1];
+}
+
+/* What is wrong with the options together; NULL: nothing. */
+static const char *find_conflict(const struct map_options *options) {
+        bool many = options->max_values || options->fill;
+
+        if (!options->target.entry && !options->args[0])
+                return "a PROGRAM is missing";
+        if (options->tag && options->ungroup)
+                return "--tag and --ungroup exclude each other";
+        if (options->line_buffer && options->ungroup)
+                return "--line-buffer and --ungroup exclude each other";
+        if (many && options->n_sources > 1)
+                return "-n and -X are for one source; of several each process gets a combination";
+        return NULL;
+}
+
+static int check(struct map_options *options) {
+        const char *conflict = find_conflict(options);
+
+        if (options->target.entry && !is_entry(options->target.entry))
+                cli_usage_error("map", "--call: '%s' is not MODULE:FUNCTION", options->target.entry);
+        else if (conflict)
+                cli_usage_error("map", "%s", conflict);
+        else
+                return 0;
+        return -EINVAL;
+}
+
+int map_options_parse(struct map_options *options, int argc, char **argv) {
+        int c, r = 0;
+
+        *options = (struct map_options){ .target = CLI_TARGET_INIT, .separator = '\n', .jobs = map_cpus() };
+        opterr = 0;
+        while (r == 0 && (c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+                if (c == 'h')
+                        return 1;
+                r = take_option(options, c, argv);
+        }
+        options->args = argv + optind;
+        if (r < 0 || (r = take_lists(options)) < 0 || (r = check(options)) < 0)
+                return r;
+        if (!options->max_values)
+                options->max_values = options->fill ? ULONG_MAX : 1;
+        for (char **arg = options->args + (options->target.entry ? 0 : 1); *arg; arg++)
+                options->has_place |= map_arguments_has_place(*arg, false);
+        return 0;
+}
+
+void map_options_done(struct map_options *options) {
+        free(options->sources);
+        cli_target_done(&options->target);
+}
