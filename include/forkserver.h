@@ -403,7 +403,8 @@ struct fsrv_process;
  * time-out), -EINTR (fsrv_server_set_interrupt()), -EAGAIN (stages FORK, LIMIT), -EBADF (an fd that isn't open),
  * -ETOOMANYREFS (too many fds in flight, for all of the time-out), -EMFILE, -ENOMEM; stage EXEC, DIRECTORY, OPEN: the
  * errno of that call in the child; stage ENTRY: -ENOENT (no such module or function), -ELIBBAD, -EIO (cannot be loaded,
- * text says why).
+ * or ended the process while it was being loaded; text says why), -ETIMEDOUT (it was still loading when a limit ended).
+ * Of a module that isn't preloaded the constructors have run then, once.
  */
 FSRV_PUBLIC int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request,
                            struct fsrv_process **ret_process, struct fsrv_error *error);

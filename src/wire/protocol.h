@@ -118,6 +118,7 @@ enum {
         FSRV_WIRE_EXITED = 3,
         FSRV_WIRE_STOPPED = 4,   /* before EXITED, if the request asked for it: a stop signal took effect */
         FSRV_WIRE_CONTINUED = 5, /* likewise: it went on */
+        FSRV_WIRE_LOADS = 6,     /* before STARTED: the worker begins to load a module, whose code may do anything */
 };
 
 enum {
@@ -129,6 +130,10 @@ struct fsrv_wire_started {
         uint32_t type;
         int32_t pid;
         uint32_t fds; /* FSRV_WIRE_HAS_… */
+};
+
+struct fsrv_wire_loads {
+        uint32_t type;
 };
 
 struct fsrv_wire_failed {
@@ -158,6 +163,7 @@ struct fsrv_wire_changed {
 union fsrv_wire_answer {
         uint32_t type;
         struct fsrv_wire_started started;
+        struct fsrv_wire_loads loads;
         struct fsrv_wire_failed failed;
         struct fsrv_wire_exited exited;
         struct fsrv_wire_changed changed;
