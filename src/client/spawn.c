@@ -84,8 +84,15 @@ static int send_patiently(const struct fsrv_spawning *s, int sock, const void *b
         }
 }
 
+/* One that may not be searched can be had by the way that doesn't look into it. */
+static int open_directory(void) {
+        int fd = fsrv_open(".", O_PATH | O_DIRECTORY);
+
+        return fd == -EACCES ? fsrv_open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
+}
+
 static int send_request(struct fsrv_spawning *s, const struct fsrv_grip *grip, int worker_end, int status_end) {
-        FSRV_CLEANUP_FD int directory = fsrv_open(".", O_PATH | O_DIRECTORY);
+        FSRV_CLEANUP_FD int directory = open_directory();
 
         if (directory < 0)
                 return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
