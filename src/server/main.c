@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -47,12 +48,17 @@ static void raise_limit(struct fsrv_supervisor *s) {
                 s->config.head.loans = 0;
 }
 
-/* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't. */
+/* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't.
+ * Without /proc the name that we were executed by has to do, relative to the same directory as it may be. */
 static int find_zygote(struct fsrv_supervisor *s) {
-        ssize_t n = readlink("/proc/self/exe", s->zygote_program, sizeof s->zygote_program - 32);
+        const char *executed = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr): the kernel's
+        size_t room = sizeof s->zygote_program - sizeof "/forkserver-zygote";
+        ssize_t n = readlink("/proc/self/exe", s->zygote_program, room);
 
-        if (n < 0)
+        if (n < 0 && (!executed || !strchr(executed, '/') || strlen(executed) > room))
                 return -errno;
+        if (n < 0)
+                n = stpcpy(s->zygote_program, executed) - s->zygote_program;
         s->zygote_program[n] = 0;
         strcpy(strrchr(s->zygote_program, '/'), "/forkserver-zygote");
         return 0;
