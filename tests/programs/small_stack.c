@@ -40,7 +40,8 @@ static void use(struct fsrv_server *server) {
                 expect(fsrv_process_wait(processes[i], -1, &status, &error) == 0, "waiting");
                 fsrv_process_unref(processes[i]);
         }
-        expect(fsrv_spawn_pipes(server, request, FSRV_PIPE_STDOUT, fds, processes, &error) == 0, "spawning with a pipe");
+        expect(fsrv_spawn_pipes(server, request, FSRV_PIPE_STDOUT, fds, processes, &error) == 0,
+               "spawning with a pipe");
         close(fds[1]);
         fsrv_process_unref(processes[0]);
         expect(fsrv_server_get_stats(server, &stats, &error) == 0, "statistics");
@@ -49,9 +50,8 @@ static void use(struct fsrv_server *server) {
 }
 
 static void *work(void *data) {
-        struct fsrv_server_options options = {
-                .size = sizeof options, .flags = FSRV_SERVER_TRACKER | FSRV_SERVER_IN_TREE
-        };
+        struct fsrv_server_options options = { .size = sizeof options,
+                                               .flags = FSRV_SERVER_TRACKER | FSRV_SERVER_IN_TREE };
         const char *const modules[] = { module, NULL };
         struct fsrv_server *server;
 
