@@ -187,7 +187,8 @@ def test_request_without_a_target(spawner):
 
 def test_bad_program(spawner, testmod, tmp_path):
     (tmp_path / "text").write_text("#!/bin/sh\n")
-    (tmp_path / "empty").touch(mode=0o755)
+    (tmp_path / "torn").write_bytes(b"\x7fELF")
+    (tmp_path / "torn").chmod(0o755)
     (tmp_path / "lost").write_text("#!/no/such/interpreter\n")
     (tmp_path / "lost").chmod(0o755)
     for path, error in (
@@ -195,7 +196,7 @@ def test_bad_program(spawner, testmod, tmp_path):
         ("no-such-program-anywhere", "ENOENT"),
         (tmp_path / "text", "EACCES"),
         (tmp_path, "EACCES"),
-        (tmp_path / "empty", "ENOEXEC"),
+        (tmp_path / "torn", "ENOEXEC"),
         (tmp_path / "lost", "ENOENT"),
         ("/dev/null/x", "ENOTDIR"),
     ):
