@@ -191,11 +191,19 @@ FSRV_PUBLIC int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv
 
 /*
  * Makes sure that the server runs: starts a private one, connects to a named one. fsrv_spawn() does this by itself;
- * call it early to have the preloading over with. Does not wait for the preloading.
+ * call it early to have the preloading over with. Does not wait for the preloading: fsrv_server_wait_ready() does.
  *
  * Errors: as fsrv_server_connect(); stage START: -ENOENT (no server program), any errno of clone(2) or execve(2).
  */
 FSRV_PUBLIC int fsrv_server_ensure_running(struct fsrv_server *server, struct fsrv_error *error);
+
+/*
+ * Waits until a process is ready to take a request: the server runs, all modules are loaded, and a spawn would be served
+ * at once. For a program that has something else to do while they load, and for one that wants to hear early that they
+ * cannot be loaded. Any handle. Errors: as fsrv_spawn(); -ETIMEDOUT (not ready in time), stage PRELOAD (a module of the
+ * preload list fails), LIMIT (the server has as many workers as it can take).
+ */
+FSRV_PUBLIC int fsrv_server_wait_ready(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
 
 /*
  * Changes a private server's preload list. The next spawn uses a new server with a new zygote; workers of the old one
@@ -360,6 +368,9 @@ FSRV_PUBLIC int fsrv_request_add_close(struct fsrv_request *request, int child_f
 /* Hands the caller's fd to an entry point without choosing its number there: fsrv_worker_get_fds() lists them in order.
  * A program gets none of them. */
 FSRV_PUBLIC int fsrv_request_add_fd(struct fsrv_request *request, int fd);
+
+/* As if no file action and no fd had been added: for the next spawn from a request that is otherwise the same. */
+FSRV_PUBLIC void fsrv_request_clear_actions(struct fsrv_request *request);
 
 /* Bytes of any kind for the entry point (fsrv_worker_get_payload()), which are there when it starts: no pipe to fill or
  * to drain. As many as memory has room for once more, while the process lives (else the spawn fails: -ENOMEM, -ENOSPC).

@@ -84,8 +84,15 @@ static int send_patiently(const struct fsrv_spawning *s, int sock, const void *b
         }
 }
 
+/* One that may not be searched can be had by the way that doesn't look into it. */
+static int open_directory(void) {
+        int fd = fsrv_open(".", O_PATH | O_DIRECTORY);
+
+        return fd == -EACCES ? fsrv_open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
+}
+
 static int send_request(struct fsrv_spawning *s, const struct fsrv_grip *grip, int worker_end, int status_end) {
-        FSRV_CLEANUP_FD int directory = fsrv_open(".", O_PATH | O_DIRECTORY);
+        FSRV_CLEANUP_FD int directory = open_directory();
 
         if (directory < 0)
                 return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
@@ -193,7 +200,7 @@ static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fs
 /* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
 static bool is_by_the_way(struct fsrv_spawning *s, const union fsrv_wire_answer *reply,
                           const struct fsrv_message *message) {
-        if (message->size == sizeof reply->loads && reply->type == FSRV_WIRE_LOADS)
+        if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_LOADS)
                 return s->loads = true;
         return message->size == sizeof reply->changed &&
                (reply->type == FSRV_WIRE_STOPPED || reply->type == FSRV_WIRE_CONTINUED);
@@ -302,6 +309,8 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
         if (message.size == sizeof reply.started && reply.type == FSRV_WIRE_STARTED)
                 return on_started(s, fsrv_fd_steal(&own_answer), &reply.started, &message, ret_process);
         fsrv_message_close(&message);
+        if (message.size == sizeof reply.word && reply.type == FSRV_WIRE_READY && s->request->kind == FSRV_WIRE_PROBE)
+                return 0;
         if (message.size == sizeof reply.failed && reply.type == FSRV_WIRE_FAILED)
                 return on_failed(s, &reply.failed);
         if (message.size == sizeof reply.exited && reply.type == FSRV_WIRE_EXITED) {
@@ -451,6 +460,16 @@ int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, str
         r = fsrv_process_wait(process, -1, ret_status, error);
         fsrv_process_unref(process);
         return r;
+}
+
+int fsrv_server_wait_ready(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error) {
+        char name[] = "whether it is ready";
+        struct fsrv_request probe = {
+                .kind = FSRV_WIRE_PROBE, .name = name, .umask = 0, .has_ignored = true, .spawn_timeout_ms = timeout_ms
+        };
+        struct fsrv_process *none;
+
+        return fsrv_spawn(server, &probe, &none, error);
 }
 
 /* ---- many at once ---- */

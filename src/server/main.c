@@ -85,10 +85,10 @@ static int take_streams(void) {
         FSRV_CLEANUP_FD int null = -1;
 
         do /* above the three, which may be closed */
-                null = open("/dev/null", O_RDWR | O_CLOEXEC);
+                null = fsrv_open_null();
         while (null >= 0 && null <= STDERR_FILENO && fsrv_fd_set_cloexec(null, 0) == 0);
         if (null < 0)
-                return -errno;
+                return null;
         return dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ? -errno : 0;
 }
 
