@@ -198,10 +198,10 @@ FSRV_PUBLIC int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv
 FSRV_PUBLIC int fsrv_server_ensure_running(struct fsrv_server *server, struct fsrv_error *error);
 
 /*
- * Waits until a process is ready to take a request: the server runs, all modules are loaded, and a spawn would be served
- * at once. For a program that has something else to do while they load, and for one that wants to hear early that they
- * cannot be loaded. Any handle. Errors: as fsrv_spawn(); -ETIMEDOUT (not ready in time), stage PRELOAD (a module of the
- * preload list fails), LIMIT (the server has as many workers as it can take).
+ * Waits until a process is ready to take a request: the server runs, all modules are loaded, and a spawn would be
+ * served at once. For a program that has something else to do while they load, and for one that wants to hear early
+ * that they cannot be loaded. Any handle. Errors: as fsrv_spawn(); -ETIMEDOUT (not ready in time), stage PRELOAD (a
+ * module of the preload list fails), LIMIT (the server has as many workers as it can take).
  */
 FSRV_PUBLIC int fsrv_server_wait_ready(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
 
