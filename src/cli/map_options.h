@@ -31,7 +31,7 @@ struct map_options {
         char separator;
         const char *json;
         bool to_stdin; /* the item is its process's standard input, not an argument */
-        bool ordered, tag, dry_run, ungroup, progress, quiet, line_buffer;
+        bool ordered, tag, dry_run, ungroup, progress, quiet, line_buffer, tty;
 };
 
 /* 0: go on; 1: help was asked for; -EINVAL with a complaint. To be given to map_options_done() in any case. */
