@@ -479,6 +479,41 @@ FSRV_PUBLIC int fsrv_process_wait(struct fsrv_process *process, int timeout_ms, 
 FSRV_PUBLIC int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status,
                          struct fsrv_error *error);
 
+/* One of the two outputs. */
+struct fsrv_output {
+        size_t limit;     /* at most so many bytes are kept, and the rest is read and dropped; 0: all are */
+        char *bytes;      /* what was kept, and a NUL behind it, which doesn't count; NULL while nothing was read */
+        size_t size;      /* how many were kept */
+        uint64_t dropped; /* how many were not */
+        size_t room;      /* the library's own */
+};
+
+struct fsrv_communication {
+        size_t size;
+        const void *input; /* for its standard input, which ends then; borrowed */
+        size_t input_size;
+        size_t input_taken; /* how many bytes of it have gone into the pipe: who reads no more is no failure */
+        struct fsrv_output output, error;
+        struct fsrv_status status; /* when 0 was returned */
+        uint64_t reserved[4];
+};
+
+/*
+ * Gives a process its input, takes both outputs, and waits for its end: what everybody writes with poll(2) around
+ * fsrv_spawn_pipes(), whose `fds` it gets; without its deadlocks, and without SIGPIPE. Each fd is closed, and -1, when
+ * it is done with; -1 from the beginning is a stream without a pipe. Zero the struct, and set its size.
+ *
+ * It waits until the outputs have ended, in every process that has them: as with a shell's $(…), a process which was
+ * left in the background with them is waited for. After the time-out, -ETIMEDOUT, the call may be made again with the
+ * same arguments, as before or after fsrv_process_kill(): nothing that came is lost, nothing is sent twice. Then, and
+ * after other failures, `fds` that are not -1 are still the caller's. fsrv_communication_free() gives the outputs back.
+ *
+ * Errors: -ETIMEDOUT, -ENOMEM, those of fsrv_process_wait(), and of read(2) and write(2) but for -EPIPE.
+ */
+FSRV_PUBLIC int fsrv_communicate(struct fsrv_process *process, int fds[3], struct fsrv_communication *communication,
+                                 int timeout_ms, struct fsrv_error *error);
+FSRV_PUBLIC void fsrv_communication_free(struct fsrv_communication *communication);
+
 /* Sends a signal, by pidfd: never to another process that got the same pid. -ESRCH when it has ended, -EINVAL,
  * -EPERM. */
 FSRV_PUBLIC int fsrv_process_kill(struct fsrv_process *process, int signal);
