@@ -14,6 +14,7 @@
 #include "map_item.h"
 #include "map_items.h"
 #include "map_options.h"
+#include "map_output.h"
 #include "map_progress.h"
 
 /* ---- map_signals.c: INT, TERM, HUP ---- */
@@ -32,33 +33,31 @@ int map_signals_first(void);
  * us all items. */
 void map_signals_set_busy(bool busy);
 
-/* ---- map_output.c: where output waits, and how it gets out ---- */
-
-/* An unlinked file for an item to write to, or -errno with a complaint. */
-int map_output_new(void);
-/* Copies what is in the file `from`: as it is, or each line behind `tag` and a TAB if there is one. 0 or -errno. */
-int map_output_copy(int to, int from, const char *tag);
-/* Nobody reads our standard output any more. */
-bool map_output_is_unread(void);
-
 /* ---- map_job.c: one item's process ---- */
 
-enum { MAP_FDS_OF_JOB = 5, MAP_FDS_OF_RESULT = 2 };
+/* What is the same for all items. */
+struct map_setting {
+        const struct map_options *options;
+        const struct map_signals *signals;
+        struct fsrv_server *server;
+        int null;   /* standard input of the items */
+        int fd_max; /* for their pipes */
+};
 
 struct map_job {
-        unsigned long slot; /* from 1 */
+        enum map_source source; /* the first: events lead to it */
+        unsigned long slot;     /* from 1 */
         bool running;
         struct map_item *item;
         struct fsrv_process *process;
-        struct fsrv_request *request; /* of the slot: its output files keep their numbers. NULL: not used yet */
-        int files[2];                 /* standard output and error, unlinked; -1 with --ungroup */
+        struct map_outputs *outputs; /* NULL with --ungroup */
         double started;
 };
 
 /* What became of an item; owns what it holds. */
 struct map_result {
         struct map_item *item;
-        int files[2];
+        struct map_outputs *outputs; /* NULL: none */
         double started, ended;
         pid_t pid;
         bool has_status;
@@ -69,13 +68,15 @@ struct map_result {
 
 void map_job_done(struct map_job *job);
 /* Starts the item, which stays the caller's on failure. The fd to poll, or -errno and *error. */
-int map_job_start(struct map_job *job, struct fsrv_server *server, const struct map_options *options,
-                  const struct map_signals *signals, struct map_item *item, struct fsrv_error *error);
+int map_job_start(struct map_job *job, const struct map_setting *setting, struct map_item *item,
+                  struct fsrv_error *error);
 /* 1 and the result when the process has ended; 0 while it lives; -errno with a complaint. */
 int map_job_finish(struct map_job *job, struct map_result **ret_result);
 /* Kills the item and the processes in its group. */
 void map_job_kill(struct map_job *job);
 
+/* errno if not all of its output could be kept, else 0. */
+int map_result_lost(const struct map_result *result);
 bool map_result_is_failure(const struct map_result *result);
 void map_result_free(struct map_result *result);
 double map_clock(clockid_t clock);
@@ -90,8 +91,10 @@ struct map_report {
 };
 
 int map_report_init(struct map_report *report, const struct map_options *options);
-/* Writes the outputs, the JSON line and what is to be said, when it is the result's turn; frees it. */
-void map_report_result(struct map_report *report, struct map_result *result);
+/* Writes the outputs, the JSON line and what is to be said, when it is the result's turn. */
+void map_report_result(struct map_report *report, const struct map_result *result);
+/* What writing an output returned: below 0 there is no use in going on. */
+void map_report_check(struct map_report *report, int r);
 /* The summary; closes the JSON file. 0 or -errno with a complaint. */
 int map_report_done(struct map_report *report);
 

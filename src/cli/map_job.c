@@ -9,94 +9,79 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- slots ---- */
-
-/* A new file at the number that the slot's request knows, if the last one was written to: something that the old item
- * left behind may still write to it. */
-static int renew_file(int *fd) {
-        if (*fd >= 0 && lseek(*fd, 0, SEEK_CUR) == 0)
-                return 0;
-        int fresh = map_output_new();
-        if (fresh < 0)
-                return fresh;
-        if (*fd < 0) {
-                *fd = fresh;
-                return 0;
-        }
-        int r = dup3(fresh, *fd, O_CLOEXEC) < 0 ? -errno : 0;
-        close(fresh);
-        return r;
-}
-
-static int describe(struct map_job *job, const struct map_options *options, const struct map_signals *signals) {
-        struct fsrv_request *request = job->request;
+static int describe(struct fsrv_request *request, const struct map_setting *setting,
+                    const struct map_outputs *outputs) {
+        const struct map_options *options = setting->options;
         int r = options->target.entry ? fsrv_request_set_entry(request, options->target.entry)
                                       : fsrv_request_set_program(request, options->args[0]);
 
         /* A group of its own: the first ^C is for us, who let running items finish. */
         if (r < 0 || (r = fsrv_request_set_process_group(request, 0)) < 0 ||
-            (r = fsrv_request_set_signal_mask(request, &signals->mask)) < 0 ||
-            (r = fsrv_request_set_signals_ignored(request, &signals->ignored)) < 0 ||
+            (r = fsrv_request_set_signal_mask(request, &setting->signals->mask)) < 0 ||
+            (r = fsrv_request_set_signals_ignored(request, &setting->signals->ignored)) < 0 ||
             (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE)) < 0 ||
             (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout), 0)) < 0 ||
-            (r = fsrv_request_add_open(request, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) < 0)
+            (r = fsrv_request_add_dup2(request, setting->null, STDIN_FILENO)) < 0)
                 return r;
-        for (int i = 0; i < 2 && !options->ungroup; i++)
-                if ((r = fsrv_request_add_dup2(request, job->files[i], STDOUT_FILENO + i)) < 0)
+        for (int i = 0; i < 2 && outputs; i++)
+                if ((r = fsrv_request_add_dup2(request, outputs->of[i].ends[1], STDOUT_FILENO + i)) < 0)
                         return r;
         return 0;
 }
 
-/* What is the same for all items of the slot is said once. */
-static int prepare_slot(struct map_job *job, const struct map_options *options, const struct map_signals *signals) {
-        bool first = !job->request;
-        int r;
+static int set_arguments(struct fsrv_request *request, const struct map_options *options, const struct map_job *job) {
+        char **list = map_arguments(options, job->item, job->slot);
+        int r = list ? fsrv_request_set_argv(request, (const char *const *)list) : -ENOMEM;
 
-        if (first) {
-                job->files[0] = job->files[1] = -1;
-                if ((r = fsrv_request_new(&job->request)) < 0)
-                        return r;
-        }
-        for (int i = 0; i < 2 && !options->ungroup; i++)
-                if ((r = renew_file(&job->files[i])) < 0)
-                        return r;
-        return first ? describe(job, options, signals) : 0;
+        free(list);
+        return r;
 }
 
-void map_job_done(struct map_job *job) {
-        if (!job->request)
-                return;
-        fsrv_process_unref(job->process);
-        fsrv_request_free(job->request);
-        for (int i = 0; i < 2; i++)
-                if (job->files[i] >= 0)
-                        close(job->files[i]);
-        map_item_free(job->item);
-}
-
-int map_job_start(struct map_job *job, struct fsrv_server *server, const struct map_options *options,
-                  const struct map_signals *signals, struct map_item *item, struct fsrv_error *error) {
-        int r = prepare_slot(job, options, signals);
+static int spawn(struct map_job *job, const struct map_setting *setting, struct fsrv_error *error) {
+        struct fsrv_request *request;
+        int r = fsrv_request_new(&request);
 
         if (r < 0)
                 return cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
-        char **list = map_arguments(options, item, job->slot);
-        r = list ? fsrv_request_set_argv(job->request, (const char *const *)list) : -ENOMEM;
-        free(list);
+        r = describe(request, setting, job->outputs);
         if (r < 0)
-                return cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "the arguments");
-        job->started = map_clock(CLOCK_REALTIME);
-        r = fsrv_spawn(server, job->request, &job->process, error);
+                r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
+        else if ((r = set_arguments(request, setting->options, job)) < 0)
+                r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "the arguments");
+        else
+                r = fsrv_spawn(setting->server, request, &job->process, error);
+        fsrv_request_free(request);
         if (r < 0)
                 return r;
         r = fsrv_process_get_poll_fd(job->process);
-        if (r < 0) {
-                job->process = fsrv_process_unref(job->process); /* which kills it */
-                return cli_fail(error, FSRV_STAGE_STATUS, -r, "cannot watch the process");
-        }
+        return r < 0 ? cli_fail(error, FSRV_STAGE_STATUS, -r, "cannot watch the process") : r;
+}
+
+int map_job_start(struct map_job *job, const struct map_setting *setting, struct map_item *item,
+                  struct fsrv_error *error) {
+        const struct map_options *options = setting->options;
+        int r = options->ungroup ? 0
+                                 : map_outputs_new(options->tag ? item->text : NULL, setting->fd_max, &job->outputs);
+
+        if (r < 0)
+                return cli_fail(error, FSRV_STAGE_LIMIT, -r, "cannot make pipes for the output");
         job->item = item;
-        job->running = true;
+        job->started = map_clock(CLOCK_REALTIME);
+        r = spawn(job, setting, error);
+        if (r < 0) {
+                job->item = NULL;
+                map_job_done(job);
+        }
+        job->running = r >= 0;
         return r;
+}
+
+void map_job_done(struct map_job *job) {
+        job->process = fsrv_process_unref(job->process); /* which kills it */
+        map_outputs_free(job->outputs);
+        job->outputs = NULL;
+        map_item_free(job->item);
+        job->item = NULL;
 }
 
 void map_job_kill(struct map_job *job) {
@@ -106,20 +91,6 @@ void map_job_kill(struct map_job *job) {
 }
 
 /* ---- results ---- */
-
-/* The result gets files of its own, for it may have to wait for its turn; empty ones stay with the slot. */
-static int take_file(int fd, int *ret_fd) {
-        if (fd < 0 || lseek(fd, 0, SEEK_END) <= 0)
-                return 0;
-        int taken = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-        if (taken < 0) {
-                int err = errno;
-                cli_complain("map: cannot keep an output: %s", strerror(err));
-                return -err;
-        }
-        *ret_fd = taken;
-        return 0;
-}
 
 int map_job_finish(struct map_job *job, struct map_result **ret_result) {
         struct fsrv_status status = { .size = sizeof status };
@@ -135,7 +106,7 @@ int map_job_finish(struct map_job *job, struct map_result **ret_result) {
         }
         *result = (struct map_result){
                 .item = job->item,
-                .files = { -1, -1 },
+                .outputs = job->outputs,
                 .started = job->started,
                 .ended = map_clock(CLOCK_REALTIME),
                 .pid = fsrv_process_get_pid(job->process),
@@ -146,25 +117,25 @@ int map_job_finish(struct map_job *job, struct map_result **ret_result) {
         else
                 result->error = error;
         job->process = fsrv_process_unref(job->process);
+        job->outputs = NULL;
         job->item = NULL;
         job->running = false;
-        for (int i = 0; i < 2; i++)
-                if ((r = take_file(job->files[i], &result->files[i])) < 0) {
-                        map_result_free(result);
-                        return r;
-                }
         *ret_result = result;
         return 1;
 }
 
+int map_result_lost(const struct map_result *result) {
+        const struct map_outputs *outputs = result->outputs;
+
+        return !outputs ? 0 : outputs->of[0].lost ? outputs->of[0].lost : outputs->of[1].lost;
+}
+
 bool map_result_is_failure(const struct map_result *result) {
-        return !result->has_status || result->status.exit_code != 0;
+        return !result->has_status || result->status.exit_code != 0 || map_result_lost(result);
 }
 
 void map_result_free(struct map_result *result) {
-        for (int i = 0; i < 2; i++)
-                if (result->files[i] >= 0)
-                        close(result->files[i]);
+        map_outputs_free(result->outputs);
         map_item_free(result->item);
         free(result);
 }

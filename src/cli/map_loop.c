@@ -3,25 +3,30 @@
 #include "map.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { SIGNALS_ID = UINT32_MAX, INPUT_ID = UINT32_MAX - 1 };
+#include "map_late.h"
+#include "map_room.h"
+
+static enum map_source signals_source = MAP_SOURCE_SIGNALS, input_source = MAP_SOURCE_INPUT;
 
 struct map {
         const struct map_options *options;
         struct fsrv_server *server;
+        struct map_setting setting;
         struct map_items *items;
         struct map_signals signals;
         struct map_report report;
         struct map_job *jobs;
+        struct map_room room; /* all 0: not known yet */
+        struct map_late late;
         struct map_result *waiting; /* ordered: ended before their turn, by index */
         unsigned long next_shown, running;
-        unsigned long ahead; /* ordered: how far from the one whose turn it is; 0: not known yet */
         int epoll;
         bool input_polled; /* a pipe, socket or terminal; a regular file is always ready */
         bool input_armed, input_ready, input_ended, stopping;
@@ -37,11 +42,34 @@ static void stop_with(struct map *m, int code) {
 
 /* ---- results ---- */
 
+/* The lines of the one whose turn it is come out as they come. */
+static void let_live(struct map *m, struct map_job *job) {
+        if (m->options->line_buffer && job->outputs && (!m->options->ordered || job->item->index == m->next_shown))
+                map_report_check(&m->report, map_outputs_set_live(job->outputs));
+}
+
+static void let_next_live(struct map *m) {
+        for (unsigned long i = 0; m->options->line_buffer && m->options->ordered && i < m->room.jobs; i++)
+                if (m->jobs[i].running)
+                        let_live(m, &m->jobs[i]);
+}
+
+/* What a process that the item left behind still holds stays open. */
+static void keep_late(struct map *m, struct map_result *result) {
+        if (!result->outputs || !map_outputs_are_open(result->outputs))
+                return;
+        map_late_add(&m->late, result->outputs);
+        result->outputs = NULL;
+}
+
 static void show_now(struct map *m, struct map_result *result) {
         map_signals_set_busy(true);
         map_report_result(&m->report, result);
-        map_signals_set_busy(false);
+        keep_late(m, result);
+        map_result_free(result);
         m->next_shown++;
+        let_next_live(m);
+        map_signals_set_busy(false);
         if (m->report.broken)
                 stop_with(m, CLI_EXIT_OURS);
 }
@@ -87,7 +115,7 @@ static void show_unstarted(struct map *m, struct map_item *item, const struct fs
                 stop_with(m, CLI_EXIT_OURS);
                 return;
         }
-        *result = (struct map_result){ .item = item, .files = { -1, -1 }, .error = *error };
+        *result = (struct map_result){ .item = item, .error = *error };
         result->started = result->ended = map_clock(CLOCK_REALTIME);
         show(m, result);
 }
@@ -95,10 +123,8 @@ static void show_unstarted(struct map *m, struct map_item *item, const struct fs
 /* ---- starting ---- */
 
 /* Our limit of open files is raised once the server has started: its workers get the one that it found. */
-static int make_room(struct map *m) {
-        const unsigned long reserve = 32, jobs = m->options->jobs;
+static int get_ready(struct map *m) {
         struct fsrv_error error;
-        struct rlimit limit;
 
         map_signals_set_busy(true);
         int r = fsrv_server_ensure_running(m->server, &error);
@@ -107,30 +133,18 @@ static int make_room(struct map *m) {
                 cli_complain_error(&error);
                 return r;
         }
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return -errno;
-        unsigned long needed = reserve + MAP_FDS_OF_JOB * jobs, wanted = needed + MAP_FDS_OF_RESULT * (8 * jobs + 64);
-        if (limit.rlim_cur < wanted) {
-                limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-                setrlimit(RLIMIT_NOFILE, &limit);
-                getrlimit(RLIMIT_NOFILE, &limit);
-        }
-        if (limit.rlim_cur < needed) {
-                cli_complain("map: -j %lu needs %lu open files; the limit (ulimit -n) is %lu", jobs, needed,
-                             (unsigned long)limit.rlim_cur);
-                return -EMFILE;
-        }
-        unsigned long room = limit.rlim_cur < wanted ? limit.rlim_cur : wanted;
-        m->ahead = room > needed + MAP_FDS_OF_RESULT ? (room - needed) / MAP_FDS_OF_RESULT : 1;
-        return 0;
+        r = map_room_make(&m->room, m->options->jobs, 0);
+        m->setting.fd_max = m->room.fd_max;
+        return r;
 }
 
 /* An item that is too much for now waits for one that runs; one that is too long is its own fault; all else is no
  * single item's. */
 static void on_spawn_error(struct map *m, struct map_item *item, const struct fsrv_error *error) {
-        bool at_limit = error->err == EAGAIN && (error->stage == FSRV_STAGE_FORK || error->stage == FSRV_STAGE_LIMIT);
+        bool at_limit = (error->err == EAGAIN && error->stage == FSRV_STAGE_FORK) || error->stage == FSRV_STAGE_LIMIT;
 
-        if (at_limit && m->running) {
+        if (at_limit && (m->running || m->late.n)) {
+                map_late_hand_over(&m->late);
                 map_items_give_back(m->items, item);
                 return;
         }
@@ -143,6 +157,20 @@ static void on_spawn_error(struct map *m, struct map_item *item, const struct fs
         stop_with(m, cli_exit_code_of_error(error));
 }
 
+static int watch(struct map *m, int fd, enum map_source *source) {
+        struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
+
+        return epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int watch_job(struct map *m, struct map_job *job, int fd) {
+        int r = watch(m, fd, &job->source);
+
+        for (int i = 0; i < 2 && r == 0 && job->outputs; i++)
+                r = watch(m, job->outputs->of[i].ends[0], &job->outputs->of[i].source);
+        return r;
+}
+
 static void start(struct map *m, struct map_item *item) {
         struct map_job *job = m->jobs;
         struct fsrv_error error;
@@ -151,25 +179,26 @@ static void start(struct map *m, struct map_item *item) {
                 job++;
         job->slot = (unsigned long)(job - m->jobs) + 1;
         map_signals_set_busy(true);
-        int fd = map_job_start(job, m->server, m->options, &m->signals, item, &error);
+        int fd = map_job_start(job, &m->setting, item, &error);
         map_signals_set_busy(false);
         if (fd < 0) {
                 on_spawn_error(m, item, &error);
                 return;
         }
         m->running++;
-        struct epoll_event event = { .events = EPOLLIN, .data.u32 = (uint32_t)(job - m->jobs) };
-        if (epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-                cli_complain("map: cannot watch a process: %s", strerror(errno));
+        int r = watch_job(m, job, fd);
+        if (r < 0) {
+                cli_complain("map: cannot watch a process: %s", strerror(-r));
                 job->running = false; /* it is killed when the slot is given up */
                 m->running--;
                 stop_with(m, CLI_EXIT_OURS);
-        }
+        } else
+                let_live(m, job);
 }
 
 static bool has_room(const struct map *m) {
-        return !m->stopping && m->running < m->options->jobs &&
-               (!m->options->ordered || !m->ahead || m->items->taken - m->next_shown < m->ahead);
+        return !m->stopping && m->running < (m->room.jobs ? m->room.jobs : 1) &&
+               (!m->options->ordered || !m->room.jobs || m->items->taken - m->next_shown < m->room.ahead);
 }
 
 static bool wants_input(const struct map *m) {
@@ -189,12 +218,12 @@ static void start_some(struct map *m) {
                 struct map_item *item;
                 int r = map_items_take(m->items, &item);
 
-                if (r == 1 && !m->ahead && make_room(m) < 0) {
+                if (r == 1 && !m->room.jobs && get_ready(m) < 0) {
                         map_item_free(item);
                         stop_with(m, CLI_EXIT_OURS);
                 } else if (r == 1) {
                         start(m, item);
-                        held_back = m->items->given_back;
+                        held_back = m->running && m->items->given_back;
                 } else if (r == 0 && m->input_ready)
                         fill_input(m);
                 else if (r == 0)
@@ -217,10 +246,27 @@ static void on_job(struct map *m, struct map_job *job) {
         if (r == 0)
                 return;
         m->running--; /* closing the process has taken it out of the epoll */
-        if (r < 0)
+        if (r < 0) {
                 stop_with(m, CLI_EXIT_OURS);
-        else
-                show(m, result);
+                return;
+        }
+        if (result->outputs)
+                map_report_check(&m->report, map_outputs_finish(result->outputs));
+        show(m, result);
+}
+
+static void on_output(struct map *m, struct map_output *output) {
+        struct map_outputs *both = output->both;
+
+        if (both->live)
+                map_progress_clear(&m->report.progress);
+        map_signals_set_busy(true);
+        map_report_check(&m->report, map_output_read(output));
+        map_signals_set_busy(false);
+        if (m->report.broken)
+                stop_with(m, CLI_EXIT_OURS);
+        if (!map_outputs_are_open(both))
+                map_late_remove(&m->late, both);
 }
 
 /* The first: nothing new. The second: what runs is killed. More: we don't even wait for that. */
@@ -230,7 +276,7 @@ static void act_on_signals(struct map *m) {
         if (count > 0)
                 m->stopping = true;
         if (count > 1 && m->killed < count) {
-                for (unsigned long i = 0; i < m->options->jobs; i++)
+                for (unsigned long i = 0; i < m->room.jobs; i++)
                         if (m->jobs[i].running)
                                 map_job_kill(&m->jobs[i]);
                 m->killed = count;
@@ -240,23 +286,34 @@ static void act_on_signals(struct map *m) {
 /* Watched only while we could use an item, so that whoever feeds us is held back. Once each time: a pipe that hung up
  * would wake us without end, also while we only wait for processes. */
 static void watch_input(struct map *m) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.u32 = INPUT_ID };
+        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = &input_source };
 
         if (!m->input_polled || m->input_armed || m->input_ready || !wants_input(m))
                 return;
         m->input_armed = epoll_ctl(m->epoll, EPOLL_CTL_MOD, m->items->input.fd, &event) == 0;
 }
 
+static void on_event(struct map *m, enum map_source *source) {
+        if (*source == MAP_SOURCE_JOB)
+                on_job(m, (struct map_job *)source);
+        else if (*source == MAP_SOURCE_INPUT) {
+                m->input_armed = false;
+                m->input_ready = true;
+        }
+}
+
+/* Outputs first: an item's end frees what their events point to. */
 static void wait_for_events(struct map *m) {
         struct epoll_event events[64];
         int n = epoll_wait(m->epoll, events, 64, m->report.progress.with_line ? 200 : -1);
 
         for (int i = 0; i < n; i++)
-                if (events[i].data.u32 == INPUT_ID) {
-                        m->input_armed = false;
-                        m->input_ready = true;
-                } else if (events[i].data.u32 != SIGNALS_ID)
-                        on_job(m, &m->jobs[events[i].data.u32]);
+                if (*(enum map_source *)events[i].data.ptr == MAP_SOURCE_OUTPUT) {
+                        on_output(m, events[i].data.ptr);
+                        events[i].data.ptr = &signals_source; /* done */
+                }
+        for (int i = 0; i < n; i++)
+                on_event(m, events[i].data.ptr);
 }
 
 static void loop(struct map *m) {
@@ -276,38 +333,60 @@ static void loop(struct map *m) {
 
 /* ---- setting up ---- */
 
+/* Opened once: a process whose request opens files costs a fork more. */
+static int open_nothing(void) {
+        int ends[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        if (fd >= 0 || pipe2(ends, O_CLOEXEC) < 0)
+                return fd;
+        close(ends[1]); /* a pipe without a writer has nothing in it as well */
+        return ends[0];
+}
+
 static int set_up(struct map *m) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u32 = SIGNALS_ID };
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &signals_source };
 
         if (map_signals_init(&m->signals) < 0 || map_report_init(&m->report, m->options) < 0)
                 return -1;
         if (m->report.progress.with_line)
                 m->report.progress.total = map_items_count(m->items);
-        m->epoll = epoll_create1(EPOLL_CLOEXEC);
+        m->epoll = m->late.epoll = epoll_create1(EPOLL_CLOEXEC);
         m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
+        for (unsigned long i = 0; m->jobs && i < m->options->jobs; i++)
+                m->jobs[i].source = MAP_SOURCE_JOB;
         if (m->epoll < 0 || !m->jobs || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals.fd, &event) < 0) {
                 cli_complain("map: cannot set up: %s", strerror(errno));
                 return -1;
         }
-        event = (struct epoll_event){ .events = EPOLLONESHOT, .data.u32 = INPUT_ID };
+        event = (struct epoll_event){ .events = EPOLLONESHOT, .data.ptr = &input_source };
         m->input_polled =
                 epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->items->input.fd, &event) == 0; /* EPERM: a regular file */
         m->input_ready = !m->input_polled;
-        return cli_target_open(&m->options->target, &m->server);
+        if (cli_target_open(&m->options->target, &m->server) < 0)
+                return -1;
+        m->setting = (struct map_setting){ m->options, &m->signals, m->server, open_nothing(), 0 };
+        if (m->setting.null < 0) {
+                cli_complain("map: cannot open %s: %s", "/dev/null", strerror(errno));
+                return -1;
+        }
+        return 0;
 }
 
 static void tear_down(struct map *m) {
-        for (unsigned long i = 0; m->jobs && i < m->options->jobs; i++)
+        for (unsigned long i = 0; m->jobs && i < m->room.jobs; i++)
                 map_job_done(&m->jobs[i]);
         free(m->jobs);
         fsrv_server_free(m->server);
         map_signals_done(&m->signals);
+        map_late_hand_over(&m->late);
         if (m->epoll >= 0)
                 close(m->epoll);
+        if (m->setting.null >= 0)
+                close(m->setting.null);
 }
 
 int map_run(const struct map_options *options, struct map_items *items) {
-        struct map m = { .options = options, .items = items, .epoll = -1, .signals.fd = -1 };
+        struct map m = { .options = options, .items = items, .epoll = -1, .signals.fd = -1, .setting.null = -1 };
 
         if (set_up(&m) < 0)
                 m.exit_code = CLI_EXIT_OURS;

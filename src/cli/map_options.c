@@ -12,6 +12,7 @@
 
 enum {
         OPT_TAG = 256,
+        OPT_LINE_BUFFER,
         OPT_DRY_RUN,
         OPT_TIMEOUT,
         OPT_HALT,
@@ -38,6 +39,7 @@ static const struct option long_options[] = {
         { "max-args", required_argument, NULL, 'n' },
         { "fill", no_argument, NULL, 'X' },
         { "tag", no_argument, NULL, OPT_TAG },
+        { "line-buffer", no_argument, NULL, OPT_LINE_BUFFER },
         { "dry-run", no_argument, NULL, OPT_DRY_RUN },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
         { "halt", required_argument, NULL, OPT_HALT },
@@ -56,8 +58,8 @@ static const struct option long_options[] = {
 
 /* ---- sources ---- */
 
-static int add_source(struct map_options *options, struct map_source source) {
-        struct map_source *grown = reallocarray(options->sources, options->n_sources + 1, sizeof *grown);
+static int add_source(struct map_options *options, struct map_list source) {
+        struct map_list *grown = reallocarray(options->sources, options->n_sources + 1, sizeof *grown);
 
         if (!grown) {
                 cli_complain("map: out of memory");
@@ -86,9 +88,9 @@ static int take_lists(struct map_options *options) {
                 for (word = first; *word && !is_list_mark(*word);)
                         word++;
                 if (!files)
-                        r = add_source(options, (struct map_source){ .words = first, .n = (size_t)(word - first) });
+                        r = add_source(options, (struct map_list){ .words = first, .n = (size_t)(word - first) });
                 for (; files && first < word && r == 0; first++)
-                        r = add_source(options, (struct map_source){ .file = *first });
+                        r = add_source(options, (struct map_list){ .file = *first });
         }
         return r;
 }
@@ -100,14 +102,15 @@ bool map_options_has_lists(const struct map_options *options) {
 /* ---- options ---- */
 
 static int take_flag(struct map_options *options, int c) {
-        bool *const flag = c == 'k'            ? &options->ordered
-                           : c == 'u'          ? &options->ungroup
-                           : c == 'X'          ? &options->fill
-                           : c == OPT_TAG      ? &options->tag
-                           : c == OPT_DRY_RUN  ? &options->dry_run
-                           : c == OPT_PROGRESS ? &options->progress
-                           : c == OPT_QUIET    ? &options->quiet
-                                               : NULL;
+        bool *const flag = c == 'k'               ? &options->ordered
+                           : c == 'u'             ? &options->ungroup
+                           : c == 'X'             ? &options->fill
+                           : c == OPT_TAG         ? &options->tag
+                           : c == OPT_LINE_BUFFER ? &options->line_buffer
+                           : c == OPT_DRY_RUN     ? &options->dry_run
+                           : c == OPT_PROGRESS    ? &options->progress
+                           : c == OPT_QUIET       ? &options->quiet
+                                                  : NULL;
 
         if (flag)
                 *flag = true;
@@ -162,7 +165,7 @@ static int take_option(struct map_options *options, int c, char **argv) {
                 options->separator = 0;
                 return 0;
         case 'a':
-                return add_source(options, (struct map_source){ .file = optarg });
+                return add_source(options, (struct map_list){ .file = optarg });
         case OPT_JSON:
                 options->json = optarg;
                 return 0;
@@ -188,6 +191,8 @@ static const char *find_conflict(const struct map_options *options) {
                 return "a PROGRAM is missing";
         if (options->tag && options->ungroup)
                 return "--tag and --ungroup exclude each other";
+        if (options->line_buffer && options->ungroup)
+                return "--line-buffer and --ungroup exclude each other";
         if (many && options->n_sources > 1)
                 return "-n and -X are for one source; of several each process gets a combination";
         return NULL;

@@ -1,158 +1,174 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "map.h"
+#include "map_output.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
-/* ---- where output waits: in files, so that our memory stays bounded ---- */
+#include "map_write.h"
 
-static int make_file(const char *directory) {
-        char path[4096];
-        int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-        if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) /* not every file system has O_TMPFILE */
-                return fd < 0 ? -errno : fd;
-        if (snprintf(path, sizeof path, "%s/forkserver-XXXXXX", directory) >= (int)sizeof path)
-                return -ENAMETOOLONG;
-        fd = mkostemp(path, O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        unlink(path);
-        return fd;
-}
-
-int map_output_new(void) {
-        const char *directory = getenv("TMPDIR");
-
-        if (!directory || !directory[0])
-                directory = "/tmp";
-        int fd = make_file(directory);
-        if (fd < 0)
-                cli_complain("map: cannot make a file for output in %s: %s", directory, strerror(-fd));
-        return fd;
-}
-
-/* ---- how it gets out ---- */
-
-/* Nobody asked for it, but who shares our output may have made it non-blocking. 0: try again. */
-static int wait_after_error(int to) {
-        struct pollfd entry = { .fd = to, .events = POLLOUT };
-
-        if (errno == EAGAIN)
-                poll(&entry, 1, -1);
-        else if (errno != EINTR)
-                return -errno;
-        return 0;
-}
-
-static int write_all(int to, const char *bytes, size_t n) {
-        while (n > 0) {
-                ssize_t k = write(to, bytes, n);
-                int r = k < 0 ? wait_after_error(to) : 0;
-                if (r < 0)
-                        return r;
-                if (k > 0) {
-                        bytes += k;
-                        n -= (size_t)k;
-                }
-        }
-        return 0;
-}
-
-static int copy_by_hand(int to, int from, off_t at) {
-        char bytes[65536];
-        ssize_t n;
-
-        while ((n = pread(from, bytes, sizeof bytes, at)) > 0) {
-                int r = write_all(to, bytes, (size_t)n);
-                if (r < 0)
-                        return r;
-                at += n;
-        }
-        return n < 0 ? -errno : 0;
-}
-
-static int copy_plain(int to, int from) {
-        off_t at = 0;
-        ssize_t n;
-
-        while ((n = sendfile(to, from, &at, 1 << 20)) != 0) {
-                if (n > 0)
-                        continue;
-                if (errno == EINVAL || errno == ENOSYS) /* what sendfile(2) cannot do, as files open for appending */
-                        return copy_by_hand(to, from, at);
-                int r = wait_after_error(to);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-struct writer {
-        int to;
-        size_t n;
-        char bytes[65536];
+enum {
+        READ_SIZE = 65536,
+        READS_MAX = 32, /* what a pipe can hold at a time; somebody may fill it without end */
 };
 
-static int flush(struct writer *writer) {
-        int r = write_all(writer->to, writer->bytes, writer->n);
+static void close_end(int *end) {
+        if (*end >= 0)
+                close(*end);
+        *end = -1;
+}
 
-        writer->n = 0;
+/* Only our end may be non-blocking: programs expect theirs to wait. */
+static int open_pipe(int ends[2]) {
+        if (pipe2(ends, O_CLOEXEC) < 0) {
+                ends[0] = ends[1] = -1;
+                return -errno;
+        }
+        return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int map_outputs_new(const char *tag, int fd_max, struct map_outputs **ret_outputs) {
+        struct map_outputs *outputs = calloc(1, sizeof *outputs);
+        int r = outputs ? 0 : -ENOMEM;
+
+        for (int i = 0; outputs && i < 2; i++) {
+                struct map_output *output = &outputs->of[i];
+                *output = (struct map_output){ MAP_SOURCE_OUTPUT, outputs, STDOUT_FILENO + i, .ends = { -1, -1 } };
+                if (r == 0)
+                        r = open_pipe(output->ends);
+                if (r == 0 && output->ends[1] > fd_max)
+                        r = -EMFILE;
+        }
+        if (r < 0) {
+                map_outputs_free(outputs);
+                return r;
+        }
+        outputs->tag = tag;
+        *ret_outputs = outputs;
+        return 0;
+}
+
+void map_outputs_free(struct map_outputs *outputs) {
+        if (!outputs)
+                return;
+        for (int i = 0; i < 2; i++) {
+                close_end(&outputs->of[i].ends[0]);
+                close_end(&outputs->of[i].ends[1]);
+                map_store_clear(&outputs->of[i].store);
+        }
+        free(outputs->own_tag);
+        free(outputs);
+}
+
+bool map_outputs_are_open(const struct map_outputs *outputs) {
+        return outputs->of[0].ends[0] >= 0 || outputs->of[1].ends[0] >= 0;
+}
+
+bool map_outputs_have_some(const struct map_outputs *outputs) {
+        return outputs && (!map_store_is_empty(&outputs->of[0].store) || !map_store_is_empty(&outputs->of[1].store));
+}
+
+/* ---- what came ---- */
+
+static int put(void *data, const char *bytes, size_t n) {
+        struct map_output *output = data;
+        const char *tag = output->both->tag;
+
+        return tag ? map_write_tagged(output->to, bytes, n, tag, &output->in_line) : map_write(output->to, bytes, n);
+}
+
+static int show_kept(struct map_output *output) {
+        int r = map_store_each(&output->store, put, output);
+
+        map_store_clear(&output->store);
         return r;
 }
 
-static int put(struct writer *writer, const char *bytes, size_t n) {
-        while (n > 0) {
-                size_t room = sizeof writer->bytes - writer->n, k = n < room ? n : room;
-                memcpy(writer->bytes + writer->n, bytes, k);
-                writer->n += k;
+static int keep(struct map_output *output, const char *bytes, size_t n) {
+        int r = output->lost ? 0 : map_store_add(&output->store, bytes, n);
+
+        if (r == 0)
+                return 0;
+        if (!output->both->live) {
+                output->lost = -r; /* the process goes on, as its work may be more than its output */
+                return 0;
+        }
+        r = show_kept(output); /* better a line in two pieces */
+        return r < 0 ? r : put(output, bytes, n);
+}
+
+static int take(void *data, const char *bytes, size_t n) {
+        struct map_output *output = data;
+        const char *newline = output->both->live ? memrchr(bytes, '\n', n) : NULL;
+
+        if (newline) {
+                size_t k = (size_t)(newline + 1 - bytes);
+                int r = show_kept(output);
+                if (r < 0 || (r = put(output, bytes, k)) < 0)
+                        return r;
                 bytes += k;
                 n -= k;
-                int r = writer->n == sizeof writer->bytes ? flush(writer) : 0;
-                if (r < 0)
-                        return r;
         }
-        return 0;
+        return keep(output, bytes, n);
 }
 
-/* Lines of any length. The last one gets its newline if it has none, lest it become one with another item's. */
-static int copy_tagged(int to, int from, const char *tag) {
-        struct writer writer = { .to = to };
-        char bytes[65536];
-        bool in_line = false;
-        off_t at = 0;
-        ssize_t n;
-        int r = 0;
+int map_output_read(struct map_output *output) {
+        static char bytes[READ_SIZE];
+        ssize_t n = output->ends[0] < 0 ? 0 : read(output->ends[0], bytes, sizeof bytes);
 
-        for (; (n = pread(from, bytes, sizeof bytes, at)) > 0; at += n) {
-                const char *line = bytes, *end = bytes + n;
-                while (line < end && r == 0) {
-                        const char *newline = memchr(line, '\n', (size_t)(end - line));
-                        const char *next = newline ? newline + 1 : end;
-                        if (!in_line && ((r = put(&writer, tag, strlen(tag))) < 0 || (r = put(&writer, "\t", 1)) < 0))
-                                return r;
-                        r = put(&writer, line, (size_t)(next - line));
-                        in_line = !newline;
-                        line = next;
-                }
-                if (r < 0)
-                        return r;
+        if (n > 0) {
+                int r = take(output, bytes, (size_t)n);
+                return r < 0 ? r : 1;
         }
-        if (n < 0)
-                return -errno;
-        if (in_line && (r = put(&writer, "\n", 1)) < 0)
-                return r;
-        return flush(&writer);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        close_end(&output->ends[0]);
+        return output->both->live ? map_output_show(output) : 0;
 }
 
-int map_output_copy(int to, int from, const char *tag) {
-        return tag ? copy_tagged(to, from, tag) : copy_plain(to, from);
+int map_outputs_finish(struct map_outputs *outputs) {
+        int result = 0;
+
+        for (int i = 0; i < 2; i++) {
+                int r = 1;
+                close_end(&outputs->of[i].ends[1]);
+                for (int reads = 0; r > 0 && reads < READS_MAX; reads++)
+                        r = map_output_read(&outputs->of[i]);
+                if (r < 0)
+                        result = r;
+        }
+        return result;
+}
+
+/* ---- showing ---- */
+
+int map_outputs_set_live(struct map_outputs *outputs) {
+        int result = 0;
+
+        outputs->live = true;
+        for (int i = 0; i < 2; i++) {
+                struct map_store held = outputs->of[i].store;
+                outputs->of[i].store = (struct map_store){ 0 };
+                int r = map_store_each(&held, take, &outputs->of[i]);
+                map_store_clear(&held);
+                if (r < 0)
+                        result = r;
+        }
+        return result;
+}
+
+/* A last line gets its newline if it has none and a tag, lest it become one with another item's. */
+int map_output_show(struct map_output *output) {
+        int r = show_kept(output);
+
+        if (r == 0 && output->in_line && output->both->tag)
+                r = put(output, "\n", 1);
+        output->both->live = true;
+        return r;
 }
 
 bool map_output_is_unread(void) {

@@ -43,6 +43,14 @@ static void json_status(FILE *out, const struct fsrv_status *status) {
                 usage->ru_majflt);
 }
 
+static void json_lost(FILE *out, int err) {
+        if (!err)
+                return;
+        fprintf(out, ", \"lost\": {\"errno\": %d, \"text\": ", err);
+        cli_json_string(out, strerror(err));
+        fputc('}', out);
+}
+
 static void json_result(FILE *out, const struct map_result *result) {
         fputs("{\"item\": ", out);
         cli_json_string(out, result->item->text);
@@ -59,6 +67,7 @@ static void json_result(FILE *out, const struct map_result *result) {
                 cli_json_string(out, result->error.text);
                 fputc('}', out);
         }
+        json_lost(out, map_result_lost(result));
         fprintf(out, ", \"start\": %.6f, \"end\": %.6f}\n", result->started, result->ended);
 }
 
@@ -68,7 +77,7 @@ enum { SHOWN_ITEM = 200 }; /* short enough that the reason is seen */
 
 /* As other tools of this kind, nothing of mere exit codes. */
 static bool is_worth_a_line(const struct map_result *result) {
-        return !result->has_status || result->status.signal;
+        return !result->has_status || result->status.signal || map_result_lost(result);
 }
 
 static void complain_of(const struct map_result *result) {
@@ -76,25 +85,28 @@ static void complain_of(const struct map_result *result) {
         char item[SHOWN_ITEM + sizeof "..."], name[32];
 
         cli_harmless(item, sizeof item, result->item->text);
+        if (map_result_lost(result))
+                cli_complain("map: '%s': not all of its output could be kept: %s", item,
+                             strerror(map_result_lost(result)));
         if (!result->has_status)
                 cli_complain("map: '%s': %s", item, result->error.text);
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
                 cli_complain("map: '%s': killed after its time limit", item);
-        else
+        else if (status->signal)
                 cli_complain("map: '%s': killed by %s%s", item, cli_signal_name(status->signal, name),
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
 }
 
 /* ---- results ---- */
 
-static void write_output(struct map_report *report, const struct map_result *result, int i) {
-        if (result->files[i] < 0 || report->broken)
-                return;
-        int r = map_output_copy(STDOUT_FILENO + i, result->files[i], report->options->tag ? result->item->text : NULL);
-        if (r < 0) {
-                cli_complain("map: cannot write to standard %s: %s", i ? "error" : "output", strerror(-r));
+void map_report_check(struct map_report *report, int r) {
+        if (r < 0 && !report->broken)
                 report->broken = -r;
-        }
+}
+
+static void write_outputs(struct map_report *report, struct map_outputs *outputs) {
+        for (int i = 0; i < 2 && outputs; i++)
+                map_report_check(report, map_output_show(&outputs->of[i]));
 }
 
 /* At once, for whoever reads along, and so that all that was done is there if we are killed. */
@@ -108,17 +120,15 @@ static void write_json(struct map_report *report, const struct map_result *resul
         }
 }
 
-void map_report_result(struct map_report *report, struct map_result *result) {
+void map_report_result(struct map_report *report, const struct map_result *result) {
         bool speaks = is_worth_a_line(result);
 
-        if (speaks || result->files[0] >= 0 || result->files[1] >= 0)
+        if (speaks || map_outputs_have_some(result->outputs))
                 map_progress_clear(&report->progress);
-        write_output(report, result, 0);
-        write_output(report, result, 1);
+        write_outputs(report, result->outputs);
         if (speaks)
                 complain_of(result);
         write_json(report, result);
-        map_result_free(result);
 }
 
 int map_report_done(struct map_report *report) {

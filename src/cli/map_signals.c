@@ -67,6 +67,7 @@ int map_signals_init(struct map_signals *signals) {
                 if (sigismember(&action.sa_mask, wanted[i]) == 1)
                         sigaction(wanted[i], &action, NULL);
         signal(SIGALRM, on_alarm);
+        signal(SIGXFSZ, SIG_IGN); /* what items print has to go elsewhere then */
         signal(SIGPIPE, SIG_DFL); /* whoever started us: `| head` ends us */
         return 0;
 }

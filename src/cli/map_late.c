@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "map_late.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+void map_late_add(struct map_late *late, struct map_outputs *outputs) {
+        if (late->n >= MAP_LATE_MAX)
+                map_late_hand_over(late);
+        outputs->own_tag = outputs->tag ? strdup(outputs->tag) : NULL;
+        outputs->tag = outputs->own_tag;
+        outputs->next = late->first;
+        late->first = outputs;
+        late->n++;
+}
+
+void map_late_remove(struct map_late *late, struct map_outputs *outputs) {
+        struct map_outputs **at = &late->first;
+
+        while (*at && *at != outputs)
+                at = &(*at)->next;
+        if (!*at)
+                return;
+        *at = outputs->next;
+        late->n--;
+        map_outputs_free(outputs);
+}
+
+/* ---- the process of its own ---- */
+
+static bool is_needed(const struct map_late *late, int fd) {
+        for (const struct map_outputs *outputs = late->first; outputs; outputs = outputs->next)
+                if (fd == outputs->of[0].ends[0] || fd == outputs->of[1].ends[0])
+                        return true;
+        return fd == STDOUT_FILENO || fd == STDERR_FILENO;
+}
+
+/* Neither the server nor a lock or pipe of our caller's has to wait for us. */
+static void let_go(const struct map_late *late) {
+        static const int deaf_to[] = { SIGINT, SIGQUIT, SIGHUP, SIGTTOU };
+        const long max = sysconf(_SC_OPEN_MAX);
+
+        for (size_t i = 0; i < sizeof deaf_to / sizeof *deaf_to; i++)
+                signal(deaf_to[i], SIG_IGN); /* the writers decide when they end */
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGTSTP, SIG_DFL);
+        for (int fd = 0; fd < max; fd++)
+                if (!is_needed(late, fd))
+                        close(fd);
+        (void)!chdir("/");
+}
+
+static size_t collect(const struct map_late *late, struct pollfd *polled, struct map_output **of) {
+        size_t n = 0;
+
+        for (struct map_outputs *outputs = late->first; outputs; outputs = outputs->next)
+                for (int i = 0; i < 2; i++)
+                        if (outputs->of[i].ends[0] >= 0) {
+                                polled[n] = (struct pollfd){ .fd = outputs->of[i].ends[0], .events = POLLIN };
+                                of[n++] = &outputs->of[i];
+                        }
+        return n;
+}
+
+_Noreturn static void read_to_the_end(struct map_late *late) {
+        struct pollfd polled[2 * MAP_LATE_MAX];
+        struct map_output *of[2 * MAP_LATE_MAX];
+
+        let_go(late);
+        for (size_t n; (n = collect(late, polled, of)) > 0;) {
+                poll(polled, n, -1);
+                for (size_t i = 0; i < n; i++)
+                        if (polled[i].revents)
+                                map_output_read(of[i]); /* the complaint is all there is to do */
+        }
+        _exit(0);
+}
+
+/* Returns when the process has let go of all that isn't its own: what it has of ours would keep events coming from fds
+ * that we have closed (epoll(7)). */
+static int start_reader(struct map_late *late) {
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return -errno;
+        pid_t pid = fork();
+        int err = errno;
+        if (pid == 0)
+                read_to_the_end(late);
+        close(ends[1]);
+        if (pid > 0)
+                while (read(ends[0], &(char){ 0 }, 1) < 0 && errno == EINTR)
+                        ;
+        close(ends[0]);
+        return pid < 0 ? -err : 0;
+}
+
+void map_late_hand_over(struct map_late *late) {
+        if (!late->first)
+                return;
+        int r = start_reader(late);
+        if (r < 0)
+                cli_complain("map: what background processes still print is lost: %s", strerror(-r));
+        for (struct map_outputs *outputs = late->first; outputs; outputs = outputs->next)
+                for (int i = 0; i < 2; i++)
+                        epoll_ctl(late->epoll, EPOLL_CTL_DEL, outputs->of[i].ends[0], NULL);
+        while (late->first)
+                map_late_remove(late, late->first);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "map_room.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cli.h"
+#include "map_late.h"
+
+enum {
+        OURS = 32, /* what we have open besides */
+        OF_PIPES = 4,
+        OF_REST = 5, /* the process, its pidfd, what is polled; two files of what came by the pipes */
+        OF_JOB = OF_PIPES + OF_REST,
+        OF_RESULT = 4,
+};
+
+static unsigned long smaller(unsigned long a, unsigned long b) {
+        return a < b ? a : b;
+}
+
+static int raise_limit(unsigned long wanted, unsigned long *ret_limit) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        if (limit.rlim_cur < wanted) {
+                limit.rlim_cur = smaller(wanted, limit.rlim_max);
+                setrlimit(RLIMIT_NOFILE, &limit);
+                getrlimit(RLIMIT_NOFILE, &limit);
+        }
+        *ret_limit = limit.rlim_cur;
+        return 0;
+}
+
+int map_room_make(struct map_room *room, unsigned long jobs, unsigned long inherited) {
+        const unsigned long ours = OURS + inherited, ahead = 8 * jobs + 64;
+        unsigned long limit = 0;
+        int r = raise_limit(ours + OF_JOB * jobs + OF_RESULT * (MAP_LATE_MAX + ahead), &limit);
+
+        if (r == 0 && limit < ours + OF_JOB)
+                r = -EMFILE;
+        if (r < 0) {
+                cli_complain("map: a process needs %lu open files: %s (ulimit -n)", ours + OF_JOB, strerror(-r));
+                return r;
+        }
+        room->ahead = ahead;
+        room->jobs = smaller(jobs, (limit - ours) / OF_JOB);
+        room->fd_max = (int)smaller(limit - OURS / 2 - OF_REST * room->jobs, INT_MAX);
+        if (room->jobs < jobs)
+                cli_complain("map: %lu processes at a time, not %lu: no more than %lu files may be open (ulimit -n)",
+                             room->jobs, jobs, limit);
+        return 0;
+}
