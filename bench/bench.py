@@ -11,6 +11,7 @@ hide what a fork costs then.
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 
+import command
 import python
 from subject import Subject, result, tell
 
@@ -288,7 +290,9 @@ def main():
             for case in found if isinstance(found, list) else [found]:
                 results.append(case)
                 tell(case)
-    for case in python.measure_all(options.quick, options.cases):
+    others = itertools.chain(python.measure_all(options.quick, options.cases),
+                             command.measure_all(bench.build, options.quick, options.cases))
+    for case in others:
         results.append(case)
         tell(case)
     if not options.cases:

@@ -19,6 +19,7 @@ GROUPS = [
     ("Preloaded memory", ("preload",)),
     ("Python", ("python",)),
     ("Memory of a process", ("memory",)),
+    ("`forkserver map`", ("map",)),
     ("How many standbys", ("standbys",)),
 ]
 

@@ -191,11 +191,19 @@ FSRV_PUBLIC int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv
 
 /*
  * Makes sure that the server runs: starts a private one, connects to a named one. fsrv_spawn() does this by itself;
- * call it early to have the preloading over with. Does not wait for the preloading.
+ * call it early to have the preloading over with. Does not wait for the preloading: fsrv_server_wait_ready() does.
  *
  * Errors: as fsrv_server_connect(); stage START: -ENOENT (no server program), any errno of clone(2) or execve(2).
  */
 FSRV_PUBLIC int fsrv_server_ensure_running(struct fsrv_server *server, struct fsrv_error *error);
+
+/*
+ * Waits until a process is ready to take a request: the server runs, all modules are loaded, and a spawn would be
+ * served at once. For a program that has something else to do while they load, and for one that wants to hear early
+ * that they cannot be loaded. Any handle. Errors: as fsrv_spawn(); -ETIMEDOUT (not ready in time), stage PRELOAD (a
+ * module of the preload list fails), LIMIT (the server has as many workers as it can take).
+ */
+FSRV_PUBLIC int fsrv_server_wait_ready(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
 
 /*
  * Changes a private server's preload list. The next spawn uses a new server with a new zygote; workers of the old one
@@ -252,8 +260,8 @@ FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, str
  * check(data) whether it is to go on: at once when a signal handler of its thread has run, and at least every 50 ms,
  * since a signal may come before the wait, or to another thread. Non-zero ends the call: -EINTR. A request is withdrawn
  * by that, and surely nothing of it ever runs; has it started in that very moment, the call returns 0 as ever, with the
- * process. (A program that has not been executed yet is killed.) check() is called in the thread that waits, also while
- * other threads wait for the handle's lock: it must not use this handle. fsrv_run(), once the server runs, and
+ * process. (A program that has not been executed yet is killed.) check() is called in the thread that waits: it must
+ * not use this handle. fsrv_run(), once the server runs, and
  * fsrv_process_wait() don't ask.
  * check NULL: nobody is asked. To be called before the handle is used by other threads.
  */
@@ -361,6 +369,9 @@ FSRV_PUBLIC int fsrv_request_add_close(struct fsrv_request *request, int child_f
  * A program gets none of them. */
 FSRV_PUBLIC int fsrv_request_add_fd(struct fsrv_request *request, int fd);
 
+/* As if no file action and no fd had been added: for the next spawn from a request that is otherwise the same. */
+FSRV_PUBLIC void fsrv_request_clear_actions(struct fsrv_request *request);
+
 /* Bytes of any kind for the entry point (fsrv_worker_get_payload()), which are there when it starts: no pipe to fill or
  * to drain. As many as memory has room for once more, while the process lives (else the spawn fails: -ENOMEM, -ENOSPC).
  * Borrowed: they have to stay as they are until the spawns have returned. n 0: none. A program gets nothing of it.
@@ -403,7 +414,8 @@ struct fsrv_process;
  * time-out), -EINTR (fsrv_server_set_interrupt()), -EAGAIN (stages FORK, LIMIT), -EBADF (an fd that isn't open),
  * -ETOOMANYREFS (too many fds in flight, for all of the time-out), -EMFILE, -ENOMEM; stage EXEC, DIRECTORY, OPEN: the
  * errno of that call in the child; stage ENTRY: -ENOENT (no such module or function), -ELIBBAD, -EIO (cannot be loaded,
- * text says why).
+ * or ended the process while it was being loaded; text says why), -ETIMEDOUT (it was still loading when a limit ended).
+ * Of a module that isn't preloaded the constructors have run then, once.
  */
 FSRV_PUBLIC int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request,
                            struct fsrv_process **ret_process, struct fsrv_error *error);

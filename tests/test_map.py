@@ -330,7 +330,7 @@ def test_ordered_is_bounded(forkserver, tmp_path):
     assert eventually(feed)
     assert not eventually(lambda: len(os.listdir(tmp_path)) > 8 * 2 + 64, 0.3)
     interrupt_twice(process)
-    assert process.wait(LIMIT) == 130
+    assert process.wait(LIMIT) == -signal.SIGINT
     os.close(write_end)
     assert process.communicate()[0] == b""
 
@@ -495,7 +495,7 @@ def test_reads_only_what_it_can_use(forkserver, tmp_path):
     assert eventually(running.exists)
     assert not eventually(feed, 0.5)
     interrupt_twice(process)
-    assert process.wait(LIMIT) == 130
+    assert process.wait(LIMIT) == -signal.SIGINT
     os.close(write_end)
     process.communicate()
 
@@ -716,7 +716,7 @@ def test_first_signal_lets_running_items_finish(start_endless, tmp_path, number)
     process.send_signal(number)
     (tmp_path / "go").touch()
     out, err = process.communicate(timeout=LIMIT)
-    assert (process.returncode, out, err) == (128 + number, b"finished\n" * 2, b"")
+    assert (process.returncode, out, err) == (-number, b"finished\n" * 2, b"")
     assert len(os.listdir(directory)) == 2
 
 
@@ -726,7 +726,7 @@ def test_second_signal_kills(start_endless, tmp_path):
     process, directory = start_endless("sleep 1000; echo no", "--json", report)
     interrupt_twice(process)
     out, err = process.communicate(timeout=LIMIT)
-    assert process.returncode == 130
+    assert process.returncode == -signal.SIGINT
     assert out == b"" and err.count(b"killed by SIGKILL") == 2
     assert [(entry["status"], entry["signal"]) for entry in results(report)] == [(None, signal.SIGKILL)] * 2
     assert {str(entry["pid"]) for entry in results(report)} == set(os.listdir(directory))
@@ -753,7 +753,7 @@ def test_signal_while_no_item_comes(forkserver):
     process.stdin.flush()
     assert process.stdout.readline() == b"a\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(LIMIT) == 130
+    assert process.wait(LIMIT) == -signal.SIGINT
     process.communicate()
 
 
@@ -772,7 +772,7 @@ def test_signals_while_a_module_loads(forkserver, tmp_path):
     process.stdin.flush()
     assert eventually((tmp_path / "loading").exists)
     interrupt_twice(process)
-    assert process.wait(LIMIT) == 130
+    assert process.wait(LIMIT) == -signal.SIGINT
     (tmp_path / "go").touch()
     process.communicate()
     assert not (tmp_path / "ran").exists()
@@ -790,7 +790,7 @@ def test_signals_while_nobody_reads(start_endless):
         time.sleep(0.5)  # where the kernel doesn't tell
     process.send_signal(signal.SIGINT)
     assert eventually(lambda: process.send_signal(signal.SIGINT) or process.poll() is not None)
-    assert process.returncode == 130
+    assert process.returncode == -signal.SIGINT
     process.communicate()
 
 
@@ -878,7 +878,7 @@ def test_ctrl_c_on_a_terminal(forkserver, endless, tmp_path):
     assert eventually(lambda: b"^C" in terminal.text)
     go.touch()
     out = terminal.end()
-    assert out.count(b"finished") >= 1 and terminal.process.returncode == 130
+    assert out.count(b"finished") >= 1 and terminal.process.returncode == -signal.SIGINT
 
 
 def test_two_ctrl_c_on_a_terminal(forkserver, endless, tmp_path):
@@ -888,7 +888,7 @@ def test_two_ctrl_c_on_a_terminal(forkserver, endless, tmp_path):
     assert eventually(running.exists)
     assert eventually(lambda: terminal.press(b"\x03") or terminal.process.poll() is not None)
     terminal.end()
-    assert terminal.process.returncode == 130
+    assert terminal.process.returncode == -signal.SIGINT
 
 
 # ---- a named server ----

@@ -101,8 +101,23 @@ def test_exit_code_of_entry(forkserver, testmod, code):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT])
 def test_death_by_signal(forkserver, testmod, number):
-    assert run(forkserver, "--preload", testmod, "--call", f"{testmod}:die_by", int(number)).returncode == 128 + number
-    assert run(forkserver, "sh", "-c", f"kill -{int(number)} $$").returncode == 128 + number
+    """The parent sees the signal; who reads standard error, too."""
+    for command in ("--preload", testmod, "--call", f"{testmod}:die_by", int(number)), ("sh", "-c",
+                                                                                        f"kill -{int(number)} $$"):
+        result = run(forkserver, *command)
+        assert result.returncode == -number
+        assert f" was killed by {number.name}" in result.stderr and is_one_line(result.stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGPIPE])
+def test_death_by_a_signal_that_shells_do_not_tell_of(forkserver, number):
+    result = run(forkserver, "sh", "-c", f"kill -{int(number)} $$")
+    assert (result.returncode, result.stderr) == (-number, "")
+
+
+def test_death_without_a_second_core_dump(forkserver, tmp_path):
+    result = run(forkserver, "sh", "-c", "ulimit -c unlimited; kill -SEGV $$", cwd=tmp_path)
+    assert result.returncode == -signal.SIGSEGV
 
 
 def test_program_not_found(forkserver):
@@ -150,10 +165,35 @@ def test_bad_preload(forkserver, testmod, tmp_path, build_module):
 
 def test_timeout(forkserver, testmod):
     result = run(forkserver, "--timeout", "0.3", "--call", f"{testmod}:hang")
-    assert result.returncode == 128 + signal.SIGKILL
+    assert result.returncode == -signal.SIGKILL
     assert "longer than 0.3 s" in result.stderr and is_one_line(result.stderr)
     assert run(forkserver, "--timeout", "20", "true").returncode == 0
     assert run(forkserver, "--timeout", "0", "true").returncode == 0
+
+
+def test_timeout_ends_the_family(forkserver):
+    """As under timeout(1): what holds the output ends, too."""
+    result = run(forkserver, "--timeout", "0.3", "sh", "-c", "sleep 1000 & echo $!; wait")
+    assert result.returncode == -signal.SIGKILL
+    assert eventually(lambda: state(int(result.stdout)) in (None, "Z"))
+
+
+def test_timeout_with_a_grace(forkserver):
+    code = "trap 'echo polite; exit 3' TERM; while :; do sleep 0.01; done"
+    result = run(forkserver, "--timeout", "0.3", "--kill-after", "1m", "sh", "-c", code)
+    assert (result.returncode, result.stdout) == (3, "polite\n")
+    result = run(forkserver, "--timeout", "0.1", "--kill-after", "0.1", "sh", "-c", "trap '' TERM; sleep 1000")
+    assert result.returncode == -signal.SIGKILL
+    assert run(forkserver, "--kill-after", "1", "true").returncode == 125
+
+
+def test_signals_reach_the_family_of_one_with_a_time_limit(forkserver):
+    process = start(forkserver, "--timeout", "60", "sh", "-c", "sleep 1000 & echo $!; wait")
+    child = int(process.stdout.readline())
+    process.terminate()
+    assert process.wait(LIMIT) == -signal.SIGTERM
+    assert eventually(lambda: state(child) in (None, "Z"))
+    process.stdout.close()
 
 
 # ---- the command line ----
@@ -314,7 +354,7 @@ def test_default_death(forkserver):
         process = start(forkserver, "sh", "-c", "echo ready; exec sleep 60")
         process.stdout.readline()
         process.send_signal(number)
-        assert process.wait(LIMIT) == 128 + number
+        assert process.wait(LIMIT) == -number
         process.stdout.close()
 
 
@@ -569,7 +609,7 @@ def test_terminal_key_ends_the_program(terminal, key, number):
     one = terminal("sh", "-c", "echo ready; exec sleep 60")
     one.read_line()
     one.type(key)
-    assert one.report() == f"ended {128 + number}"
+    assert one.report() == f"ended {-number}"
 
 
 def test_terminal_key_comes_once(terminal):
@@ -652,6 +692,75 @@ def test_terminal_stop_that_is_ignored(terminal):
     assert one.report() == "ended 0"
 
 
+@pytest.mark.parametrize("options", [[], ["--timeout", "600"]])
+def test_terminal_program_that_stops_itself(terminal, options):
+    one = terminal(*options, "sh", "-c", "echo ready; kill -STOP $$; echo on")
+    one.read_line()
+    assert one.report() == f"stopped {int(signal.SIGSTOP)}"
+    one.resume()
+    assert one.read_line() == "on"
+    assert one.report() == "ended 0"
+
+
+def test_terminal_is_lent_to_one_in_a_group_of_its_own(terminal):
+    one = terminal("--timeout", "600", "sh", "-c", "echo ready; read x; echo got $x; read y; echo got $y")
+    one.read_line()
+    one.type(b"first\n")
+    assert one.read_line() == "got first"
+    one.type(b"\x1a")
+    assert one.report() == f"stopped {int(signal.SIGTSTP)}"
+    one.resume()
+    one.type(b"second\n")
+    assert one.read_line() == "got second"
+    assert one.report() == "ended 0"
+
+
+def test_terminal_that_is_lent_is_interrupted(terminal):
+    one = terminal("--timeout", "600", "sh", "-c", "read x; echo got $x; exec sleep 1000")
+    one.type(b"line\n")
+    one.read_line()
+    one.type(b"\x03")
+    assert one.report() == f"ended {-signal.SIGINT}"
+
+
+def test_terminal_key_ends_a_shells_loop(forkserver, terminal):
+    """bash goes on after a command that exits, and ends with one that died by SIGINT."""
+    script = f"for i in 1 2 3; do echo turn $i; {forkserver} run sh -c 'echo ready; exec sleep 1000'; done"
+    one = Terminal(["/bin/bash", "-c", script + "; echo finished"])
+    try:
+        assert [one.read_line(), one.read_line()] == ["turn 1", "ready"]
+        one.type(b"\x03")
+        assert one.report() == f"ended {-signal.SIGINT}"
+    finally:
+        one.close()
+
+
+def test_stop_that_nobody_could_undo_is_not_followed(forkserver):
+    """Without a terminal: whoever stopped the worker by its pid may continue it by its pid."""
+    process = start(forkserver, "sh", "-c", "echo $$; read x; exit 3", stdin=subprocess.PIPE)
+    worker = int(process.stdout.readline())
+    os.kill(worker, signal.SIGSTOP)
+    assert eventually(lambda: state(worker) == "T")
+    os.kill(worker, signal.SIGCONT)
+    process.communicate("\n", timeout=LIMIT)
+    assert process.returncode == 3
+
+
+def as_pid_1(*command):
+    return subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", *map(str, command)], capture_output=True,
+                          text=True, timeout=LIMIT)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs a pid namespace")
+def test_as_pid_1(forkserver):
+    code = ("pids=$(for i in 1 2 3; do (sh -c 'sleep 0.1 >/dev/null & echo $!'); done); "
+            "for i in $pids; do while [ -e /proc/$i ]; do sleep 0.01; done; done; echo reaped; exit 3")
+    result = as_pid_1(forkserver, "run", "sh", "-c", code)
+    assert (result.stdout, result.returncode) == ("reaped\n", 3), result.stderr
+    result = as_pid_1(forkserver, "run", "sh", "-c", "kill -TERM 1; exec sleep 1000")
+    assert result.returncode == 128 + signal.SIGTERM
+
+
 def test_background_read_stops(terminal):
     one = terminal("cat", shell="background")
     assert one.report() == f"stopped {int(signal.SIGTTIN)}"
@@ -672,4 +781,20 @@ def test_hang_up_of_the_terminal(terminal, shell):
     assert eventually(lambda: state(worker) in (None, "Z"))
     one.process.wait(LIMIT)
     if shell is None:
-        assert one.process.returncode == 128 + signal.SIGHUP
+        assert one.process.returncode == -signal.SIGHUP
+
+
+def test_inherited_fd_at_the_hard_limit(forkserver, tmp_path):
+    """No number lies above it to which our own fds could go."""
+    code = f"ulimit -n 256; ulimit -Hn 256; exec 255>log; exec {forkserver} run bash -c 'echo written >&255'"
+    result = subprocess.run(["bash", "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=LIMIT)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "log").read_text() == "written\n"
+
+
+def test_small_stack(forkserver, testmod, sanitized):
+    if sanitized:
+        pytest.skip("the sanitizer's frames are larger")
+    code = f"ulimit -s 96; {forkserver} run --preload {testmod} --call {testmod}:exit_with 3; echo $?"
+    result = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=LIMIT)
+    assert (result.stdout, result.stderr) == ("3\n", "")

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <time.h>
 
 #include "base/call.h"
 #include "base/clock.h"
@@ -39,24 +38,4 @@ int fsrv_poll(struct pollfd *entry, int64_t deadline, const struct fsrv_interrup
                 if (can_end(interrupt) && interrupt->check(interrupt->data))
                         return -EINTR;
         }
-}
-
-int fsrv_lock(pthread_mutex_t *lock, const struct fsrv_interrupt *interrupt) {
-        if (!can_end(interrupt)) {
-                pthread_mutex_lock(lock);
-                return 0;
-        }
-        while (pthread_mutex_trylock(lock) == EBUSY) {
-                struct timespec until;
-
-                clock_gettime(CLOCK_MONOTONIC, &until);
-                until.tv_nsec += SLICE_MS * 1000000L;
-                until.tv_sec += until.tv_nsec / 1000000000L;
-                until.tv_nsec %= 1000000000L;
-                if (pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until) == 0)
-                        return 0;
-                if (interrupt->check(interrupt->data))
-                        return -EINTR;
-        }
-        return 0;
 }

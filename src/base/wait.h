@@ -3,7 +3,6 @@
 #define FSRV_BASE_WAIT_H
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdint.h>
 
 /* Who may end a wait early. No check: nobody. */
@@ -16,8 +15,5 @@ struct fsrv_interrupt {
  * NULL, ends it; another -errno. It asks after each signal handler of this thread's, and every 50 ms: a signal that
  * came before the wait, or to another thread, wakes nobody. */
 int fsrv_poll(struct pollfd *entry, int64_t deadline, const struct fsrv_interrupt *interrupt);
-
-/* 0, or -EINTR: it isn't locked. */
-int fsrv_lock(pthread_mutex_t *lock, const struct fsrv_interrupt *interrupt);
 
 #endif

@@ -26,8 +26,10 @@ struct cli_target {
         uid_t server_uid;        /* FSRV_UID_OWN unless --server-uid */
         const char *entry;       /* --call; NULL: a program */
         double timeout;          /* seconds, 0: none */
-        int preload_timeout_ms;  /* 0: the library's */
-        uint32_t memory;         /* enum fsrv_memory */
+        double kill_after;       /* seconds from SIGTERM at the time-out to SIGKILL; 0: SIGKILL at once */
+        bool quick_exit;
+        int preload_timeout_ms; /* 0: the library's */
+        uint32_t memory;        /* enum fsrv_memory */
 };
 
 #define CLI_TARGET_INIT \
@@ -94,13 +96,21 @@ int cli_die_by(int signal);
 /* "SIGSEGV", or "signal 70". */
 const char *cli_signal_name(int signal, char text[32]);
 
+/* init.c */
+
+/* As pid 1, which has to reap orphans and whom no signal ends: a child goes on as the command, with the signals that
+ * come; we end as it does. Returns in that child, and at once where we aren't pid 1. 0 or -errno with a complaint. */
+int cli_leave_pid_1(void);
+
 /* terminal.c */
 
 /* Makes the process group the foreground one of our terminal, as a shell does for a job. 0; -EPERM: neither is ours it,
  * nor has it been lent by us; or another errno, as without a terminal. */
 int cli_terminal_lend(pid_t pgid);
-/* Makes our own group the foreground one again, if the terminal is lent. */
-void cli_terminal_take_back(void);
+/* Makes our own group the foreground one again, if the terminal is lent; whether it was. */
+bool cli_terminal_take_back(void);
+/* Whether our group is its foreground one, or has lent that. */
+bool cli_terminal_is_ours(void);
 
 /* inherited.c: fds besides the standard streams that our caller means our processes to have, such as those of
  * `run cat <(ls)`, make's jobserver or a lock. They go along under their own numbers. */
@@ -128,7 +138,8 @@ int cli_signals_block(struct cli_signals *signals, struct fsrv_error *error);
 /* Those that wait take effect, as if they had not been blocked. Returns if that doesn't end us. */
 void cli_signals_let_through(const struct cli_signals *signals);
 /* Waits for run's worker; signals that come meanwhile are passed on, and a worker that stops is followed into the stop.
- * `shares_group`: the worker is in our process group, so the terminal's signals reach it without us. */
+ * `shares_group`: the worker is in our process group, so the terminal's signals reach it without us; else it leads a
+ * group, which gets the terminal when it needs it. */
 int cli_wait_as_worker(struct fsrv_process *process, const struct cli_signals *signals, bool shares_group,
                        struct fsrv_status *ret_status, struct fsrv_error *error);
 

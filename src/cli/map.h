@@ -17,14 +17,14 @@
 #include "map_output.h"
 #include "map_progress.h"
 
-/* ---- map_signals.c: INT, TERM, HUP ---- */
+/* ---- map_signals.c: INT, TERM, HUP, TSTP ---- */
 
 struct map_signals {
         sigset_t mask, ignored; /* as we found them: what items get */
         int fd;                 /* readable when a signal has come */
 };
 
-int map_signals_init(struct map_signals *signals);
+int map_signals_init(struct map_signals *signals, unsigned long jobs);
 void map_signals_done(struct map_signals *signals);
 /* How many came; map_signals_first(): which one was the first. */
 int map_signals_count(void);
@@ -33,6 +33,11 @@ int map_signals_first(void);
  * us all items. */
 void map_signals_set_busy(bool busy);
 
+/* The process group that is stopped and continued with us; 0: none. */
+void map_signals_set_group(unsigned long slot, pid_t group);
+/* A stop waits, while a group begins that we can't name yet. */
+void map_signals_hold_stops(bool hold);
+
 /* ---- map_job.c: one item's process ---- */
 
 /* What is the same for all items. */
@@ -40,17 +45,19 @@ struct map_setting {
         const struct map_options *options;
         const struct map_signals *signals;
         struct fsrv_server *server;
+        struct cli_inherited inherited;
         int null;   /* standard input of the items */
         int fd_max; /* for their pipes */
 };
 
 struct map_job {
-        enum map_source source; /* the first: events lead to it */
-        unsigned long slot;     /* from 1 */
+        enum map_event event;
+        unsigned long slot; /* from 1 */
         bool running;
         struct map_item *item;
         struct fsrv_process *process;
         struct map_outputs *outputs; /* NULL with --ungroup */
+        bool stopped;                /* it was, for wanting the terminal, and is killed for it */
         double started;
 };
 
@@ -60,7 +67,7 @@ struct map_result {
         struct map_outputs *outputs; /* NULL: none */
         double started, ended;
         pid_t pid;
-        bool has_status;
+        bool has_status, stopped;
         struct fsrv_status status;
         struct fsrv_error error; /* unless has_status */
         struct map_result *next;
@@ -71,9 +78,9 @@ void map_job_done(struct map_job *job);
 int map_job_start(struct map_job *job, const struct map_setting *setting, struct map_item *item,
                   struct fsrv_error *error);
 /* 1 and the result when the process has ended; 0 while it lives; -errno with a complaint. */
-int map_job_finish(struct map_job *job, struct map_result **ret_result);
-/* Kills the item and the processes in its group. */
-void map_job_kill(struct map_job *job);
+int map_job_finish(struct map_job *job, const struct map_options *options, struct map_result **ret_result);
+/* To the item and the processes in its group. */
+void map_job_signal(struct map_job *job, int signal);
 
 /* errno if not all of its output could be kept, else 0. */
 int map_result_lost(const struct map_result *result);

@@ -24,7 +24,7 @@ static int read_file(struct map_values *values, const char *file, char separator
         return r == -ENODATA ? 0 : r;
 }
 
-static int read_source(struct map_values *values, const struct map_list *source, char separator) {
+static int read_source(struct map_values *values, const struct map_source *source, char separator) {
         int r = 0;
 
         if (source->file)

@@ -19,9 +19,9 @@ const char map_help[] =
         "shell\n"
         "is involved and nothing is quoted; behind a '$' only {} is a place. The processes' own standard input is the "
         "null\n"
-        "device; what they print comes out whole, item by item, when each has ended. It waits in memory, and much of "
-        "it in TMPDIR.\n"
-        "What background processes of an item print after its end comes out line by line, as it comes.\n"
+        "device; what they print comes out whole, item by item, when each has ended. It waits in memory, and "
+        "much of\n"
+        "it in TMPDIR. What background processes of an item print after its end comes out line by line, as it comes.\n"
         "\n"
         "  -j, -P, --jobs N       processes at a time (default: 100%, one for each CPU); N may be 50%, +2 or -2 (more "
         "or less\n"
@@ -36,8 +36,13 @@ const char map_help[] =
         "                         gets one\n"
         "      --line-buffer      output line by line as it comes; with -k, of the item whose turn it is\n"
         "  -u, --ungroup          do not hold output back: it may mix\n"
+        "      --tty              lend the terminal to one process at a time, as its input and output; -j and -k don't "
+        "count\n"
         "      --dry-run          print the command lines, run nothing\n"
-        "      --timeout TIME     kill a process after this time: seconds, or as in 500ms, 2m, 1h, 1d\n"
+        "      --timeout TIME     kill a process, with its process group, after this time: seconds, or as in 500ms, "
+        "2m, "
+        "1h, 1d\n"
+        "      --kill-after TIME  send SIGTERM first, at the time-out and at the second ^C, and kill after this time\n"
         "      --halt N           start nothing new after N failures\n"
         "      --json FILE        one JSON object a line for each item: item, pid, status (exit code or null), signal\n"
         "                         (number or null), start, end, rusage; error if it could not be started. Bytes that\n"
@@ -54,10 +59,16 @@ const char map_help[] =
         "      --server-uid USER  whom that server must belong to, a name or a number (default: yourself or root)\n"
         "  -h, --help             show this help\n"
         "\n"
-        "The first ^C (SIGINT, SIGTERM, SIGHUP) starts nothing new, the second kills. A death by a signal is told on\n"
-        "standard error, a mere exit code is not.\n"
+        "The first ^C (SIGINT, SIGTERM, SIGHUP) starts nothing new, the second ends all that runs, whole process "
+        "groups; a\n"
+        "process with a session of its own (setsid) isn't reached. Background processes of an item that has ended are "
+        "left\n"
+        "alone. ^Z stops the processes too. One that is stopped for wanting the terminal is killed. A death by a "
+        "signal "
+        "is\n"
+        "told on standard error, a mere exit code is not.\n"
         "Exit code: 0; 123 if an item failed; 125 if forkserver itself did; 126 if PROGRAM cannot be run, 127 if it\n"
-        "is not found; 128 + signal after ^C and the like.\n";
+        "is not found. After ^C and the like map dies by that signal.\n";
 
 /* ---- other tools' options ---- */
 
@@ -86,7 +97,7 @@ const char *map_hint(const char *option) {
                 { "--no-run-if-empty", "--no-run-if-empty: without items nothing runs; leave the option out" },
                 { "-p", "-p: '--dry-run' shows the command lines beforehand" },
                 { "--interactive", "--interactive: '--dry-run' shows the command lines beforehand" },
-                { "-o", "-o: a process that asks questions is for 'forkserver run'" },
+                { "-o", "-o: it is --tty here" },
                 { "--keep-order", "--keep-order: it is -k or --ordered here" },
                 { "--joblog", "--joblog: '--json FILE' writes a report of the items" },
                 { "--results", "--results: '--json FILE' writes a report; '--tag' tells whose output is whose" },

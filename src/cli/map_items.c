@@ -40,7 +40,7 @@ void map_items_done(struct map_items *items) {
 static int take_value(struct map_items *items, char **ret_value) {
         if (!is_words(items->options))
                 return map_input_take(&items->input, ret_value);
-        const struct map_list *source = items->options->sources;
+        const struct map_source *source = items->options->sources;
         if (items->next_word == source->n)
                 return -ENODATA;
         *ret_value = strdup(source->words[items->next_word++]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "map.h"
+#include "map_terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +16,15 @@ static int describe(struct fsrv_request *request, const struct map_setting *sett
         int r = options->target.entry ? fsrv_request_set_entry(request, options->target.entry)
                                       : fsrv_request_set_program(request, options->args[0]);
 
-        /* A group of its own: the first ^C is for us, who let running items finish. */
-        if (r < 0 || (r = fsrv_request_set_process_group(request, 0)) < 0 ||
+        /* What our caller left open first: standard streams that were closed for us get something else here. A group of
+         * its own: the first ^C is for us, who let running items finish. */
+        if (r < 0 || (r = cli_inherited_pass_on(&setting->inherited, request)) < 0 ||
+            (r = fsrv_request_set_process_group(request, 0)) < 0 ||
             (r = fsrv_request_set_signal_mask(request, &setting->signals->mask)) < 0 ||
             (r = fsrv_request_set_signals_ignored(request, &setting->signals->ignored)) < 0 ||
-            (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE)) < 0 ||
-            (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout), 0)) < 0 ||
+            (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS)) < 0 ||
+            (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout),
+                                             cli_milliseconds(options->target.kill_after))) < 0 ||
             (r = fsrv_request_add_dup2(request, setting->null, STDIN_FILENO)) < 0)
                 return r;
         for (int i = 0; i < 2 && outputs; i++)
@@ -66,8 +70,15 @@ int map_job_start(struct map_job *job, const struct map_setting *setting, struct
         if (r < 0)
                 return cli_fail(error, FSRV_STAGE_LIMIT, -r, "cannot make pipes for the output");
         job->item = item;
+        job->stopped = false;
         job->started = map_clock(CLOCK_REALTIME);
+        map_signals_hold_stops(true);
         r = spawn(job, setting, error);
+        if (r >= 0)
+                map_signals_set_group(job->slot - 1, fsrv_process_get_pid(job->process));
+        map_signals_hold_stops(false);
+        if (r >= 0 && options->tty)
+                map_terminal_lend(job);
         if (r < 0) {
                 job->item = NULL;
                 map_job_done(job);
@@ -84,21 +95,35 @@ void map_job_done(struct map_job *job) {
         job->item = NULL;
 }
 
-void map_job_kill(struct map_job *job) {
-        /* The terminal's ^C, which would have reached its children too, doesn't get to a group of its own. */
-        kill(-fsrv_process_get_pid(job->process), SIGKILL);
-        fsrv_process_kill(job->process, SIGKILL);
+void map_job_signal(struct map_job *job, int signal) {
+        fsrv_process_kill_group(job->process, signal);
 }
 
 /* ---- results ---- */
 
-int map_job_finish(struct map_job *job, struct map_result **ret_result) {
+/* What wants the terminal would wait for it for ever: it is in the background of it, and no shell's job. */
+static void on_stop(struct map_job *job, const struct map_options *options, int signal) {
+        if (options->tty)
+                map_terminal_on_stop(job, signal);
+        else if (signal == SIGTTIN || signal == SIGTTOU) {
+                job->stopped = true;
+                map_job_signal(job, SIGKILL);
+        }
+}
+
+int map_job_finish(struct map_job *job, const struct map_options *options, struct map_result **ret_result) {
         struct fsrv_status status = { .size = sizeof status };
         struct fsrv_error error;
 
-        int r = fsrv_process_wait(job->process, 0, &status, &error);
+        int r;
+        while ((r = fsrv_process_wait(job->process, 0, &status, &error)) == 1)
+                if (status.flags & FSRV_STATUS_STOPPED)
+                        on_stop(job, options, status.signal);
         if (r == -ETIMEDOUT)
                 return 0;
+        map_signals_set_group(job->slot - 1, 0);
+        if (options->tty)
+                map_terminal_take_back(r == 0 ? status.signal : 0);
         struct map_result *result = calloc(1, sizeof *result);
         if (!result) {
                 cli_complain("map: out of memory");
@@ -111,6 +136,7 @@ int map_job_finish(struct map_job *job, struct map_result **ret_result) {
                 .ended = map_clock(CLOCK_REALTIME),
                 .pid = fsrv_process_get_pid(job->process),
                 .has_status = r == 0,
+                .stopped = job->stopped,
         };
         if (r == 0)
                 result->status = status;
@@ -131,7 +157,8 @@ int map_result_lost(const struct map_result *result) {
 }
 
 bool map_result_is_failure(const struct map_result *result) {
-        return !result->has_status || result->status.exit_code != 0 || map_result_lost(result);
+        return !result->has_status || result->status.exit_code != 0 || result->status.flags & FSRV_STATUS_TIMED_OUT ||
+               map_result_lost(result);
 }
 
 void map_result_free(struct map_result *result) {

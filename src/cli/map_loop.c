@@ -12,8 +12,9 @@
 
 #include "map_late.h"
 #include "map_room.h"
+#include "map_terminal.h"
 
-static enum map_source signals_source = MAP_SOURCE_SIGNALS, input_source = MAP_SOURCE_INPUT;
+static enum map_event signals_event = MAP_EVENT_SIGNALS, input_event = MAP_EVENT_INPUT;
 
 struct map {
         const struct map_options *options;
@@ -31,6 +32,7 @@ struct map {
         bool input_polled; /* a pipe, socket or terminal; a regular file is always ready */
         bool input_armed, input_ready, input_ended, stopping;
         unsigned killed; /* signals that were acted upon */
+        double kill_at;  /* what still runs; 0: never */
         int exit_code;   /* of our own failure; 0: none */
 };
 
@@ -133,7 +135,7 @@ static int get_ready(struct map *m) {
                 cli_complain_error(&error);
                 return r;
         }
-        r = map_room_make(&m->room, m->options->jobs, 0);
+        r = map_room_make(&m->room, m->options->jobs, m->setting.inherited.n);
         m->setting.fd_max = m->room.fd_max;
         return r;
 }
@@ -157,17 +159,17 @@ static void on_spawn_error(struct map *m, struct map_item *item, const struct fs
         stop_with(m, cli_exit_code_of_error(error));
 }
 
-static int watch(struct map *m, int fd, enum map_source *source) {
-        struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
+static int watch(struct map *m, int fd, enum map_event *kind) {
+        struct epoll_event event = { .events = EPOLLIN, .data.ptr = kind };
 
         return epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 static int watch_job(struct map *m, struct map_job *job, int fd) {
-        int r = watch(m, fd, &job->source);
+        int r = watch(m, fd, &job->event);
 
         for (int i = 0; i < 2 && r == 0 && job->outputs; i++)
-                r = watch(m, job->outputs->of[i].ends[0], &job->outputs->of[i].source);
+                r = watch(m, job->outputs->of[i].ends[0], &job->outputs->of[i].event);
         return r;
 }
 
@@ -241,7 +243,7 @@ static void start_some(struct map *m) {
 
 static void on_job(struct map *m, struct map_job *job) {
         struct map_result *result;
-        int r = job->running ? map_job_finish(job, &result) : 0;
+        int r = job->running ? map_job_finish(job, m->options, &result) : 0;
 
         if (r == 0)
                 return;
@@ -269,48 +271,77 @@ static void on_output(struct map *m, struct map_output *output) {
                 map_late_remove(&m->late, both);
 }
 
-/* The first: nothing new. The second: what runs is killed. More: we don't even wait for that. */
+static void signal_jobs(struct map *m, int signal) {
+        for (unsigned long i = 0; i < m->room.jobs; i++)
+                if (m->jobs[i].running)
+                        map_job_signal(&m->jobs[i], signal);
+}
+
+/* What runs is ended, with time for it if there is a grace. */
+static void end_jobs(struct map *m, double grace) {
+        if (grace > 0) {
+                signal_jobs(m, SIGTERM);
+                signal_jobs(m, SIGCONT);
+                m->kill_at = map_clock(CLOCK_MONOTONIC) + grace;
+        } else {
+                signal_jobs(m, SIGKILL);
+                m->kill_at = 0;
+        }
+}
+
+/* The first: nothing new. The second: what runs is ended. More: we don't even wait for that. */
 static void act_on_signals(struct map *m) {
         unsigned count = (unsigned)map_signals_count();
 
         if (count > 0)
                 m->stopping = true;
         if (count > 1 && m->killed < count) {
-                for (unsigned long i = 0; i < m->room.jobs; i++)
-                        if (m->jobs[i].running)
-                                map_job_kill(&m->jobs[i]);
+                end_jobs(m, m->options->target.kill_after);
                 m->killed = count;
         }
+        if (m->kill_at && map_clock(CLOCK_MONOTONIC) >= m->kill_at)
+                end_jobs(m, 0);
 }
 
 /* Watched only while we could use an item, so that whoever feeds us is held back. Once each time: a pipe that hung up
  * would wake us without end, also while we only wait for processes. */
 static void watch_input(struct map *m) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = &input_source };
+        struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = &input_event };
 
         if (!m->input_polled || m->input_armed || m->input_ready || !wants_input(m))
                 return;
         m->input_armed = epoll_ctl(m->epoll, EPOLL_CTL_MOD, m->items->input.fd, &event) == 0;
 }
 
-static void on_event(struct map *m, enum map_source *source) {
-        if (*source == MAP_SOURCE_JOB)
-                on_job(m, (struct map_job *)source);
-        else if (*source == MAP_SOURCE_INPUT) {
+static void on_event(struct map *m, enum map_event *kind) {
+        if (*kind == MAP_EVENT_JOB)
+                on_job(m, (struct map_job *)kind);
+        else if (*kind == MAP_EVENT_INPUT) {
                 m->input_armed = false;
                 m->input_ready = true;
         }
 }
 
+/* Milliseconds until there is something to do without an event, -1 for ever. */
+static int time_to_wait(const struct map *m) {
+        int ms = m->report.progress.with_line ? 200 : -1;
+
+        if (!m->kill_at)
+                return ms;
+        double left = (m->kill_at - map_clock(CLOCK_MONOTONIC)) * 1000 + 1;
+        int until = left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
+        return ms >= 0 && ms < until ? ms : until;
+}
+
 /* Outputs first: an item's end frees what their events point to. */
 static void wait_for_events(struct map *m) {
         struct epoll_event events[64];
-        int n = epoll_wait(m->epoll, events, 64, m->report.progress.with_line ? 200 : -1);
+        int n = epoll_wait(m->epoll, events, 64, time_to_wait(m));
 
         for (int i = 0; i < n; i++)
-                if (*(enum map_source *)events[i].data.ptr == MAP_SOURCE_OUTPUT) {
+                if (*(enum map_event *)events[i].data.ptr == MAP_EVENT_OUTPUT) {
                         on_output(m, events[i].data.ptr);
-                        events[i].data.ptr = &signals_source; /* done */
+                        events[i].data.ptr = &signals_event; /* done */
                 }
         for (int i = 0; i < n; i++)
                 on_event(m, events[i].data.ptr);
@@ -344,32 +375,37 @@ static int open_nothing(void) {
 }
 
 static int set_up(struct map *m) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &signals_source };
+        struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &signals_event };
 
-        if (map_signals_init(&m->signals) < 0 || map_report_init(&m->report, m->options) < 0)
+        if (cli_inherited_collect(&m->setting.inherited) < 0) {
+                cli_complain("map: out of memory");
+                return -1;
+        }
+        if (map_signals_init(&m->signals, m->options->jobs) < 0 || map_report_init(&m->report, m->options) < 0)
                 return -1;
         if (m->report.progress.with_line)
                 m->report.progress.total = map_items_count(m->items);
         m->epoll = m->late.epoll = epoll_create1(EPOLL_CLOEXEC);
         m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
         for (unsigned long i = 0; m->jobs && i < m->options->jobs; i++)
-                m->jobs[i].source = MAP_SOURCE_JOB;
+                m->jobs[i].event = MAP_EVENT_JOB;
         if (m->epoll < 0 || !m->jobs || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals.fd, &event) < 0) {
                 cli_complain("map: cannot set up: %s", strerror(errno));
                 return -1;
         }
-        event = (struct epoll_event){ .events = EPOLLONESHOT, .data.ptr = &input_source };
+        event = (struct epoll_event){ .events = EPOLLONESHOT, .data.ptr = &input_event };
         m->input_polled =
                 epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->items->input.fd, &event) == 0; /* EPERM: a regular file */
         m->input_ready = !m->input_polled;
         if (cli_target_open(&m->options->target, &m->server) < 0)
                 return -1;
-        m->setting = (struct map_setting){ m->options, &m->signals, m->server, open_nothing(), 0 };
-        if (m->setting.null < 0) {
+        m->setting.options = m->options;
+        m->setting.signals = &m->signals;
+        m->setting.server = m->server;
+        m->setting.null = m->options->tty ? map_terminal_open() : open_nothing();
+        if (m->setting.null < 0 && !m->options->tty)
                 cli_complain("map: cannot open %s: %s", "/dev/null", strerror(errno));
-                return -1;
-        }
-        return 0;
+        return m->setting.null < 0 ? -1 : 0;
 }
 
 static void tear_down(struct map *m) {
@@ -379,6 +415,7 @@ static void tear_down(struct map *m) {
         fsrv_server_free(m->server);
         map_signals_done(&m->signals);
         map_late_hand_over(&m->late);
+        cli_inherited_done(&m->setting.inherited);
         if (m->epoll >= 0)
                 close(m->epoll);
         if (m->setting.null >= 0)
@@ -397,9 +434,9 @@ int map_run(const struct map_options *options, struct map_items *items) {
                         stop_with(&m, CLI_EXIT_OURS);
         }
         tear_down(&m);
+        if (map_signals_count())
+                return cli_die_by(map_signals_first());
         if (m.exit_code)
                 return m.exit_code;
-        if (map_signals_count())
-                return 128 + map_signals_first();
         return m.report.progress.failed ? CLI_EXIT_ITEMS_FAILED : 0;
 }

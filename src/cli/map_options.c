@@ -13,6 +13,8 @@
 enum {
         OPT_TAG = 256,
         OPT_LINE_BUFFER,
+        OPT_TTY,
+        OPT_KILL_AFTER,
         OPT_DRY_RUN,
         OPT_TIMEOUT,
         OPT_HALT,
@@ -38,6 +40,8 @@ static const struct option long_options[] = {
         { "ungroup", no_argument, NULL, 'u' },
         { "max-args", required_argument, NULL, 'n' },
         { "fill", no_argument, NULL, 'X' },
+        { "tty", no_argument, NULL, OPT_TTY },
+        { "kill-after", required_argument, NULL, OPT_KILL_AFTER },
         { "tag", no_argument, NULL, OPT_TAG },
         { "line-buffer", no_argument, NULL, OPT_LINE_BUFFER },
         { "dry-run", no_argument, NULL, OPT_DRY_RUN },
@@ -58,8 +62,8 @@ static const struct option long_options[] = {
 
 /* ---- sources ---- */
 
-static int add_source(struct map_options *options, struct map_list source) {
-        struct map_list *grown = reallocarray(options->sources, options->n_sources + 1, sizeof *grown);
+static int add_source(struct map_options *options, struct map_source source) {
+        struct map_source *grown = reallocarray(options->sources, options->n_sources + 1, sizeof *grown);
 
         if (!grown) {
                 cli_complain("map: out of memory");
@@ -88,9 +92,9 @@ static int take_lists(struct map_options *options) {
                 for (word = first; *word && !is_list_mark(*word);)
                         word++;
                 if (!files)
-                        r = add_source(options, (struct map_list){ .words = first, .n = (size_t)(word - first) });
+                        r = add_source(options, (struct map_source){ .words = first, .n = (size_t)(word - first) });
                 for (; files && first < word && r == 0; first++)
-                        r = add_source(options, (struct map_list){ .file = *first });
+                        r = add_source(options, (struct map_source){ .file = *first });
         }
         return r;
 }
@@ -105,6 +109,7 @@ static int take_flag(struct map_options *options, int c) {
         bool *const flag = c == 'k'               ? &options->ordered
                            : c == 'u'             ? &options->ungroup
                            : c == 'X'             ? &options->fill
+                           : c == OPT_TTY         ? &options->tty
                            : c == OPT_TAG         ? &options->tag
                            : c == OPT_LINE_BUFFER ? &options->line_buffer
                            : c == OPT_DRY_RUN     ? &options->dry_run
@@ -121,6 +126,8 @@ static int take_target(struct cli_target *target, int c) {
         switch (c) {
         case OPT_TIMEOUT:
                 return cli_parse_seconds(optarg, &target->timeout);
+        case OPT_KILL_AFTER:
+                return cli_parse_seconds(optarg, &target->kill_after);
         case OPT_SERVER_UID:
                 return cli_parse_uid("--server-uid", optarg, &target->server_uid);
         case OPT_MEMORY:
@@ -165,7 +172,7 @@ static int take_option(struct map_options *options, int c, char **argv) {
                 options->separator = 0;
                 return 0;
         case 'a':
-                return add_source(options, (struct map_list){ .file = optarg });
+                return add_source(options, (struct map_source){ .file = optarg });
         case OPT_JSON:
                 options->json = optarg;
                 return 0;
@@ -191,6 +198,8 @@ static const char *find_conflict(const struct map_options *options) {
                 return "a PROGRAM is missing";
         if (options->tag && options->ungroup)
                 return "--tag and --ungroup exclude each other";
+        if (options->tty && (options->tag || options->line_buffer))
+                return "--tty lends the terminal to the item, so there is no --tag or --line-buffer";
         if (options->line_buffer && options->ungroup)
                 return "--line-buffer and --ungroup exclude each other";
         if (many && options->n_sources > 1)
@@ -223,6 +232,10 @@ int map_options_parse(struct map_options *options, int argc, char **argv) {
         options->args = argv + optind;
         if (r < 0 || (r = take_lists(options)) < 0 || (r = check(options)) < 0)
                 return r;
+        if (options->tty) {
+                options->jobs = 1;
+                options->ungroup = true;
+        }
         if (!options->max_values)
                 options->max_values = options->fill ? ULONG_MAX : 1;
         for (char **arg = options->args + (options->target.entry ? 0 : 1); *arg; arg++)

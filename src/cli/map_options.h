@@ -12,7 +12,7 @@
 enum { MAP_JOBS_MAX = 10000 };
 
 /* Where values come from, other than standard input: the words behind a ':::', or a file. */
-struct map_list {
+struct map_source {
         const char *file; /* NULL: words */
         char **words;
         size_t n;
@@ -22,7 +22,7 @@ struct map_options {
         struct cli_target target;
         char **args;    /* of the program, or of the entry point; NULL-terminated */
         bool has_place; /* the item stands in one of them, so it isn't added behind them */
-        struct map_list *sources;
+        struct map_source *sources;
         size_t n_sources;
         unsigned long jobs;
         unsigned long max_values; /* in one process */
@@ -31,7 +31,7 @@ struct map_options {
         char separator;
         const char *json;
         bool to_stdin; /* the item is its process's standard input, not an argument */
-        bool ordered, tag, dry_run, ungroup, progress, quiet, line_buffer;
+        bool ordered, tag, dry_run, ungroup, progress, quiet, line_buffer, tty;
 };
 
 /* 0: go on; 1: help was asked for; -EINVAL with a complaint. To be given to map_options_done() in any case. */

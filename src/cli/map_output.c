@@ -37,7 +37,7 @@ int map_outputs_new(const char *tag, int fd_max, struct map_outputs **ret_output
 
         for (int i = 0; outputs && i < 2; i++) {
                 struct map_output *output = &outputs->of[i];
-                *output = (struct map_output){ MAP_SOURCE_OUTPUT, outputs, STDOUT_FILENO + i, .ends = { -1, -1 } };
+                *output = (struct map_output){ MAP_EVENT_OUTPUT, outputs, STDOUT_FILENO + i, .ends = { -1, -1 } };
                 if (r == 0)
                         r = open_pipe(output->ends);
                 if (r == 0 && output->ends[1] > fd_max)

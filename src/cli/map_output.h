@@ -6,13 +6,13 @@
 
 #include <stdbool.h>
 
-#include "map_source.h"
+#include "map_event.h"
 #include "map_store.h"
 
 struct map_outputs;
 
 struct map_output {
-        enum map_source source;
+        enum map_event event;
         struct map_outputs *both;
         int to;       /* our own standard output or standard error */
         int ends[2];  /* of the pipe: we read the first, the process has the second; -1: closed */

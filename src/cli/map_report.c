@@ -77,7 +77,8 @@ enum { SHOWN_ITEM = 200 }; /* short enough that the reason is seen */
 
 /* As other tools of this kind, nothing of mere exit codes. */
 static bool is_worth_a_line(const struct map_result *result) {
-        return !result->has_status || result->status.signal || map_result_lost(result);
+        return !result->has_status || result->status.signal || result->status.flags & FSRV_STATUS_TIMED_OUT ||
+               map_result_lost(result);
 }
 
 static void complain_of(const struct map_result *result) {
@@ -90,8 +91,11 @@ static void complain_of(const struct map_result *result) {
                              strerror(map_result_lost(result)));
         if (!result->has_status)
                 cli_complain("map: '%s': %s", item, result->error.text);
+        else if (result->stopped)
+                cli_complain("map: '%s': it was stopped because it wants the terminal (see --tty)", item);
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
-                cli_complain("map: '%s': killed after its time limit", item);
+                cli_complain("map: '%s': %s after its time limit", item,
+                             status->signal == SIGKILL ? "killed" : "ended");
         else if (status->signal)
                 cli_complain("map: '%s': killed by %s%s", item, cli_signal_name(status->signal, name),
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -13,16 +14,25 @@
 static struct {
         volatile sig_atomic_t count, first, busy, alarmed;
         volatile int fd;
+        volatile pid_t *groups; /* of the items that run, 0 for none, by slot */
+        unsigned long n_groups;
 } caught = { .fd = -1 };
 
 enum { BUSY_LIMIT = 1 /* seconds */ };
+
+static void set_default(int signal) {
+        sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+}
 
 /* Our end is the items' end: they are spawned to be killed with us. */
 static void on_alarm(int signal) {
         (void)signal;
         caught.alarmed = false;
-        if (caught.busy)
-                _exit(128 + caught.first);
+        if (!caught.busy)
+                return;
+        set_default(caught.first);
+        raise(caught.first); /* which no handler blocks: the alarm's mask is empty */
+        _exit(128 + caught.first);
 }
 
 static void on_signal(int signal) {
@@ -40,7 +50,61 @@ static void on_signal(int signal) {
         errno = err;
 }
 
-int map_signals_init(struct map_signals *signals) {
+/* ---- stops ---- */
+
+static void signal_groups(int number) {
+        for (unsigned long i = 0; i < caught.n_groups; i++)
+                if (caught.groups[i])
+                        kill(-caught.groups[i], number);
+}
+
+/* ^Z doesn't reach the items, which have groups of their own. All is done here, as we may be in a write that waits.
+ * Where the kernel doesn't stop us (no shell could continue us, setpgid(2)) they go on at once. */
+static void on_stop(int number) {
+        int err = errno;
+        struct sigaction ours;
+        sigset_t set, before;
+
+        signal_groups(SIGTSTP);
+        sigaction(number, &(struct sigaction){ .sa_handler = SIG_DFL }, &ours);
+        raise(number);
+        sigemptyset(&set);
+        sigaddset(&set, number);
+        sigprocmask(SIG_UNBLOCK, &set, &before); /* here we stop */
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        sigaction(number, &ours, NULL);
+        signal_groups(SIGCONT);
+        errno = err;
+}
+
+void map_signals_set_group(unsigned long slot, pid_t group) {
+        if (slot < caught.n_groups)
+                caught.groups[slot] = group;
+}
+
+void map_signals_hold_stops(bool hold) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTSTP);
+        sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static int init_stops(const struct map_signals *signals, unsigned long jobs) {
+        caught.groups = calloc(jobs, sizeof *caught.groups);
+        if (!caught.groups) {
+                cli_complain("map: out of memory");
+                return -ENOMEM;
+        }
+        caught.n_groups = jobs;
+        if (sigismember(&signals->ignored, SIGTSTP) != 1)
+                sigaction(SIGTSTP, &(struct sigaction){ .sa_handler = on_stop, .sa_flags = SA_RESTART }, NULL);
+        return 0;
+}
+
+/* ---- all ---- */
+
+int map_signals_init(struct map_signals *signals, unsigned long jobs) {
         static const int wanted[] = { SIGINT, SIGTERM, SIGHUP };
         struct sigaction action;
 
@@ -66,14 +130,17 @@ int map_signals_init(struct map_signals *signals) {
         for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
                 if (sigismember(&action.sa_mask, wanted[i]) == 1)
                         sigaction(wanted[i], &action, NULL);
-        signal(SIGALRM, on_alarm);
+        sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL);
         signal(SIGXFSZ, SIG_IGN); /* what items print has to go elsewhere then */
         signal(SIGPIPE, SIG_DFL); /* whoever started us: `| head` ends us */
-        return 0;
+        return init_stops(signals, jobs);
 }
 
 void map_signals_done(struct map_signals *signals) {
         caught.fd = -1;
+        caught.n_groups = 0;
+        free((void *)caught.groups);
+        caught.groups = NULL;
         if (signals->fd >= 0)
                 close(signals->fd);
         signals->fd = -1;

@@ -6,10 +6,10 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -28,15 +28,22 @@ static const char help[] =
         "                              private one\n"
         "      --server-uid USER       the user (a name or a number) who must run that server\n"
         "                              (default: you yourself, or root)\n"
-        "      --timeout TIME          kill the process after this time (0: never). A TIME is\n"
+        "      --timeout TIME          end the process after this time (0: never), with all in\n"
+        "                              its process group, which is a new one then. A TIME is\n"
         "                              in seconds, or as in 500ms, 2m, 1h, 1d\n"
+        "      --kill-after TIME       at the time-out send SIGTERM, and SIGKILL only after\n"
+        "                              this time more (default: SIGKILL at once)\n"
+        "      --quick-exit            with --call: don't run exit functions and destructors\n"
+        "                              of what was preloaded\n"
         "  -h, --help                  show this help\n"
         "\n"
         "The process has this one's standard streams and other inherited file\n"
         "descriptors, environment, working directory, umask and terminal, and gets the\n"
-        "signals that are sent to this one. It is killed when this one is.\n"
+        "signals that are sent to this one. It is killed when this one is. When it is stopped,\n"
+        "this one stops, too; when a signal ends it, this one ends by the same signal.\n"
         "\n"
-        "Exit code: the process's own; 128+N if signal N ended it; 127 if PROGRAM is not\n"
+        "Exit code: the process's own; 128+N (as a shell sees it) if signal N ended it;\n"
+        "127 if PROGRAM is not\n"
         "found, 126 if it cannot be run; 125 if forkserver itself fails, as for a module\n"
         "that cannot be loaded.\n";
 
@@ -72,9 +79,13 @@ static int describe(struct fsrv_request *request, const struct cli_target *targe
         if (r >= 0)
                 r = fsrv_request_set_argv(request, (const char *const *)operands);
         if (r >= 0)
-                r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE);
+                r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS |
+                                                            (target->quick_exit ? FSRV_SPAWN_QUICK_EXIT : 0));
         if (r >= 0)
-                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout), 0);
+                r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout),
+                                                cli_milliseconds(target->kill_after));
+        if (r >= 0 && target->timeout) /* all that it starts is to end with it, as under timeout(1) */
+                r = fsrv_request_set_process_group(request, 0);
         if (r >= 0)
                 r = cli_inherited_pass_on(inherited, request);
         if (r < 0)
@@ -82,27 +93,15 @@ static int describe(struct fsrv_request *request, const struct cli_target *targe
         return r;
 }
 
-static int exit_code_of_status(const struct fsrv_status *status, const struct cli_target *target, const char *name) {
+/* As a shell does: silent where the user or a reader who left has ended it. */
+static void tell_of_death(const struct fsrv_status *status, const struct cli_target *target, const char *name) {
+        char signal[32];
+
         if (status->flags & FSRV_STATUS_TIMED_OUT)
-                cli_complain("%s was killed: it ran longer than %g s", name, target->timeout);
-        return status->signal ? 128 + status->signal : status->exit_code;
-}
-
-struct spawning {
-        struct fsrv_server *server;
-        const struct fsrv_request *request;
-        struct fsrv_process *process;
-        struct fsrv_error *error;
-        int result;
-        int done; /* its other end is closed when there is a result */
-};
-
-static void *spawn_in_thread(void *data) {
-        struct spawning *spawning = data;
-
-        spawning->result = fsrv_spawn(spawning->server, spawning->request, &spawning->process, spawning->error);
-        close(spawning->done);
-        return NULL;
+                cli_complain("%s was ended: it ran longer than %g s", name, target->timeout);
+        else if (status->signal && status->signal != SIGINT && status->signal != SIGPIPE)
+                cli_complain("%s was killed by %s%s", name, cli_signal_name(status->signal, signal),
+                             status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
 }
 
 /*
@@ -110,74 +109,77 @@ static void *spawn_in_thread(void *data) {
  * the worker runs is the worker's, even if we don't know yet that it does. So signals wait for the spawn, but not for
  * long.
  */
-static void await_spawn(int done, const struct cli_signals *signals) {
-        struct pollfd fds[] = {
-                { .fd = done, .events = POLLIN },
-                { .fd = signals->fd, .events = POLLIN },
-        };
+struct patience {
+        const struct cli_signals *signals;
+        struct timespec since; /* when we first saw one; 0: none */
+};
 
-        for (;;) {
-                poll(fds, 2, -1);
-                if (fds[0].revents || poll(fds, 1, SIGNALS_WAIT_MS) > 0)
-                        return;
-                cli_signals_let_through(signals);
+static int look_at_signals(void *data) {
+        struct patience *patience = data;
+        struct pollfd entry = { .fd = patience->signals->fd, .events = POLLIN };
+        struct timespec now;
+
+        if (poll(&entry, 1, 0) <= 0)
+                return 0;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (patience->since.tv_sec == 0)
+                patience->since = now;
+        long waited_ms =
+                (now.tv_sec - patience->since.tv_sec) * 1000 + (now.tv_nsec - patience->since.tv_nsec) / 1000000;
+        if (waited_ms >= SIGNALS_WAIT_MS) {
+                cli_signals_let_through(patience->signals);
+                patience->since.tv_sec = 0;
         }
+        return 0;
 }
 
-static int spawn_interruptibly(struct spawning *spawning, const struct cli_signals *signals) {
-        pthread_t thread;
-        int ends[2], r;
+static int spawn_interruptibly(struct fsrv_server *server, struct fsrv_request *request,
+                               const struct cli_signals *signals, struct fsrv_process **ret_process,
+                               struct fsrv_error *error) {
+        struct patience patience = { .signals = signals };
 
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return cli_fail(spawning->error, FSRV_STAGE_START, errno, "cannot make a pipe");
-        spawning->done = ends[1];
-        r = pthread_create(&thread, NULL, spawn_in_thread, spawning);
-        if (r != 0) {
-                close(ends[0]);
-                close(ends[1]);
-                return cli_fail(spawning->error, FSRV_STAGE_START, r, "cannot start a thread");
-        }
-        await_spawn(ends[0], signals);
-        pthread_join(thread, NULL);
-        close(ends[0]);
-        return spawning->result;
+        fsrv_request_set_signal_mask(request, &signals->before);
+        fsrv_server_set_interrupt(server, look_at_signals, &patience);
+        int r = fsrv_spawn(server, request, ret_process, error);
+        fsrv_server_set_interrupt(server, NULL, NULL);
+        return r;
 }
 
 static int wait_for_end(struct fsrv_process *process, const struct cli_signals *signals, bool shares_group,
-                        const struct cli_target *target, const char *name) {
-        struct fsrv_status status = { .size = sizeof status };
+                        struct fsrv_status *ret_status) {
         struct fsrv_error error = { 0 };
+        int r = cli_wait_as_worker(process, signals, shares_group, ret_status, &error);
 
-        if (cli_wait_as_worker(process, signals, shares_group, &status, &error) < 0) {
+        if (r < 0)
                 cli_complain_error(&error);
-                return CLI_EXIT_OURS;
-        }
-        return exit_code_of_status(&status, target, name);
+        return r;
 }
 
-static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *request,
-                          const struct cli_inherited *inherited, const struct cli_target *target, const char *name) {
-        struct fsrv_error error = { 0 };
-        struct spawning spawning = { .server = server, .request = request, .error = &error };
-        struct cli_signals signals;
-        bool shares_group;
-        int r, code;
+/* A private server's worker is in our group, unless it has a time limit; it may leave it at once, and then that is its
+ * own doing. */
+static bool shares_group(const struct cli_target *target, pid_t pid) {
+        return !target->socket_path ? !target->timeout : getpgid(pid) == getpgrp();
+}
 
-        r = cli_signals_block(&signals, &error);
-        if (r >= 0) {
-                fsrv_request_set_signal_mask(request, &signals.before);
-                r = spawn_interruptibly(&spawning, &signals);
-        }
+/* The exit code. */
+static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *request,
+                          const struct cli_inherited *inherited, const struct cli_target *target,
+                          struct fsrv_status *ret_status) {
+        struct fsrv_error error = { 0 };
+        struct fsrv_process *process = NULL;
+        struct cli_signals signals;
+        int r = cli_signals_block(&signals, &error);
+
+        if (r >= 0)
+                r = spawn_interruptibly(server, request, &signals, &process, &error);
         if (r < 0) {
                 cli_complain_error(&error);
                 return cli_exit_code_of_error(&error);
         }
-        /* A private server's worker is always in our group; it may leave it at once, and then that is its own doing. */
-        shares_group = !target->socket_path || getpgid(fsrv_process_get_pid(spawning.process)) == getpgrp();
         let_go(inherited);
-        code = wait_for_end(spawning.process, &signals, shares_group, target, name);
-        fsrv_process_unref(spawning.process);
-        return code;
+        r = wait_for_end(process, &signals, shares_group(target, fsrv_process_get_pid(process)), ret_status);
+        fsrv_process_unref(process);
+        return r < 0 ? CLI_EXIT_OURS : ret_status->exit_code;
 }
 
 static int run_target(const struct cli_target *target, char **operands) {
@@ -185,19 +187,31 @@ static int run_target(const struct cli_target *target, char **operands) {
         struct fsrv_request *request = NULL;
         struct fsrv_server *server = NULL;
         struct cli_inherited inherited = { 0 };
+        struct fsrv_status status = { .size = sizeof status };
         int code = CLI_EXIT_OURS;
 
         if (cli_inherited_collect(&inherited) < 0 || fsrv_request_new(&request) < 0)
                 cli_complain("out of memory");
         else if (describe(request, target, &inherited, operands) >= 0 && cli_target_open(target, &server) >= 0)
-                code = spawn_and_wait(server, request, &inherited, target, name);
+                code = spawn_and_wait(server, request, &inherited, target, &status);
         fsrv_server_free(server);
         fsrv_request_free(request);
         cli_inherited_done(&inherited);
-        return code;
+        tell_of_death(&status, target, name);
+        return status.signal ? cli_die_by(status.signal) : code;
 }
 
-enum { OPT_CALL = 256, OPT_PRELOAD, OPT_PRELOAD_TIMEOUT, OPT_MEMORY, OPT_SOCKET, OPT_SERVER_UID, OPT_TIMEOUT };
+enum {
+        OPT_CALL = 256,
+        OPT_PRELOAD,
+        OPT_PRELOAD_TIMEOUT,
+        OPT_MEMORY,
+        OPT_SOCKET,
+        OPT_SERVER_UID,
+        OPT_TIMEOUT,
+        OPT_KILL_AFTER,
+        OPT_QUICK_EXIT
+};
 
 static const struct option options[] = {
         { "call", required_argument, NULL, OPT_CALL },
@@ -207,6 +221,8 @@ static const struct option options[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
+        { "kill-after", required_argument, NULL, OPT_KILL_AFTER },
+        { "quick-exit", no_argument, NULL, OPT_QUICK_EXIT },
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
@@ -239,6 +255,12 @@ static int parse(int argc, char **argv, struct cli_target *target) {
                 case OPT_TIMEOUT:
                         r = cli_parse_seconds(optarg, &target->timeout);
                         break;
+                case OPT_KILL_AFTER:
+                        r = cli_parse_seconds(optarg, &target->kill_after);
+                        break;
+                case OPT_QUICK_EXIT:
+                        target->quick_exit = true;
+                        break;
                 case 'h':
                         fputs(help, stdout);
                         return 1;
@@ -265,12 +287,16 @@ int cli_run(int argc, char **argv) {
                 ;
         else if (target.entry && !is_entry(target.entry))
                 cli_usage_error("run", "--call: '%s' is not MODULE:FUNCTION", target.entry);
+        else if (target.quick_exit && !target.entry)
+                cli_usage_error("run", "--quick-exit is for --call: a program has exit functions of its own alone");
+        else if (target.kill_after && !target.timeout)
+                cli_usage_error("run", "--kill-after needs --timeout");
         else if (!target.entry && optind == argc)
                 cli_usage_error("run", "what to run is missing: a PROGRAM or --call MODULE:FUNCTION");
         else if (!target.entry && !*argv[optind]) {
                 cli_complain("no program has the empty name");
                 code = CLI_EXIT_NOT_FOUND;
-        } else
+        } else if (cli_leave_pid_1() == 0)
                 code = run_target(&target, argv + optind);
         cli_target_done(&target);
         return code;

@@ -13,17 +13,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum {
-        STOP_LOOK_MS = 10,      /* how often we look whether the worker stopped */
-        STOP_GIVE_UP_MS = 3000, /* a worker that hasn't stopped by then has ignored the signal, and so do we */
-};
-
 struct job {
         struct fsrv_process *process;
         pid_t pid;
-        bool shares_group;
+        bool shares_group; /* ours, so the terminal's signals reach it without us; else it leads one */
         int signal_fd;
-        int stop_looks; /* how often we still look for a stop */
 };
 
 /* All but those that are about ourselves: our children, and background access to the terminal, which stops us together
@@ -55,9 +49,14 @@ void cli_signals_let_through(const struct cli_signals *signals) {
         pthread_sigmask(SIG_SETMASK, &blocked, NULL);
 }
 
-/* Its parent is the server, so there is no wait(2) that would tell. Without /proc there is no way to know: then better
- * a shell that gets its terminal back. */
-static bool worker_is_stopped(const struct job *job) {
+static int send_signal(const struct job *job, int number) {
+        return job->shares_group ? fsrv_process_kill(job->process, number)
+                                 : fsrv_process_kill_group(job->process, number);
+}
+
+/* What we were told may be over by now: the terminal's signals stop and continue us together with the worker. Without
+ * /proc there is no other word than that. */
+static bool is_stopped(const struct job *job) {
         char path[64], text[512];
         const char *end;
         ssize_t n;
@@ -77,21 +76,39 @@ static bool worker_is_stopped(const struct job *job) {
 }
 
 /* Stops this process as the signal would have, so that the shell sees a stopped job. Returns when it was continued. */
-static void stop_along(struct job *job) {
+static void stop_ourselves(int number) {
         const struct sigaction by_default = { .sa_handler = SIG_DFL };
         sigset_t only_stop;
 
         sigemptyset(&only_stop);
-        sigaddset(&only_stop, SIGTSTP);
-        sigaction(SIGTSTP, &by_default, NULL);
-        raise(SIGTSTP);
+        sigaddset(&only_stop, number);
+        sigaction(number, &by_default, NULL);
+        raise(number);
         pthread_sigmask(SIG_UNBLOCK, &only_stop, NULL);
         pthread_sigmask(SIG_BLOCK, &only_stop, NULL);
-        job->stop_looks = 0;
+}
 
-        /* The kernel doesn't stop us where no shell could continue us; then the worker mustn't stay stopped either. */
-        if (worker_is_stopped(job))
-                fsrv_process_kill(job->process, SIGCONT);
+static void stop_along(const struct job *job, int number) {
+        bool was_lent = cli_terminal_take_back();
+
+        stop_ourselves(number);
+        if (was_lent)
+                cli_terminal_lend(job->pid);
+        /* The kernel doesn't stop us where no shell could continue us; then the worker mustn't stay stopped either. Nor
+         * if we alone were continued. */
+        if (is_stopped(job))
+                send_signal(job, SIGCONT);
+}
+
+/* A program that stops itself is stopped as a job on its terminal. Without one nobody would continue us, as somebody
+ * may have stopped the worker who continues the worker. */
+static void on_stop(const struct job *job, int number) {
+        if (!is_stopped(job))
+                return;
+        if (!job->shares_group && (number == SIGTTIN || number == SIGTTOU) && cli_terminal_lend(job->pid) == 0)
+                send_signal(job, SIGCONT);
+        else if (number != SIGSTOP || cli_terminal_is_ours())
+                stop_along(job, number);
 }
 
 /* Has the worker got this signal without us? One that kill(2) sends to the whole group reaches it twice: nothing tells
@@ -107,33 +124,15 @@ static bool reached_worker(const struct job *job, const struct signalfd_siginfo 
         return (info->ssi_signo != SIGHUP && info->ssi_signo != SIGCONT) || getsid(0) != getpid();
 }
 
-static void take_signals(struct job *job, bool first) {
+static void take_signals(const struct job *job, bool first) {
         struct signalfd_siginfo info;
 
-        while (read(job->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-                int signal = (int)info.ssi_signo;
-
+        while (read(job->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
                 if (!reached_worker(job, &info, first))
-                        fsrv_process_kill(job->process, signal); /* fails if it has just ended: the status follows */
-                if (signal == SIGTSTP)
-                        job->stop_looks = STOP_GIVE_UP_MS / STOP_LOOK_MS;
-                else if (signal == SIGCONT)
-                        job->stop_looks = 0;
-        }
+                        send_signal(job, (int)info.ssi_signo); /* fails if it has just ended: the status follows */
 }
 
-/* A program may take its time before it stops (an editor resets the terminal first), or not stop at all: the shell must
- * be told of neither too early. */
-static void look_for_stop(struct job *job) {
-        if (job->stop_looks == 0)
-                return;
-        if (worker_is_stopped(job))
-                stop_along(job);
-        else
-                job->stop_looks--;
-}
-
-static int wait_loop(struct job *job, struct fsrv_status *ret_status, struct fsrv_error *error) {
+static int wait_loop(const struct job *job, struct fsrv_status *ret_status, struct fsrv_error *error) {
         int process_fd = fsrv_process_get_poll_fd(job->process);
         struct pollfd fds[] = {
                 { .fd = job->signal_fd, .events = POLLIN },
@@ -145,24 +144,27 @@ static int wait_loop(struct job *job, struct fsrv_status *ret_status, struct fsr
                 return cli_fail(error, FSRV_STAGE_STATUS, -process_fd, "cannot watch the process");
         take_signals(job, true);
         for (;;) {
-                poll(fds, 2, job->stop_looks ? STOP_LOOK_MS : -1);
+                poll(fds, 2, -1);
                 if (fds[0].revents)
                         take_signals(job, false);
                 r = fsrv_process_wait(job->process, 0, ret_status, error);
-                if (r != -ETIMEDOUT)
+                if (r == 1 && ret_status->flags & FSRV_STATUS_STOPPED)
+                        on_stop(job, ret_status->signal);
+                else if (r != 1 && r != -ETIMEDOUT)
                         return r;
-                look_for_stop(job);
         }
 }
 
 int cli_wait_as_worker(struct fsrv_process *process, const struct cli_signals *signals, bool shares_group,
                        struct fsrv_status *ret_status, struct fsrv_error *error) {
-        struct job job = {
+        const struct job job = {
                 .process = process,
                 .pid = fsrv_process_get_pid(process),
                 .shares_group = shares_group,
                 .signal_fd = signals->fd,
         };
+        int r = wait_loop(&job, ret_status, error);
 
-        return wait_loop(&job, ret_status, error);
+        cli_terminal_take_back();
+        return r;
 }

@@ -24,23 +24,40 @@ static int make_foreground(int terminal, pid_t pgid) {
         return r;
 }
 
+static int open_terminal(void) {
+        int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+        return terminal < 0 ? -errno : terminal;
+}
+
+bool cli_terminal_is_ours(void) {
+        int terminal = open_terminal();
+        bool is_ours = terminal >= 0 && (is_lent || tcgetpgrp(terminal) == getpgrp());
+
+        if (terminal >= 0)
+                close(terminal);
+        return is_ours;
+}
+
 int cli_terminal_lend(pid_t pgid) {
-        int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
+        int terminal = open_terminal();
 
         if (terminal < 0)
-                return -errno;
+                return terminal;
         int r = is_lent || tcgetpgrp(terminal) == getpgrp() ? make_foreground(terminal, pgid) : -EPERM;
         is_lent = is_lent || r == 0;
         close(terminal);
         return r;
 }
 
-void cli_terminal_take_back(void) {
-        int terminal = is_lent ? open("/dev/tty", O_RDWR | O_CLOEXEC) : -1;
+bool cli_terminal_take_back(void) {
+        int terminal = is_lent ? open_terminal() : -1;
+        bool was_lent = is_lent;
 
         is_lent = false;
-        if (terminal < 0)
-                return;
-        make_foreground(terminal, getpgrp());
-        close(terminal);
+        if (terminal >= 0) {
+                make_foreground(terminal, getpgrp());
+                close(terminal);
+        }
+        return was_lent;
 }

@@ -61,7 +61,7 @@ int fsrv_server_ensure_running(struct fsrv_server *s, struct fsrv_error *error) 
         struct fsrv_grip grip;
         struct fsrv_wire_stats stats;
 
-        int r = fsrv_server_acquire(s, &grip, error);
+        int r = fsrv_server_acquire(s, FSRV_NEVER, &grip, error);
         if (r < 0)
                 return r;
         /* Acquiring trusts the link; a server that has died since shows here. */
@@ -69,7 +69,7 @@ int fsrv_server_ensure_running(struct fsrv_server *s, struct fsrv_error *error) 
             ask(s, FSRV_WIRE_ADMIN_STATS, &stats.reply, sizeof stats, NULL, NULL) == -ENOTCONN) {
                 fsrv_server_forget(s, grip.link);
                 fsrv_server_release(&grip);
-                r = fsrv_server_acquire(s, &grip, error);
+                r = fsrv_server_acquire(s, FSRV_NEVER, &grip, error);
                 if (r < 0)
                         return r;
         }
@@ -123,10 +123,7 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
 /* Of the server, which is another one at the next spawn. Its anchor, if it has one. */
 static pid_t let_go(struct fsrv_server *s) {
         pthread_mutex_lock(&s->lock);
-        s->link = fsrv_link_unref(s->link);
-        s->admin = fsrv_fd_close(s->admin);
-        pid_t anchor = s->owner == getpid() ? s->anchor : 0;
-        s->anchor = 0;
+        pid_t anchor = fsrv_server_let_go(s);
         pthread_mutex_unlock(&s->lock);
         return anchor;
 }

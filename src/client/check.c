@@ -263,21 +263,20 @@ static int send_config(const struct checking *c, int sock) {
 }
 
 static int start_zygote(struct checking *c) {
-        char program[4096], title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
-        int ends[2];
+        char title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
+        int ends[2], r = fsrv_socketpair(ends);
 
-        if (fsrv_helper_path(c->options->helper_directory, "forkserver-zygote", program) < 0)
-                return fsrv_fail(c->error, FSRV_STAGE_START, ENAMETOOLONG, "the path of the zygote program");
-        int r = fsrv_socketpair(ends);
         if (r < 0)
                 return fsrv_fail(c->error, FSRV_STAGE_START, -r, "a socket pair");
+        char *program = fsrv_helper_path(c->options->helper_directory, "forkserver-zygote");
         c->boot = ends[0];
-        r = send_config(c, ends[0]);
+        r = program ? send_config(c, ends[0]) : -ENOMEM;
         fsrv_title_argument(title, "forkserver: zygote");
         if (r < 0)
                 fsrv_fail(c->error, FSRV_STAGE_START, -r, "the zygote's configuration");
         else if ((r = c->zygote = fsrv_start_child(program, argv, &ends[1], 1)) < 0)
                 fsrv_fail(c->error, FSRV_STAGE_START, -r, "starting the zygote program '%s'", program);
+        free(program);
         fsrv_fd_close(ends[1]);
         return r < 0 ? r : 0;
 }

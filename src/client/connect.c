@@ -14,21 +14,15 @@
 #include "client/server.h"
 #include "wire/channel.h"
 
-/* A full backlog gives EAGAIN on a non-blocking socket (unix(7)), and nothing to poll for. */
-static int connect_by(int sock, const struct sockaddr_un *address, int64_t deadline,
-                      const struct fsrv_interrupt *interrupt) {
-        while (connect(sock, (const struct sockaddr *)address, sizeof *address) < 0) {
-                if (errno == EINTR)
-                        continue;
-                if (errno != EAGAIN)
-                        return -errno;
-                if (fsrv_now() >= deadline)
-                        return -ETIMEDOUT;
-                int r = fsrv_poll(NULL, fsrv_deadline(5), interrupt);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+enum { BACKLOG_MS = 5 };
+
+static int connect_now(int sock, const struct sockaddr_un *address) {
+        int r;
+
+        do
+                r = connect(sock, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
+        while (r == -EINTR);
+        return r;
 }
 
 static int check_uid(int sock, const char *path, uid_t wanted, struct fsrv_error *error) {
@@ -42,7 +36,8 @@ static int check_uid(int sock, const char *path, uid_t wanted, struct fsrv_error
         return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "'%s' is served by uid %u", path, (unsigned)cred.uid);
 }
 
-int fsrv_connect(const struct fsrv_server *s, struct fsrv_error *error) {
+/* The fd; -EAGAIN: a full backlog (unix(7)). */
+static int try_connect(const struct fsrv_server *s, struct fsrv_error *error) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         const char *path = s->path;
 
@@ -54,9 +49,9 @@ int fsrv_connect(const struct fsrv_server *s, struct fsrv_error *error) {
         FSRV_CLEANUP_FD int sock = fsrv_fd_raise(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (sock < 0)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, errno, "a socket");
-        int r = connect_by(sock, &address, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), &s->interrupt);
-        if (r == -EINTR)
-                return fsrv_interrupted(error, FSRV_STAGE_CONNECT);
+        int r = connect_now(sock, &address);
+        if (r == -EAGAIN)
+                return r;
         if (r == -EPROTOTYPE) /* a socket of another type lies there */
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "'%s' is not the socket of a fork server",
                                       path);
@@ -64,6 +59,20 @@ int fsrv_connect(const struct fsrv_server *s, struct fsrv_error *error) {
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "connecting to '%s'", path);
         r = check_uid(sock, path, s->server_uid, error);
         return r < 0 ? r : fsrv_fd_steal(&sock);
+}
+
+int fsrv_connect(const struct fsrv_server *s, struct fsrv_error *error) {
+        int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
+
+        for (;;) {
+                int sock = try_connect(s, error);
+                if (sock != -EAGAIN)
+                        return sock;
+                if (fsrv_now() >= deadline)
+                        return fsrv_fail(error, FSRV_STAGE_CONNECT, ETIMEDOUT, "connecting to '%s'", s->path);
+                if (fsrv_poll(NULL, fsrv_deadline(BACKLOG_MS), &s->interrupt) == -EINTR)
+                        return fsrv_interrupted(error, FSRV_STAGE_CONNECT);
+        }
 }
 
 static int check_reply(const struct fsrv_message *message, struct fsrv_wire_reply *reply, size_t size, const char *whom,
@@ -88,40 +97,64 @@ int fsrv_interrupted(struct fsrv_error *error, uint32_t stage) {
         return fsrv_fail_text(error, stage, EINTR, "the caller's interrupt function ended the call");
 }
 
-int fsrv_ask(int admin, uint32_t type, const char *whom, const struct fsrv_interrupt *interrupt,
-             struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error) {
+/* A server that turns us away has answered and closed before it reads: the answer is there all the same. */
+static int send_question(int admin, uint32_t type, const char *whom, struct fsrv_error *error) {
         struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
-        int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
-        struct fsrv_message message;
-        int r;
+        int r = fsrv_channel_send(admin, &question, sizeof question, NULL, 0, MSG_DONTWAIT);
 
-        /* A server that turns us away has answered and closed before it reads: the answer is there all the same. */
-        r = fsrv_channel_send(admin, &question, sizeof question, NULL, 0, MSG_DONTWAIT);
         if (r < 0 && r != -EPIPE && r != -ECONNRESET)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", whom);
-        r = fsrv_channel_receive_unless(admin, reply, size, deadline, interrupt, &message);
-        if (r == -EINTR)
+        return 0;
+}
+
+/* What receiving it came to, and what was received. */
+static int check_answer(int received, struct fsrv_message *message, struct fsrv_wire_reply *reply, size_t size,
+                        const char *whom, int *ret_fd, struct fsrv_error *error) {
+        if (received == -EINTR)
                 return fsrv_interrupted(error, FSRV_STAGE_CONNECT);
-        if (r == 0)
+        if (received == 0)
                 return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "%s closed the connection", whom);
-        if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "the answer of %s", whom);
-        r = check_reply(&message, reply, size, whom, error);
-        if (r == 0 && ret_fd && message.n_fds != 1)
+        if (received < 0)
+                return fsrv_fail(error, FSRV_STAGE_CONNECT, -received, "the answer of %s", whom);
+        int r = check_reply(message, reply, size, whom, error);
+        if (r == 0 && ret_fd && message->n_fds != 1)
                 r = fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell",
                                    whom);
         if (r == 0 && ret_fd)
-                *ret_fd = fsrv_fd_steal(&message.fds[0]);
-        fsrv_message_close(&message);
+                *ret_fd = fsrv_fd_steal(&message->fds[0]);
+        fsrv_message_close(message);
         return r;
 }
 
-int fsrv_attach(const struct fsrv_server *s, int *ret_doorbell, struct fsrv_error *error) {
-        struct fsrv_wire_reply reply;
-        FSRV_CLEANUP_FD int admin = fsrv_connect(s, error);
+int fsrv_ask(int admin, uint32_t type, const char *whom, const struct fsrv_interrupt *interrupt,
+             struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error) {
+        struct fsrv_message message;
+        int r = send_question(admin, type, whom, error);
 
-        if (admin < 0)
-                return fsrv_fd_steal(&admin);
-        return fsrv_ask(admin, FSRV_WIRE_ADMIN_ATTACH, s->path, &s->interrupt, &reply, sizeof reply, ret_doorbell,
-                        error);
+        if (r < 0)
+                return r;
+        r = fsrv_channel_receive_unless(admin, reply, size, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), interrupt,
+                                        &message);
+        return check_answer(r, &message, reply, size, whom, ret_fd, error);
+}
+
+int fsrv_attach_start(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+        int sock = try_connect(s, error);
+
+        if (sock < 0)
+                return sock == -EAGAIN ? 1 : sock;
+        launch->admin = sock;
+        return send_question(sock, FSRV_WIRE_ADMIN_ATTACH, s->path, error);
+}
+
+int fsrv_attach_answer(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+        struct fsrv_wire_reply reply;
+        struct fsrv_message message;
+        int r = fsrv_channel_receive(launch->admin, &reply, sizeof reply, MSG_DONTWAIT, &message);
+
+        if (r == -EAGAIN)
+                return 1;
+        r = check_answer(r, &message, &reply, sizeof reply, s->path, &launch->doorbell, error);
+        launch->admin = fsrv_fd_close(launch->admin); /* each question of later has one of its own */
+        return r;
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
@@ -31,6 +30,7 @@ static int open_zygote(const char *path, struct fsrv_error *error) {
         return fd < 0 ? fsrv_fail(error, FSRV_STAGE_START, -fd, "the zygote program '%s'", path) : fd;
 }
 
+/* The first message on the admin connection. */
 static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error *error) {
         struct fsrv_config config = s->config;
         FSRV_CLEANUP_FD int program = -1;
@@ -66,20 +66,102 @@ static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error
         return n < 0 ? fsrv_fail(error, FSRV_STAGE_START, -n, "the server's configuration") : 0;
 }
 
+enum { ADMIN, DOORBELL, TRACKER, REPORT, REPORT_END }; /* of `theirs` */
+
+static int prepare_tracker(struct fsrv_launch *launch, struct fsrv_error *error) {
+        int ends[2], r = fsrv_pipe(ends);
+
+        if (r < 0)
+                return fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "a pipe to the resource tracker");
+        launch->theirs[TRACKER] = ends[0];
+        launch->tracker = ends[1];
+        return 0;
+}
+
+static int prepare_server(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+        int doorbell[2] = { -1, -1 }, admin[2] = { -1, -1 }, on = 1, r;
+
+        if ((r = fsrv_socketpair(doorbell)) < 0 || (r = fsrv_socketpair(admin)) < 0 ||
+            (launch->in_tree && (r = fsrv_pipe(launch->theirs + REPORT)) < 0))
+                r = fsrv_fail(error, FSRV_STAGE_START, -r, "a socket pair");
+        else if (setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
+                r = fsrv_fail(error, FSRV_STAGE_START, errno, "SO_PASSCRED");
+        launch->theirs[DOORBELL] = doorbell[0];
+        launch->doorbell = doorbell[1];
+        launch->theirs[ADMIN] = admin[0];
+        launch->admin = admin[1];
+        return r == 0 ? send_config(s, admin[1], error) : r;
+}
+
+int fsrv_launch_prepare(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+        int r = 0;
+
+        if (launch->brings & FSRV_NEEDS_TRACKER && !launch->has_tracker)
+                r = prepare_tracker(launch, error);
+        if (r == 0 && launch->brings & FSRV_NEEDS_SERVER && s->kind == FSRV_SERVER_PRIVATE)
+                r = prepare_server(s, launch, error);
+        return r;
+}
+
+static int start_tracker(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+        char title[FSRV_TITLE_SIZE], word[] = "again", *argv[] = { title, launch->is_again ? word : NULL, NULL };
+        char *program = fsrv_helper_path(s->helper_directory, "forkserver-tracker");
+
+        if (!program)
+                return fsrv_fail(error, FSRV_STAGE_TRACKER, ENOMEM, "the path of the resource tracker");
+        fsrv_title_argument(title, "forkserver: resource tracker");
+        int r = fsrv_start_orphan(program, argv, &launch->theirs[TRACKER], 1);
+        if (r < 0)
+                fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "starting the resource tracker '%s'", program);
+        free(program);
+        return r;
+}
+
+/* 0 or -errno. */
+static int start_by(struct fsrv_launch *launch, char **argv) {
+        if (!launch->in_tree)
+                return fsrv_start_orphan(launch->program, argv, launch->theirs, 2);
+        fsrv_anchors_reap(0, 0);
+        pid_t anchor = fsrv_start_in_tree(launch->program, argv, launch->theirs, 2, launch->theirs + REPORT);
+        if (anchor <= 0)
+                return anchor;
+        fsrv_anchors_add(anchor);
+        launch->anchor = anchor;
+        return 0;
+}
+
+static int start_server(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+        char title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
+
+        if (!launch->program)
+                launch->program = fsrv_helper_path(s->helper_directory, "forkserver-server");
+        if (!launch->program)
+                return fsrv_fail(error, FSRV_STAGE_START, ENOMEM, "the path of the server program");
+        fsrv_title_argument(title, "forkserver: server");
+        int r = start_by(launch, argv);
+        return r < 0 ? fsrv_fail(error, FSRV_STAGE_START, -r, "starting the server program '%s'", launch->program) : 0;
+}
+
+int fsrv_launch_start(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+        int r = launch->theirs[TRACKER] >= 0 ? start_tracker(s, launch, error) : 0;
+
+        return r == 0 && launch->theirs[ADMIN] >= 0 ? start_server(s, launch, error) : r;
+}
+
 /* A failing loader, another version in its place: all that shows after execve succeeded. */
-static int wait_until_ready(const struct fsrv_server *s, int admin, const char *program, struct fsrv_error *error) {
+int fsrv_launch_answer(struct fsrv_launch *launch, struct fsrv_error *error) {
+        const char *program = launch->program;
         struct fsrv_wire_reply reply;
         struct fsrv_message message;
-        int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
-        int r = fsrv_channel_receive_unless(admin, &reply, sizeof reply, deadline, &s->interrupt, &message);
+        int r = fsrv_channel_receive(launch->admin, &reply, sizeof reply, MSG_DONTWAIT, &message);
 
-        if (r == -EINTR)
-                return fsrv_interrupted(error, FSRV_STAGE_START);
+        if (r == -EAGAIN)
+                return 1;
         if (r == 0)
                 return fsrv_fail_text(error, FSRV_STAGE_START, ECONNRESET, "the server program '%s' ended at once",
                                       program);
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_START, -r, "the server program '%s' did not answer", program);
+                return fsrv_fail(error, FSRV_STAGE_START, -r, "the answer of the server program '%s'", program);
         fsrv_message_close(&message);
         if (message.size != sizeof reply || reply.version != FSRV_WIRE_VERSION)
                 return fsrv_fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
@@ -87,63 +169,4 @@ static int wait_until_ready(const struct fsrv_server *s, int admin, const char *
         if (reply.err)
                 return fsrv_fail_text(error, reply.stage, reply.err, "%.*s", (int)sizeof reply.text - 1, reply.text);
         return 0;
-}
-
-/* 0 or -errno. */
-static int start_server(bool in_tree, const char *program, char **argv, const int *fds, int n_fds, pid_t *ret_anchor) {
-        *ret_anchor = 0;
-        if (!in_tree)
-                return fsrv_start_orphan(program, argv, fds, n_fds);
-        fsrv_anchors_reap(0, 0);
-        pid_t anchor = fsrv_start_in_tree(program, argv, fds, n_fds);
-        if (anchor <= 0)
-                return anchor;
-        fsrv_anchors_add(anchor);
-        *ret_anchor = anchor;
-        return 0;
-}
-
-static int launch(const struct fsrv_server *s, bool in_tree, int *ret_doorbell, int *ret_admin, pid_t *ret_anchor,
-                  struct fsrv_error *error) {
-        char program[4096], title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
-        int doorbell[2] = { -1, -1 }, admin[2] = { -1, -1 }, on = 1, r;
-
-        if (fsrv_helper_path(s->helper_directory, "forkserver-server", program) < 0)
-                return fsrv_fail(error, FSRV_STAGE_START, ENAMETOOLONG, "the path of the server program");
-        fsrv_title_argument(title, "forkserver: server");
-        if ((r = fsrv_socketpair(doorbell)) < 0 || (r = fsrv_socketpair(admin)) < 0)
-                r = fsrv_fail(error, FSRV_STAGE_START, -r, "a socket pair");
-        else if (setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
-                r = fsrv_fail(error, FSRV_STAGE_START, errno, "SO_PASSCRED");
-        if (r == 0)
-                r = send_config(s, admin[1], error);
-        if (r == 0) {
-                int fds[] = { admin[0], doorbell[0] };
-                r = start_server(in_tree, program, argv, fds, 2, ret_anchor);
-                if (r < 0)
-                        r = fsrv_fail(error, FSRV_STAGE_START, -r, "starting the server program '%s'", program);
-        }
-        doorbell[0] = fsrv_fd_close(doorbell[0]);
-        admin[0] = fsrv_fd_close(admin[0]);
-        if (r == 0)
-                r = wait_until_ready(s, admin[1], program, error);
-        if (r < 0) {
-                fsrv_fd_close(doorbell[1]);
-                fsrv_fd_close(admin[1]);
-                return r;
-        }
-        *ret_doorbell = doorbell[1];
-        *ret_admin = admin[1];
-        return 0;
-}
-
-/* An anchor that has died, or what was to become its server, may have lacked memory that it was spared, as of a library
- * that stands in for the C library's calls (fakeroot and its kind). What has been started ends with the sockets. */
-int fsrv_launch(const struct fsrv_server *s, int *ret_doorbell, int *ret_admin, pid_t *ret_anchor,
-                struct fsrv_error *error) {
-        int r = launch(s, s->in_tree, ret_doorbell, ret_admin, ret_anchor, error);
-
-        bool has_died = r == -ECHILD || r == -ECONNRESET;
-
-        return has_died && s->in_tree ? launch(s, false, ret_doorbell, ret_admin, ret_anchor, error) : r;
 }

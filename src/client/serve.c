@@ -36,15 +36,16 @@ static int fill_config(struct fsrv_config *config, const struct fsrv_listen_opti
 
 /* The new program finds its configuration waiting in a socket at its fd 3. */
 static int leave_config(struct fsrv_config *config, struct fsrv_error *error) {
-        char bytes[FSRV_WIRE_MESSAGE_MAX];
-        int pair[2], n = fsrv_config_encode(config, bytes);
+        char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
+        int pair[2], n = bytes ? fsrv_config_encode(config, bytes) : -ENOMEM;
+        int r = n < 0 ? n : fsrv_socketpair(pair);
 
-        if (n < 0)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, -n, "the preload list");
-        int r = fsrv_socketpair(pair);
-        if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_START, -r, "a socket pair");
+        if (r < 0) {
+                free(bytes);
+                return fsrv_fail(error, FSRV_STAGE_START, -r, "the server's configuration");
+        }
         r = fsrv_channel_send(pair[1], bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+        free(bytes);
         if (r == 0 && pair[0] == ADMIN_FD)
                 r = fsrv_fd_set_cloexec(ADMIN_FD, 0);
         else if (r == 0)
@@ -55,7 +56,7 @@ static int leave_config(struct fsrv_config *config, struct fsrv_error *error) {
 
 int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_server_options *options,
                struct fsrv_error *error) {
-        char program[4096], title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
+        char title[FSRV_TITLE_SIZE], *argv[] = { title, NULL }, *program = NULL;
         struct fsrv_server *s; /* for its checked copy of the options */
         struct fsrv_config config;
 
@@ -64,8 +65,8 @@ int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_serve
                 return r;
         config = s->config;
         r = fill_config(&config, listen, error);
-        if (r == 0 && fsrv_helper_path(s->helper_directory, "forkserver-server", program) < 0)
-                r = fsrv_fail(error, FSRV_STAGE_START, ENAMETOOLONG, "the path of the server program");
+        if (r == 0 && !(program = fsrv_helper_path(s->helper_directory, "forkserver-server")))
+                r = fsrv_fail(error, FSRV_STAGE_START, ENOMEM, "the path of the server program");
         if (r == 0)
                 r = leave_config(&config, error);
         if (r == 0) {
@@ -73,6 +74,7 @@ int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_serve
                 execve(program, argv, environ);
                 r = fsrv_fail(error, FSRV_STAGE_START, errno, "executing the server program '%s'", program);
         }
+        free(program);
         fsrv_server_free(s);
         return r;
 }

@@ -37,8 +37,14 @@ static void after_fork(void) {
         pthread_mutex_unlock(&handles_lock);
 }
 
+static void after_fork_in_child(void) {
+        for (struct fsrv_server *s = handles; s; s = s->next)
+                fsrv_launch_abandon(s);
+        after_fork();
+}
+
 static void register_atfork(void) {
-        pthread_atfork(before_fork, after_fork, after_fork);
+        pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
 static void enlist(struct fsrv_server *s) {
@@ -57,28 +63,6 @@ static void delist(struct fsrv_server *s) {
                 s->next->previous = s->previous;
         *(s->previous ? &s->previous->next : &handles) = s->next;
         pthread_mutex_unlock(&handles_lock);
-}
-
-/* ---- links ---- */
-
-struct fsrv_link *fsrv_link_new(int doorbell) {
-        struct fsrv_link *link = malloc(sizeof *link);
-
-        if (!link) {
-                fsrv_fd_close(doorbell);
-                return NULL;
-        }
-        atomic_init(&link->references, 1);
-        link->doorbell = doorbell;
-        return link;
-}
-
-struct fsrv_link *fsrv_link_unref(struct fsrv_link *link) {
-        if (link && atomic_fetch_sub(&link->references, 1) == 1) {
-                fsrv_fd_close(link->doorbell);
-                free(link);
-        }
-        return NULL;
 }
 
 /* ---- making and freeing ---- */
@@ -105,8 +89,7 @@ struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
         if (!s)
                 return NULL;
         delist(s);
-        fsrv_link_unref(s->link);
-        fsrv_fd_close(s->admin);
+        fsrv_server_let_go(s);
         fsrv_fd_close(s->tracker);
         fsrv_fd_close(s->lifeline_read);
         fsrv_fd_close(s->lifeline_write);
@@ -124,11 +107,15 @@ struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
 
 /* A relative path means the caller's working directory of now; the zygote may be started from another. */
 static char *absolute(const char *module) {
-        char directory[PATH_MAX], *path;
+        bool is_relative = module[0] != '/' && strchr(module, '/');
+        char *directory = is_relative ? getcwd(NULL, 0) : NULL, *path;
 
-        if (module[0] == '/' || !strchr(module, '/') || !getcwd(directory, sizeof directory))
+        if (!directory)
                 return strdup(module);
-        return asprintf(&path, "%s/%s", directory, module) < 0 ? NULL : path;
+        if (asprintf(&path, "%s/%s", directory, module) < 0)
+                path = NULL;
+        free(directory);
+        return path;
 }
 
 static int copy_modules(const char *const *modules, char ***ret_copy, struct fsrv_error *error) {
@@ -256,77 +243,6 @@ void fsrv_server_set_interrupt(struct fsrv_server *s, int (*check)(void *data), 
         s->interrupt = (struct fsrv_interrupt){ check, data };
 }
 
-/* ---- keeping it running ---- */
-
-static int launch_or_connect(struct fsrv_server *s, struct fsrv_error *error) {
-        int doorbell, r;
-
-        s->admin = fsrv_fd_close(s->admin);
-        if (s->kind == FSRV_SERVER_INHERITED)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNREFUSED,
-                                      "the fork server that this worker came from is gone");
-        if (s->kind == FSRV_SERVER_NAMED)
-                r = fsrv_attach(s, &doorbell, error);
-        else
-                r = fsrv_launch(s, &doorbell, &s->admin, &s->anchor, error);
-        if (r < 0)
-                return r;
-        s->link = fsrv_link_new(doorbell);
-        return s->link ? 0 : fsrv_fail(error, FSRV_STAGE_START, ENOMEM, "a server handle");
-}
-
-/* In a forked child: its parent's lifeline says nothing of us, and /proc/self was the parent. */
-static int own(struct fsrv_server *s, struct fsrv_error *error) {
-        pid_t self = getpid();
-        int ends[2];
-
-        if (s->owner == self)
-                return 0;
-        int r = fsrv_pipe(ends);
-        if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_START, -r, "the lifeline");
-        fsrv_fd_close(s->lifeline_read);
-        fsrv_fd_close(s->lifeline_write);
-        fsrv_fd_close(s->proc_status);
-        s->lifeline_read = ends[0];
-        s->lifeline_write = ends[1];
-        s->anchor = 0; /* a child of our parent's */
-        s->proc_status = fsrv_open("/proc/self/status", O_RDONLY);
-        s->owner = self;
-        return 0;
-}
-
-int fsrv_server_acquire(struct fsrv_server *s, struct fsrv_grip *ret_grip, struct fsrv_error *error) {
-        int r = fsrv_lock(&s->lock, &s->interrupt);
-
-        if (r < 0)
-                return fsrv_interrupted(error, FSRV_STAGE_START);
-        r = own(s, error);
-        if (r == 0 && s->wants_tracker)
-                r = fsrv_tracker_ensure(s, error);
-        if (r == 0 && !s->link)
-                r = launch_or_connect(s, error);
-        if (r == 0) {
-                atomic_fetch_add(&s->link->references, 1);
-                *ret_grip = (struct fsrv_grip){ s->link, s->lifeline_read, s->proc_status, s->tracker };
-        }
-        pthread_mutex_unlock(&s->lock);
-        return r;
-}
-
-void fsrv_server_release(struct fsrv_grip *grip) {
-        grip->link = fsrv_link_unref(grip->link);
-}
-
-void fsrv_server_forget(struct fsrv_server *s, const struct fsrv_link *link) {
-        pthread_mutex_lock(&s->lock);
-        if (s->link == link) { /* else another thread was faster */
-                s->link = fsrv_link_unref(s->link);
-                s->admin = fsrv_fd_close(s->admin);
-        }
-        pthread_mutex_unlock(&s->lock);
-}
-
 int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, uint32_t policy,
                             struct fsrv_error *error) {
         char **copy = NULL;
@@ -344,8 +260,7 @@ int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, u
         s->config.modules = copy;
         s->config.head.policy = policy;
         /* The old server ends when its last worker has: it holds the old doorbell. */
-        s->link = fsrv_link_unref(s->link);
-        s->admin = fsrv_fd_close(s->admin);
+        s->anchor = fsrv_server_let_go(s);
         pthread_mutex_unlock(&s->lock);
         return 0;
 }

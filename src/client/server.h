@@ -16,11 +16,45 @@ struct fsrv_link {
         int doorbell;
 };
 
+/* What a handle may need, and what a launch brings. */
+enum { FSRV_NEEDS_TRACKER = 1, FSRV_NEEDS_SERVER = 2 };
+
+/*
+ * A server, a resource tracker, or both, on their way to a handle. Whoever needs them takes the launch on, as far as it
+ * goes without waiting, then waits until `changed` is readable, each with a deadline of its own; the handle's lock is
+ * held for none of that. When who began it gives up, the next one finds it as far as it has come.
+ */
+struct fsrv_launch {
+        int references; /* all with the handle's lock */
+        unsigned brings;
+        enum {
+                FSRV_LAUNCH_NEW,
+                FSRV_LAUNCH_BEGINNING, /* a thread starts processes, without the lock */
+                FSRV_LAUNCH_ASKED,     /* the server's answer is to come on `admin` */
+                FSRV_LAUNCH_ENDED,     /* result */
+        } state;
+        bool is_stale; /* the handle was told of another preload list meanwhile, or to stop */
+        bool in_tree;
+        bool is_again;    /* the tracker is not the first one */
+        bool has_tracker; /* the handle has it, so this is done */
+        int64_t deadline; /* from the first step to the last */
+        int changed;      /* an epoll that holds the next two */
+        int ended;        /* an eventfd */
+        int admin;
+        int doorbell;
+        int tracker;   /* its writing end */
+        int theirs[5]; /* while it begins: what the new processes get; -1. A forked child must not keep these */
+        pid_t anchor;  /* as the handle's */
+        char *program; /* the server's, for texts */
+        int result;
+        struct fsrv_error error;
+};
+
 enum fsrv_server_kind { FSRV_SERVER_PRIVATE, FSRV_SERVER_NAMED, FSRV_SERVER_INHERITED };
 
 struct fsrv_server {
         enum fsrv_server_kind kind;
-        pthread_mutex_t lock; /* for all below; held over fork() */
+        pthread_mutex_t lock; /* for all below; held over fork(), and by nobody who waits */
         struct fsrv_server *next, *previous;
 
         struct fsrv_config config; /* private: for the servers to come; `modules` and the rest are ours */
@@ -33,6 +67,7 @@ struct fsrv_server {
         struct fsrv_interrupt interrupt; /* who may end the waits of calls on this handle; set before it is used */
         struct fsrv_link *link;          /* NULL: not running, or not connected */
         int admin;                       /* private: to the server of `link`; else -1 */
+        struct fsrv_launch *launch;      /* NULL: nothing is on its way */
         bool wants_tracker;
         bool in_tree; /* private: a server below us in the tree of processes */
         pid_t anchor; /* between us and the server of `link`; 0: none, or another process's */
@@ -54,21 +89,46 @@ struct fsrv_grip {
         int tracker; /* -1: none */
 };
 
-/* Makes sure that the server runs, and takes hold of it. */
-int fsrv_server_acquire(struct fsrv_server *server, struct fsrv_grip *ret_grip, struct fsrv_error *error);
+/* launching.c: makes sure that the server runs, and takes hold of it. Ends at the deadline, or when the handle's
+ * interrupt says so. */
+int fsrv_server_acquire(struct fsrv_server *server, int64_t deadline, struct fsrv_grip *ret_grip,
+                        struct fsrv_error *error);
 void fsrv_server_release(struct fsrv_grip *grip);
+
+/* The same without waiting. */
+struct fsrv_pending {
+        struct fsrv_launch *launch; /* whose `changed` is to be polled */
+        int64_t look_at;            /* when to look again though nothing has changed */
+};
+static inline unsigned fsrv_server_needs(const struct fsrv_server *server) {
+        return FSRV_NEEDS_SERVER | (server->wants_tracker ? FSRV_NEEDS_TRACKER : 0);
+}
+/* 0; 1: it is on its way; -errno. In the end fsrv_server_try_no_more() has to be called. */
+int fsrv_server_try(struct fsrv_server *server, unsigned needs, struct fsrv_pending *pending,
+                    struct fsrv_grip *ret_grip, struct fsrv_error *error);
+void fsrv_server_try_no_more(struct fsrv_server *server, struct fsrv_pending *pending);
+
+/* Makes sure that the tracker runs. Its number, borrowed, or -errno. */
+int fsrv_server_need_tracker(struct fsrv_server *server, struct fsrv_error *error);
 /* The server behind this link is gone: the next acquire makes or finds another. */
 void fsrv_server_forget(struct fsrv_server *server, const struct fsrv_link *link);
+/* With the lock: gives up the server, or the one that is on its way. Its anchor; 0: none. */
+pid_t fsrv_server_let_go(struct fsrv_server *server);
+/* With the lock: puts a tracker's pipe, which it takes over, under the handle's number. 0 or -errno. */
+int fsrv_server_install_tracker(struct fsrv_server *server, int fd);
+/* In a forked child, with the lock: what a thread of the parent was about is not the child's. */
+void fsrv_launch_abandon(struct fsrv_server *server);
 
+/* link.c */
 struct fsrv_link *fsrv_link_new(int doorbell); /* takes the fd over, also on failure; NULL: out of memory */
 struct fsrv_link *fsrv_link_unref(struct fsrv_link *link);
 
-/* tracker.c: starts one if the handle has none yet; with s->lock held. 0 or -errno. */
-int fsrv_tracker_ensure(struct fsrv_server *server, struct fsrv_error *error);
-
-/* launch.c: starts a private server. On success the fds are the caller's. *ret_anchor may be 0. */
-int fsrv_launch(const struct fsrv_server *server, int *ret_doorbell, int *ret_admin, pid_t *ret_anchor,
-                struct fsrv_error *error);
+/* launch.c: the first step, with the lock: sockets, and what lies in them for the new processes. 0 or -errno. */
+int fsrv_launch_prepare(const struct fsrv_server *server, struct fsrv_launch *launch, struct fsrv_error *error);
+/* The second, without: starts the processes. 0 or -errno. */
+int fsrv_launch_start(const struct fsrv_server *server, struct fsrv_launch *launch, struct fsrv_error *error);
+/* The third, with it: 0, the server is ready; 1: it has not said so yet; -errno. */
+int fsrv_launch_answer(struct fsrv_launch *launch, struct fsrv_error *error);
 
 /* anchors.c: the processes between us and our servers (client/start.h), which nobody else reaps. */
 void fsrv_anchors_add(pid_t pid);
@@ -78,9 +138,13 @@ bool fsrv_anchors_reap(pid_t pid, int64_t deadline);
 void fsrv_anchors_lock(void);
 void fsrv_anchors_unlock(void);
 
-/* connect.c: a named server's admin connection, with the server's uid checked; its doorbell. */
+/* connect.c: a named server's admin connection, with the server's uid checked. The fd or -errno. */
 int fsrv_connect(const struct fsrv_server *server, struct fsrv_error *error);
-int fsrv_attach(const struct fsrv_server *server, int *ret_doorbell, struct fsrv_error *error);
+/* Without waiting: asks for its doorbell. 0; 1: its backlog is full now, and there is nothing to poll
+ * for; -errno. */
+int fsrv_attach_start(const struct fsrv_server *server, struct fsrv_launch *launch, struct fsrv_error *error);
+/* 0; 1: the answer isn't here yet; -errno. */
+int fsrv_attach_answer(const struct fsrv_server *server, struct fsrv_launch *launch, struct fsrv_error *error);
 /* Sends one question and receives the answer into reply (size: its own). Fills *error from an answer that says no;
  * `whom` is for its text. */
 int fsrv_ask(int admin, uint32_t type, const char *whom, const struct fsrv_interrupt *interrupt,

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,44 +24,68 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
+#include "client/server.h"
 #include "client/spare.h"
 #include "client/unmap.h"
 #include "wire/strings.h"
 
 /* ---- where the helper programs are ---- */
 
-static int join(char ret_path[4096], const char *directory, const char *relative, const char *name) {
-        return snprintf(ret_path, 4096, "%s%s/%s", directory, relative, name) < 4096 ? 0 : -ENAMETOOLONG;
+static char *join(const char *directory, const char *relative, const char *name) {
+        char *path;
+
+        return asprintf(&path, "%s%s/%s", directory, relative, name) < 0 ? NULL : path;
+}
+
+/* Without symbolic links; the caller frees it. The kernel's word, where there is a /proc: realpath(3) takes 3 KiB of
+ * stack, and a thread may have 16 in all. */
+static char *true_path(const char *path) {
+        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_PATH);
+        char link[32], *file = fd < 0 ? NULL : malloc(PATH_MAX);
+
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t n = file ? readlink(link, file, PATH_MAX - 1) : -1;
+        if (n <= 0) {
+                free(file);
+                return realpath(path, NULL);
+        }
+        file[n] = 0;
+        return file;
 }
 
 /* Relative to the file that this function is in: the shared library, or a program with the static one. The zygote is
  * one of those, and a helper itself: the others are in its folder. In another program's folder, a download's say,
- * anybody's file may have such a name. */
-static int beside_library(const char *name, char ret_path[4096]) {
-        char file[PATH_MAX];
+ * anybody's file may have such a name. NULL: not there. */
+static char *beside_library(const char *name) {
         struct link_map *map;
         Dl_info info;
 
         if (!dladdr1((void *)fsrv_helper_path, &info, (void **)&map, RTLD_DL_LINKMAP))
-                return -ENOENT;
+                return NULL;
         bool is_program = !map->l_name[0]; /* its dli_fname is argv[0], which may be anything */
-        if (!realpath(is_program ? "/proc/self/exe" : info.dli_fname, file))
-                return -ENOENT;
-        char *slash = strrchr(file, '/');
+        char *file = true_path(is_program ? "/proc/self/exe" : info.dli_fname);
+        char *slash = file ? strrchr(file, '/') : NULL;
+        if (!slash) {
+                free(file);
+                return NULL;
+        }
         bool is_zygote = is_program && strcmp(slash, "/forkserver-zygote") == 0 && getauxval(AT_SECURE) == 0;
         *slash = 0;
-        int r = join(ret_path, file, is_zygote ? "" : "/" FSRV_HELPERS_RELATIVE, name);
-        return r < 0 || access(ret_path, X_OK) == 0 ? r : -ENOENT;
+        char *path = join(file, is_zygote ? "" : "/" FSRV_HELPERS_RELATIVE, name);
+        free(file);
+        if (path && access(path, X_OK) == 0)
+                return path;
+        free(path);
+        return NULL;
 }
 
-int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096]) {
+char *fsrv_helper_path(const char *directory, const char *name) {
         if (!directory)
                 directory = secure_getenv("FORKSERVER_HELPERS");
         if (directory)
-                return join(ret_path, directory, "", name);
-        if (beside_library(name, ret_path) == 0)
-                return 0;
-        return join(ret_path, FSRV_HELPERS_DIRECTORY, "", name);
+                return join(directory, "", name);
+        char *path = beside_library(name);
+        return path ? path : join(FSRV_HELPERS_DIRECTORY, "", name);
 }
 
 /*
@@ -75,7 +100,7 @@ int fsrv_helper_path(const char *directory, const char *name, char ret_path[4096
  * waits for the program's end.
  */
 
-enum { STACK_SIZE = 64 * 1024, STACKS = 3 };
+enum { STACK_SIZE = 64 * 1024, STACKS = 3, LOOK_MS = 50 };
 
 struct start {
         const char *program;
@@ -83,10 +108,12 @@ struct start {
         char **environment;
         const int *fds;
         int n_fds;
-        char *stack;  /* one of STACK_SIZE for each process */
-        pid_t anchor; /* where there is one; or -errno */
-        int report;   /* of the anchor's: the pipe on which it says how its start went */
-        int err;      /* written by the children: they share our memory */
+        char *stack;                 /* one of STACK_SIZE for each process */
+        pid_t anchor;                /* where there is one; or -errno */
+        int report;                  /* of the anchor's: the pipe on which it says how its start went */
+        int err;                     /* written by the children: they share our memory */
+        int (*function)(void *data); /* instead of a program */
+        void *data;
 };
 
 /* At FSRV_START_FD and above. Each of these numbers may be taken by another of them. */
@@ -96,9 +123,11 @@ static int place_fds(const struct start *start) {
         for (int i = 0; i < start->n_fds; i++)
                 if ((copies[i] = fcntl(start->fds[i], F_DUPFD, above)) < 0)
                         return -errno;
-        int null = open("/dev/null", O_RDWR);
+        int null = fsrv_open_null();
         /* What modules print while they load must not get into the client's output, nor keep its reader waiting. */
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        if (null < 0)
+                return null;
+        if (fsrv_fd_set_cloexec(null, 0) < 0 || dup2(null, STDIN_FILENO) < 0 ||
             (!fsrv_fd_is_open(STDERR_FILENO) && dup2(null, STDERR_FILENO) < 0) ||
             dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
                 return -errno;
@@ -199,6 +228,19 @@ static pid_t start_program(struct start *start, int (*run)(void *data)) {
         return pid;
 }
 
+static int run_function(void *data) {
+        const struct start *start = data;
+
+        return start->function(start->data);
+}
+
+int fsrv_start_function(int (*function)(void *data), void *data) {
+        struct start start = { .function = function, .data = data };
+        pid_t pid = start_program(&start, run_function);
+
+        return pid < 0 ? pid : 0;
+}
+
 int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fds) {
         struct start start = { .program = program, .argv = argv, .environment = environ, .fds = fds, .n_fds = n_fds };
         pid_t pid = start_program(&start, run_middle);
@@ -212,15 +254,18 @@ pid_t fsrv_start_child(const char *program, char **argv, const int *fds, int n_f
         return start_program(&start, run_program);
 }
 
-/* What the anchor says of the program's start. */
-static int hear_of_start(int report) {
+/* What the anchor says of the program's start. (Its pipe doesn't end when somebody kills it: we have that end too.) */
+static int hear_of_start(int report, pid_t anchor) {
+        struct pollfd entry = { .fd = report, .events = POLLIN };
+        bool has_ended = false;
         int err = 0;
-        ssize_t n;
 
-        do
-                n = read(report, &err, sizeof err);
-        while (n < 0 && errno == EINTR);
-        return n == sizeof err ? -err : -ECHILD; /* somebody has killed it */
+        while (poll(&entry, 1, has_ended ? 0 : LOOK_MS) != 1) {
+                if (has_ended)
+                        return -ECHILD;
+                has_ended = waitpid(anchor, NULL, WNOHANG | __WCLONE) != 0;
+        }
+        return read(report, &err, sizeof err) == sizeof err ? -err : -ECHILD;
 }
 
 /* In memory of its own; what it lies in may be spared. NULL: no memory. */
@@ -242,10 +287,11 @@ static char **copy_environment(size_t *ret_size) {
  * which the kernel may have in one mapping with what is large. */
 static pid_t start_by_anchor(struct start *start) {
         static const void *ours;
+        static struct fsrv_spared spared; /* the lock's */
         const void *needed[] = { start, (void *)pthread_self(), &environ, &ours, start->program, start->argv };
-        struct fsrv_spared spared;
         size_t size;
 
+        fsrv_anchors_lock();
         fsrv_spare(&spared, needed, sizeof needed / sizeof *needed);
         char **environment = copy_environment(&size);
         pid_t pid = -ENOMEM;
@@ -255,25 +301,19 @@ static pid_t start_by_anchor(struct start *start) {
                 munmap(environment, size);
         }
         fsrv_spare_no_more(&spared);
+        fsrv_anchors_unlock();
         return pid;
 }
 
-pid_t fsrv_start_in_tree(const char *program, char **argv, const int *fds, int n_fds) {
-        struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds };
-        int report[2];
-        int r = fsrv_pipe(report);
-
-        if (r < 0)
-                return r;
-        start.report = report[1];
+pid_t fsrv_start_in_tree(const char *program, char **argv, const int *fds, int n_fds, const int report[2]) {
+        struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds, .report = report[1] };
         pid_t pid = start_by_anchor(&start);
-        fsrv_fd_close(report[1]);
-        r = pid < 0 ? pid : start.anchor < 0 ? start.anchor : hear_of_start(report[0]);
-        fsrv_fd_close(report[0]);
-        if (r < 0 && start.anchor > 0)
-                reap(start.anchor);
+
         /* Too large a caller for a copy, or too many processes for one more. */
-        if (start.anchor <= 0)
+        if (pid < 0 || start.anchor <= 0)
                 return fsrv_start_orphan(program, argv, fds, n_fds);
+        int r = hear_of_start(report[0], start.anchor);
+        if (r < 0)
+                reap(start.anchor);
         return r < 0 ? r : start.anchor;
 }

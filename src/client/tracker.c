@@ -14,9 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/title.h"
 #include "client/server.h"
-#include "client/start.h"
 
 /* The resource tracker (src/tracker/): a program at the other end of a pipe, to which every message is one line in one
  * write, so that the lines of all writers stay whole. */
@@ -82,67 +80,6 @@ static int check(const char *type, const char *name, struct fsrv_error *error) {
         return 0;
 }
 
-/* ---- the process ---- */
-
-/* A pipe that nobody reads any more says so to a poll. (Or the program has closed a number that is the library's.) */
-static bool is_dead(int fd) {
-        struct pollfd entry = { .fd = fd };
-
-        return poll(&entry, 1, 0) == 1;
-}
-
-/* The writing end of a new one, or -errno. */
-static int start(const struct fsrv_server *s, bool again, struct fsrv_error *error) {
-        char program[4096], title[FSRV_TITLE_SIZE], word[] = "again", *argv[] = { title, again ? word : NULL, NULL };
-        int ends[2];
-
-        if (fsrv_helper_path(s->helper_directory, "forkserver-tracker", program) < 0)
-                return fsrv_fail(error, FSRV_STAGE_TRACKER, ENAMETOOLONG, "the path of the resource tracker");
-        int r = fsrv_pipe(ends);
-        if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "a pipe to the resource tracker");
-        fsrv_title_argument(title, "forkserver: resource tracker");
-        r = fsrv_start_orphan(program, argv, &ends[0], 1);
-        fsrv_fd_close(ends[0]);
-        if (r < 0) {
-                fsrv_fd_close(ends[1]);
-                return fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "starting the resource tracker '%s'", program);
-        }
-        return ends[1];
-}
-
-/* Puts a pipe, which it takes over, under the handle's number. Once there is one it stays, since other threads may be
- * about to use it: they find one tracker or the other behind it, never a number that is closed. With s->lock held. */
-static int install(struct fsrv_server *s, int fd, struct fsrv_error *error) {
-        int r;
-
-        if (s->tracker < 0) {
-                s->tracker = fd;
-                return 0;
-        }
-        do
-                r = dup3(fd, s->tracker, O_CLOEXEC) < 0 ? -errno : 0;
-        while (r == -EINTR || r == -EBUSY);
-        fsrv_fd_close(fd);
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "the fd of the resource tracker") : 0;
-}
-
-int fsrv_tracker_ensure(struct fsrv_server *s, struct fsrv_error *error) {
-        if (s->tracker >= 0 && !is_dead(s->tracker))
-                return 0;
-        int fd = start(s, s->tracker >= 0, error);
-        return fd < 0 ? fd : install(s, fd, error);
-}
-
-/* The number, with a living tracker behind it, or -errno. */
-static int ensure(struct fsrv_server *s, struct fsrv_error *error) {
-        pthread_mutex_lock(&s->lock);
-        int r = fsrv_tracker_ensure(s, error);
-        int fd = s->tracker;
-        pthread_mutex_unlock(&s->lock);
-        return r < 0 ? r : fd;
-}
-
 /* ---- telling it ---- */
 
 /* Without waiting, though the pipe is one that waits, and is so for all who share it. Where the kernel cannot (pipes:
@@ -194,7 +131,7 @@ static int tell(struct fsrv_server *s, const char *line, size_t n, struct fsrv_e
         int r = -EPIPE;
 
         for (int tries = 0; r == -EPIPE && tries < TRIES; tries++) {
-                int fd = ensure(s, error);
+                int fd = fsrv_server_need_tracker(s, error);
                 if (fd < 0)
                         return fd;
                 r = write_line_quietly(fd, line, n);
@@ -239,7 +176,7 @@ int fsrv_tracker_probe(struct fsrv_server *s, struct fsrv_error *error) {
 int fsrv_tracker_get_fd(struct fsrv_server *s, struct fsrv_error *error) {
         int r = resolve(&s, error);
 
-        return r < 0 ? r : ensure(s, error);
+        return r < 0 ? r : fsrv_server_need_tracker(s, error);
 }
 
 int fsrv_tracker_set_fd(struct fsrv_server *s, int fd, struct fsrv_error *error) {
@@ -255,7 +192,7 @@ int fsrv_tracker_set_fd(struct fsrv_server *s, int fd, struct fsrv_error *error)
                 return fsrv_fail_text(error, FSRV_STAGE_TRACKER, EBADF, "fd %d cannot be written to", fd);
         }
         pthread_mutex_lock(&s->lock);
-        r = install(s, copy, error);
+        r = fsrv_server_install_tracker(s, copy);
         pthread_mutex_unlock(&s->lock);
-        return r;
+        return r < 0 ? fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "the fd of the resource tracker") : 0;
 }
