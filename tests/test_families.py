@@ -184,6 +184,21 @@ def test_stops_are_told(spawner, testmod):
     assert wait(spawner, process) == (0, 0, signal.SIGKILL)
 
 
+def test_stops_before_the_server_knows_of_the_process(spawner):
+    """The first that asks, and one of which the server hears first by its stop."""
+    spawner.spawn(program="true").wait()
+    server, stops = spawner.server(), ["sh", "-c", "kill -STOP $$"]
+    for _ in range(2):
+        assert eventually(lambda: spawner.standbys())
+        os.kill(server, signal.SIGSTOP)
+        process = spawner.spawn(program="/bin/sh", argv=stops, flags=TELL_STOPS)
+        assert eventually(lambda: state(process.pid) == "T")
+        os.kill(server, signal.SIGCONT)
+        assert wait(spawner, process) == (1, STOPPED, signal.SIGSTOP)
+        process.kill()
+        assert wait(spawner, process) == (0, 0, signal.SIGKILL)
+
+
 def test_stops_are_not_told_to_others(spawner, testmod):
     spawner.call(f"{testmod}:exit_with", 0, flags=TELL_STOPS).wait()
     process = spawner.call(f"{testmod}:hang")

@@ -220,9 +220,8 @@ static void watch_once(struct fsrv_process *p) {
                 p->state = LOST;
 }
 
-/* One change at a time: the next one may not undo it unseen. */
 static void step(struct fsrv_process *p) {
-        if (p->state == LISTENING && !p->change)
+        if (p->state == LISTENING)
                 listen_once(p);
         if (p->state == WATCHING)
                 watch_once(p);
