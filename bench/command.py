@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`forkserver map` against xargs: the CPU time of all processes that take part, and map's own memory. Part of bench.py."""
+"""`forkserver map` against xargs: the CPU time of all processes that take part, and map's own memory. For bench.py."""
 
 import ctypes
 import os

@@ -145,21 +145,37 @@ def test_bad_entry(spawner, module, testmod):
         assert serves(spawner, testmod)
 
 
-@pytest.mark.parametrize("name", FATAL)
-def test_module_that_kills_the_worker_while_it_loads(start, module, testmod, name):
-    """Not preloaded: so it takes but the new process with it."""
+def load(spawner, way, path, **request):
+    """A process that has to load the module; `way` is a call that makes one."""
+    spawner.request(entry=f"{path}:main", **request)
+    return refused(spawner, way)
+
+
+@pytest.mark.parametrize("way", ["spawn", "run"])
+@pytest.mark.parametrize("name, how", [("crash_on_load", "was killed by SIGSEGV"), ("exit_on_load", "called exit(7)")])
+def test_module_that_kills_the_worker_while_it_loads(start, module, testmod, name, how, way):
+    """Not preloaded: so it takes but the new process with it. It is loaded once: what it does it does once."""
     spawner = start(stderr=subprocess.DEVNULL)
     spawner.new(preload=[testmod])
-    failure = refused(spawner.spawn, entry=f"{module(name)}:main")
-    assert failure.stage == "setup" and failure.errno == "ECONNABORTED"
+    failure = load(spawner, way, module(name))
+    assert (failure.errno, failure.stage) == ("EIO", "entry")
+    assert failure.text == f"the module '{module(name)}' {how} while it was being loaded"
+    assert failure.pid > 0
     assert serves(spawner, testmod)
-    assert spawner.stats()["zygote_starts"] == 1
+    stats = spawner.stats()
+    assert stats["zygote_starts"] == 1 and stats["claims"] == 2
 
 
-def test_module_that_hangs_the_worker_while_it_loads(spawner, module, testmod):
-    failure = refused(spawner.spawn, entry=f"{module('hang_on_load')}:main", spawn_timeout=100)
-    assert failure.errno == "ETIMEDOUT"
+@pytest.mark.parametrize("way", ["spawn", "run"])
+@pytest.mark.parametrize("limit, words", [("spawn_timeout", "spawn time-out of 100 ms"),
+                                          ("time_limit", "time limit of 100 ms")])
+def test_module_that_hangs_the_worker_while_it_loads(spawner, module, testmod, limit, words, way):
+    path = module("hang_on_load")
+    failure = load(spawner, way, path, **{limit: 100})
+    assert (failure.errno, failure.stage) == ("ETIMEDOUT", "entry")
+    assert failure.text == f"the module '{path}' was still loading when the {words} ended"
     assert serves(spawner, testmod)
+    assert spawner.stats()["claims"] == 2
     # Its client gave up: it must not stay for ever.
     assert eventually(lambda: spawner.stats()["workers"] == 0), "the worker hangs on"
 
@@ -171,7 +187,8 @@ def test_request_without_a_target(spawner):
 
 def test_bad_program(spawner, testmod, tmp_path):
     (tmp_path / "text").write_text("#!/bin/sh\n")
-    (tmp_path / "empty").touch(mode=0o755)
+    (tmp_path / "torn").write_bytes(b"\x7fELF")
+    (tmp_path / "torn").chmod(0o755)
     (tmp_path / "lost").write_text("#!/no/such/interpreter\n")
     (tmp_path / "lost").chmod(0o755)
     for path, error in (
@@ -179,7 +196,7 @@ def test_bad_program(spawner, testmod, tmp_path):
         ("no-such-program-anywhere", "ENOENT"),
         (tmp_path / "text", "EACCES"),
         (tmp_path, "EACCES"),
-        (tmp_path / "empty", "ENOEXEC"),
+        (tmp_path / "torn", "ENOEXEC"),
         (tmp_path / "lost", "ENOENT"),
         ("/dev/null/x", "ENOTDIR"),
     ):

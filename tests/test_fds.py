@@ -353,3 +353,14 @@ def test_no_fd_is_left_in_the_caller(spawner, testmod):
         refused(spawner.spawn, entry=f"{testmod}:nothing")
         refused(spawner.spawn, program="true", actions=[("open", 5, "/no/such", READ, 0)])
         assert spawner("count_fds")["result"] == before
+
+
+def test_cleared_actions(spawner, tmp_path):
+    """As if nothing had been added, whatever it was: the standard streams are the caller's again."""
+    spawner.request(program="/bin/sh", argv=["sh", "-c", "echo x >&7"], actions=[
+        ("open", 7, tmp_path / "first", os.O_CREAT | os.O_WRONLY, 0o600), ("dup2", 1, 8), ("close_fd", 1)])
+    spawner("set", "clear_actions")
+    spawner("set", "argv", "sh", "-c", "test -e /proc/self/fd/1 && test ! -e /proc/self/fd/7")
+    spawner("set", "open", 9, tmp_path / "second", os.O_CREAT | os.O_WRONLY, 0o600)
+    assert spawner.spawn().code() == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["second"]

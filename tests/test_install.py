@@ -40,8 +40,17 @@ def test_hello_by_pkg_config_alone(prefix, tmp_path):
     path = str(find(prefix, "libforkserver.pc").parent)
     flags = run("pkg-config", "--cflags", "--libs", "libforkserver", PKG_CONFIG_PATH=path).split()
     run("cc", str(REPOSITORY / "examples/hello.c"), "-o", str(tmp_path / "hello"), *flags)
-    lines = run(str(tmp_path / "hello")).splitlines()
+    lines = run(str(tmp_path / "hello"), LD_LIBRARY_PATH=str(find(prefix, "libforkserver.so.0").parent)).splitlines()
     assert "hello from process" in lines[0] and "it exited with 7" in lines[1]
+
+
+def test_hello_as_a_static_program(prefix, tmp_path):
+    """Position-independent, which must not have an rpath; nor has it a file beside which the helpers would be."""
+    path = str(find(prefix, "libforkserver.pc").parent)
+    flags = run("pkg-config", "--cflags", "--libs", "--static", "libforkserver", PKG_CONFIG_PATH=path).split()
+    run("cc", "-static-pie", str(REPOSITORY / "examples/hello.c"), "-o", str(tmp_path / "hello"), *flags)
+    helpers = str(find(prefix, "forkserver-server").parent)
+    assert "hello from process" in run(str(tmp_path / "hello"), FORKSERVER_HELPERS=helpers)
 
 
 def test_hello_by_the_static_library(prefix, tmp_path):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A server that takes its time to start: nobody but who needs it waits for it, and each no longer than it wants to."""
+"""A server that takes its time to start: nobody but who needs it waits for it, and each no longer than it wants to; and
+waiting until it is ready."""
 
 import subprocess
 
 from leftovers import PATIENCE
+from test_serve import serve  # noqa: F401 (a fixture)
+from test_spawn import refused
 
 LIMIT = 60 * PATIENCE
 
@@ -18,3 +21,36 @@ exec '{build}/src/forkserver-server'
     slow.chmod(0o755)
     result = subprocess.run([program("launching"), tmp_path], capture_output=True, text=True, timeout=LIMIT)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+READY = LIMIT * 1000
+
+
+def test_ready(start, testmod):
+    spawner = start()
+    spawner.new(preload=[testmod])
+    spawner("ready", READY)
+    stats = spawner.stats()
+    assert stats["standbys"] > 0 and stats["claims"] == stats["spawns"] == 0
+    assert spawner.call(f"{testmod}:exit_with", 5).code() == 5
+    spawner("ready", READY)
+
+
+def test_a_named_server_is_ready(start, serve, testmod):  # noqa: F811
+    server = serve("--preload", testmod).wait_until_it_listens()
+    spawner = start()
+    spawner("connect", server.path)
+    spawner("ready", READY)
+    assert server.stats()["standbys"] > 0
+
+
+def test_never_ready(start, module, testmod):
+    """The cause is told, of a module that fails as of one that still loads."""
+    spawner = start(stderr=subprocess.DEVNULL)
+    spawner.new(preload=[testmod, module("preload_fails")], policy="fail")
+    failure = refused(spawner, "ready", READY)
+    assert failure.stage == "preload" and "preload_fails" in failure.text
+    spawner.new(preload=[module("hang_on_load")], preload_timeout=READY)
+    failure = refused(spawner, "ready", 50)
+    assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue") and "still loading" in failure.text
+    spawner("free")

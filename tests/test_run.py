@@ -782,3 +782,19 @@ def test_hang_up_of_the_terminal(terminal, shell):
     one.process.wait(LIMIT)
     if shell is None:
         assert one.process.returncode == -signal.SIGHUP
+
+
+def test_inherited_fd_at_the_hard_limit(forkserver, tmp_path):
+    """No number lies above it to which our own fds could go."""
+    code = f"ulimit -n 256; ulimit -Hn 256; exec 255>log; exec {forkserver} run bash -c 'echo written >&255'"
+    result = subprocess.run(["bash", "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=LIMIT)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "log").read_text() == "written\n"
+
+
+def test_small_stack(forkserver, testmod, sanitized):
+    if sanitized:
+        pytest.skip("the sanitizer's frames are larger")
+    code = f"ulimit -s 96; {forkserver} run --preload {testmod} --call {testmod}:exit_with 3; echo $?"
+    result = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=LIMIT)
+    assert (result.stdout, result.stderr) == ("3\n", "")

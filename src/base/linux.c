@@ -204,6 +204,19 @@ void fsrv_cloexec_range(unsigned first, unsigned last) {
                 each_fd(first, last, cloexec_one);
 }
 
+int fsrv_open_null(void) {
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        if (fd >= 0)
+                return fd;
+        int err = errno;
+        fd = memfd_create("null", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW) == 0)
+                return fd;
+        fsrv_fd_close(fd);
+        return -err;
+}
+
 #define FSRV_SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK)
 
 static int write_all(int fd, const void *bytes, size_t n) {

@@ -56,6 +56,10 @@ int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit);
 void fsrv_close_range(unsigned first, unsigned last);
 void fsrv_cloexec_range(unsigned first, unsigned last);
 
+/* /dev/null, for reading and writing. Where that is missing, a file that is empty and cannot be written to. The fd is
+ * close-on-exec, the lowest that is free; -errno. Safe in a child between clone and exec. */
+int fsrv_open_null(void);
+
 /* Whether a core dump ends its own process alone (Linux 5.16). Before, it ends all whose memory it dumps with the same
  * signal, even who is on the way to memory of its own: execve(2) says that it has let go of the old a little before it
  * has. */

@@ -4,11 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "client/start.h"
+
+enum { STATUS_SIZE = 4096 };
 
 static int parse(const char *text, struct fsrv_caller *ret_caller) {
         const char *mask = strstr(text, "\nUmask:\t"), *ignored = strstr(text, "\nSigIgn:\t");
@@ -21,22 +26,46 @@ static int parse(const char *text, struct fsrv_caller *ret_caller) {
 }
 
 static int read_and_parse(int fd, struct fsrv_caller *ret_caller) {
-        char text[4096];
-        ssize_t n = pread(fd, text, sizeof text - 1, 0);
+        char *text = malloc(STATUS_SIZE); /* the stack may be small */
+        ssize_t n = text ? pread(fd, text, STATUS_SIZE - 1, 0) : -1;
+        int r = -ENODATA;
 
-        if (n < 0)
-                return -errno;
-        text[n] = 0;
-        return parse(text, ret_caller);
+        if (n >= 0) {
+                text[n] = 0;
+                r = parse(text, ret_caller);
+        }
+        free(text);
+        return r;
+}
+
+/* ---- without /proc ---- */
+
+static int take_umask(void *data) {
+        *(uint32_t *)data = umask(0);
+        _exit(0);
+}
+
+static int ask_each(struct fsrv_caller *ret_caller) {
+        uint64_t ignored = 0;
+
+        for (int s = 1; s < NSIG; s++) {
+                struct sigaction action;
+
+                if (sigaction(s, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+                        ignored |= UINT64_C(1) << (s - 1);
+        }
+        ret_caller->signals_ignored = ignored;
+        /* umask(2) tells the old one by setting another, for all threads: in a process that has its own. */
+        return fsrv_start_function(take_umask, &ret_caller->umask);
 }
 
 int fsrv_caller_read(int proc_status, struct fsrv_caller *ret_caller) {
-        int r = read_and_parse(proc_status, ret_caller);
-
-        if (r == 0)
+        if (read_and_parse(proc_status, ret_caller) == 0)
                 return 0;
         /* The line of the umask is missing once the main thread has ended (pthread_exit in main): ask as this
          * thread. */
         FSRV_CLEANUP_FD int own = fsrv_open("/proc/thread-self/status", O_RDONLY);
-        return own < 0 ? own : read_and_parse(own, ret_caller);
+        if (own >= 0 && read_and_parse(own, ret_caller) == 0)
+                return 0;
+        return ask_each(ret_caller);
 }

@@ -87,8 +87,7 @@ static int fill_head(const struct fsrv_spawning *s, const struct fsrv_grip *grip
                 int r = fsrv_caller_read(grip->proc_status, &caller);
                 if (r < 0)
                         return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r,
-                                         "the caller's umask and ignored signals are in /proc/self/status, which "
-                                         "cannot be read");
+                                         "the caller's umask, which a process of its own is needed for without /proc");
         }
         pthread_sigmask(SIG_SETMASK, NULL, &mask);
         head->kind = request->kind;

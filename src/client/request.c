@@ -26,8 +26,7 @@ int fsrv_request_new(struct fsrv_request **ret_request) {
                 return -ENOMEM;
         request->umask = -1;
         request->spawn_timeout_ms = SPAWN_TIMEOUT_MS;
-        for (int i = 0; i < 3; i++)
-                request->inherits[i] = true;
+        fsrv_request_clear_actions(request);
         *ret_request = request;
         return 0;
 }
@@ -35,10 +34,7 @@ int fsrv_request_new(struct fsrv_request **ret_request) {
 struct fsrv_request *fsrv_request_free(struct fsrv_request *request) {
         if (!request)
                 return NULL;
-        for (size_t i = 0; i < request->n_paths; i++)
-                free(request->paths[i]);
-        free(request->paths);
-        free(request->actions);
+        fsrv_request_clear_actions(request);
         free(request->directory);
         free(request->environment);
         free(request->argv);
@@ -265,4 +261,18 @@ int fsrv_request_add_fd(struct fsrv_request *request, int fd) {
         if (fd < 0)
                 return -EBADF;
         return add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_HAND, .source = (uint32_t)fd });
+}
+
+void fsrv_request_clear_actions(struct fsrv_request *request) {
+        for (size_t i = 0; i < request->n_paths; i++)
+                free(request->paths[i]);
+        free(request->paths);
+        free(request->actions);
+        request->paths = NULL;
+        request->actions = NULL;
+        request->n_paths = request->n_actions = 0;
+        for (int i = 0; i < 3; i++) {
+                request->inherits[i] = true;
+                request->pinned[i] = false;
+        }
 }

@@ -10,7 +10,7 @@
 
 /* One fd action as the wire has it; for INSTALL and HAND `source` is the caller's fd until the spawn numbers it. */
 struct fsrv_request {
-        uint32_t kind; /* FSRV_WIRE_ENTRY, FSRV_WIRE_PROGRAM; 0: not said yet */
+        uint32_t kind; /* FSRV_WIRE_ENTRY, …; 0: not said yet */
         uint32_t flags;
         char *name;
         char **argv;        /* NULL: { name } */

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -85,8 +84,15 @@ static int send_patiently(const struct fsrv_spawning *s, int sock, const void *b
         }
 }
 
+/* One that may not be searched can be had by the way that doesn't look into it. */
+static int open_directory(void) {
+        int fd = fsrv_open(".", O_PATH | O_DIRECTORY);
+
+        return fd == -EACCES ? fsrv_open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
+}
+
 static int send_request(struct fsrv_spawning *s, const struct fsrv_grip *grip, int worker_end, int status_end) {
-        FSRV_CLEANUP_FD int directory = fsrv_open(".", O_PATH | O_DIRECTORY);
+        FSRV_CLEANUP_FD int directory = open_directory();
 
         if (directory < 0)
                 return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
@@ -191,6 +197,39 @@ static int on_lost_fds(const struct fsrv_spawning *s, int answer, const union fs
         return fsrv_fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
 }
 
+/* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
+static bool is_by_the_way(struct fsrv_spawning *s, const union fsrv_wire_answer *reply,
+                          const struct fsrv_message *message) {
+        if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_LOADS)
+                return s->loads = true;
+        return message->size == sizeof reply->changed &&
+               (reply->type == FSRV_WIRE_STOPPED || reply->type == FSRV_WIRE_CONTINUED);
+}
+
+static int receive_now(struct fsrv_spawning *s, int answer, union fsrv_wire_answer *reply,
+                       struct fsrv_message *message) {
+        for (;;) {
+                int r = fsrv_channel_receive(answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+                if (r != 1 || !is_by_the_way(s, reply, message))
+                        return r;
+                fsrv_message_close(message);
+        }
+}
+
+static int receive_answer(struct fsrv_spawning *s, int answer, union fsrv_wire_answer *reply,
+                          struct fsrv_message *message) {
+        for (;;) {
+                struct pollfd entry = { .fd = answer, .events = POLLIN };
+                int r = fsrv_poll(&entry, s->deadline, s->interrupt);
+
+                if (r <= 0)
+                        return r < 0 ? r : -ETIMEDOUT;
+                r = receive_now(s, answer, reply, message);
+                if (r != -EAGAIN)
+                        return r;
+        }
+}
+
 /* On a socket that is shut EXITED cannot come either, unless it has, a moment ago: the server, which fails to send it,
  * finds another socket there. (Where there are no fds for that, the pidfd may know the status.) */
 static void replace_answer(int *answer) {
@@ -210,13 +249,14 @@ static void replace_answer(int *answer) {
 
 /* Before giving up. Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is
  * here. */
-static int last_look(int *answer, union fsrv_wire_answer *reply, struct fsrv_message *message) {
-        int r = fsrv_channel_receive(*answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+static int last_look(struct fsrv_spawning *s, int *answer, union fsrv_wire_answer *reply,
+                     struct fsrv_message *message) {
+        int r = receive_now(s, *answer, reply, message);
 
         if (r != -EAGAIN)
                 return r;
         shutdown(*answer, SHUT_RD);
-        r = fsrv_channel_receive(*answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+        r = receive_now(s, *answer, reply, message);
         if (r == 1 && reply->type == FSRV_WIRE_STARTED)
                 replace_answer(answer);
         return r;
@@ -231,29 +271,19 @@ static void await_hang_up(int answer, int64_t deadline) {
 }
 
 /* Nobody runs it any more. Or, 1, somebody does: what last_look() found. */
-static int withdraw(const struct fsrv_spawning *s, int why, int *answer, union fsrv_wire_answer *reply,
+static int withdraw(struct fsrv_spawning *s, int why, int *answer, union fsrv_wire_answer *reply,
                     struct fsrv_message *message) {
-        int r = last_look(answer, reply, message);
+        int r = last_look(s, answer, reply, message);
 
         if (r == 1)
                 return 1;
         if (why == -EINTR)
                 return fsrv_interrupted(s->error, FSRV_STAGE_QUEUE);
+        if (s->loads)
+                return fsrv_stillborn_slow(s);
         return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
                               "no process took the request in time: the zygote is still loading, or too much is asked "
                               "of it");
-}
-
-/* A stop that comes before STARTED is of the setting-up, and no concern of the caller's. */
-static int receive_answer(const struct fsrv_spawning *s, int answer, union fsrv_wire_answer *reply,
-                          struct fsrv_message *message) {
-        for (;;) {
-                int r = fsrv_channel_receive_unless(answer, reply, sizeof *reply, s->deadline, s->interrupt, message);
-                if (r != 1 || message->size != sizeof reply->changed ||
-                    (reply->type != FSRV_WIRE_STOPPED && reply->type != FSRV_WIRE_CONTINUED))
-                        return r;
-                fsrv_message_close(message);
-        }
 }
 
 /* Takes `answer` over. 0: started; NOTHING_RAN; or it failed. */
@@ -270,8 +300,8 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
                 if (r < 0)
                         return r;
         }
-        if (r == 0)
-                return NOTHING_RAN; /* a standby that was killed before it claimed, or the server and all with it */
+        if (r == 0) /* a standby that was killed before it claimed, or the server and all with it */
+                return s->loads ? fsrv_stillborn_loading(s) : NOTHING_RAN;
         if (r == -EMFILE)
                 return on_lost_fds(s, own_answer, &reply, &message);
         if (r < 0)
@@ -279,11 +309,13 @@ static int hear(struct fsrv_spawning *s, int answer, struct fsrv_process **ret_p
         if (message.size == sizeof reply.started && reply.type == FSRV_WIRE_STARTED)
                 return on_started(s, fsrv_fd_steal(&own_answer), &reply.started, &message, ret_process);
         fsrv_message_close(&message);
+        if (message.size == sizeof reply.word && reply.type == FSRV_WIRE_READY && s->request->kind == FSRV_WIRE_PROBE)
+                return 0;
         if (message.size == sizeof reply.failed && reply.type == FSRV_WIRE_FAILED)
                 return on_failed(s, &reply.failed);
         if (message.size == sizeof reply.exited && reply.type == FSRV_WIRE_EXITED) {
                 s->death = reply.exited;
-                return NOTHING_RAN;
+                return s->loads ? fsrv_stillborn_loading(s) : NOTHING_RAN;
         }
         return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message.size);
 }
@@ -318,6 +350,7 @@ static int ask(struct fsrv_spawning *s, const struct fsrv_grip *grip, int status
 static int hear_from(struct fsrv_spawning *s, const struct fsrv_grip *grip, int answer,
                      struct fsrv_process **ret_process) {
         s->death.type = 0;
+        s->loads = false;
         int r = hear(s, answer, ret_process);
 
         /* And the request with it. Each of the standbys that die with their server may take one on its way out: when it
@@ -346,21 +379,6 @@ static int exchange(struct fsrv_spawning *s, const struct fsrv_grip *grip, struc
 }
 
 /* ---- until it runs ---- */
-
-static int give_up(const struct fsrv_spawning *s) {
-        const struct fsrv_wire_exited *death = &s->death;
-
-        if (death->type == 0)
-                return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
-                                      "the new process ended before it took the request, %d times in a row", TRIES);
-        bool exited = death->code == CLD_EXITED;
-        fsrv_fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
-                       "the new process %s %s%d before it ran anything, %d times in a row",
-                       exited ? "exited" : "was killed", exited ? "with " : "by signal ", death->status, TRIES);
-        if (s->error)
-                s->error->pid = death->pid;
-        return -ECONNABORTED;
-}
 
 static int try_once(struct fsrv_server *server, struct fsrv_spawning *s, struct fsrv_process **ret_process,
                     int *ret_status) {
@@ -391,7 +409,7 @@ static int try_often(struct fsrv_server *server, struct fsrv_spawning *s, struct
         if (r == SERVER_GONE)
                 return fsrv_fail_text(s->error, FSRV_STAGE_START, ECONNRESET, "the fork server died, %d times in a row",
                                       SERVER_TRIES);
-        return r == NOTHING_RAN ? give_up(s) : r;
+        return r == NOTHING_RAN ? fsrv_stillborn_vain(s, TRIES) : r;
 }
 
 static int check(const struct fsrv_request *request, struct fsrv_error *error) {
@@ -442,6 +460,16 @@ int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, str
         r = fsrv_process_wait(process, -1, ret_status, error);
         fsrv_process_unref(process);
         return r;
+}
+
+int fsrv_server_wait_ready(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error) {
+        char name[] = "whether it is ready";
+        struct fsrv_request probe = {
+                .kind = FSRV_WIRE_PROBE, .name = name, .umask = 0, .has_ignored = true, .spawn_timeout_ms = timeout_ms
+        };
+        struct fsrv_process *none;
+
+        return fsrv_spawn(server, &probe, &none, error);
 }
 
 /* ---- many at once ---- */

@@ -34,6 +34,7 @@ struct fsrv_spawning {
         size_t n_fds;
         int *user_fds; /* the caller's in it and behind it */
         size_t n_user_fds;
+        bool loads;                    /* the process has begun to load a module: there is no second try */
         struct fsrv_wire_exited death; /* of a process that ran nothing */
         unsigned in_vain;              /* how often one ended without a word */
 };
@@ -45,6 +46,13 @@ static inline struct fsrv_wire_request *fsrv_spawning_head(const struct fsrv_spa
 /* prepare.c */
 int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip);
 void fsrv_spawning_done(struct fsrv_spawning *s);
+
+/* stillborn.c: processes that ended before they ran what they were to run; -errno each. After so many tries: */
+int fsrv_stillborn_vain(const struct fsrv_spawning *s, int tries);
+/* While its module was being loaded: its end, which s->death has unless the server has died; */
+int fsrv_stillborn_loading(const struct fsrv_spawning *s);
+/* or the end of our patience. */
+int fsrv_stillborn_slow(const struct fsrv_spawning *s);
 
 /* fsrv_spawn() with more. *ret_status, if wanted, is the caller's. */
 int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request,

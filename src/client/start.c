@@ -108,10 +108,12 @@ struct start {
         char **environment;
         const int *fds;
         int n_fds;
-        char *stack;  /* one of STACK_SIZE for each process */
-        pid_t anchor; /* where there is one; or -errno */
-        int report;   /* of the anchor's: the pipe on which it says how its start went */
-        int err;      /* written by the children: they share our memory */
+        char *stack;                 /* one of STACK_SIZE for each process */
+        pid_t anchor;                /* where there is one; or -errno */
+        int report;                  /* of the anchor's: the pipe on which it says how its start went */
+        int err;                     /* written by the children: they share our memory */
+        int (*function)(void *data); /* instead of a program */
+        void *data;
 };
 
 /* At FSRV_START_FD and above. Each of these numbers may be taken by another of them. */
@@ -121,9 +123,11 @@ static int place_fds(const struct start *start) {
         for (int i = 0; i < start->n_fds; i++)
                 if ((copies[i] = fcntl(start->fds[i], F_DUPFD, above)) < 0)
                         return -errno;
-        int null = open("/dev/null", O_RDWR);
+        int null = fsrv_open_null();
         /* What modules print while they load must not get into the client's output, nor keep its reader waiting. */
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        if (null < 0)
+                return null;
+        if (fsrv_fd_set_cloexec(null, 0) < 0 || dup2(null, STDIN_FILENO) < 0 ||
             (!fsrv_fd_is_open(STDERR_FILENO) && dup2(null, STDERR_FILENO) < 0) ||
             dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
                 return -errno;
@@ -222,6 +226,19 @@ static pid_t start_program(struct start *start, int (*run)(void *data)) {
         pthread_setcancelstate(cancel, NULL);
         munmap(start->stack, (size_t)STACK_SIZE * STACKS);
         return pid;
+}
+
+static int run_function(void *data) {
+        const struct start *start = data;
+
+        return start->function(start->data);
+}
+
+int fsrv_start_function(int (*function)(void *data), void *data) {
+        struct start start = { .function = function, .data = data };
+        pid_t pid = start_program(&start, run_function);
+
+        return pid < 0 ? pid : 0;
 }
 
 int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fds) {

@@ -22,6 +22,8 @@ int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fd
  * a copy of the caller without its large memory: a fork(2) elsewhere waits until it has been made. It says how the
  * start went on `report`, a pipe, which stays the caller's. */
 pid_t fsrv_start_in_tree(const char *program, char **argv, const int *fds, int n_fds, const int report[2]);
+/* Calls it in a process of its own, which shares the memory and nothing else, and must _exit(). 0 or -errno. */
+int fsrv_start_function(int (*function)(void *data), void *data);
 /* A child (after execve(2) an ordinary one, SIGCHLD and all). The pid or -errno. */
 pid_t fsrv_start_child(const char *program, char **argv, const int *fds, int n_fds);
 

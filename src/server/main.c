@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -47,12 +48,17 @@ static void raise_limit(struct fsrv_supervisor *s) {
                 s->config.head.loans = 0;
 }
 
-/* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't. */
+/* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't.
+ * Without /proc the name that we were executed by has to do, relative to the same directory as it may be. */
 static int find_zygote(struct fsrv_supervisor *s) {
-        ssize_t n = readlink("/proc/self/exe", s->zygote_program, sizeof s->zygote_program - 32);
+        const char *executed = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr): the kernel's
+        size_t room = sizeof s->zygote_program - sizeof "/forkserver-zygote";
+        ssize_t n = readlink("/proc/self/exe", s->zygote_program, room);
 
-        if (n < 0)
+        if (n < 0 && (!executed || !strchr(executed, '/') || strlen(executed) > room))
                 return -errno;
+        if (n < 0)
+                n = stpcpy(s->zygote_program, executed) - s->zygote_program;
         s->zygote_program[n] = 0;
         strcpy(strrchr(s->zygote_program, '/'), "/forkserver-zygote");
         return 0;
@@ -79,10 +85,10 @@ static int take_streams(void) {
         FSRV_CLEANUP_FD int null = -1;
 
         do /* above the three, which may be closed */
-                null = open("/dev/null", O_RDWR | O_CLOEXEC);
+                null = fsrv_open_null();
         while (null >= 0 && null <= STDERR_FILENO && fsrv_fd_set_cloexec(null, 0) == 0);
         if (null < 0)
-                return -errno;
+                return null;
         return dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ? -errno : 0;
 }
 

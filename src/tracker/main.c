@@ -115,7 +115,7 @@ static bool take(struct fsrv_resource **set, struct fsrv_tracker_cutter *cutter,
 /* Until the last one that could tell us something has gone. */
 static bool listen_to_all(struct fsrv_resource **set) {
         static struct fsrv_tracker_cutter cutter;
-        char bytes[65536];
+        static char bytes[65536];
         bool good = true;
 
         for (;;) {

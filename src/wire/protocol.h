@@ -48,6 +48,7 @@ enum {
 enum {
         FSRV_WIRE_ENTRY = 1, /* name is module:function */
         FSRV_WIRE_PROGRAM = 2,
+        FSRV_WIRE_PROBE = 3, /* whether there is somebody to take a request: READY, and nothing runs */
 };
 
 enum {
@@ -118,6 +119,8 @@ enum {
         FSRV_WIRE_EXITED = 3,
         FSRV_WIRE_STOPPED = 4,   /* before EXITED, if the request asked for it: a stop signal took effect */
         FSRV_WIRE_CONTINUED = 5, /* likewise: it went on */
+        FSRV_WIRE_LOADS = 6,     /* before STARTED: the worker begins to load a module, whose code may do anything */
+        FSRV_WIRE_READY = 7,     /* a standby's to PROBE */
 };
 
 enum {
@@ -129,6 +132,10 @@ struct fsrv_wire_started {
         uint32_t type;
         int32_t pid;
         uint32_t fds; /* FSRV_WIRE_HAS_… */
+};
+
+struct fsrv_wire_word { /* LOADS, READY */
+        uint32_t type;
 };
 
 struct fsrv_wire_failed {
@@ -158,6 +165,7 @@ struct fsrv_wire_changed {
 union fsrv_wire_answer {
         uint32_t type;
         struct fsrv_wire_started started;
+        struct fsrv_wire_word word;
         struct fsrv_wire_failed failed;
         struct fsrv_wire_exited exited;
         struct fsrv_wire_changed changed;

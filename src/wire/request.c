@@ -62,7 +62,7 @@ int fsrv_request_check_head(const struct fsrv_wire_request *head) {
                 return -EPROTONOSUPPORT;
         if (head->flags & ~(uint32_t)FSRV_WIRE_FLAGS)
                 return -EPROTO;
-        if (head->kind != FSRV_WIRE_ENTRY && head->kind != FSRV_WIRE_PROGRAM)
+        if (head->kind < FSRV_WIRE_ENTRY || head->kind > FSRV_WIRE_PROBE)
                 return -EPROTO;
         if (head->payload_size > FSRV_WIRE_PAYLOAD_MAX || head->payload_size > head->body_size ||
             head->body_size - head->payload_size > FSRV_WIRE_BODY_MAX || head->n_actions > FSRV_WIRE_ACTIONS_MAX)

@@ -14,11 +14,38 @@
 #include "base/linux.h"
 #include "worker/worker.h"
 
+static bool touches(const struct fsrv_wire_action *action) {
+        return action->type != FSRV_WIRE_HAND && action->type != FSRV_WIRE_DATA;
+}
+
+static bool is_target(const struct fsrv_request_parts *request, int fd) {
+        for (uint32_t i = 0; i < request->head.n_actions; i++)
+                if (touches(&request->actions[i]) && request->actions[i].target == fd)
+                        return true;
+        return fd <= STDERR_FILENO;
+}
+
+/* A free number between those that the request wants, where there is none above them: one is the last that the limit of
+ * open files lets be. */
+static int dup_between(const struct fsrv_request_parts *request, int fd) {
+        for (int copy = STDERR_FILENO;;) {
+                copy = fsrv_fd_dup_above(fd, copy + 1);
+                if (copy < 0 || !is_target(request, copy))
+                        return copy;
+                fsrv_fd_close(copy);
+        }
+}
+
 /* Our own fds may lie on numbers that the request wants: all such go above them first. */
-static int move_above(int *fd, int highest) {
+static int make_way_by(const struct fsrv_request_parts *request, int *fd, int highest) {
         if (*fd < 0 || *fd > highest)
                 return 0;
         int copy = fsrv_fd_dup_above(*fd, highest + 1);
+        if (copy == -EINVAL || copy == -EMFILE) {
+                if (!is_target(request, *fd))
+                        return 0;
+                copy = dup_between(request, *fd);
+        }
         if (copy < 0)
                 return copy;
         fsrv_fd_close(*fd);
@@ -32,9 +59,9 @@ static int make_way(struct fsrv_task *task, int highest, struct fsrv_error *erro
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < sizeof own / sizeof *own; i++)
-                r = move_above(own[i], highest);
+                r = make_way_by(&task->request, own[i], highest);
         for (size_t i = 0; r == 0 && i < task->request.head.n_fds; i++)
-                r = move_above(&task->fds[i], highest);
+                r = make_way_by(&task->request, &task->fds[i], highest);
         return r < 0 ? fsrv_fail(error, FSRV_STAGE_FDS, -r, "making room below fd %d", highest + 1) : 0;
 }
 
@@ -71,10 +98,6 @@ static int run_one(struct fsrv_task *task, const struct fsrv_wire_action *action
         default:
                 return 0; /* HAND, DATA: stays where it is */
         }
-}
-
-static bool touches(const struct fsrv_wire_action *action) {
-        return action->type != FSRV_WIRE_HAND && action->type != FSRV_WIRE_DATA;
 }
 
 /* Preloaded code may hold a file at a number that the request maps: to overwrite it would break that code silently. */

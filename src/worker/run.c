@@ -41,6 +41,14 @@ static void send_started(struct fsrv_task *task, int exec_pipe) {
         }
 }
 
+/* Or the client would take an end in a module's constructor for one before anything ran, and try again. */
+static void send_loads(const struct fsrv_task *task) {
+        const struct fsrv_wire_word loads = { .type = FSRV_WIRE_LOADS };
+
+        if (fsrv_channel_send(task->answer, &loads, sizeof loads, NULL, 0, 0) < 0)
+                _exit(1); /* the client has given up */
+}
+
 _Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct fsrv_error *error) {
         struct fsrv_wire_failed failed = {
                 .type = FSRV_WIRE_FAILED, .pid = getpid(), .stage = error->stage, .err = error->err
@@ -214,8 +222,10 @@ _Noreturn void fsrv_run_entry(struct fsrv_task *task) {
         }
         /* A constructor of a module that isn't preloaded would find it. (The answer socket it may have: that is about
          * this process alone.) */
-        if (host->loads && host->loads(request->name))
+        if (host->loads && host->loads(request->name)) {
                 task->claims = fsrv_fd_close(task->claims);
+                send_loads(task);
+        }
         if (host->find(request->name, &error) < 0 || keep_for_module(task, &error) < 0)
                 fsrv_worker_fail(task, task->answer, &error);
         send_started(task, -1);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -111,12 +113,24 @@ int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *er
         return 0;
 }
 
+/* Nobody may change to a directory that may not be searched, but who is there may stay. */
+static bool is_here(int directory) {
+        struct stat wanted, own;
+
+        return fstat(directory, &wanted) == 0 && fstatat(AT_FDCWD, "", &own, AT_EMPTY_PATH) == 0 &&
+               wanted.st_dev == own.st_dev && wanted.st_ino == own.st_ino;
+}
+
 int fsrv_setup_directory(const struct fsrv_task *task, struct fsrv_error *error) {
         const char *directory = task->request.directory;
 
         fsrv_call(SYS_umask, task->request.head.umask);
         long r = directory[0] != '/' ? fsrv_call(SYS_fchdir, task->directory) : 0;
-        if (r < 0)
+        if (r == -EACCES && !is_here(task->directory))
+                return fsrv_fail_text(error, FSRV_STAGE_DIRECTORY, EACCES,
+                                      "the caller's working directory may not be searched, and the fork server was "
+                                      "started in another");
+        if (r < 0 && r != -EACCES)
                 return fsrv_fail(error, FSRV_STAGE_DIRECTORY, (int)-r, "the caller's working directory");
         if (directory[0] && chdir(directory) < 0)
                 return fsrv_fail(error, FSRV_STAGE_DIRECTORY, errno, "directory '%s'", directory);

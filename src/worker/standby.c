@@ -16,15 +16,19 @@
 #include "wire/inherited.h"
 #include "worker/worker.h"
 
-/* Says no to a request that nobody has claimed. What is left of it may be anything: never blocks, may not arrive. */
+/* Answers a request that nobody has claimed. What is left of it may be anything: never blocks, may not arrive. */
+static void answer(const void *bytes, size_t size) {
+        if (fsrv_own.message.n_fds > 0)
+                fsrv_channel_send(fsrv_own.message.fds[0], bytes, size, NULL, 0, MSG_DONTWAIT);
+        fsrv_message_close(&fsrv_own.message);
+        memset(fsrv_own.buffer, 0, fsrv_own.message.size); /* not for the request that this process will run */
+}
+
 static void refuse(const struct fsrv_error *error) {
         struct fsrv_wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = error->stage, .err = error->err };
 
         memcpy(failed.text, error->text, sizeof failed.text);
-        if (fsrv_own.message.n_fds > 0)
-                fsrv_channel_send(fsrv_own.message.fds[0], &failed, sizeof failed, NULL, 0, MSG_DONTWAIT);
-        fsrv_message_close(&fsrv_own.message);
-        memset(fsrv_own.buffer, 0, fsrv_own.message.size); /* not for the request that this process will run */
+        answer(&failed, sizeof failed);
 }
 
 /* The doorbell alone doesn't do: a worker that gave up its privileges still holds it. */
@@ -179,6 +183,7 @@ static void warm_up(const struct fsrv_host *host) {
 
 _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
         const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
+        const struct fsrv_wire_word ready = { .type = FSRV_WIRE_READY };
         uint32_t loans = birth->config->loans;
 
         begin(birth, fsrv_pidfd_open(getpid()));
@@ -192,6 +197,10 @@ _Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
                         _exit(0); /* the last client has gone, or the server drains */
                 if (check_request(r, birth->config, &error) < 0) {
                         refuse(&error);
+                        continue;
+                }
+                if (head->kind == FSRV_WIRE_PROBE) {
+                        answer(&ready, sizeof ready);
                         continue;
                 }
                 if (loans > 0 && can_borrow(head) && lend(birth))

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -35,22 +36,44 @@ static void forget_bind_now(void) {
                 unsetenv("LD_BIND_NOW");
 }
 
-/* On the stack, as in load(): what workers write to in static memory is to lie close together. */
-static int receive_config(int boot, struct fsrv_config *ret_config) {
-        char bytes[FSRV_WIRE_MESSAGE_MAX];
-        struct fsrv_message message;
-        int r = fsrv_channel_receive(boot, bytes, sizeof bytes, 0, &message);
+/* For a message. Not on the stack, which may be small, and not static: what workers write to in static memory is to lie
+ * close together. NULL: no memory. */
+static char *map_buffer(void) {
+        void *bytes = mmap(NULL, FSRV_WIRE_MESSAGE_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-        if (r != 1)
-                return r < 0 ? r : -EPROTO;
-        fsrv_message_close(&message);
-        return fsrv_config_decode(bytes, message.size, ret_config);
+        return bytes == MAP_FAILED ? NULL : bytes;
+}
+
+static int receive_config(int boot, struct fsrv_config *ret_config) {
+        char *bytes = map_buffer();
+        struct fsrv_message message;
+        int r = bytes ? fsrv_channel_receive(boot, bytes, FSRV_WIRE_MESSAGE_MAX, 0, &message) : -ENOMEM;
+
+        if (r == 1) {
+                fsrv_message_close(&message);
+                r = fsrv_config_decode(bytes, message.size, ret_config);
+        } else if (r == 0)
+                r = -EPROTO;
+        if (bytes)
+                munmap(bytes, FSRV_WIRE_MESSAGE_MAX);
+        return r;
+}
+
+static int send_loaded(int boot, const char *module, int err, const char *text) {
+        char *bytes = map_buffer();
+        int r = -ENOMEM;
+
+        if (bytes) {
+                size_t size = fsrv_measure_end(module, err, text, bytes);
+                r = fsrv_channel_send(boot, bytes, size, NULL, 0, 0);
+                munmap(bytes, FSRV_WIRE_MESSAGE_MAX);
+        }
+        return r;
 }
 
 /* Loads one module and tells what it did. 0, 1 when nobody listens, or -errno of the loading. */
 static int load(int boot, const char *module, const struct fsrv_config *config, const struct fsrv_host *host,
                 struct fsrv_error *error) {
-        char bytes[FSRV_WIRE_MESSAGE_MAX];
         bool measure = config->head.measure;
 
         /* So that the server can name the module if it crashes us or never comes back. */
@@ -61,8 +84,7 @@ static int load(int boot, const char *module, const struct fsrv_config *config, 
         int r = host->preload(module, error);
         if (measure && fsrv_measure_has_threads())
                 fsrv_measure_fork_once(host); /* what is gone after it is no harm */
-        size_t size = fsrv_measure_end(module, r < 0 ? error->err : 0, r < 0 ? error->text : "", bytes);
-        return fsrv_channel_send(boot, bytes, size, NULL, 0, 0) < 0 ? 1 : r;
+        return send_loaded(boot, module, r < 0 ? error->err : 0, r < 0 ? error->text : "") < 0 ? 1 : r;
 }
 
 static bool is_tried(const char *module, const struct fsrv_host *host) {

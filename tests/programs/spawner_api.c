@@ -76,6 +76,11 @@ static void do_ensure(int argc, char **argv) {
         say(fsrv_server_ensure_running(server, fresh_error()));
 }
 
+static void do_ready(int argc, char **argv) {
+        (void)argc;
+        say(fsrv_server_wait_ready(server, atoi(argv[1]), fresh_error()));
+}
+
 static void do_set_preload(int argc, char **argv) {
         (void)argc;
         say(fsrv_server_set_preload(server, (const char *const *)argv + 2, (uint32_t)atoi(argv[1]), fresh_error()));
@@ -194,7 +199,10 @@ static void do_set(int argc, char **argv) {
         int r;
 
         fresh_error();
-        if (strcmp(name, "entry") == 0)
+        if (strcmp(name, "clear_actions") == 0) {
+                fsrv_request_clear_actions(request);
+                r = 0;
+        } else if (strcmp(name, "entry") == 0)
                 r = fsrv_request_set_entry(request, word);
         else if (strcmp(name, "program") == 0)
                 r = fsrv_request_set_program(request, word);
@@ -415,6 +423,7 @@ const struct command api_commands[] = {
         { "connect", 1, do_connect },
         { "inherit", 0, do_inherit },
         { "ensure", 0, do_ensure },
+        { "ready", 1, do_ready },
         { "set_preload", 1, do_set_preload },
         { "stop", 1, do_stop },
         { "free", 0, do_free },
