@@ -18,6 +18,9 @@ static bool is_words(const struct map_options *options) {
 int map_items_open(struct map_items *items, const struct map_options *options) {
         *items = (struct map_items){ .options = options, .input.fd = -1, .given_back_end = &items->given_back };
         map_fit_init(&items->fit, options);
+        int r = options->resume ? map_resume_open(&items->resume, options->json) : 0;
+        if (r < 0)
+                return r;
         if (options->n_sources > 1)
                 return map_combinations_open(&items->combinations, options);
         if (is_words(options))
@@ -29,6 +32,7 @@ void map_items_done(struct map_items *items) {
         map_input_done(&items->input);
         map_combinations_done(&items->combinations);
         map_values_done(&items->pending);
+        map_resume_done(&items->resume);
         for (struct map_item *item; (item = items->given_back);) {
                 items->given_back = item->next;
                 map_item_free(item);
@@ -124,16 +128,26 @@ static struct map_item *take_back(struct map_items *items) {
         return item;
 }
 
+/* The next one, whether or not an earlier run has done it. */
+static int take_new(struct map_items *items, struct map_item **ret_item) {
+        int r = items->options->n_sources > 1 ? take_combination(items, ret_item) : take_group(items, ret_item);
+
+        if (r == 1)
+                (*ret_item)->number = ++items->numbered;
+        return r;
+}
+
 int map_items_take(struct map_items *items, struct map_item **ret_item) {
+        int r;
+
         if (items->given_back) {
                 *ret_item = take_back(items);
                 return 1;
         }
-        int r = items->options->n_sources > 1 ? take_combination(items, ret_item) : take_group(items, ret_item);
-        if (r == 1) {
-                (*ret_item)->number = ++items->numbered;
+        while ((r = take_new(items, ret_item)) == 1 && map_resume_take(&items->resume, *ret_item))
+                map_item_free(*ret_item);
+        if (r == 1)
                 (*ret_item)->index = items->taken++;
-        }
         return r;
 }
 

@@ -19,6 +19,7 @@ enum {
         OPT_TIMEOUT,
         OPT_HALT,
         OPT_JSON,
+        OPT_RESUME,
         OPT_PRELOAD,
         OPT_PRELOAD_TIMEOUT,
         OPT_MEMORY,
@@ -48,6 +49,7 @@ static const struct option long_options[] = {
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
         { "halt", required_argument, NULL, OPT_HALT },
         { "json", required_argument, NULL, OPT_JSON },
+        { "resume", no_argument, NULL, OPT_RESUME },
         { "progress", no_argument, NULL, OPT_PROGRESS },
         { "quiet", no_argument, NULL, OPT_QUIET },
         { "preload", required_argument, NULL, OPT_PRELOAD },
@@ -110,6 +112,7 @@ static int take_flag(struct map_options *options, int c) {
                            : c == 'u'             ? &options->ungroup
                            : c == 'X'             ? &options->fill
                            : c == OPT_TTY         ? &options->tty
+                           : c == OPT_RESUME      ? &options->resume
                            : c == OPT_TAG         ? &options->tag
                            : c == OPT_LINE_BUFFER ? &options->line_buffer
                            : c == OPT_DRY_RUN     ? &options->dry_run
@@ -202,6 +205,8 @@ static const char *find_conflict(const struct map_options *options) {
                 return "--tty lends the terminal to the item, so there is no --tag or --line-buffer";
         if (options->line_buffer && options->ungroup)
                 return "--line-buffer and --ungroup exclude each other";
+        if (options->resume && (!options->json || strcmp(options->json, "-") == 0))
+                return "--resume goes on with the report of --json FILE, which is missing";
         if (many && options->n_sources > 1)
                 return "-n and -X are for one source; of several each process gets a combination";
         return NULL;

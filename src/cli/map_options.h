@@ -30,6 +30,7 @@ struct map_options {
         unsigned long halt;       /* failures after which nothing is started any more; 0: never */
         char separator;
         const char *json;
+        bool resume;   /* what it says */
         bool to_stdin; /* the item is its process's standard input, not an argument */
         bool ordered, tag, dry_run, ungroup, progress, quiet, line_buffer, tty;
 };
