@@ -119,3 +119,95 @@ def test_number_of_resumed(run, tmp_path):
     report = tmp_path / "report"
     run("a\nb\n", "--json", report, "true")
     assert run("a\nb\nc\n", "--json", report, "--resume", "echo", "{#}{}")[1] == ["3c"]
+
+
+# ---- retries ----
+
+def lines_of(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_retries(run, tmp_path):
+    """Up to N tries; only what the last one printed is shown, and counts."""
+    log, report = tmp_path / "log", tmp_path / "report"
+    work = f'echo "$1" >>{log}; n=$(grep -cx "$1" {log}); echo "$1 try $n"; [ "$n" -ge "$1" ]'
+    assert run("1\n3\n9\n2\n", "-k", "-j2", "--retries", 3, "--json", report, "sh", "-c", work, "sh") == (
+        123, ["1 try 1", "3 try 3", "9 try 3", "2 try 2"], "")
+    assert [entry["tries"] for entry in results(report)] == [1, 3, 3, 2]
+    assert sorted(lines_of(log)) == ["1", "2", "2", "3", "3", "3", "9", "9", "9"]
+
+
+def test_retry_after_a_signal(run, tmp_path):
+    work = f"[ -e {tmp_path}/done ] || {{ touch {tmp_path}/done; kill -9 $$; }}"
+    assert run("a\n", "--retries", 2, "sh", "-c", work) == (0, [], "")
+
+
+def test_no_retry_after_halting(run, tmp_path):
+    log = tmp_path / "log"
+    assert run("1\n2\n3\n", "-j1", "--retries", 2, "--halt", 1, "sh", "-c", f"echo $0 >>{log}; exit 1")[0] == 123
+    assert lines_of(log).count("1") == 2 and "3" not in lines_of(log)
+
+
+# ---- halting ----
+
+@pytest.mark.parametrize("halt, count", [("2", 2), ("soon,2", 2), ("soon,fail=2", 2), ("soon", 1), ("now,fail=2", 2),
+                                         ("now", 1), ("soon,fail=100%", 3), ("50%", 3), ("soon,1%", 3)])
+def test_halt(run, tmp_path, halt, count):
+    log = tmp_path / "log"
+    assert run("1\n" * 9, "-j1", "--halt", halt, "sh", "-c", f"echo $0 >>{log}; exit 1")[0] == 123
+    assert len(lines_of(log)) == count
+
+
+def test_halt_by_a_part_of_what_ended(run, tmp_path):
+    log = tmp_path / "log"
+    items = "".join(f"{code}\n" for code in [0] * 12 + [1] * 9)
+    run(items, "-j1", "--halt", "soon,fail=25%", "sh", "-c", f"echo $0 >>{log}; exit $0")
+    assert len(lines_of(log)) == 16
+
+
+def test_halt_now_ends_what_runs(run, tmp_path):
+    """Also what it has started, and at once."""
+    work = f"""[ $0 = bad ] || {{ touch {tmp_path}/runs; sleep 1000; }}
+               until [ -e {tmp_path}/runs ]; do sleep 0.01; done; exit 1"""
+    code, _, err = run("bad\nlong\nnever\n", "-j2", "--halt", "now,fail=1", "sh", "-c", work)
+    assert code == 123 and "'long': killed by SIGKILL" in err and "never" not in err
+
+
+# ---- delays and load ----
+
+def test_delay(run, tmp_path):
+    """Starts are apart, as the report has them; the last one is waited for."""
+    report = tmp_path / "report"
+    assert run("1\n2\n3\n", "-k", "--delay", "30ms", "--json", report, "echo") == (0, ["1", "2", "3"], "")
+    starts = [entry["start"] for entry in results(report)]
+    assert all(later - earlier >= 0.025 for earlier, later in zip(starts, starts[1:]))
+
+
+def test_retries_wait_for_the_delay(run, tmp_path):
+    log = tmp_path / "log"
+    assert run("1\n", "--delay", "10ms", "--retries", 3, "sh", "-c", f"echo x >>{log}; exit 1")[0] == 123
+    assert len(lines_of(log)) == 3
+
+
+def test_load(run, tmp_path):
+    """With next to none allowed one runs at a time."""
+    log = tmp_path / "log"
+    work = f"echo + >>{log}; sleep 0.02; echo - >>{log}"
+    assert run("1\n2\n3\n", "-j3", "--load", "0.001", "sh", "-c", work)[0] == 0
+    assert lines_of(log) == ["+", "-"] * 3
+    assert run("1\n2\n", "-k", "--load", "100000%", "echo")[1] == ["1", "2"]
+
+
+def test_verbose(run):
+    code, lines, err = run("a b\n\033[31m\n", "-k", "-j1", "-t", "echo", "{%}", "{}")
+    assert (code, lines[0]) == (0, "1 a b") and err == "echo 1 'a b'\necho 1 $'\\033[31m'\n"
+    assert run("a\n", "--verbose", "sh", "-c", "exit 1", "--retries", "--")[2].count("sh -c") == 1
+
+
+@pytest.mark.parametrize("words, names", [
+    (["--halt", "x"], "now,fail=1"), (["--halt", "now,x"], "soon,fail=20%"), (["--halt", "0"], "--halt"),
+    (["--halt", "now,fail=101%"], "--halt"), (["--halt", ""], "--halt"), (["--retries", "0"], "--retries"),
+    (["--delay", "x"], "not a time"), (["--load", "0"], "--load"), (["--load", "x"], "80%"), (["--load", "1%%"], "80%")])
+def test_misuse(run, words, names):
+    code, lines, err = run("a\n", *words, "echo")
+    assert (code, lines) == (125, []) and names in err and err.count("\n") == 1

@@ -9,6 +9,7 @@
 struct map_item {
         unsigned long index;  /* its turn among those that are run, from 0 */
         unsigned long number; /* among all, from 1 */
+        unsigned long tries;  /* that were begun */
         size_t n_values;
         char **values;
         char *text; /* the values, as people and reports have them */

@@ -122,5 +122,7 @@ void map_json_write(FILE *out, const struct map_options *options, const struct m
                 fputc('}', out);
         }
         json_lost(out, map_result_lost(result));
+        if (options->tries > 1)
+                fprintf(out, ", \"tries\": %lu", result->item->tries);
         fprintf(out, ", \"start\": %.6f, \"end\": %.6f}\n", result->started, result->ended);
 }

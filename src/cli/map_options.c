@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "map_arguments.h"
+#include "map_schedule.h"
 
 enum {
         OPT_TAG = 256,
@@ -18,6 +19,9 @@ enum {
         OPT_DRY_RUN,
         OPT_TIMEOUT,
         OPT_HALT,
+        OPT_RETRIES,
+        OPT_DELAY,
+        OPT_LOAD,
         OPT_JSON,
         OPT_RESUME,
         OPT_PRELOAD,
@@ -30,7 +34,7 @@ enum {
         OPT_QUIET
 };
 
-static const char short_options[] = "+:hj:P:0a:kun:X";
+static const char short_options[] = "+:hj:P:0a:kun:Xt";
 
 static const struct option long_options[] = {
         { "jobs", required_argument, NULL, 'j' },
@@ -48,6 +52,10 @@ static const struct option long_options[] = {
         { "dry-run", no_argument, NULL, OPT_DRY_RUN },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
         { "halt", required_argument, NULL, OPT_HALT },
+        { "retries", required_argument, NULL, OPT_RETRIES },
+        { "delay", required_argument, NULL, OPT_DELAY },
+        { "load", required_argument, NULL, OPT_LOAD },
+        { "verbose", no_argument, NULL, 't' },
         { "json", required_argument, NULL, OPT_JSON },
         { "resume", no_argument, NULL, OPT_RESUME },
         { "progress", no_argument, NULL, OPT_PROGRESS },
@@ -110,6 +118,7 @@ bool map_options_has_lists(const struct map_options *options) {
 static int take_flag(struct map_options *options, int c) {
         bool *const flag = c == 'k'               ? &options->ordered
                            : c == 'u'             ? &options->ungroup
+                           : c == 't'             ? &options->verbose
                            : c == 'X'             ? &options->fill
                            : c == OPT_TTY         ? &options->tty
                            : c == OPT_RESUME      ? &options->resume
@@ -170,7 +179,13 @@ static int take_option(struct map_options *options, int c, char **argv) {
         case 'n':
                 return cli_parse_number("--max-args", optarg, 1, 1000000000, &options->max_values);
         case OPT_HALT:
-                return cli_parse_number("--halt", optarg, 1, 1000000000, &options->halt);
+                return map_parse_halt(optarg, &options->halt);
+        case OPT_RETRIES:
+                return cli_parse_number("--retries", optarg, 1, 1000000000, &options->tries);
+        case OPT_DELAY:
+                return cli_parse_seconds(optarg, &options->delay);
+        case OPT_LOAD:
+                return map_parse_load(optarg, &options->load);
         case '0':
                 options->separator = 0;
                 return 0;
