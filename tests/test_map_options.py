@@ -211,3 +211,62 @@ def test_verbose(run):
 def test_misuse(run, words, names):
     code, lines, err = run("a\n", *words, "echo")
     assert (code, lines) == (125, []) and names in err and err.count("\n") == 1
+
+
+# ---- standard input ----
+
+def test_stdin(run, testmod):
+    assert run("a b\n\nc", "-k", "--stdin", "sh", "-c", "od -An -c | tr -d '\\n '; echo $#")[1] == [
+        "ab\\n0", "\\n0", "c\\n0"]
+    assert run("a b\n", "--stdin", "sh", "-c", "cat; echo $1", "sh", "<{}>")[1] == ["a b", "<a b>"]
+    assert run("a\n", "--stdin", "--call", f"{testmod}:cat")[1] == ["a"]
+    assert run("1\n2\n3\n", "-k", "-n2", "--stdin", "sh", "-c", "wc -l")[1] == ["2", "1"]
+    assert run("a\nb\0c\0", "-0", "-k", "--stdin", "sh", "-c", "tr '\\0' .")[1] == ["a", "b.c."]
+
+
+def test_long_stdin_that_nobody_reads(run):
+    """As much as no pipe takes."""
+    assert run("x" * 1_000_000 + "\n", "--stdin", "true") == (0, [], "")
+    assert run("x" * 1_000_000 + "\n", "--stdin", "wc", "-c")[1] == ["1000001"]
+
+
+def test_names_of_blocks(run, tmp_path):
+    report = tmp_path / "report"
+    assert run("a\nb\n", "-k", "--pipe", "--block", "1", "--tag", "--json", report, "cat")[1] == [
+        "block 1\ta", "block 2\tb"]
+    assert [entry["item"] for entry in results(report)] == ["block 1", "block 2"]
+
+
+def test_blocks_keep_each_byte(run, tmp_path):
+    text = os.urandom(300_000).replace(b"\0", b"\n")
+    for block in "3k", "100k", "1M":
+        assert run(text, "-k", "--pipe", "--block", block, "-j3", "sh", "-c", f"cat >{tmp_path}/$0", "{#}")[0] == 0
+        files = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
+        assert b"".join(file.read_bytes() for file in files) == text
+        assert all(file.read_bytes().endswith(b"\n") for file in files[:-1])
+        for file in files:
+            file.unlink()
+
+
+def test_block_of_a_long_line(run):
+    assert run("x" * 100_000 + "\na\nb\n", "-k", "--pipe", "--block", "10", "wc", "-c")[1] == ["100001", "4"]
+
+
+def test_blocks_are_tried_again(run, tmp_path):
+    work = f"wc -l; [ -e {tmp_path}/x ] || {{ touch {tmp_path}/x; exit 1; }}"
+    assert run("a\nb\n", "--pipe", "--retries", 2, "sh", "-c", work) == (0, ["2"], "")
+
+
+def test_blocks_of_a_file(run, tmp_path):
+    (tmp_path / "file").write_text("a\nb\n")
+    assert run("", "--pipe", "-a", tmp_path / "file", "cat") == (0, ["a", "b"], "")
+    assert run("", "--pipe", "cat") == (0, [], "")
+
+
+@pytest.mark.parametrize("words", [
+    ["--pipe", "-n2"], ["--pipe", "-X"], ["--pipe", "--block", "x"], ["--block", "1M"], ["--pipe", "--block", "0"],
+    ["--stdin", "-X"], ["--pipe", "--block", "2G"]])
+def test_misuse_of_stdin(run, words):
+    code, lines, err = run("a\n", *words, "cat")
+    assert (code, lines) == (125, []) and err.count("\n") == 1
+    assert run("a\n", "--pipe", "echo", "{}")[0] == run("a\n", "--pipe", "cat", ":::", "a")[0] == 125

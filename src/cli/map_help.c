@@ -31,6 +31,11 @@ const char map_help[] =
         "  -n, --max-args N       N items for each process\n"
         "  -X, --fill             as many items for each process as it has room for; the last ones are shared among "
         "the slots\n"
+        "      --stdin            the item is its process's standard input, with the newline (or NUL) behind it, and "
+        "no argument\n"
+        "      --pipe             blocks of the input are the processes' standard input: whole lines, about 1 MiB "
+        "together\n"
+        "      --block SIZE       the size of such a block, as 64k or 10M\n"
         "  -k, --ordered          output in the order of the items, not as they end\n"
         "      --tag              put the item and a TAB before each line of output; a last line without its newline\n"
         "                         gets one\n"
@@ -119,6 +124,9 @@ const char *map_hint(const char *option) {
                 { "--resume-failed", "--resume-failed: '--resume' also runs again what had failed" },
                 { "--eta", "--eta: a terminal shows it as it is; '--progress' writes a summary elsewhere as well" },
                 { "--bar", "--bar: a terminal shows it as it is; '--progress' writes a summary elsewhere as well" },
+                { "--recstart", "--recstart: '--pipe' cuts the input at newlines, or behind NUL (-0)" },
+                { "--recend", "--recend: '--pipe' cuts the input at newlines, or behind NUL (-0)" },
+                { "--pipepart", "--pipepart: '--pipe -a FILE' reads a file as well" },
                 { "--nonall", "--nonall: all processes run on this machine" },
                 { "-S", "-S: all processes run on this machine" },
                 { "--sshlogin", "--sshlogin: all processes run on this machine" },

@@ -116,6 +116,17 @@ static int take_combination(struct map_items *items, struct map_item **ret_item)
         return *ret_item ? 1 : no_memory();
 }
 
+static int take_block(struct map_items *items, struct map_item **ret_item) {
+        char *block;
+        size_t size;
+        int r = map_input_take_block(&items->input, items->options->block, &block, &size);
+
+        if (r <= 0)
+                return r;
+        *ret_item = map_item_new_block(block, size, items->numbered + 1);
+        return *ret_item ? 1 : no_memory();
+}
+
 /* ---- items ---- */
 
 static struct map_item *take_back(struct map_items *items) {
@@ -130,7 +141,9 @@ static struct map_item *take_back(struct map_items *items) {
 
 /* The next one, whether or not an earlier run has done it. */
 static int take_new(struct map_items *items, struct map_item **ret_item) {
-        int r = items->options->n_sources > 1 ? take_combination(items, ret_item) : take_group(items, ret_item);
+        int r = items->options->block           ? take_block(items, ret_item)
+                : items->options->n_sources > 1 ? take_combination(items, ret_item)
+                                                : take_group(items, ret_item);
 
         if (r == 1)
                 (*ret_item)->number = ++items->numbered;
@@ -166,8 +179,8 @@ long map_items_count(const struct map_items *items) {
 
         if (options->n_sources > 1)
                 return map_combinations_count(&items->combinations);
-        long values = is_words(options) ? (long)options->sources[0].n : map_input_count(&items->input);
-        if (options->fill || values < 0)
+        if (options->block || options->fill)
                 return -1;
-        return (values + (long)options->max_values - 1) / (long)options->max_values;
+        long values = is_words(options) ? (long)options->sources[0].n : map_input_count(&items->input);
+        return values < 0 ? -1 : (values + (long)options->max_values - 1) / (long)options->max_values;
 }

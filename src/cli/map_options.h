@@ -42,7 +42,8 @@ struct map_options {
         const char *json;
         bool resume;   /* what it says */
         bool to_stdin; /* the item is its process's standard input, not an argument */
-        bool ordered, tag, dry_run, verbose, ungroup, progress, quiet, line_buffer, tty;
+        size_t block;  /* it is a block of the input of about this size; 0: it isn't */
+        bool ordered, tag, dry_run, verbose, pipe, ungroup, progress, quiet, line_buffer, tty;
 };
 
 /* 0: go on; 1: help was asked for; -EINVAL with a complaint. To be given to map_options_done() in any case. */
