@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: MIT
 """`forkserver map`: reports that go on, retries, halting, delays, standard input, and what is shown meanwhile."""
 
+import fcntl
 import json
 import os
+import pty
+import re
+import select
+import struct
 import subprocess
+import termios
 
 import pytest
 
-from spawner import LIMIT
+from spawner import LIMIT, eventually
 
 
 @pytest.fixture
@@ -207,7 +213,8 @@ def test_verbose(run):
 @pytest.mark.parametrize("words, names", [
     (["--halt", "x"], "now,fail=1"), (["--halt", "now,x"], "soon,fail=20%"), (["--halt", "0"], "--halt"),
     (["--halt", "now,fail=101%"], "--halt"), (["--halt", ""], "--halt"), (["--retries", "0"], "--retries"),
-    (["--delay", "x"], "not a time"), (["--load", "0"], "--load"), (["--load", "x"], "80%"), (["--load", "1%%"], "80%")])
+    (["--delay", "x"], "not a time"), (["--load", "0"], "--load"), (["--load", "x"], "80%"),
+    (["--load", "1%%"], "80%")])
 def test_misuse(run, words, names):
     code, lines, err = run("a\n", *words, "echo")
     assert (code, lines) == (125, []) and names in err and err.count("\n") == 1
@@ -270,3 +277,76 @@ def test_misuse_of_stdin(run, words):
     code, lines, err = run("a\n", *words, "cat")
     assert (code, lines) == (125, []) and err.count("\n") == 1
     assert run("a\n", "--pipe", "echo", "{}")[0] == run("a\n", "--pipe", "cat", ":::", "a")[0] == 125
+
+
+# ---- progress ----
+
+class Screen:
+    """Runs map with a terminal as standard error, until `enough` (of what it wrote there) holds; then lets it go on."""
+
+    def __init__(self, forkserver, tmp_path, *words, columns=80, term="xterm", items=4):
+        self.go = tmp_path / "go"
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        environment = {key: value for key, value in os.environ.items() if key != "TERM"}
+        environment |= {} if term is None else {"TERM": term}
+        work = f'[ $0 -lt 3 ] || until [ -e {self.go} ]; do sleep 0.01; done'
+        (tmp_path / "items").write_text("".join(f"{i}\n" for i in range(1, items + 1)))
+        self.master, self.text = master, b""
+        self.process = subprocess.Popen([forkserver, "map", "-j1", "-a", tmp_path / "items", *words, "sh", "-c", work],
+                                        stderr=slave, env=environment)
+        os.close(slave)
+
+    def read(self, enough):
+        def step():
+            if select.select([self.master], [], [], 0)[0]:
+                self.text += os.read(self.master, 65536)
+            return enough(self.text)
+        assert eventually(step), self.text
+        return self.text
+
+    def end(self):
+        self.go.touch()
+        self.read(lambda text: text.endswith(b" s\r\n"))
+        assert self.process.wait(LIMIT) == 0
+        os.close(self.master)
+        return self.text
+
+
+def test_progress_with_an_estimate(forkserver, tmp_path):
+    screen = Screen(forkserver, tmp_path)
+    line = screen.read(lambda text: b"2 done" in text and b"ETA" in text).rpartition(b"\r")[2]
+    assert re.fullmatch(rb"2 done, 0 failed, [\d.]+/s, 2 to go, ETA \d+ s\x1b\[K", line)
+    screen.end()
+
+
+def test_progress_is_not_drawn_again(forkserver, tmp_path):
+    screen = Screen(forkserver, tmp_path)
+    before = screen.read(lambda text: b"2 done" in text)
+    assert not eventually(lambda: select.select([screen.master], [], [], 0)[0], 0.5) and before == screen.text
+    screen.end()
+
+
+@pytest.mark.parametrize("columns", [10, 30])
+def test_progress_fits(forkserver, tmp_path, columns):
+    screen = Screen(forkserver, tmp_path, columns=columns)
+    screen.read(lambda text: b"2 done" in text)
+    lines = screen.end().partition(b"forkserver: ")[0].replace(b"\x1b[K", b"").split(b"\r")
+    assert all(len(line) < columns for line in lines) and max(map(len, lines)) == columns - 1
+
+
+@pytest.mark.parametrize("term", ["dumb", None, ""])
+def test_progress_on_a_dumb_terminal(forkserver, tmp_path, term):
+    """No escape codes; blanks take the line away."""
+    screen = Screen(forkserver, tmp_path, term=term)
+    screen.read(lambda text: b"2 done" in text)
+    text = screen.end()
+    assert b"\x1b" not in text and re.search(rb"\r +\rforkserver: map: 4 done", text)
+
+
+def test_progress_of_a_resumed_run(forkserver, run, tmp_path):
+    report = tmp_path / "report"
+    run("1\n2\n", "--json", report, "true")
+    screen = Screen(forkserver, tmp_path, "--json", report, "--resume", items=5)
+    screen.read(lambda text: b"0 done, 0 failed, 0/s, 3 to go" in text)
+    screen.end()

@@ -425,8 +425,7 @@ static int set_up(struct map *m) {
         if (map_signals_init(&m->signals, m->options->jobs) < 0 || map_report_init(&m->report, m->options) < 0 ||
             map_schedule_init(&m->schedule, m->options) < 0)
                 return -1;
-        if (m->report.progress.with_line)
-                m->report.progress.total = map_items_count(m->items);
+        map_progress_set_items(&m->report.progress, m->items);
         m->epoll = m->late.epoll = epoll_create1(EPOLL_CLOEXEC);
         m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
         for (unsigned long i = 0; m->jobs && i < m->options->jobs; i++)
