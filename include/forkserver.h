@@ -382,16 +382,18 @@ FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const voi
 FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms);
 /*
  * A limit to the process's life (wall clock), in milliseconds; 0: none. At the limit it gets SIGTERM (and SIGCONT), and
- * SIGKILL when the grace is over as well; with a grace of 0 SIGKILL at once. The status has FSRV_STATUS_TIMED_OUT. Does
- * it lead a process group (fsrv_request_set_process_group(), fsrv_request_set_session()), then all of the group gets
- * the same; its members have all of the grace too, though the leader may end before (not before Linux 6.9: there they
- * end with it). What has left the group, by setsid(2) say, is not reached. The server keeps the limit, so it holds
+ * SIGKILL when the grace is over as well; with a grace of 0 SIGKILL at once. The status has FSRV_STATUS_TIMED_OUT. A
+ * process that leads a process group (fsrv_request_set_process_group(), fsrv_request_set_session()) is ended with all
+ * of the group, whose members have all of the grace, though the leader may end before (not before Linux 6.9: there they
+ * end with it). Of one that leads none the descendants in its group get the same signals while it lives, as far as
+ * /proc lists them. What has left the group, by setsid(2) say, is not reached. The server keeps the limit, so it holds
  * while the client is stopped or gone; it ends with the server.
  */
 FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms, uint64_t grace_ms);
 
 /* SIGKILL when the last reference to the fsrv_process is gone, or its client is: to the process, and to the process
- * group that it leads. A process that has ended by then leaves its group alone. */
+ * group that it leads or its descendants, as at a time limit. A process that has ended by then leaves its group alone.
+ */
 #define FSRV_SPAWN_KILL_ON_CLOSE 1u
 /* fsrv_process_wait() tells of stops and continuations, too */
 #define FSRV_SPAWN_TELL_STOPS 2u
@@ -476,6 +478,41 @@ FSRV_PUBLIC int fsrv_process_wait(struct fsrv_process *process, int timeout_ms, 
  */
 FSRV_PUBLIC int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status,
                          struct fsrv_error *error);
+
+/* One of the two outputs. */
+struct fsrv_output {
+        size_t limit;     /* at most so many bytes are kept, and the rest is read and dropped; 0: all are */
+        char *bytes;      /* what was kept, and a NUL behind it, which doesn't count; NULL while nothing was read */
+        size_t size;      /* how many were kept */
+        uint64_t dropped; /* how many were not */
+        size_t room;      /* the library's own */
+};
+
+struct fsrv_communication {
+        size_t size;
+        const void *input; /* for its standard input, which ends then; borrowed */
+        size_t input_size;
+        size_t input_taken; /* how many bytes of it have gone into the pipe: who reads no more is no failure */
+        struct fsrv_output output, error;
+        struct fsrv_status status; /* when 0 was returned */
+        uint64_t reserved[4];
+};
+
+/*
+ * Gives a process its input, takes both outputs, and waits for its end: what everybody writes with poll(2) around
+ * fsrv_spawn_pipes(), whose `fds` it gets; without its deadlocks, and without SIGPIPE. Each fd is closed, and -1, when
+ * it is done with; -1 from the beginning is a stream without a pipe. Zero the struct, and set its size.
+ *
+ * It waits until the outputs have ended, in every process that has them: as with a shell's $(…), a process which was
+ * left in the background with them is waited for. After the time-out, -ETIMEDOUT, the call may be made again with the
+ * same arguments, as before or after fsrv_process_kill(): nothing that came is lost, nothing is sent twice. Then, and
+ * after other failures, `fds` that are not -1 are still the caller's. fsrv_communication_free() gives the outputs back.
+ *
+ * Errors: -ETIMEDOUT, -ENOMEM, those of fsrv_process_wait(), and of read(2) and write(2) but for -EPIPE.
+ */
+FSRV_PUBLIC int fsrv_communicate(struct fsrv_process *process, int fds[3], struct fsrv_communication *communication,
+                                 int timeout_ms, struct fsrv_error *error);
+FSRV_PUBLIC void fsrv_communication_free(struct fsrv_communication *communication);
 
 /* Sends a signal, by pidfd: never to another process that got the same pid. -ESRCH when it has ended, -EINVAL,
  * -EPERM. */

@@ -3,6 +3,7 @@
 #define FSRV_BASE_WAIT_H
 
 #include <poll.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Who may end a wait early. No check: nobody. */
@@ -11,9 +12,10 @@ struct fsrv_interrupt {
         void *data;
 };
 
-/* poll(2) of one fd, or with NULL of none: 1; 0 when the deadline has passed; -EINTR when `interrupt`, which may be
- * NULL, ends it; another -errno. It asks after each signal handler of this thread's, and every 50 ms: a signal that
- * came before the wait, or to another thread, wakes nobody. */
+/* poll(2), of one fd, or with NULL of none: how many are ready; 0 when the deadline has passed; -EINTR when
+ * `interrupt`, which may be NULL, ends it; another -errno. It asks after each signal handler of this thread's, and
+ * every 50 ms: a signal that came before the wait, or to another thread, wakes nobody. */
+int fsrv_poll_all(struct pollfd *entries, size_t n, int64_t deadline, const struct fsrv_interrupt *interrupt);
 int fsrv_poll(struct pollfd *entry, int64_t deadline, const struct fsrv_interrupt *interrupt);
 
 #endif

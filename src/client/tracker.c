@@ -3,17 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/sigpipe.h"
 #include "client/server.h"
 
 /* The resource tracker (src/tracker/): a program at the other end of a pipe, to which every message is one line in one
@@ -110,20 +108,12 @@ static int write_line(int fd, const char *line, size_t n) {
         }
 }
 
-/* A tracker that has died is no reason to kill the program: no SIGPIPE comes of it, and none of others' is lost. */
 static int write_line_quietly(int fd, const char *line, size_t n) {
-        const struct timespec now = { 0 };
-        sigset_t sigpipe, before, pending;
+        struct fsrv_sigpipe sigpipe;
 
-        sigemptyset(&sigpipe);
-        sigaddset(&sigpipe, SIGPIPE);
-        pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-        sigpending(&pending);
+        fsrv_sigpipe_hold(&sigpipe);
         int r = write_line(fd, line, n);
-        if (r == -EPIPE && !sigismember(&pending, SIGPIPE))
-                while (sigtimedwait(&sigpipe, NULL, &now) < 0 && errno == EINTR)
-                        ;
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        fsrv_sigpipe_release(&sigpipe, r == -EPIPE);
         return r;
 }
 

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/sigpipe.h"
+#include "base/wait.h"
+#include "forkserver.h"
+
+enum { CHUNK = 64 << 10 };
+
+/* ---- its input ---- */
+
+/* Our end of a pipe has a description of its own: nobody else waits for less than before. */
+static bool set_nonblocking(int fd, bool on) {
+        int flags = fd < 0 ? 0 : fcntl(fd, F_GETFL);
+
+        if (fd < 0 || flags < 0)
+                return false;
+        fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+        return !(flags & O_NONBLOCK);
+}
+
+static ssize_t write_quietly(int fd, const char *bytes, size_t n) {
+        struct fsrv_sigpipe sigpipe;
+
+        fsrv_sigpipe_hold(&sigpipe);
+        ssize_t r = write(fd, bytes, n);
+        if (r < 0)
+                r = -errno;
+        fsrv_sigpipe_release(&sigpipe, r == -EPIPE);
+        return r;
+}
+
+/* Who doesn't read all that it is given may be as content as head(1). */
+static int give(int *fd, struct fsrv_communication *c, struct fsrv_error *error) {
+        size_t left = c->input_size - c->input_taken;
+        ssize_t n = left ? write_quietly(*fd, (const char *)c->input + c->input_taken, left) : 0;
+
+        if (n == -EAGAIN || n == -EINTR)
+                return 0;
+        if (n < 0 && n != -EPIPE && n != -ECONNRESET)
+                return fsrv_fail(error, FSRV_STAGE_STATUS, (int)-n, "writing the input of the process");
+        if (n > 0)
+                c->input_taken += (size_t)n;
+        if (n < 0 || c->input_taken == c->input_size)
+                *fd = fsrv_fd_close(*fd);
+        return 0;
+}
+
+/* ---- its output ---- */
+
+/* For one more chunk, whether it is kept or not, and a NUL. */
+static int make_room(struct fsrv_output *o) {
+        size_t needed = o->size + CHUNK + 1, room = o->room ? o->room : CHUNK + 1;
+
+        if (o->room >= needed)
+                return 0;
+        while (room < needed)
+                room = room > SIZE_MAX / 2 ? SIZE_MAX : room * 2;
+        char *bytes = realloc(o->bytes, room);
+        if (!bytes && room > needed)
+                bytes = realloc(o->bytes, room = needed);
+        if (!bytes)
+                return -ENOMEM;
+        o->bytes = bytes;
+        o->room = room;
+        return 0;
+}
+
+static void keep(struct fsrv_output *o, size_t n) {
+        size_t kept = o->limit && o->limit - o->size < n ? o->limit - o->size : n;
+
+        o->size += kept;
+        o->dropped += n - kept;
+        o->bytes[o->size] = 0;
+}
+
+static int take(int *fd, struct fsrv_output *o, const char *what, struct fsrv_error *error) {
+        if (make_room(o) < 0)
+                return fsrv_fail(error, FSRV_STAGE_STATUS, ENOMEM, "room for the %s of the process", what);
+        ssize_t n = read(*fd, o->bytes + o->size, CHUNK);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+                return 0;
+        if (n < 0)
+                return fsrv_fail(error, FSRV_STAGE_STATUS, errno, "reading the %s of the process", what);
+        keep(o, (size_t)n);
+        if (n == 0)
+                *fd = fsrv_fd_close(*fd);
+        return 0;
+}
+
+/* ---- both ---- */
+
+static bool has_ended(struct fsrv_process *process) {
+        int r;
+
+        do
+                r = fsrv_process_wait(process, 0, NULL, NULL);
+        while (r > 0); /* of stops the caller hears another time */
+        return r != -ETIMEDOUT;
+}
+
+/* Until something can be done. Once there is nothing more to read, the end of the process is the end of its input too:
+ * somebody else who has inherited it, and doesn't read, is not to be waited for. */
+static int await(struct fsrv_process *process, const int fds[3], struct pollfd entries[4], int64_t deadline,
+                 struct fsrv_error *error) {
+        int end = fds[1] < 0 && fds[2] < 0 ? fsrv_process_get_poll_fd(process) : -1;
+
+        for (int i = 0; i < 3; i++)
+                entries[i] = (struct pollfd){ .fd = fds[i], .events = i == 0 ? POLLOUT : POLLIN };
+        entries[3] = (struct pollfd){ .fd = end, .events = POLLIN };
+        int r = fsrv_poll_all(entries, 4, deadline, NULL);
+        return r < 0 ? fsrv_fail(error, FSRV_STAGE_STATUS, -r, "waiting for the output of the process") : 0;
+}
+
+static int transfer(struct fsrv_process *process, int fds[3], struct fsrv_communication *c, int64_t deadline,
+                    struct fsrv_error *error) {
+        struct pollfd entries[4];
+        int r = 0;
+
+        while (r == 0 && (fds[0] >= 0 || fds[1] >= 0 || fds[2] >= 0)) {
+                r = await(process, fds, entries, deadline, error);
+                if (r == 0 && entries[1].revents)
+                        r = take(&fds[1], &c->output, "output", error);
+                if (r == 0 && entries[2].revents)
+                        r = take(&fds[2], &c->error, "error output", error);
+                if (r == 0 && entries[0].revents)
+                        r = give(&fds[0], c, error);
+                if (r == 0 && entries[3].revents && has_ended(process))
+                        fds[0] = fsrv_fd_close(fds[0]);
+                /* also where there is always something to read */
+                if (r == 0 && fsrv_now() >= deadline)
+                        break;
+        }
+        if (r == 0 && (fds[0] >= 0 || fds[1] >= 0 || fds[2] >= 0))
+                return fsrv_fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT,
+                                      "process %d, or who has its streams, is not done with them",
+                                      (int)fsrv_process_get_pid(process));
+        return r;
+}
+
+int fsrv_communicate(struct fsrv_process *process, int fds[3], struct fsrv_communication *c, int timeout_ms,
+                     struct fsrv_error *error) {
+        int64_t deadline = fsrv_deadline(timeout_ms);
+
+        if (c->size != sizeof *c || (c->input_size > 0 && !c->input))
+                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_communication");
+        bool was_blocking = set_nonblocking(fds[0], true);
+        int r = transfer(process, fds, c, deadline, error);
+        if (was_blocking)
+                set_nonblocking(fds[0], false);
+        if (r < 0)
+                return r;
+        c->status.size = sizeof c->status;
+        do
+                r = fsrv_process_wait(process, fsrv_left(deadline), &c->status, error);
+        while (r > 0);
+        return r;
+}
+
+void fsrv_communication_free(struct fsrv_communication *c) {
+        free(c->output.bytes);
+        free(c->error.bytes);
+        c->output = (struct fsrv_output){ .limit = c->output.limit };
+        c->error = (struct fsrv_output){ .limit = c->error.limit };
+}
