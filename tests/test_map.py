@@ -808,7 +808,8 @@ class Terminal:
             os.setsid()
             fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 
-        self.process = start(forkserver, *args, stdin=stdin, stderr=self.slave, preexec_fn=own if controlling else None)
+        self.process = start(forkserver, *args, stdin=stdin, stderr=self.slave, preexec_fn=own if controlling else None,
+                             env={**os.environ, "TERM": "xterm"})
         self.text = b""
         self.reader = threading.Thread(target=self._read)
         self.reader.start()

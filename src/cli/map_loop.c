@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "map_command.h"
 #include "map_late.h"
 #include "map_room.h"
+#include "map_schedule.h"
 #include "map_terminal.h"
 
 static enum map_event signals_event = MAP_EVENT_SIGNALS, input_event = MAP_EVENT_INPUT;
@@ -23,6 +25,7 @@ struct map {
         struct map_items *items;
         struct map_signals signals;
         struct map_report report;
+        struct map_schedule schedule;
         struct map_job *jobs;
         struct map_room room; /* all 0: not known yet */
         struct map_late late;
@@ -40,6 +43,26 @@ static void stop_with(struct map *m, int code) {
         m->stopping = true;
         if (!m->exit_code)
                 m->exit_code = code;
+}
+
+/* ---- ending what runs ---- */
+
+static void signal_jobs(struct map *m, int signal) {
+        for (unsigned long i = 0; i < m->room.jobs; i++)
+                if (m->jobs[i].running)
+                        map_job_signal(&m->jobs[i], signal);
+}
+
+/* What runs is ended, with time for it if there is a grace. */
+static void end_jobs(struct map *m, double grace) {
+        if (grace > 0) {
+                signal_jobs(m, SIGTERM);
+                signal_jobs(m, SIGCONT);
+                m->kill_at = map_clock(CLOCK_MONOTONIC) + grace;
+        } else {
+                signal_jobs(m, SIGKILL);
+                m->kill_at = 0;
+        }
 }
 
 /* ---- results ---- */
@@ -90,10 +113,16 @@ static void end_if_unread(const struct map *m) {
                 raise(SIGPIPE);
 }
 
+static void halt(struct map *m) {
+        m->stopping = true;
+        if (m->options->halt.now)
+                end_jobs(m, m->options->target.kill_after);
+}
+
 static void show(struct map *m, struct map_result *result) {
         map_progress_count(&m->report.progress, map_result_is_failure(result));
-        if (m->options->halt && m->report.progress.failed >= m->options->halt)
-                m->stopping = true;
+        if (!m->stopping && map_schedule_halts(&m->schedule, m->report.progress.done, m->report.progress.failed))
+                halt(m);
         if (map_result_is_failure(result))
                 end_if_unread(m);
         if (!m->options->ordered) {
@@ -141,22 +170,23 @@ static int get_ready(struct map *m) {
 }
 
 /* An item that is too much for now waits for one that runs; one that is too long is its own fault; all else is no
- * single item's. */
-static void on_spawn_error(struct map *m, struct map_item *item, const struct fsrv_error *error) {
+ * single item's. Returns whether another one can be started now. */
+static bool on_spawn_error(struct map *m, struct map_item *item, const struct fsrv_error *error) {
         bool at_limit = (error->err == EAGAIN && error->stage == FSRV_STAGE_FORK) || error->stage == FSRV_STAGE_LIMIT;
 
         if (at_limit && (m->running || m->late.n)) {
                 map_late_hand_over(&m->late);
                 map_items_give_back(m->items, item);
-                return;
+                return !m->running;
         }
         if (at_limit || error->err == E2BIG) {
                 show_unstarted(m, item, error);
-                return;
+                return true;
         }
         cli_complain_error(error);
         map_item_free(item);
         stop_with(m, cli_exit_code_of_error(error));
+        return false;
 }
 
 static int watch(struct map *m, int fd, enum map_event *kind) {
@@ -173,20 +203,25 @@ static int watch_job(struct map *m, struct map_job *job, int fd) {
         return r;
 }
 
-static void start(struct map *m, struct map_item *item) {
+static bool start(struct map *m, struct map_item *item) {
         struct map_job *job = m->jobs;
         struct fsrv_error error;
 
         while (job->running)
                 job++;
         job->slot = (unsigned long)(job - m->jobs) + 1;
+        if (m->options->verbose) {
+                map_progress_clear(&m->report.progress);
+                map_say_command(m->options, item, job->slot);
+        }
         map_signals_set_busy(true);
         int fd = map_job_start(job, &m->setting, item, &error);
         map_signals_set_busy(false);
         if (fd < 0) {
-                on_spawn_error(m, item, &error);
-                return;
+                return on_spawn_error(m, item, &error);
         }
+        item->tries++;
+        map_schedule_started(&m->schedule);
         m->running++;
         int r = watch_job(m, job, fd);
         if (r < 0) {
@@ -196,6 +231,7 @@ static void start(struct map *m, struct map_item *item) {
                 stop_with(m, CLI_EXIT_OURS);
         } else
                 let_live(m, job);
+        return true;
 }
 
 static bool has_room(const struct map *m) {
@@ -216,7 +252,8 @@ static void fill_input(struct map *m) {
 static void start_some(struct map *m) {
         bool held_back = false; /* the machine takes no more before one of ours has ended */
 
-        while (!held_back && has_room(m) && map_signals_count() == 0) {
+        while (!held_back && has_room(m) && map_signals_count() == 0 &&
+               map_schedule_wait(&m->schedule, m->running) == 0) {
                 struct map_item *item;
                 int r = map_items_take(m->items, &item);
 
@@ -224,8 +261,7 @@ static void start_some(struct map *m) {
                         map_item_free(item);
                         stop_with(m, CLI_EXIT_OURS);
                 } else if (r == 1) {
-                        start(m, item);
-                        held_back = m->running && m->items->given_back;
+                        held_back = !start(m, item);
                 } else if (r == 0 && m->input_ready)
                         fill_input(m);
                 else if (r == 0)
@@ -241,6 +277,20 @@ static void start_some(struct map *m) {
 
 /* ---- waiting ---- */
 
+static bool wants_retry(const struct map *m, const struct map_result *result) {
+        return !m->stopping && map_result_is_failure(result) && map_schedule_retries(&m->schedule, result->item);
+}
+
+/* What the failed try printed is not shown, but for what has been shown already. */
+static void retry(struct map *m, struct map_result *result) {
+        struct map_item *item = result->item;
+
+        keep_late(m, result);
+        result->item = NULL;
+        map_result_free(result);
+        map_items_give_back(m->items, item);
+}
+
 static void on_job(struct map *m, struct map_job *job) {
         struct map_result *result;
         int r = job->running ? map_job_finish(job, m->options, &result) : 0;
@@ -254,7 +304,10 @@ static void on_job(struct map *m, struct map_job *job) {
         }
         if (result->outputs)
                 map_report_check(&m->report, map_outputs_finish(result->outputs));
-        show(m, result);
+        if (wants_retry(m, result))
+                retry(m, result);
+        else
+                show(m, result);
 }
 
 static void on_output(struct map *m, struct map_output *output) {
@@ -269,24 +322,6 @@ static void on_output(struct map *m, struct map_output *output) {
                 stop_with(m, CLI_EXIT_OURS);
         if (!map_outputs_are_open(both))
                 map_late_remove(&m->late, both);
-}
-
-static void signal_jobs(struct map *m, int signal) {
-        for (unsigned long i = 0; i < m->room.jobs; i++)
-                if (m->jobs[i].running)
-                        map_job_signal(&m->jobs[i], signal);
-}
-
-/* What runs is ended, with time for it if there is a grace. */
-static void end_jobs(struct map *m, double grace) {
-        if (grace > 0) {
-                signal_jobs(m, SIGTERM);
-                signal_jobs(m, SIGCONT);
-                m->kill_at = map_clock(CLOCK_MONOTONIC) + grace;
-        } else {
-                signal_jobs(m, SIGKILL);
-                m->kill_at = 0;
-        }
 }
 
 /* The first: nothing new. The second: what runs is ended. More: we don't even wait for that. */
@@ -322,15 +357,21 @@ static void on_event(struct map *m, enum map_event *kind) {
         }
 }
 
-/* Milliseconds until there is something to do without an event, -1 for ever. */
-static int time_to_wait(const struct map *m) {
-        int ms = m->report.progress.with_line ? 200 : -1;
+static double smaller(double a, double b) {
+        return a < b ? a : b;
+}
 
-        if (!m->kill_at)
-                return ms;
-        double left = (m->kill_at - map_clock(CLOCK_MONOTONIC)) * 1000 + 1;
-        int until = left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
-        return ms >= 0 && ms < until ? ms : until;
+/* Milliseconds until there is something to do without an event, -1 for ever. */
+static int time_to_wait(struct map *m) {
+        const double longest = 60;
+        double left = m->report.progress.with_line ? 0.2 : longest;
+        double start = has_room(m) ? map_schedule_wait(&m->schedule, m->running) : 0;
+
+        if (start > 0)
+                left = smaller(left, start);
+        if (m->kill_at)
+                left = smaller(left, m->kill_at - map_clock(CLOCK_MONOTONIC));
+        return left == longest ? -1 : left < 0 ? 0 : (int)(left * 1000) + 1;
 }
 
 /* Outputs first: an item's end frees what their events point to. */
@@ -351,7 +392,7 @@ static void loop(struct map *m) {
         for (;;) {
                 start_some(m);
                 act_on_signals(m);
-                if (m->running == 0 && (m->stopping || m->input_ended))
+                if (m->running == 0 && (m->stopping || (m->input_ended && !m->items->given_back)))
                         return;
                 if (map_signals_count() > 2)
                         return;
@@ -381,10 +422,10 @@ static int set_up(struct map *m) {
                 cli_complain("map: out of memory");
                 return -1;
         }
-        if (map_signals_init(&m->signals, m->options->jobs) < 0 || map_report_init(&m->report, m->options) < 0)
+        if (map_signals_init(&m->signals, m->options->jobs) < 0 || map_report_init(&m->report, m->options) < 0 ||
+            map_schedule_init(&m->schedule, m->options) < 0)
                 return -1;
-        if (m->report.progress.with_line)
-                m->report.progress.total = map_items_count(m->items);
+        map_progress_set_items(&m->report.progress, m->items);
         m->epoll = m->late.epoll = epoll_create1(EPOLL_CLOEXEC);
         m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
         for (unsigned long i = 0; m->jobs && i < m->options->jobs; i++)
