@@ -120,7 +120,7 @@ static void halt(struct map *m) {
 }
 
 static void show(struct map *m, struct map_result *result) {
-        map_progress_count(&m->report.progress, map_result_is_failure(result));
+        map_report_count(&m->report, result);
         if (!m->stopping && map_schedule_halts(&m->schedule, m->report.progress.done, m->report.progress.failed))
                 halt(m);
         if (map_result_is_failure(result))
@@ -330,6 +330,10 @@ static void act_on_signals(struct map *m) {
 
         if (count > 0)
                 m->stopping = true;
+        if (count == 1 && m->killed == 0 && m->options->tty) { /* it may have come before the terminal was lent */
+                signal_jobs(m, map_signals_first());
+                m->killed = 1;
+        }
         if (count > 1 && m->killed < count) {
                 end_jobs(m, m->options->target.kill_after);
                 m->killed = count;

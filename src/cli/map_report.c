@@ -46,6 +46,58 @@ static void complain_of(const struct map_result *result) {
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
 }
 
+/* ---- which one failed ---- */
+
+struct map_failure {
+        unsigned long index;
+        char item[SHOWN_ITEM + sizeof "..."];
+        char how[64];
+};
+
+static void describe_failure(const struct map_result *result, char *text, size_t size) {
+        const struct fsrv_status *status = &result->status;
+        char name[32];
+
+        if (!result->has_status)
+                snprintf(text, size, "could not be started");
+        else if (status->flags & FSRV_STATUS_TIMED_OUT)
+                snprintf(text, size, "time limit");
+        else if (status->signal)
+                snprintf(text, size, "%s", cli_signal_name(status->signal, name));
+        else if (status->exit_code)
+                snprintf(text, size, "exit code %d", status->exit_code);
+        else
+                snprintf(text, size, "output lost");
+}
+
+void map_report_count(struct map_report *report, const struct map_result *result) {
+        bool failed = map_result_is_failure(result);
+        struct map_failure *first = report->first;
+
+        map_progress_count(&report->progress, failed);
+        if (!failed)
+                return;
+        report->untold += !is_worth_a_line(result);
+        if (first && first->index < result->item->index)
+                return;
+        if (!first)
+                first = report->first = malloc(sizeof *first);
+        if (!first)
+                return; /* it is named if there is memory for it */
+        first->index = result->item->index;
+        cli_harmless(first->item, sizeof first->item, result->item->text);
+        describe_failure(result, first->how, sizeof first->how);
+}
+
+/* An exit code has no line, since others of this kind have none: but it shouldn't be a riddle whose it was. */
+static void tell_of_failures(const struct map_report *report) {
+        const struct map_progress *progress = &report->progress;
+
+        if (report->untold && report->first && !report->options->quiet)
+                cli_complain("map: %lu of %lu items failed, the first: '%s' (%s)", progress->failed, progress->done,
+                             report->first->item, report->first->how);
+}
+
 /* ---- results ---- */
 
 void map_report_check(struct map_report *report, int r) {
@@ -81,6 +133,9 @@ void map_report_result(struct map_report *report, const struct map_result *resul
 }
 
 int map_report_done(struct map_report *report) {
+        map_progress_clear(&report->progress);
+        tell_of_failures(report);
+        free(report->first);
         map_progress_done(&report->progress);
         if (report->json && fclose(report->json) != 0 && !report->broken) {
                 report->broken = errno;
