@@ -45,8 +45,8 @@ def test_items_of_several(run, tmp_path):
 @pytest.mark.parametrize("options", [[], ["-u"], ["--line-buffer"]])
 def test_report_to_standard_output(run, options, tmp_path):
     """It is all that is there; what the processes print is on standard error."""
-    work = ["sh", "-c", "echo out-$0; [ $0 != b ]"]
-    code, lines, err = run("a\nb\n", "--quiet", *options, "--json", "-", *work, cwd=tmp_path)
+    command = ["sh", "-c", "echo out-$0; [ $0 != b ]"]
+    code, lines, err = run("a\nb\n", *options, "--quiet", "--json", "-", *command, cwd=tmp_path)
     assert code == 123 and sorted(err.split()) == ["out-a", "out-b"]
     assert sorted((json.loads(line)["item"], json.loads(line)["status"]) for line in lines) == [("a", 0), ("b", 1)]
     assert not list(tmp_path.iterdir())
@@ -59,8 +59,8 @@ WORK = ["sh", "-c", "echo $0; [ $0 != bad ]"]
 
 def test_resume(run, tmp_path):
     report = tmp_path / "report"
-    assert run("a\nbad\nb\n", "--quiet", "-k", "--json", report, "--resume", *WORK) == (123, ["a", "bad", "b"], "")
-    assert run("a\nbad\nb\nc\n", "--quiet", "-k", "--json", report, "--resume", *WORK) == (123, ["bad", "c"], "")
+    assert run("a\nbad\nb\n", "-k", "--quiet", "--json", report, "--resume", *WORK) == (123, ["a", "bad", "b"], "")
+    assert run("a\nbad\nb\nc\n", "-k", "--quiet", "--json", report, "--resume", *WORK) == (123, ["bad", "c"], "")
     assert [entry["item"] for entry in results(report)] == ["a", "bad", "b", "bad", "c"]
     assert run("a\nb\nc\n", "--json", report, "--resume", *WORK) == (0, [], "")
     assert run("a\n", "--json", report, *WORK)[1] == ["a"] and len(results(report)) == 1  # without --resume: anew
@@ -138,7 +138,7 @@ def test_retries(run, tmp_path):
     """Up to N tries; only what the last one printed is shown, and counts."""
     log, report = tmp_path / "log", tmp_path / "report"
     work = f'echo "$1" >>{log}; n=$(grep -cx "$1" {log}); echo "$1 try $n"; [ "$n" -ge "$1" ]'
-    assert run("1\n3\n9\n2\n", "-k", "--quiet", "-j2", "--retries", 3, "--json", report, "sh", "-c", work, "sh") == (
+    assert run("1\n3\n9\n2\n", "-k", "-j2", "--quiet", "--retries", 3, "--json", report, "sh", "-c", work, "sh") == (
         123, ["1 try 1", "3 try 3", "9 try 3", "2 try 2"], "")
     assert [entry["tries"] for entry in results(report)] == [1, 3, 3, 2]
     assert sorted(lines_of(log)) == ["1", "2", "2", "3", "3", "3", "9", "9", "9"]

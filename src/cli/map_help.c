@@ -69,6 +69,7 @@ const char map_help[] =
         "                         out, those that failed and those that are missing run\n"
         "      --progress         a summary at the end, also when standard error is no terminal\n"
         "      --quiet            neither progress nor summary on a terminal\n"
+        "      --quick-exit       with --call: don't run exit functions and destructors of preloaded modules\n"
         "      --preload M        load module M once, before all (may be repeated)\n"
         "      --preload-timeout TIME\n"
         "                         limit for loading all modules (default: 60)\n"

@@ -24,7 +24,9 @@ static int describe(struct fsrv_request *request, const struct map_setting *sett
             (r = fsrv_request_set_umask(request, setting->umask)) < 0 ||
             (r = fsrv_request_set_signal_mask(request, &setting->signals->mask)) < 0 ||
             (r = fsrv_request_set_signals_ignored(request, &setting->signals->ignored)) < 0 ||
-            (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS)) < 0 ||
+            (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS |
+                                                         (options->target.quick_exit ? FSRV_SPAWN_QUICK_EXIT : 0))) <
+                    0 ||
             (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout),
                                              cli_milliseconds(options->target.kill_after))) < 0 ||
             (r = fsrv_request_add_dup2(request, input, STDIN_FILENO)) < 0)

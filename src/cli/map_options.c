@@ -36,6 +36,7 @@ enum {
         OPT_SOCKET,
         OPT_SERVER_UID,
         OPT_CALL,
+        OPT_QUICK_EXIT,
         OPT_PROGRESS,
         OPT_QUIET
 };
@@ -75,6 +76,7 @@ static const struct option long_options[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "call", required_argument, NULL, OPT_CALL },
+        { "quick-exit", no_argument, NULL, OPT_QUICK_EXIT },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
 };
@@ -130,6 +132,7 @@ static int take_flag(struct map_options *options, int c) {
                            : c == 't'             ? &options->verbose
                            : c == 'X'             ? &options->fill
                            : c == OPT_TTY         ? &options->tty
+                           : c == OPT_QUICK_EXIT  ? &options->target.quick_exit
                            : c == OPT_STDIN       ? &options->to_stdin
                            : c == OPT_PIPE        ? &options->pipe
                            : c == OPT_RESUME      ? &options->resume
@@ -244,6 +247,8 @@ static const char *find_conflict(const struct map_options *options) {
                 return "--line-buffer and --ungroup exclude each other";
         if (options->resume && (!options->json || strcmp(options->json, "-") == 0))
                 return "--resume goes on with the report of --json FILE, which is missing";
+        if (options->target.quick_exit && !options->target.entry)
+                return "--quick-exit is for --call: a program has exit functions of its own alone";
         if (options->fill && options->to_stdin)
                 return "-X is for arguments; '-n N' gives a process N items by --stdin";
         if (options->block && !options->pipe)
