@@ -430,6 +430,35 @@ FSRV_PUBLIC int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request
 FSRV_PUBLIC int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_request *request, uint32_t which,
                                  int ret_fds[3], struct fsrv_process **ret_process, struct fsrv_error *error);
 
+/*
+ * The same for event loops, in steps that wait for nothing:
+ *
+ *     fsrv_spawn_start(server, request, &spawn, &error);
+ *     when fsrv_spawn_get_poll_fd(spawn) is readable:
+ *             r = fsrv_spawn_finish(spawn, &process, &error);   1: not yet; else it is done with
+ *
+ * All that fsrv_spawn() waits for is in that one fd: the server's start, the modules, room in the queue, the answer,
+ * and the spawn time-out, after which fsrv_spawn_finish() says -ETIMEDOUT. What takes time of its own is the start of a
+ * private server's program, as long as posix_spawn(3) takes for one: in the call that finds no server running, once
+ * (fsrv_server_ensure_running() has it over before). Any number may be on their way; a handle is for one thread at a
+ * time, and for the process that made it (a forked child leaves it alone). Who may interrupt calls isn't asked.
+ *
+ * The request, its payload and the fds that it names have to stay as they are until it is done with.
+ */
+struct fsrv_spawn_handle;
+
+/* Errors: of fsrv_spawn(), those that show at once. */
+FSRV_PUBLIC int fsrv_spawn_start(struct fsrv_server *server, const struct fsrv_request *request,
+                                 struct fsrv_spawn_handle **ret_spawn, struct fsrv_error *error);
+/* Borrowed; readable (POLLIN) when fsrv_spawn_finish() has something to do. */
+FSRV_PUBLIC int fsrv_spawn_get_poll_fd(const struct fsrv_spawn_handle *spawn);
+/* 1: not yet. 0: here is the process; or an error of fsrv_spawn(). With those the handle is freed. */
+FSRV_PUBLIC int fsrv_spawn_finish(struct fsrv_spawn_handle *spawn, struct fsrv_process **ret_process,
+                                  struct fsrv_error *error);
+/* Instead of finishing it; frees the handle. 0: nothing of the request has run, nor ever will; 1: it had started, and
+ * has been killed. */
+FSRV_PUBLIC int fsrv_spawn_cancel(struct fsrv_spawn_handle *spawn);
+
 FSRV_PUBLIC pid_t fsrv_process_get_pid(const struct fsrv_process *process);
 /* Borrowed; valid as long as the process object. -ENOSYS where the kernel has none (or a sandbox hides it). */
 FSRV_PUBLIC int fsrv_process_get_pidfd(const struct fsrv_process *process);
