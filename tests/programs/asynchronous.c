@@ -15,7 +15,7 @@
 
 #include <forkserver.h>
 
-enum { MANY = 200, LONG_MS = 60000, SHORT_MS = 50 };
+enum { MANY = 200, LONG_MS = 20000, SHORT_MS = 50 };
 
 static struct fsrv_server *server;
 static struct fsrv_error error;
