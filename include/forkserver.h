@@ -382,16 +382,18 @@ FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const voi
 FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms);
 /*
  * A limit to the process's life (wall clock), in milliseconds; 0: none. At the limit it gets SIGTERM (and SIGCONT), and
- * SIGKILL when the grace is over as well; with a grace of 0 SIGKILL at once. The status has FSRV_STATUS_TIMED_OUT. Does
- * it lead a process group (fsrv_request_set_process_group(), fsrv_request_set_session()), then all of the group gets
- * the same; its members have all of the grace too, though the leader may end before (not before Linux 6.9: there they
- * end with it). What has left the group, by setsid(2) say, is not reached. The server keeps the limit, so it holds
+ * SIGKILL when the grace is over as well; with a grace of 0 SIGKILL at once. The status has FSRV_STATUS_TIMED_OUT. A
+ * process that leads a process group (fsrv_request_set_process_group(), fsrv_request_set_session()) is ended with all
+ * of the group, whose members have all of the grace, though the leader may end before (not before Linux 6.9: there they
+ * end with it). Of one that leads none the descendants in its group get the same signals while it lives, as far as
+ * /proc lists them. What has left the group, by setsid(2) say, is not reached. The server keeps the limit, so it holds
  * while the client is stopped or gone; it ends with the server.
  */
 FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms, uint64_t grace_ms);
 
 /* SIGKILL when the last reference to the fsrv_process is gone, or its client is: to the process, and to the process
- * group that it leads. A process that has ended by then leaves its group alone. */
+ * group that it leads or its descendants, as at a time limit. A process that has ended by then leaves its group alone.
+ */
 #define FSRV_SPAWN_KILL_ON_CLOSE 1u
 /* fsrv_process_wait() tells of stops and continuations, too */
 #define FSRV_SPAWN_TELL_STOPS 2u

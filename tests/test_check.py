@@ -167,9 +167,8 @@ def test_memory_that_is_left_alone_on_request(forkserver, module):
 
 
 @pytest.mark.parametrize("words, complaint", [
-    ([], "--preload is missing"),
+    ([], "a MODULE is missing"),
     (["--preload"], "needs an argument"),
-    (["--preload", "x", "y"], "unexpected argument 'y'"),
     (["--preload", "__main__"], "only modules can be checked"),
     (["--preload", ""], "empty name"),
     (["--timeout", "x", "--preload", "y"], "not a time"),

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pwd
+import shutil
 import subprocess
 
 import pytest
@@ -151,3 +152,56 @@ def serving(forkserver, tmp_path, *words):
 @pytest.mark.parametrize("command", ["run", "map", "serve", "stop", "ping", "stats"])
 def test_empty_socket(call, command):
     assert call(command, "--socket", "", "true") == (125, b"", b"forkserver: --socket: the path is empty\n")
+
+
+# ---- hints at entry points ----
+
+@pytest.fixture
+def built(tmp_path):
+    """Makes a module of a source in the working directory of what is called."""
+    def build(name, source, compiler="cc"):
+        if not shutil.which(compiler):
+            pytest.skip(f"no {compiler} here")
+        path = tmp_path / (name + (".c" if compiler == "cc" else ".cpp"))
+        path.write_text(source)
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", tmp_path / f"{name}.so", path], check=True)
+    return build
+
+
+def complaints(call, tmp_path, entry):
+    """Of run, with the module preloaded and without, and of map."""
+    preload = ["--preload", entry.partition(":")[0]]
+    for words in ["run"], ["run", *preload], ["map"], ["map", *preload]:
+        code, out, err = call(*words, "--call", entry, stdin="x\n", cwd=tmp_path)
+        assert (code, out) == (125, b"") and err.count(b"\n") == 1
+        yield err.decode()
+
+
+def test_variable_as_entry(call, built, tmp_path):
+    built("m", "int counter = 3; static int hidden[2]; int *pointer = hidden; const char name[] = \"x\";")
+    for name in "counter", "pointer", "name":
+        for text in complaints(call, tmp_path, f"./m.so:{name}"):
+            assert f"'{name}' is a variable, no function" in text
+
+
+def test_cplusplus_function_as_entry(call, built, tmp_path):
+    built("m", "int plain(int, char **) { return 0; } namespace a { struct b { static int in(int); };"
+               "int b::in(int x) { return x; } } extern \"C\" int good(int, char **) { return 7; }", "c++")
+    for name, mangled in ("plain", "_Z5plainiPPc"), ("in", "_ZN1a1b2inEi"):
+        for text in complaints(call, tmp_path, f"./m.so:{name}"):
+            assert f"'{mangled}'" in text and 'extern "C"' in text
+    for name in "lain", "plai", "a", "b", "nothing":
+        for text in complaints(call, tmp_path, f"./m.so:{name}"):
+            assert f"has no function '{name}'" in text
+    for name in "./m.so:_Z5plainiPPc", "./m.so:good":
+        assert call("run", "--call", name, cwd=tmp_path)[0] == (7 if "good" in name else 0)
+
+
+def test_module_without_its_directory(call, built, tmp_path):
+    built("m", "int f(void) { return 0; }")
+    for text in complaints(call, tmp_path, "m.so:f"):
+        assert "'./m.so'" in text
+    for text in complaints(call, tmp_path, "nothing.so:f"):
+        assert "No such file" in text and "./" not in text
+    code, out, _ = call("check", "--preload", "m.so", cwd=tmp_path)
+    assert code == 1 and b"'./m.so'" in out

@@ -2,7 +2,7 @@
 """A worker that leads a process group: what ends it ends the group; what it leaves behind by itself is left alone."""
 import os
 import signal
-import subprocess
+import sys
 
 import pytest
 from spawner import KILL_ON_CLOSE, LIMIT, QUICK_EXIT, TELL_STOPS, TIMED_OUT, Failure, eventually, state
@@ -31,18 +31,51 @@ def test_time_limit(spawner):
     assert eventually(lambda: state(child) == "gone")
 
 
-def test_time_limit_of_one_in_anothers_group(spawner):
-    """The caller's group is not its own: it alone is ended."""
-    process = spawner.spawn(program="/bin/sh", argv=["sh", "-c", "sleep 1000"], time_limit=50)
-    child = eventually(lambda: children_of(process.pid))[0]
-    assert process.wait().signal == signal.SIGKILL
+# A child, and a grandchild below a thread's child.
+TREE = """
+import subprocess, sys, threading
+code = "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); input()"
+options = {"stdin": subprocess.PIPE}
+thread = threading.Thread(target=lambda: subprocess.Popen([sys.executable, "-c", code], **options).wait())
+thread.start()
+print(subprocess.Popen(["sleep", "1000"]).pid, flush=True)
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("how", ["limit", "unref", "death"])
+def test_one_in_the_callers_group(spawner, how):
+    """It ends with its descendants; the caller's other processes are strangers."""
+    stranger = spawner.spawn(program="sleep", argv=["sleep", "1000"])
+    reader, writer = os.pipe()
+    process = spawner.spawn(program=sys.executable, argv=["python", "-c", TREE],
+                            actions=[("open", 1, f"/proc/{os.getpid()}/fd/{writer}", os.O_WRONLY, 0)],
+                            **({"time_limit": 3000} if how == "limit" else {"flags": KILL_ON_CLOSE}))
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        pids = [int(lines.readline()), int(lines.readline())]
+        assert os.getpgid(pids[1]) == os.getpgid(stranger.pid) != pids[1]
+        if how == "limit":
+            assert process.wait().flags & TIMED_OUT
+        elif how == "unref":
+            process.unref()
+        else:
+            spawner.die()
+        assert lines.read() == ""
+    assert eventually(lambda: all(state(pid) == "gone" for pid in [process.pid, *pids]))
+    assert state(stranger.pid) != "gone"
+    os.kill(stranger.pid, signal.SIGKILL)
+
+
+def test_unref_of_one_that_has_ended(spawner):
+    """Nobody has waited for it; what it left behind is left alone."""
+    process, _, child = family(spawner, "sleep 1000 >/dev/null & echo $!", flags=KILL_ON_CLOSE)
+    assert eventually(lambda: state(process.pid) == "gone")
+    assert spawner.spawn(program="true").code() == 0  # and its end has been told
+    process.unref()
+    assert spawner.spawn(program="true").code() == 0
     assert state(child) != "gone"
     os.kill(child, signal.SIGKILL)
-
-
-def children_of(pid):
-    result = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
-    return [int(word) for word in result.stdout.split()]
 
 
 def test_grace(spawner):
@@ -149,6 +182,21 @@ def test_stops_are_told(spawner, testmod):
     assert wait(spawner, process) == (1, STOPPED, signal.SIGSTOP)
     process.kill()
     assert wait(spawner, process) == (0, 0, signal.SIGKILL)
+
+
+def test_stops_before_the_server_knows_of_the_process(spawner):
+    """The first that asks, and one of which the server hears first by its stop."""
+    spawner.spawn(program="true").wait()
+    server, stops = spawner.server(), ["sh", "-c", "kill -STOP $$"]
+    for _ in range(2):
+        assert eventually(lambda: spawner.standbys())
+        os.kill(server, signal.SIGSTOP)
+        process = spawner.spawn(program="/bin/sh", argv=stops, flags=TELL_STOPS)
+        assert eventually(lambda: state(process.pid) == "T")
+        os.kill(server, signal.SIGCONT)
+        assert wait(spawner, process) == (1, STOPPED, signal.SIGSTOP)
+        process.kill()
+        assert wait(spawner, process) == (0, 0, signal.SIGKILL)
 
 
 def test_stops_are_not_told_to_others(spawner, testmod):

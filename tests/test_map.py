@@ -519,7 +519,8 @@ def test_waits_without_spinning(forkserver):
 
 def test_failures(forkserver, testmod):
     result = run(forkserver, "0\n1\n0\n7\n", "--preload", testmod, "--call", f"{testmod}:exit_with")
-    assert (result.returncode, result.stdout, result.stderr) == (123, b"", b"")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        123, b"", b"forkserver: map: 2 of 4 items failed, the first: '1' (exit code 1)\n")
 
 
 def test_death_by_signal(forkserver, tmp_path):
@@ -808,7 +809,8 @@ class Terminal:
             os.setsid()
             fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 
-        self.process = start(forkserver, *args, stdin=stdin, stderr=self.slave, preexec_fn=own if controlling else None)
+        self.process = start(forkserver, *args, stdin=stdin, stderr=self.slave, preexec_fn=own if controlling else None,
+                             env={**os.environ, "TERM": "xterm"})
         self.text = b""
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
@@ -843,7 +845,8 @@ def test_terminal(forkserver, tmp_path):
         terminal.end()
     assert terminal.process.returncode == 123
     summary = terminal.text.rpartition(b"\x1b[K")[2]
-    assert summary.startswith(b"forkserver: map: 4 done, 1 failed, ") and summary.endswith(b" s\r\n")
+    assert summary.startswith(b"forkserver: map: 1 of 4 items failed, the first: '1' (exit code 1)\r\n"
+                              b"forkserver: map: 4 done, 1 failed, ") and summary.endswith(b" s\r\n")
 
 
 def test_terminal_with_a_pipe(forkserver):
@@ -864,7 +867,7 @@ def test_quiet_terminal(forkserver):
 
 def test_no_terminal(forkserver):
     assert run(forkserver, "a\n", "echo").stderr == b""
-    text = run(forkserver, "0\n1\n", "--progress", "sh", "-c", "exit $0").stderr.decode()
+    text = run(forkserver, "0\n1\n", "--progress", "sh", "-c", "exit $0").stderr.decode().partition("\n")[2]
     assert text.startswith("forkserver: map: 2 done, 1 failed, ") and text.count("\n") == 1 and "/s, " in text
 
 

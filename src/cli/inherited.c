@@ -4,16 +4,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli.h"
 
 enum { LOOKED_AT = 4096 }; /* fds, without /proc */
 
+/* One that was opened before the limit was lowered can be had by nobody else. */
+static bool is_beyond_limit(int fd) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || (rlim_t)fd < limit.rlim_max)
+                return false;
+        cli_complain("fd %d is not passed on: no more than %lu files may be open (ulimit -n)", fd,
+                     (unsigned long)limit.rlim_max);
+        return true;
+}
+
 static int add_if_inherited(struct cli_inherited *inherited, int fd) {
         int flags = fcntl(fd, F_GETFD);
 
-        if (fd <= STDERR_FILENO || flags < 0 || flags & FD_CLOEXEC)
+        if (fd <= STDERR_FILENO || flags < 0 || flags & FD_CLOEXEC || is_beyond_limit(fd))
                 return 0;
         int *grown = realloc(inherited->fds, (inherited->n + 1) * sizeof *grown);
         if (!grown)

@@ -94,10 +94,14 @@ struct map_report {
         const struct map_options *options;
         FILE *json;
         struct map_progress progress;
-        int broken; /* errno of an output that could not be written */
+        unsigned long untold;      /* failures without a line of their own */
+        struct map_failure *first; /* by the items' order */
+        int broken;                /* errno of an output that could not be written */
 };
 
 int map_report_init(struct map_report *report, const struct map_options *options);
+/* An item has ended, whose turn it may not be. */
+void map_report_count(struct map_report *report, const struct map_result *result);
 /* Writes the outputs, the JSON line and what is to be said, when it is the result's turn. */
 void map_report_result(struct map_report *report, const struct map_result *result);
 /* What writing an output returned: below 0 there is no use in going on. */

@@ -3,8 +3,11 @@
 #include "map_command.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "map_arguments.h"
 #include "text.h"
 
 static bool is_plain(const char *word) {
@@ -61,4 +64,18 @@ void map_print_command(FILE *out, char *const *words) {
                         print_spelled(out, *word);
         }
         fputc('\n', out);
+}
+
+void map_say_command(const struct map_options *options, const struct map_item *item, unsigned long slot) {
+        char **words = map_arguments(options, item, slot), *text = NULL;
+        size_t n = 0;
+        FILE *out = words ? open_memstream(&text, &n) : NULL;
+
+        if (out) {
+                map_print_command(out, words);
+                if (fclose(out) == 0)
+                        (void)!write(STDERR_FILENO, text, n);
+        }
+        free(text);
+        free(words);
 }

@@ -6,6 +6,11 @@
 
 #include <stdio.h>
 
+#include "map_item.h"
+#include "map_options.h"
+
 void map_print_command(FILE *out, char *const *words);
+/* The item's on standard error, in one write. */
+void map_say_command(const struct map_options *options, const struct map_item *item, unsigned long slot);
 
 #endif

@@ -31,6 +31,11 @@ const char map_help[] =
         "  -n, --max-args N       N items for each process\n"
         "  -X, --fill             as many items for each process as it has room for; the last ones are shared among "
         "the slots\n"
+        "      --stdin            the item is its process's standard input, with the newline (or NUL) behind it, and "
+        "no argument\n"
+        "      --pipe             blocks of the input are the processes' standard input: whole lines, about 1 MiB "
+        "together\n"
+        "      --block SIZE       the size of such a block, as 64k or 10M\n"
         "  -k, --ordered          output in the order of the items, not as they end\n"
         "      --tag              put the item and a TAB before each line of output; a last line without its newline\n"
         "                         gets one\n"
@@ -43,12 +48,28 @@ const char map_help[] =
         "2m, "
         "1h, 1d\n"
         "      --kill-after TIME  send SIGTERM first, at the time-out and at the second ^C, and kill after this time\n"
-        "      --halt N           start nothing new after N failures\n"
-        "      --json FILE        one JSON object a line for each item: item, pid, status (exit code or null), signal\n"
-        "                         (number or null), start, end, rusage; error if it could not be started. Bytes that\n"
-        "                         are not UTF-8 are written as \\udc80 to \\udcff\n"
+        "      --retries N        try an item that fails up to N times in all; the last try counts, and is shown\n"
+        "      --halt N           start nothing new after N failures; also 'soon,fail=N', and 'now,fail=N', which ends "
+        "what\n"
+        "                         runs as well; N may be 20%, of what has ended, from the third failure on\n"
+        "      --delay TIME       let so much time pass between starts\n"
+        "      --load N           start nothing while the machine's load is N or more, as 4 or 80% (of the CPUs); one "
+        "process\n"
+        "                         always runs\n"
+        "  -t, --verbose          print each command line on standard error before it runs\n"
+        "      --json FILE        one JSON object a line for each item: item (items, a list, with -n, -X and "
+        "combinations), pid,\n"
+        "                         status (exit code or null), signal (number or null), start, end, rusage; error if "
+        "it\n"
+        "                         could not be started. Bytes that are not UTF-8 are written as \\udc80 to \\udcff. "
+        "For FILE\n"
+        "                         - it is standard output, and the processes' own output goes to standard error\n"
+        "      --resume           go on with FILE, which an earlier run has written: items that succeeded there are "
+        "left\n"
+        "                         out, those that failed and those that are missing run\n"
         "      --progress         a summary at the end, also when standard error is no terminal\n"
         "      --quiet            neither progress nor summary on a terminal\n"
+        "      --quick-exit       with --call: don't run exit functions and destructors of preloaded modules\n"
         "      --preload M        load module M once, before all (may be repeated)\n"
         "      --preload-timeout TIME\n"
         "                         limit for loading all modules (default: 60)\n"
@@ -104,6 +125,9 @@ const char *map_hint(const char *option) {
                 { "--resume-failed", "--resume-failed: '--resume' also runs again what had failed" },
                 { "--eta", "--eta: a terminal shows it as it is; '--progress' writes a summary elsewhere as well" },
                 { "--bar", "--bar: a terminal shows it as it is; '--progress' writes a summary elsewhere as well" },
+                { "--recstart", "--recstart: '--pipe' cuts the input at newlines, or behind NUL (-0)" },
+                { "--recend", "--recend: '--pipe' cuts the input at newlines, or behind NUL (-0)" },
+                { "--pipepart", "--pipepart: '--pipe -a FILE' reads a file as well" },
                 { "--nonall", "--nonall: all processes run on this machine" },
                 { "-S", "-S: all processes run on this machine" },
                 { "--sshlogin", "--sshlogin: all processes run on this machine" },

@@ -16,7 +16,7 @@ static int no_memory(void) {
 }
 
 int map_input_open(struct map_input *input, const char *file, char separator) {
-        *input = (struct map_input){ .separator = separator, .size = 65536 };
+        *input = (struct map_input){ .separator = separator, .size = 65536, .most = MAP_ITEM_MAX };
         input->fd = file && strcmp(file, "-") != 0 ? open(file, O_RDONLY | O_CLOEXEC)
                                                    : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
         if (input->fd < 0) {
@@ -56,14 +56,43 @@ int map_input_take(struct map_input *input, char **ret_line) {
         return 1;
 }
 
+int map_input_take_block(struct map_input *input, size_t size, char **ret_block, size_t *ret_size) {
+        const char *from = input->buffer + input->start, *end = NULL;
+        size_t n = input->end - input->start;
+
+        input->most = 2 * size + MAP_ITEM_MAX;
+        if (n < size && !input->ended)
+                return 0;
+        if (n == 0)
+                return -ENODATA;
+        if (n > size) {
+                end = memrchr(from, input->separator, size);
+                if (!end)
+                        end = memchr(from + size, input->separator, n - size);
+                if (!end && !input->ended)
+                        return 0;
+        } else if (!input->ended && !(end = memrchr(from, input->separator, n)))
+                return 0;
+        n = end ? (size_t)(end + 1 - from) : n;
+        char *block = malloc(n);
+        if (!block)
+                return no_memory();
+        *ret_block = memcpy(block, from, n);
+        *ret_size = n;
+        input->start += n;
+        input->taken++;
+        return 1;
+}
+
 int map_input_fill(struct map_input *input) {
         size_t n = input->end - input->start;
 
-        if (n >= MAP_ITEM_MAX) {
-                cli_complain("map: item %lu of the input is longer than %d MiB", input->taken + 1, MAP_ITEM_MAX >> 20);
+        if (n >= input->most) {
+                cli_complain("map: item %lu of the input is longer than %zu MiB", input->taken + 1, input->most >> 20);
                 return -E2BIG;
         }
-        memmove(input->buffer, input->buffer + input->start, n);
+        if (input->start)
+                memmove(input->buffer, input->buffer + input->start, n);
         input->start = 0;
         input->end = n;
         if (n + 32768 > input->size) {

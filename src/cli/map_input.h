@@ -14,6 +14,7 @@ struct map_input {
         char separator;
         char *buffer;
         size_t start, end, size;
+        size_t most; /* that a line or block may have */
         bool ended;
         unsigned long taken;
 };
@@ -24,6 +25,8 @@ void map_input_done(struct map_input *input);
 /* 1 and a line, which the caller frees; 0: there is none in the buffer, fill it first; -ENODATA: no more; or another
  * errno with a complaint. */
 int map_input_take(struct map_input *input, char **ret_line);
+/* The same for a block of about `size` bytes, whole lines with what ends them; a longer line is a block of its own. */
+int map_input_take_block(struct map_input *input, size_t size, char **ret_block, size_t *ret_size);
 /* One read(2), which waits if nothing is there; a signal ends it. 0 or -errno with a complaint. */
 int map_input_fill(struct map_input *input);
 /* How many lines a regular file still has; -1: cannot be known. */

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "map_item.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,21 @@ struct map_item *map_item_new(const char *const *values, size_t n) {
         return item;
 }
 
+struct map_item *map_item_new_block(char *block, size_t size, unsigned long number) {
+        enum { TEXT_SIZE = 32 };
+        struct map_item *item = malloc(sizeof *item + TEXT_SIZE);
+
+        if (!item) {
+                free(block);
+                return NULL;
+        }
+        *item = (struct map_item){ .text = (char *)(item + 1), .block = block, .block_size = size };
+        snprintf(item->text, TEXT_SIZE, "block %lu", number);
+        return item;
+}
+
 void map_item_free(struct map_item *item) {
+        if (item)
+                free(item->block);
         free(item);
 }

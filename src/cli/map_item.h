@@ -9,14 +9,19 @@
 struct map_item {
         unsigned long index;  /* its turn among those that are run, from 0 */
         unsigned long number; /* among all, from 1 */
+        unsigned long tries;  /* that were begun */
         size_t n_values;
         char **values;
-        char *text; /* the values, as people and reports have them */
+        char *text;  /* the values, as people and reports have them */
+        char *block; /* with --pipe: what it reads, instead of values; malloc's */
+        size_t block_size;
         struct map_item *next;
 };
 
 /* An item with a copy of the values. NULL: no memory. */
 struct map_item *map_item_new(const char *const *values, size_t n);
+/* One without values, which is shown as "block N". Takes the block, also where it fails. NULL: no memory. */
+struct map_item *map_item_new_block(char *block, size_t size, unsigned long number);
 void map_item_free(struct map_item *item);
 
 #endif

@@ -18,6 +18,9 @@ static bool is_words(const struct map_options *options) {
 int map_items_open(struct map_items *items, const struct map_options *options) {
         *items = (struct map_items){ .options = options, .input.fd = -1, .given_back_end = &items->given_back };
         map_fit_init(&items->fit, options);
+        int r = options->resume ? map_resume_open(&items->resume, options->json) : 0;
+        if (r < 0)
+                return r;
         if (options->n_sources > 1)
                 return map_combinations_open(&items->combinations, options);
         if (is_words(options))
@@ -29,6 +32,7 @@ void map_items_done(struct map_items *items) {
         map_input_done(&items->input);
         map_combinations_done(&items->combinations);
         map_values_done(&items->pending);
+        map_resume_done(&items->resume);
         for (struct map_item *item; (item = items->given_back);) {
                 items->given_back = item->next;
                 map_item_free(item);
@@ -112,6 +116,17 @@ static int take_combination(struct map_items *items, struct map_item **ret_item)
         return *ret_item ? 1 : no_memory();
 }
 
+static int take_block(struct map_items *items, struct map_item **ret_item) {
+        char *block;
+        size_t size;
+        int r = map_input_take_block(&items->input, items->options->block, &block, &size);
+
+        if (r <= 0)
+                return r;
+        *ret_item = map_item_new_block(block, size, items->numbered + 1);
+        return *ret_item ? 1 : no_memory();
+}
+
 /* ---- items ---- */
 
 static struct map_item *take_back(struct map_items *items) {
@@ -124,16 +139,28 @@ static struct map_item *take_back(struct map_items *items) {
         return item;
 }
 
+/* The next one, whether or not an earlier run has done it. */
+static int take_new(struct map_items *items, struct map_item **ret_item) {
+        int r = items->options->block           ? take_block(items, ret_item)
+                : items->options->n_sources > 1 ? take_combination(items, ret_item)
+                                                : take_group(items, ret_item);
+
+        if (r == 1)
+                (*ret_item)->number = ++items->numbered;
+        return r;
+}
+
 int map_items_take(struct map_items *items, struct map_item **ret_item) {
+        int r;
+
         if (items->given_back) {
                 *ret_item = take_back(items);
                 return 1;
         }
-        int r = items->options->n_sources > 1 ? take_combination(items, ret_item) : take_group(items, ret_item);
-        if (r == 1) {
-                (*ret_item)->number = ++items->numbered;
+        while ((r = take_new(items, ret_item)) == 1 && map_resume_take(&items->resume, *ret_item))
+                map_item_free(*ret_item);
+        if (r == 1)
                 (*ret_item)->index = items->taken++;
-        }
         return r;
 }
 
@@ -152,8 +179,8 @@ long map_items_count(const struct map_items *items) {
 
         if (options->n_sources > 1)
                 return map_combinations_count(&items->combinations);
-        long values = is_words(options) ? (long)options->sources[0].n : map_input_count(&items->input);
-        if (options->fill || values < 0)
+        if (options->block || options->fill)
                 return -1;
-        return (values + (long)options->max_values - 1) / (long)options->max_values;
+        long values = is_words(options) ? (long)options->sources[0].n : map_input_count(&items->input);
+        return values < 0 ? -1 : (values + (long)options->max_values - 1) / (long)options->max_values;
 }

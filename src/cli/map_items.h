@@ -9,6 +9,7 @@
 #include "map_input.h"
 #include "map_item.h"
 #include "map_options.h"
+#include "map_resume.h"
 #include "map_values.h"
 
 struct map_items {
@@ -20,6 +21,7 @@ struct map_items {
         struct map_fit fit;
         bool exhausted; /* what is pending is the rest */
         size_t share;   /* how many of the rest an item gets; 0: not known yet */
+        struct map_resume resume;
         unsigned long taken, numbered;
         struct map_item *given_back, **given_back_end; /* to be taken first */
 };
@@ -34,7 +36,7 @@ int map_items_take(struct map_items *items, struct map_item **ret_item);
 void map_items_give_back(struct map_items *items, struct map_item *item);
 /* One read(2), which waits if nothing is there; a signal ends it. 0 or -errno with a complaint. */
 int map_items_fill(struct map_items *items);
-/* How many there will be; -1: cannot be known. */
+/* How many there will be, with those that an earlier run has done; -1: cannot be known. */
 long map_items_count(const struct map_items *items);
 
 #endif

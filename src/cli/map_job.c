@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "map.h"
+#include "map_stdin.h"
 #include "map_terminal.h"
 
 #include <errno.h>
@@ -10,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static int describe(struct fsrv_request *request, const struct map_setting *setting,
-                    const struct map_outputs *outputs) {
+static int describe(struct fsrv_request *request, const struct map_setting *setting, const struct map_outputs *outputs,
+                    int input) {
         const struct map_options *options = setting->options;
         int r = options->target.entry ? fsrv_request_set_entry(request, options->target.entry)
                                       : fsrv_request_set_program(request, options->args[0]);
@@ -22,10 +23,12 @@ static int describe(struct fsrv_request *request, const struct map_setting *sett
             (r = fsrv_request_set_process_group(request, 0)) < 0 ||
             (r = fsrv_request_set_signal_mask(request, &setting->signals->mask)) < 0 ||
             (r = fsrv_request_set_signals_ignored(request, &setting->signals->ignored)) < 0 ||
-            (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS)) < 0 ||
+            (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS |
+                                                         (options->target.quick_exit ? FSRV_SPAWN_QUICK_EXIT : 0))) <
+                    0 ||
             (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout),
                                              cli_milliseconds(options->target.kill_after))) < 0 ||
-            (r = fsrv_request_add_dup2(request, setting->null, STDIN_FILENO)) < 0)
+            (r = fsrv_request_add_dup2(request, input, STDIN_FILENO)) < 0)
                 return r;
         for (int i = 0; i < 2 && outputs; i++)
                 if ((r = fsrv_request_add_dup2(request, outputs->of[i].ends[1], STDOUT_FILENO + i)) < 0)
@@ -41,13 +44,13 @@ static int set_arguments(struct fsrv_request *request, const struct map_options 
         return r;
 }
 
-static int spawn(struct map_job *job, const struct map_setting *setting, struct fsrv_error *error) {
+static int spawn(struct map_job *job, const struct map_setting *setting, int input, struct fsrv_error *error) {
         struct fsrv_request *request;
         int r = fsrv_request_new(&request);
 
         if (r < 0)
                 return cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
-        r = describe(request, setting, job->outputs);
+        r = describe(request, setting, job->outputs, input);
         if (r < 0)
                 r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
         else if ((r = set_arguments(request, setting->options, job)) < 0)
@@ -59,6 +62,17 @@ static int spawn(struct map_job *job, const struct map_setting *setting, struct 
                 return r;
         r = fsrv_process_get_poll_fd(job->process);
         return r < 0 ? cli_fail(error, FSRV_STAGE_STATUS, -r, "cannot watch the process") : r;
+}
+
+static int spawn_with_input(struct map_job *job, const struct map_setting *setting, struct fsrv_error *error) {
+        if (!setting->options->to_stdin)
+                return spawn(job, setting, setting->null, error);
+        int input = map_stdin_new(setting->options, job->item);
+        if (input < 0)
+                return cli_fail(error, FSRV_STAGE_LIMIT, -input, "cannot keep the standard input");
+        int r = spawn(job, setting, input, error);
+        close(input);
+        return r;
 }
 
 int map_job_start(struct map_job *job, const struct map_setting *setting, struct map_item *item,
@@ -73,7 +87,7 @@ int map_job_start(struct map_job *job, const struct map_setting *setting, struct
         job->stopped = false;
         job->started = map_clock(CLOCK_REALTIME);
         map_signals_hold_stops(true);
-        r = spawn(job, setting, error);
+        r = spawn_with_input(job, setting, error);
         if (r >= 0)
                 map_signals_set_group(job->slot - 1, fsrv_process_get_pid(job->process));
         map_signals_hold_stops(false);

@@ -9,6 +9,10 @@
 #include <string.h>
 
 #include "map_arguments.h"
+#include "map_schedule.h"
+#include "map_stdin.h"
+
+enum { BLOCK = 1 << 20 };
 
 enum {
         OPT_TAG = 256,
@@ -18,18 +22,26 @@ enum {
         OPT_DRY_RUN,
         OPT_TIMEOUT,
         OPT_HALT,
+        OPT_RETRIES,
+        OPT_DELAY,
+        OPT_LOAD,
+        OPT_STDIN,
+        OPT_PIPE,
+        OPT_BLOCK,
         OPT_JSON,
+        OPT_RESUME,
         OPT_PRELOAD,
         OPT_PRELOAD_TIMEOUT,
         OPT_MEMORY,
         OPT_SOCKET,
         OPT_SERVER_UID,
         OPT_CALL,
+        OPT_QUICK_EXIT,
         OPT_PROGRESS,
         OPT_QUIET
 };
 
-static const char short_options[] = "+:hj:P:0a:kun:X";
+static const char short_options[] = "+:hj:P:0a:kun:Xt";
 
 static const struct option long_options[] = {
         { "jobs", required_argument, NULL, 'j' },
@@ -47,7 +59,15 @@ static const struct option long_options[] = {
         { "dry-run", no_argument, NULL, OPT_DRY_RUN },
         { "timeout", required_argument, NULL, OPT_TIMEOUT },
         { "halt", required_argument, NULL, OPT_HALT },
+        { "retries", required_argument, NULL, OPT_RETRIES },
+        { "delay", required_argument, NULL, OPT_DELAY },
+        { "load", required_argument, NULL, OPT_LOAD },
+        { "verbose", no_argument, NULL, 't' },
+        { "stdin", no_argument, NULL, OPT_STDIN },
+        { "pipe", no_argument, NULL, OPT_PIPE },
+        { "block", required_argument, NULL, OPT_BLOCK },
         { "json", required_argument, NULL, OPT_JSON },
+        { "resume", no_argument, NULL, OPT_RESUME },
         { "progress", no_argument, NULL, OPT_PROGRESS },
         { "quiet", no_argument, NULL, OPT_QUIET },
         { "preload", required_argument, NULL, OPT_PRELOAD },
@@ -56,6 +76,7 @@ static const struct option long_options[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "server-uid", required_argument, NULL, OPT_SERVER_UID },
         { "call", required_argument, NULL, OPT_CALL },
+        { "quick-exit", no_argument, NULL, OPT_QUICK_EXIT },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
 };
@@ -108,8 +129,13 @@ bool map_options_has_lists(const struct map_options *options) {
 static int take_flag(struct map_options *options, int c) {
         bool *const flag = c == 'k'               ? &options->ordered
                            : c == 'u'             ? &options->ungroup
+                           : c == 't'             ? &options->verbose
                            : c == 'X'             ? &options->fill
                            : c == OPT_TTY         ? &options->tty
+                           : c == OPT_QUICK_EXIT  ? &options->target.quick_exit
+                           : c == OPT_STDIN       ? &options->to_stdin
+                           : c == OPT_PIPE        ? &options->pipe
+                           : c == OPT_RESUME      ? &options->resume
                            : c == OPT_TAG         ? &options->tag
                            : c == OPT_LINE_BUFFER ? &options->line_buffer
                            : c == OPT_DRY_RUN     ? &options->dry_run
@@ -167,7 +193,15 @@ static int take_option(struct map_options *options, int c, char **argv) {
         case 'n':
                 return cli_parse_number("--max-args", optarg, 1, 1000000000, &options->max_values);
         case OPT_HALT:
-                return cli_parse_number("--halt", optarg, 1, 1000000000, &options->halt);
+                return map_parse_halt(optarg, &options->halt);
+        case OPT_BLOCK:
+                return map_parse_block(optarg, &options->block);
+        case OPT_RETRIES:
+                return cli_parse_number("--retries", optarg, 1, 1000000000, &options->tries);
+        case OPT_DELAY:
+                return cli_parse_seconds(optarg, &options->delay);
+        case OPT_LOAD:
+                return map_parse_load(optarg, &options->load);
         case '0':
                 options->separator = 0;
                 return 0;
@@ -190,6 +224,15 @@ static bool is_entry(const char *text) {
         return colon && colon > text && colon[1];
 }
 
+/* Blocks have nothing to do with either; a file instead of standard input is all right. */
+static bool has_sources_or_places(const struct map_options *options) {
+        bool found = options->n_sources > 1 || (options->n_sources == 1 && !options->sources[0].file);
+
+        for (char **arg = options->args + (options->target.entry ? 0 : 1); *arg && !found; arg++)
+                found = map_arguments_has_place(*arg, true);
+        return found;
+}
+
 /* What is wrong with the options together; NULL: nothing. */
 static const char *find_conflict(const struct map_options *options) {
         bool many = options->max_values || options->fill;
@@ -202,6 +245,18 @@ static const char *find_conflict(const struct map_options *options) {
                 return "--tty lends the terminal to the item, so there is no --tag or --line-buffer";
         if (options->line_buffer && options->ungroup)
                 return "--line-buffer and --ungroup exclude each other";
+        if (options->resume && (!options->json || strcmp(options->json, "-") == 0))
+                return "--resume goes on with the report of --json FILE, which is missing";
+        if (options->target.quick_exit && !options->target.entry)
+                return "--quick-exit is for --call: a program has exit functions of its own alone";
+        if (options->fill && options->to_stdin)
+                return "-X is for arguments; '-n N' gives a process N items by --stdin";
+        if (options->block && !options->pipe)
+                return "--block is for --pipe";
+        if (options->pipe && (many || options->resume || has_sources_or_places(options)))
+                return "--pipe gives each process a block of the input, so there is no -n, -X, ':::', {} or --resume";
+        if (options->tty && (options->to_stdin || options->pipe))
+                return "--tty lends the terminal to the item, so there is no --stdin or --pipe";
         if (many && options->n_sources > 1)
                 return "-n and -X are for one source; of several each process gets a combination";
         return NULL;
@@ -235,6 +290,10 @@ int map_options_parse(struct map_options *options, int argc, char **argv) {
         if (options->tty) {
                 options->jobs = 1;
                 options->ungroup = true;
+        }
+        if (options->pipe) {
+                options->to_stdin = true;
+                options->block = options->block ? options->block : BLOCK;
         }
         if (!options->max_values)
                 options->max_values = options->fill ? ULONG_MAX : 1;

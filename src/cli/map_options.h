@@ -18,6 +18,13 @@ struct map_source {
         size_t n;
 };
 
+/* After how many failures nothing is started any more. */
+struct map_halt {
+        bool now;               /* what runs is ended, too */
+        unsigned long failures; /* 0: percent; both 0: never */
+        unsigned long percent;  /* of what has ended */
+};
+
 struct map_options {
         struct cli_target target;
         char **args;    /* of the program, or of the entry point; NULL-terminated */
@@ -27,11 +34,16 @@ struct map_options {
         unsigned long jobs;
         unsigned long max_values; /* in one process */
         bool fill;                /* as many as its arguments have room for */
-        unsigned long halt;       /* failures after which nothing is started any more; 0: never */
+        struct map_halt halt;
+        unsigned long tries; /* of an item that fails */
+        double delay;        /* seconds between starts */
+        double load;         /* of the machine, above which nothing is started; 0: any */
         char separator;
         const char *json;
+        bool resume;   /* what it says */
         bool to_stdin; /* the item is its process's standard input, not an argument */
-        bool ordered, tag, dry_run, ungroup, progress, quiet, line_buffer, tty;
+        size_t block;  /* it is a block of the input of about this size; 0: it isn't */
+        bool ordered, tag, dry_run, verbose, pipe, ungroup, progress, quiet, line_buffer, tty;
 };
 
 /* 0: go on; 1: help was asked for; -EINVAL with a complaint. To be given to map_options_done() in any case. */

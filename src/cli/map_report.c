@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "map.h"
+#include "map_json.h"
 #include "text.h"
 
 #include <errno.h>
@@ -12,63 +13,7 @@
 int map_report_init(struct map_report *report, const struct map_options *options) {
         *report = (struct map_report){ .options = options };
         map_progress_init(&report->progress, options);
-        if (!options->json)
-                return 0;
-        report->json = fopen(options->json, "we");
-        if (report->json)
-                return 0;
-        int err = errno;
-        cli_complain("map: cannot write %s: %s", options->json, strerror(err));
-        return -err;
-}
-
-/* ---- JSON ---- */
-
-static double seconds(const struct timeval *time) {
-        return (double)time->tv_sec + (double)time->tv_usec / 1e6;
-}
-
-static void json_status(FILE *out, const struct fsrv_status *status) {
-        const struct rusage *usage = &status->rusage;
-
-        if (status->signal)
-                fprintf(out, "\"status\": null, \"signal\": %d", status->signal);
-        else
-                fprintf(out, "\"status\": %d, \"signal\": null", status->exit_code);
-        if (status->flags & FSRV_STATUS_TIMED_OUT)
-                fputs(", \"timed_out\": true", out);
-        fprintf(out, ", \"rusage\": {\"utime\": %.6f, \"stime\": %.6f", seconds(&usage->ru_utime),
-                seconds(&usage->ru_stime));
-        fprintf(out, ", \"maxrss\": %ld, \"minflt\": %ld, \"majflt\": %ld}", usage->ru_maxrss, usage->ru_minflt,
-                usage->ru_majflt);
-}
-
-static void json_lost(FILE *out, int err) {
-        if (!err)
-                return;
-        fprintf(out, ", \"lost\": {\"errno\": %d, \"text\": ", err);
-        cli_json_string(out, strerror(err));
-        fputc('}', out);
-}
-
-static void json_result(FILE *out, const struct map_result *result) {
-        fputs("{\"item\": ", out);
-        cli_json_string(out, result->item->text);
-        if (result->pid)
-                fprintf(out, ", \"pid\": %d, ", (int)result->pid);
-        else
-                fputs(", \"pid\": null, ", out);
-        if (result->has_status)
-                json_status(out, &result->status);
-        else {
-                fputs("\"status\": null, \"signal\": null, ", out);
-                fprintf(out, "\"error\": {\"stage\": \"%s\", \"errno\": %d, \"text\": ",
-                        fsrv_stage_name(result->error.stage), result->error.err);
-                cli_json_string(out, result->error.text);
-                fputc('}', out);
-        }
-        json_lost(out, map_result_lost(result));
-        fprintf(out, ", \"start\": %.6f, \"end\": %.6f}\n", result->started, result->ended);
+        return options->json ? map_json_open(options, &report->json) : 0;
 }
 
 /* ---- lines for people ---- */
@@ -101,6 +46,58 @@ static void complain_of(const struct map_result *result) {
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
 }
 
+/* ---- which one failed ---- */
+
+struct map_failure {
+        unsigned long index;
+        char item[SHOWN_ITEM + sizeof "..."];
+        char how[64];
+};
+
+static void describe_failure(const struct map_result *result, char *text, size_t size) {
+        const struct fsrv_status *status = &result->status;
+        char name[32];
+
+        if (!result->has_status)
+                snprintf(text, size, "could not be started");
+        else if (status->flags & FSRV_STATUS_TIMED_OUT)
+                snprintf(text, size, "time limit");
+        else if (status->signal)
+                snprintf(text, size, "%s", cli_signal_name(status->signal, name));
+        else if (status->exit_code)
+                snprintf(text, size, "exit code %d", status->exit_code);
+        else
+                snprintf(text, size, "output lost");
+}
+
+void map_report_count(struct map_report *report, const struct map_result *result) {
+        bool failed = map_result_is_failure(result);
+        struct map_failure *first = report->first;
+
+        map_progress_count(&report->progress, failed);
+        if (!failed)
+                return;
+        report->untold += !is_worth_a_line(result);
+        if (first && first->index < result->item->index)
+                return;
+        if (!first)
+                first = report->first = malloc(sizeof *first);
+        if (!first)
+                return; /* it is named if there is memory for it */
+        first->index = result->item->index;
+        cli_harmless(first->item, sizeof first->item, result->item->text);
+        describe_failure(result, first->how, sizeof first->how);
+}
+
+/* An exit code has no line, since others of this kind have none: but it shouldn't be a riddle whose it was. */
+static void tell_of_failures(const struct map_report *report) {
+        const struct map_progress *progress = &report->progress;
+
+        if (report->untold && report->first && !report->options->quiet)
+                cli_complain("map: %lu of %lu items failed, the first: '%s' (%s)", progress->failed, progress->done,
+                             report->first->item, report->first->how);
+}
+
 /* ---- results ---- */
 
 void map_report_check(struct map_report *report, int r) {
@@ -117,7 +114,7 @@ static void write_outputs(struct map_report *report, struct map_outputs *outputs
 static void write_json(struct map_report *report, const struct map_result *result) {
         if (!report->json || report->broken)
                 return;
-        json_result(report->json, result);
+        map_json_write(report->json, report->options, result);
         if (fflush(report->json) != 0) {
                 report->broken = errno;
                 cli_complain("map: cannot write %s: %s", report->options->json, strerror(report->broken));
@@ -136,6 +133,9 @@ void map_report_result(struct map_report *report, const struct map_result *resul
 }
 
 int map_report_done(struct map_report *report) {
+        map_progress_clear(&report->progress);
+        tell_of_failures(report);
+        free(report->first);
         map_progress_done(&report->progress);
         if (report->json && fclose(report->json) != 0 && !report->broken) {
                 report->broken = errno;

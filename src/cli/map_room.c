@@ -11,7 +11,7 @@
 #include "map_late.h"
 
 enum {
-        OURS = 32, /* what we have open besides */
+        OURS = 20, /* what we have open besides: 14, and 4 more during a spawn */
         OF_PIPES = 4,
         OF_REST = 5, /* the process, its pidfd, what is polled; two files of what came by the pipes */
         OF_JOB = OF_PIPES + OF_REST,
@@ -49,7 +49,7 @@ int map_room_make(struct map_room *room, unsigned long jobs, unsigned long inher
         }
         room->ahead = ahead;
         room->jobs = smaller(jobs, (limit - ours) / OF_JOB);
-        room->fd_max = (int)smaller(limit - OURS / 2 - OF_REST * room->jobs, INT_MAX);
+        room->fd_max = (int)smaller(limit - OURS / 4 - OF_REST * room->jobs, INT_MAX);
         if (room->jobs < jobs)
                 cli_complain("map: %lu processes at a time, not %lu: no more than %lu files may be open (ulimit -n)",
                              room->jobs, jobs, limit);

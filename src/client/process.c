@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descendants.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
@@ -81,20 +82,6 @@ static int signal_group(const struct fsrv_process *p, int signal) {
         if (r == -EINVAL && is_unreaped(p) && getpgid(p->pid) == p->pid) /* before Linux 6.9 */
                 r = kill(-p->pid, signal) < 0 ? -errno : 0;
         return r == -EINVAL || r == -ESRCH ? fsrv_pidfd_send_signal(p->pidfd, signal) : r;
-}
-
-struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
-        if (!p || atomic_fetch_sub(&p->references, 1) != 1)
-                return NULL;
-        /* The server does the same when it sees the socket close; it may be gone. */
-        if (p->flags & FSRV_SPAWN_KILL_ON_CLOSE && p->state < ENDED && p->pidfd >= 0)
-                signal_group(p, SIGKILL);
-        fsrv_fd_close(p->poll_fd);
-        fsrv_fd_close(p->answer);
-        fsrv_fd_close(p->pidfd);
-        pthread_mutex_destroy(&p->lock);
-        free(p);
-        return NULL;
 }
 
 pid_t fsrv_process_get_pid(const struct fsrv_process *p) {
@@ -233,12 +220,39 @@ static void watch_once(struct fsrv_process *p) {
                 p->state = LOST;
 }
 
-/* One change at a time: the next one may not undo it unseen. */
 static void step(struct fsrv_process *p) {
-        if (p->state == LISTENING && !p->change)
+        if (p->state == LISTENING)
                 listen_once(p);
         if (p->state == WATCHING)
                 watch_once(p);
+}
+
+/* The server does the same when it sees the socket close; it may be gone. What one leaves behind that has ended is left
+ * alone, though nobody has waited for it. */
+static void kill_family(struct fsrv_process *p) {
+        do {
+                p->change = 0;
+                step(p);
+        } while (p->change);
+        if (p->state >= ENDED || p->pidfd < 0)
+                return;
+        if (p->state == LISTENING && getpgid(p->pid) != p->pid)
+                fsrv_descendants_signal(p->pid, p->pidfd, SIGKILL);
+        else
+                signal_group(p, SIGKILL);
+}
+
+struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
+        if (!p || atomic_fetch_sub(&p->references, 1) != 1)
+                return NULL;
+        if (p->flags & FSRV_SPAWN_KILL_ON_CLOSE)
+                kill_family(p);
+        fsrv_fd_close(p->poll_fd);
+        fsrv_fd_close(p->answer);
+        fsrv_fd_close(p->pidfd);
+        pthread_mutex_destroy(&p->lock);
+        free(p);
+        return NULL;
 }
 
 /* Until something may have changed, or the deadline. A zombie that isn't reaped yet is readable already: no

@@ -6,18 +6,21 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descendants.h"
 #include "base/fd.h"
 #include "base/linux.h"
 #include "server/server.h"
 
-/* A worker that leads a process group is ended together with it. */
+/* A worker is ended together with the process group that it leads, or with its descendants. */
 
 enum { LOOK_MS = 100 };
 
 /* While nobody has reaped it, neither its number nor its group's can be a stranger's. */
 static void signal_family(const struct fsrv_child *child, int signal) {
-        if (child->role != FSRV_ROLE_WORKER || getpgid(child->pid) != child->pid || kill(-child->pid, signal) < 0)
+        if (child->role != FSRV_ROLE_WORKER)
                 fsrv_pidfd_send_signal(child->pidfd, signal);
+        else if (getpgid(child->pid) != child->pid || kill(-child->pid, signal) < 0)
+                fsrv_descendants_signal(child->pid, child->pidfd, signal);
 }
 
 void fsrv_child_kill(const struct fsrv_child *child) {

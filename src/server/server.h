@@ -125,7 +125,8 @@ struct fsrv_supervisor {
         int listener;
         dev_t socket_device; /* what we bound, so that we don't remove a successor's */
         ino_t socket_inode;
-        int signals;    /* signalfd; -1 */
+        int signals; /* signalfd; -1 */
+        bool has_sigchld;
         bool is_reaper; /* of orphans: the zygotes fork twice */
         bool doorbell_watched;
         bool draining;

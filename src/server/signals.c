@@ -48,10 +48,18 @@ int fsrv_signals_take(struct fsrv_supervisor *s) {
         return s->config.path ? receive_signals(s, &set) : 0;
 }
 
+/* One that came before may have been the one that matters, so the first comes from ourselves. */
 int fsrv_signals_take_children(struct fsrv_supervisor *s) {
         sigset_t set;
+        int r;
 
+        if (s->has_sigchld)
+                return 0;
         fill_own(s, &set);
         sigaddset(&set, SIGCHLD);
-        return receive_signals(s, &set);
+        r = receive_signals(s, &set);
+        s->has_sigchld = r == 0;
+        if (r == 0)
+                raise(SIGCHLD);
+        return r;
 }

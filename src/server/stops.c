@@ -9,6 +9,7 @@
 void fsrv_stops_tell(struct fsrv_supervisor *s) {
         struct fsrv_change change;
 
+        fsrv_children_on_claims(s); /* a worker's claim was sent before it could stop */
         while (fsrv_take_change(&change) == 1) {
                 const struct fsrv_child *child = fsrv_child_find(s, change.pid);
                 struct fsrv_wire_changed changed = { .type = change.is_stop ? FSRV_WIRE_STOPPED : FSRV_WIRE_CONTINUED,

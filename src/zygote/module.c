@@ -5,6 +5,7 @@
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "zygote/symbols.h"
@@ -79,15 +80,25 @@ static int errno_of_words(const char *words) {
         return EIO;
 }
 
+/* dlopen(3) looks for a name without a slash where libraries are, which the working directory isn't. */
+static int complain_of_load(uint32_t stage, const char *name, struct fsrv_error *error) {
+        const char *words = dlerror();
+        int err = errno_of_words(words);
+
+        if (err == ENOENT && !strchr(name, '/') && access(name, F_OK) == 0)
+                return fsrv_fail_text(error, stage, err,
+                                      "module '%s' is no installed library; the file in this directory is './%s'", name,
+                                      name);
+        return fsrv_fail_text(error, stage, err, "module '%s': %s", name, words);
+}
+
 static int module_preload(const char *name, struct fsrv_error *error) {
         if (strcmp(name, FSRV_PRELOAD_MAIN) == 0 && fsrv_program_is_host())
                 return 0; /* it has run up to here */
         void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 
-        if (!module) {
-                const char *words = dlerror();
-                return fsrv_fail_text(error, FSRV_STAGE_PRELOAD, errno_of_words(words), "module '%s': %s", name, words);
-        }
+        if (!module)
+                return complain_of_load(FSRV_STAGE_PRELOAD, name, error);
         remember(name, module);
         return preload_hook(module, name, error); /* stays loaded, whatever the hook said: constructors have run */
 }
@@ -98,10 +109,8 @@ static void *load(const char *entry, size_t n, struct fsrv_error *error) {
 
         if (!name)
                 fsrv_fail(error, FSRV_STAGE_ENTRY, ENOMEM, "entry point '%s'", entry);
-        else if (!module) {
-                const char *words = dlerror();
-                fsrv_fail_text(error, FSRV_STAGE_ENTRY, errno_of_words(words), "module '%s': %s", name, words);
-        }
+        else if (!module)
+                complain_of_load(FSRV_STAGE_ENTRY, name, error);
         free(name);
         return module;
 }
@@ -110,6 +119,34 @@ static bool module_loads(const char *entry) {
         const char *colon = strrchr(entry, ':');
 
         return colon && colon > entry && !find_preloaded(entry, (size_t)(colon - entry));
+}
+
+static bool is_variable(void *symbol) {
+        const ElfW(Sym) *entry = NULL;
+        Dl_info info;
+
+        return dladdr1(symbol, &info, (void **)&entry, RTLD_DL_SYMENT) && entry && info.dli_saddr == symbol &&
+               (entry->st_info & 15) == STT_OBJECT;
+}
+
+/* The symbol is what dlsym(3) found. */
+static int complain_of_entry(void *handle, const char *entry, int n, void *symbol, struct fsrv_error *error) {
+        const char *function = entry + n + 1;
+        struct fsrv_symbols symbols;
+
+        if (symbol)
+                return fsrv_fail_text(error, FSRV_STAGE_ENTRY, EINVAL, "module '%.*s': '%s' is a variable, no function",
+                                      n, entry, function);
+        fsrv_symbols_init(handle, &symbols);
+        const char *mangled = fsrv_symbols_find_mangled(&symbols, function);
+        if (mangled)
+                return fsrv_fail_text(
+                        error, FSRV_STAGE_ENTRY, ENOENT,
+                        "module '%.*s' has the C++ function '%s' as '%s'; extern \"C\" before it keeps its "
+                        "name",
+                        n, entry, function, mangled);
+        return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%.*s' has no function '%s'", n, entry,
+                              function);
 }
 
 static int module_find(const char *entry, struct fsrv_error *error) {
@@ -127,10 +164,10 @@ static int module_find(const char *entry, struct fsrv_error *error) {
         void *handle = module ? module->handle : load(entry, n, error);
         if (!handle)
                 return -error->err;
-        entry_function = (main_function)dlsym(handle, colon + 1);
-        if (!entry_function)
-                return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%.*s' has no function '%s'", (int)n,
-                                      entry, colon + 1);
+        void *symbol = dlsym(handle, colon + 1);
+        if (!symbol || is_variable(symbol))
+                return complain_of_entry(handle, entry, (int)n, symbol, error);
+        entry_function = (main_function)symbol;
         return 0;
 }
 

@@ -3,6 +3,8 @@
 #include "zygote/symbols.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The loader has made addresses of these, but for objects whose dynamic section is read-only. */
@@ -57,6 +59,41 @@ static void *address_of(const struct fsrv_symbols *symbols, uint32_t index) {
         if (symbols->versions && symbols->versions[index] & NOT_DEFAULT)
                 return NULL;
         return (void *)(symbols->base + symbol->st_value);
+}
+
+/* "_Z", for a name within others "N"; then each with its length before it, from the outermost on. */
+static bool is_mangled_from(const char *mangled, const char *name) {
+        const char *at = mangled + 2, *last = "";
+        size_t n = 0;
+
+        if (strncmp(mangled, "_Z", 2) != 0)
+                return false;
+        at += *at == 'N';
+        while (*at >= '1' && *at <= '9') {
+                n = strtoul(at, (char **)&last, 10);
+                if (strnlen(last, n) < n)
+                        return false;
+                at = last + n;
+        }
+        return n > 0 && strlen(name) == n && strncmp(last, name, n) == 0;
+}
+
+const char *fsrv_symbols_find_mangled(const struct fsrv_symbols *symbols, const char *name) {
+        const uint32_t *table = symbols->hash;
+
+        if (!table)
+                return NULL;
+        const uint32_t *buckets = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof *table),
+                       *hashes = buckets + table[0];
+        for (uint32_t i = 0; i < table[0]; i++)
+                for (uint32_t index = buckets[i]; index >= table[1]; index++) {
+                        const char *other = symbols->strings + symbols->symbols[index].st_name;
+                        if (address_of(symbols, index) && is_mangled_from(other, name))
+                                return other;
+                        if (hashes[index - table[1]] & 1)
+                                break;
+                }
+        return NULL;
 }
 
 /* The table: number of buckets, first symbol, words of the Bloom filter, its shift; filter, buckets, and a hash for

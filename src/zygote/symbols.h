@@ -23,4 +23,7 @@ void fsrv_symbols_init(void *handle, struct fsrv_symbols *ret_symbols);
 /* A plain function that the object itself defines. NULL: there may be one all the same, which dlsym(3) knows. */
 void *fsrv_symbols_find(const struct fsrv_symbols *symbols, const char *name);
 
+/* The C++ function of that name, as the linker knows it: with the kinds of its arguments. NULL: none. */
+const char *fsrv_symbols_find_mangled(const struct fsrv_symbols *symbols, const char *name);
+
 #endif

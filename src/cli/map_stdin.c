@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "map_stdin.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int write_all(int fd, const char *bytes, size_t n) {
+        while (n > 0) {
+                ssize_t k = write(fd, bytes, n);
+                if (k < 0 && errno != EINTR)
+                        return -errno;
+                if (k > 0) {
+                        bytes += k;
+                        n -= (size_t)k;
+                }
+        }
+        return 0;
+}
+
+/* As they stood in the input: each with what ends it. */
+static int write_values(int fd, const struct map_item *item, char separator) {
+        int r = 0;
+
+        for (size_t i = 0; i < item->n_values && r == 0; i++) {
+                r = write_all(fd, item->values[i], strlen(item->values[i]));
+                if (r == 0)
+                        r = write_all(fd, &separator, 1);
+        }
+        return r;
+}
+
+int map_stdin_new(const struct map_options *options, const struct map_item *item) {
+        int fd = memfd_create("standard input", MFD_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        int r = item->block ? write_all(fd, item->block, item->block_size) : write_values(fd, item, options->separator);
+        if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+                r = -errno;
+        if (r < 0)
+                close(fd);
+        return r < 0 ? r : fd;
+}
+
+int map_parse_block(const char *text, size_t *ret_size) {
+        static const char units[] = "kmgKMG";
+        const unsigned long most = 1ul << 30;
+        char *end;
+        unsigned long size = strtoul(text, &end, 10);
+        const char *unit = *end ? strchr(units, *end) : NULL;
+
+        if (size <= most && unit && !end[1])
+                size <<= 10 * ((unit - units) % 3 + 1);
+        else if (*end)
+                size = 0;
+        if (!isdigit((unsigned char)*text) || size == 0 || size > most) {
+                cli_complain("--block: '%s' is not a size up to 1G, as 65536, 64k or 1M", text);
+                return -EINVAL;
+        }
+        *ret_size = size;
+        return 0;
+}
