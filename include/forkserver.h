@@ -21,7 +21,30 @@
  *    waited for and killed from several threads at once, each of which holds a reference.
  *  - The library starts no thread, installs no signal handler, prints nothing, never exits, and waits for no child that
  *    isn't its own.
+ *  - No lock is held by who waits: a call waits for its own sake, as long as it may, and a fork(3) elsewhere for none.
  *  - Options structs begin with `size`, which the caller sets to sizeof the struct; what is zero has its default.
+ *
+ * Which calls may wait, for what, and how long. All others don't.
+ *
+ *  fsrv_spawn(), fsrv_spawn_pipes(),     for the server, modules, room in the queue, a process: the request's spawn
+ *  fsrv_connect_to_new_process()         time-out (120 s); for execve(2): 10 s at least
+ *  fsrv_spawn_many()                     the same for each process
+ *  fsrv_run()                            the same, then for the end of the process: for ever, or its time limit
+ *  fsrv_spawn_start(), …_finish(),       no; but for the start of the server's program, once, as long as posix_spawn(3)
+ *  …_cancel()                            takes
+ *  fsrv_server_wait_ready()              its time-out
+ *  fsrv_server_ensure_running(),         for the server's program, or an answer of the one at the path: 10 s. Not for
+ *  fsrv_server_connect()                 modules
+ *  fsrv_server_get_stats()               for an answer: 10 s
+ *  fsrv_server_stop()                    for an answer: 10 s; then for the workers: its time-out; with IN_TREE 1 s more
+ *  fsrv_server_end()                     with IN_TREE: its time-out
+ *  fsrv_process_wait(),                  their time-outs
+ *  fsrv_communicate()
+ *  fsrv_tracker_register() and its kin   for room in a tracker's pipe: 10 s
+ *  fsrv_check_preload()                  for each module: the options' preload time-out
+ *  fsrv_read_signed(), …_write_signed()  as read(2) and write(2)
+ *
+ * What takes time in proportion to something: a payload (it is copied once), a program's large memory with IN_TREE.
  */
 
 #include <signal.h>

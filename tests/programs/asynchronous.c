@@ -157,8 +157,8 @@ int main(int argc, char **argv) {
         expect(fsrv_server_new(&options, &server, &error) == 0);
         slow_server();
         many();
-        killed_server();
         cancelled();
+        killed_server();
         wrong();
         fsrv_server_free(server);
         if (count_fds() != fds)
