@@ -16,8 +16,11 @@
 void map_late_add(struct map_late *late, struct map_outputs *outputs) {
         if (late->n >= MAP_LATE_MAX)
                 map_late_hand_over(late);
+        for (int i = 0; i < 2; i++)
+                map_store_clear(&outputs->of[i].store);
         outputs->own_tag = outputs->tag ? strdup(outputs->tag) : NULL;
         outputs->tag = outputs->own_tag;
+        outputs->live = true;
         outputs->next = late->first;
         late->first = outputs;
         late->n++;

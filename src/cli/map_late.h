@@ -15,7 +15,8 @@ struct map_late {
         int epoll; /* where they are watched */
 };
 
-/* Takes the outputs, whose tag is copied. Where there are too many the oldest are handed over. */
+/* Takes the outputs, whose tag is copied; what is held of them is dropped. Where there are too many the oldest are
+ * handed over. */
 void map_late_add(struct map_late *late, struct map_outputs *outputs);
 /* Frees outputs that have ended, if they are among these. */
 void map_late_remove(struct map_late *late, struct map_outputs *outputs);

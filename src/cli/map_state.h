@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FORKSERVER_CLI_MAP_STATE_H
+#define FORKSERVER_CLI_MAP_STATE_H
+
+/* All that a run of forkserver map is about. */
+
+#include <stdbool.h>
+
+#include "map.h"
+#include "map_late.h"
+#include "map_room.h"
+#include "map_schedule.h"
+
+struct map {
+        const struct map_options *options;
+        struct fsrv_server *server;
+        struct map_setting setting;
+        struct map_items *items;
+        struct map_signals signals;
+        struct map_report report;
+        struct map_schedule schedule;
+        struct map_job *jobs;
+        struct map_room room; /* all 0: not known yet */
+        struct map_late late;
+        struct map_result *waiting; /* ordered: ended before their turn, by index */
+        unsigned long next_shown, running;
+        int epoll;
+        bool input_polled; /* a pipe, socket or terminal; a regular file is always ready */
+        bool input_armed, input_ready, input_ended, stopping;
+        unsigned killed; /* signals that were acted upon */
+        double kill_at;  /* what still runs; 0: never */
+        int exit_code;   /* of our own failure; 0: none */
+};
+
+/* ---- map_state.c ---- */
+
+/* Nothing more is started, and the run ends with this code, if it is the first. */
+void map_stop_with(struct map *m, int code);
+/* To what runs, whole process groups. */
+void map_signal_jobs(struct map *m, int signal);
+/* What runs is ended, with time for it if there is a grace. */
+void map_end_jobs(struct map *m, double grace);
+
+/* ---- map_show.c ---- */
+
+/* A result, which is taken over, comes out when it is its turn; or its item is tried again. */
+void map_show(struct map *m, struct map_result *result);
+/* An item, which is taken over, that could not be started. */
+void map_show_unstarted(struct map *m, struct map_item *item, const struct fsrv_error *error);
+/* Those that wait for one that never comes. */
+void map_show_rest(struct map *m);
+/* The lines of the one whose turn it is come out as they come. */
+void map_let_live(struct map *m, struct map_job *job);
+
+/* ---- map_start.c ---- */
+
+/* As many as there are items and room for. */
+void map_start_some(struct map *m);
+bool map_has_room(const struct map *m);
+bool map_wants_input(const struct map *m);
+
+/* ---- map_loop.c ---- */
+
+int map_loop_init(struct map *m);
+/* Until all has ended that was started. */
+void map_loop(struct map *m);
+
+#endif
