@@ -149,7 +149,7 @@ def peak(forkserver, args, feed, pause):
 def million(forkserver, module, quick):
     def of(count):
         numbers = (b"".join(b"%d\n" % i for i in range(at, min(at + 1000, count))) for at in range(0, count, 1000))
-        return peak(forkserver, ["-k", "-j2", "--preload", module, "--call", f"{module}:noop"], numbers, 0)
+        return peak(forkserver, ["-k", "-j2", "--quiet", "--preload", module, "--call", f"{module}:noop"], numbers, 0)
 
     count = 100_000 if quick else 1_000_000
     return result("map-memory-items", f"map's memory at most, {count:,} items in order", of(count),
