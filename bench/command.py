@@ -77,6 +77,36 @@ def compare_cpu(forkserver, case, quick):
                        f"quartiles {low:.0f} to {high:.0f} ms")
 
 
+# ---- a library that is preloaded, against a process each ----
+
+BENCH = os.path.dirname(os.path.abspath(__file__))
+LLVM = "-l:libLLVM-14.so.1"
+FUNCTION = "define i32 @f{0}(i32 %x) {{\n  %y = add i32 %x, {0}\n  %z = mul i32 %y, %x\n  ret i32 %z\n}}\n"
+
+
+def compare_preloaded(forkserver, quick):
+    """CPU time: that of other programs at the same time doesn't count."""
+    name, source = "map-llvm", os.path.join(BENCH, "llvm.c")
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "unit.ll"), "w", encoding="ascii") as file:
+            file.write("".join(FUNCTION.format(i) for i in range(50)))
+        for options in ["-DPROGRAM", "-o", "parse"], ["-shared", "-fPIC", "-o", "parse.so"]:
+            command = ["gcc", "-O2", *options, source, LLVM]
+            if subprocess.run(command, cwd=directory, stderr=subprocess.DEVNULL).returncode:
+                return {"name": name, "met": None, "skipped": "there is no libLLVM-14.so.1"}
+        ours = [forkserver, "map", "-j2", "--preload", "./parse.so", "--call", "./parse.so:parse"]
+        quick_exit = [*ours, "--quick-exit"]
+        commands, times = (ours, ["xargs", "-P2", "-n1", "./parse"], quick_exit), ([], [], [])
+        for turn in range(1 + (3 if quick else 7)):
+            for side, command in zip(times, commands):
+                value = measure_cpu(command, 200, directory)
+                if turn > 0:
+                    side.append(value)
+    return result(name, "CPU time of 200 files read by LLVM, preloaded", statistics.median(times[0]),
+                  [("a process each, by xargs -P2 -n1", statistics.median(times[1])),
+                   ("ours with --quick-exit", statistics.median(times[2]))], "ms", 1 / 3)
+
+
 # ---- memory ----
 
 
@@ -141,6 +171,8 @@ def measure_all(build, quick, names):
     for case in CPU_CASES:
         if not names or case[0] in names:
             yield compare_cpu(forkserver, case, quick)
+    if not names or "map-llvm" in names:
+        yield compare_preloaded(forkserver, quick)
     if not names or "map-memory-items" in names:
         yield million(forkserver, module, quick)
     if not names or "map-memory-output" in names:

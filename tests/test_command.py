@@ -67,6 +67,16 @@ def test_shortened_by_whole_characters(call, pad):
         assert words[0] != "run" or words[1] != item or b"File name too long" in err
 
 
+@pytest.mark.parametrize("pad", range(4))
+def test_cause_behind_a_long_name(call, tmp_path, pad):
+    """The library has no room for it."""
+    directory = tmp_path / ("x" * pad + "😀" * 60)
+    directory.mkdir()
+    (directory / "echo").symlink_to("/bin/echo")
+    code, _, err = call("map", directory / "echo", stdin="y" * 200_000)
+    assert code == 123 and is_harmless(err) and err.endswith("😀...: Argument list too long\n".encode())
+
+
 # ---- help ----
 
 COMMANDS = ["run", "map", "check", "serve", "stop", "ping", "stats"]

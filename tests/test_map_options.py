@@ -45,8 +45,8 @@ def test_items_of_several(run, tmp_path):
 @pytest.mark.parametrize("options", [[], ["-u"], ["--line-buffer"]])
 def test_report_to_standard_output(run, options, tmp_path):
     """It is all that is there; what the processes print is on standard error."""
-    command = ["sh", "-c", "echo out-$0; [ $0 != b ]"]
-    code, lines, err = run("a\nb\n", *options, "--quiet", "--json", "-", *command, cwd=tmp_path)
+    work = "echo out-$0; [ $0 != b ]"
+    code, lines, err = run("a\nb\n", *options, "--quiet", "--json", "-", "sh", "-c", work, cwd=tmp_path)
     assert code == 123 and sorted(err.split()) == ["out-a", "out-b"]
     assert sorted((json.loads(line)["item"], json.loads(line)["status"]) for line in lines) == [("a", 0), ("b", 1)]
     assert not list(tmp_path.iterdir())

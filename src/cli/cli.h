@@ -47,6 +47,9 @@ int cli_stats(int argc, char **argv);
 
 /* "forkserver: <text>\n" on standard error in one write. */
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+enum { CLI_ERROR_TEXT_SIZE = FSRV_ERROR_TEXT_SIZE + 128 };
+/* An error's text for people: also with its cause where a long name has pushed that out. */
+void cli_error_text(const struct fsrv_error *error, char *text, size_t size);
 /* The same for an error of the library: "forkserver: <text> (stage <name>)"; the text has the cause in it. */
 void cli_complain_error(const struct fsrv_error *error);
 /* Fills *error as the library does, with ": <strerror>" after the text, and returns -err. */

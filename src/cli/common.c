@@ -52,13 +52,19 @@ void cli_complain(const char *format, ...) {
         va_end(args);
 }
 
-void cli_complain_error(const struct fsrv_error *error) {
-        char text[FSRV_ERROR_TEXT_SIZE - 1];                          /* so that one that is full ends in dots */
-        bool is_full = strlen(error->text) == sizeof error->text - 1; /* a long name has pushed the cause out */
+void cli_error_text(const struct fsrv_error *error, char *text, size_t size) {
+        char own[FSRV_ERROR_TEXT_SIZE - 1]; /* so that one that is full ends in dots */
+        bool is_full = strlen(error->text) == sizeof error->text - 1;
 
-        cli_harmless(text, sizeof text, error->text);
-        cli_complain("%s%s%s (stage %s)", text, is_full ? ": " : "", is_full ? strerror(error->err) : "",
-                     fsrv_stage_name(error->stage));
+        cli_harmless(own, sizeof own, error->text);
+        snprintf(text, size, "%s%s%s", own, is_full ? ": " : "", is_full ? strerror(error->err) : "");
+}
+
+void cli_complain_error(const struct fsrv_error *error) {
+        char text[CLI_ERROR_TEXT_SIZE];
+
+        cli_error_text(error, text, sizeof text);
+        cli_complain("%s (stage %s)", text, fsrv_stage_name(error->stage));
 }
 
 int cli_fail(struct fsrv_error *error, uint32_t stage, int err, const char *text) {

@@ -46,8 +46,9 @@ struct map_setting {
         const struct map_signals *signals;
         struct fsrv_server *server;
         struct cli_inherited inherited;
-        int null;   /* standard input of the items */
-        int fd_max; /* for their pipes */
+        mode_t umask; /* the library would look it up in /proc each time */
+        int null;     /* standard input of the items */
+        int fd_max;   /* for their pipes */
 };
 
 struct map_job {

@@ -13,6 +13,7 @@ enum {
         HEADROOM = 4096,            /* for what an interpreter's line adds, and for who adds a variable */
         ROOM_MAX = 2 * 1024 * 1024, /* of the usual stack; a server that was started elsewhere may have less */
         ROOM_MIN = 32 * 1024,
+        STRING_MAX = 128 * 1024, /* execve(2): MAX_ARG_STRLEN */
 };
 
 static size_t room_for_arguments(void) {
@@ -35,5 +36,7 @@ void map_fit_init(struct map_fit *fit, const struct map_options *options) {
 }
 
 size_t map_fit_size(const struct map_options *options, const char *value) {
-        return map_arguments_size(options, &value, 1) - bare_size(options);
+        size_t size = map_arguments_size(options, &value, 1) - bare_size(options);
+
+        return !options->target.entry && !options->to_stdin && strlen(value) >= STRING_MAX ? MAP_FIT_NEVER : size;
 }

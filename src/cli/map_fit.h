@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "map_options.h"
 
@@ -15,6 +16,8 @@ struct map_fit {
 };
 
 void map_fit_init(struct map_fit *fit, const struct map_options *options);
+/* More than any room: such a value is its own fault, and fails alone. */
+#define MAP_FIT_NEVER (SIZE_MAX / 2)
 /* What a value adds to the arguments, whatever stands beside it. */
 size_t map_fit_size(const struct map_options *options, const char *value);
 

@@ -21,6 +21,7 @@ static int describe(struct fsrv_request *request, const struct map_setting *sett
          * its own: the first ^C is for us, who let running items finish. */
         if (r < 0 || (r = cli_inherited_pass_on(&setting->inherited, request)) < 0 ||
             (r = fsrv_request_set_process_group(request, 0)) < 0 ||
+            (r = fsrv_request_set_umask(request, setting->umask)) < 0 ||
             (r = fsrv_request_set_signal_mask(request, &setting->signals->mask)) < 0 ||
             (r = fsrv_request_set_signals_ignored(request, &setting->signals->ignored)) < 0 ||
             (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS |

@@ -34,9 +34,11 @@ static void complain_of(const struct map_result *result) {
         if (map_result_lost(result))
                 cli_complain("map: '%s': not all of its output could be kept: %s", item,
                              strerror(map_result_lost(result)));
-        if (!result->has_status)
-                cli_complain("map: '%s': %s", item, result->error.text);
-        else if (result->stopped)
+        if (!result->has_status) {
+                char text[CLI_ERROR_TEXT_SIZE];
+                cli_error_text(&result->error, text, sizeof text);
+                cli_complain("map: '%s': %s", item, text);
+        } else if (result->stopped)
                 cli_complain("map: '%s': it was stopped because it wants the terminal (see --tty)", item);
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
                 cli_complain("map: '%s': %s after its time limit", item,

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "map_terminal.h"
@@ -39,6 +40,8 @@ static int set_up(struct map *m) {
         }
         if (cli_target_open(&m->options->target, &m->server) < 0)
                 return -1;
+        m->setting.umask = umask(0);
+        umask(m->setting.umask);
         m->setting.options = m->options;
         m->setting.signals = &m->signals;
         m->setting.server = m->server;

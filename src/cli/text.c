@@ -37,15 +37,6 @@ bool cli_is_control(const char *text) {
         return *s < ' ' || *s == 0x7f || (s[0] == 0xC2 && s[1] >= 0x80 && s[1] < 0xA0);
 }
 
-/* Somebody's buffer was too small for all of a last character. */
-static bool is_cut_off(const char *text) {
-        size_t n = 1;
-
-        while (((unsigned char)text[n] & 0xC0) == 0x80)
-                n++;
-        return !text[n] && n < 4 && (unsigned char)text[0] >= 0xC2 && (unsigned char)text[0] <= 0xF4;
-}
-
 size_t cli_harmless(char *out, size_t size, const char *text) {
         const size_t room = size - sizeof "...";
         size_t n = 0, fits = 0; /* the most that leaves room for the dots */
@@ -55,8 +46,6 @@ size_t cli_harmless(char *out, size_t size, const char *text) {
                 bool keep = length > 0 && !cli_is_control(text);
                 size_t step = length ? length : 1, wanted = keep ? length : 1;
 
-                if (length == 0 && is_cut_off(text))
-                        break;
                 if (n + wanted >= size)
                         break;
                 if (keep)

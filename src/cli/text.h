@@ -14,8 +14,8 @@ size_t cli_utf8_length(const char *text);
 /* A control character begins at `text`: C0, DEL, or C1 in UTF-8. */
 bool cli_is_control(const char *text);
 /* Copies the text with a '?' for each control character and each byte that isn't UTF-8 (a blank for newlines and TABs).
- * What has no room, or had none in another buffer, is left out by whole characters; the copy ends in "..." then. size:
- * at least 8. Returns the copy's length. */
+ * What has no room is left out by whole characters; the copy ends in "..." then. size: at least 8. Returns the copy's
+ * length. */
 size_t cli_harmless(char *out, size_t size, const char *text);
 /* The same to a stream. */
 void cli_put_harmless(FILE *out, const char *text);
