@@ -21,7 +21,30 @@
  *    waited for and killed from several threads at once, each of which holds a reference.
  *  - The library starts no thread, installs no signal handler, prints nothing, never exits, and waits for no child that
  *    isn't its own.
+ *  - No lock is held by who waits: a call waits for its own sake, as long as it may, and a fork(3) elsewhere for none.
  *  - Options structs begin with `size`, which the caller sets to sizeof the struct; what is zero has its default.
+ *
+ * Which calls may wait, for what, and how long. All others don't.
+ *
+ *  fsrv_spawn(), fsrv_spawn_pipes(),     for the server, modules, room in the queue, a process: the request's spawn
+ *  fsrv_connect_to_new_process()         time-out (120 s); for execve(2): 10 s at least
+ *  fsrv_spawn_many()                     the same for each process
+ *  fsrv_run()                            the same, then for the end of the process: for ever, or its time limit
+ *  fsrv_spawn_start(), …_finish(),       no; but for the start of the server's program, once, as long as posix_spawn(3)
+ *  …_cancel()                            takes
+ *  fsrv_server_wait_ready()              its time-out
+ *  fsrv_server_ensure_running(),         for the server's program, or an answer of the one at the path: 10 s. Not for
+ *  fsrv_server_connect()                 modules
+ *  fsrv_server_get_stats()               for an answer: 10 s
+ *  fsrv_server_stop()                    for an answer: 10 s; then for the workers: its time-out; with IN_TREE 1 s more
+ *  fsrv_server_end()                     with IN_TREE: its time-out
+ *  fsrv_process_wait(),                  their time-outs
+ *  fsrv_communicate()
+ *  fsrv_tracker_register() and its kin   for room in a tracker's pipe: 10 s
+ *  fsrv_check_preload()                  for each module: the options' preload time-out
+ *  fsrv_read_signed(), …_write_signed()  as read(2) and write(2)
+ *
+ * What takes time in proportion to something: a payload (it is copied once), a program's large memory with IN_TREE.
  */
 
 #include <signal.h>
@@ -431,6 +454,35 @@ FSRV_PUBLIC int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request
  */
 FSRV_PUBLIC int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_request *request, uint32_t which,
                                  int ret_fds[3], struct fsrv_process **ret_process, struct fsrv_error *error);
+
+/*
+ * The same for event loops, in steps that wait for nothing:
+ *
+ *     fsrv_spawn_start(server, request, &spawn, &error);
+ *     when fsrv_spawn_get_poll_fd(spawn) is readable:
+ *             r = fsrv_spawn_finish(spawn, &process, &error);   1: not yet; else it is done with
+ *
+ * All that fsrv_spawn() waits for is in that one fd: the server's start, the modules, room in the queue, the answer,
+ * and the spawn time-out, after which fsrv_spawn_finish() says -ETIMEDOUT. What takes time of its own is the start of a
+ * private server's program, as long as posix_spawn(3) takes for one: in the call that finds no server running, once
+ * (fsrv_server_ensure_running() has it over before). Any number may be on their way; a handle is for one thread at a
+ * time, and for the process that made it (a forked child leaves it alone). Who may interrupt calls isn't asked.
+ *
+ * The request, its payload and the fds that it names have to stay as they are until it is done with.
+ */
+struct fsrv_spawn_handle;
+
+/* Errors: of fsrv_spawn(), those that show at once. */
+FSRV_PUBLIC int fsrv_spawn_start(struct fsrv_server *server, const struct fsrv_request *request,
+                                 struct fsrv_spawn_handle **ret_spawn, struct fsrv_error *error);
+/* Borrowed; readable (POLLIN) when fsrv_spawn_finish() has something to do. */
+FSRV_PUBLIC int fsrv_spawn_get_poll_fd(const struct fsrv_spawn_handle *spawn);
+/* 1: not yet. 0: here is the process; or an error of fsrv_spawn(). With those the handle is freed. */
+FSRV_PUBLIC int fsrv_spawn_finish(struct fsrv_spawn_handle *spawn, struct fsrv_process **ret_process,
+                                  struct fsrv_error *error);
+/* Instead of finishing it; frees the handle. 0: nothing of the request has run, nor ever will; 1: it had started, and
+ * has been killed. */
+FSRV_PUBLIC int fsrv_spawn_cancel(struct fsrv_spawn_handle *spawn);
 
 FSRV_PUBLIC pid_t fsrv_process_get_pid(const struct fsrv_process *process);
 /* Borrowed; valid as long as the process object. -ENOSYS where the kernel has none (or a sandbox hides it). */

@@ -4,6 +4,8 @@ waiting until it is ready."""
 
 import subprocess
 
+import pytest
+
 from leftovers import PATIENCE
 from test_serve import serve  # noqa: F401 (a fixture)
 from test_spawn import refused
@@ -11,16 +13,37 @@ from test_spawn import refused
 LIMIT = 60 * PATIENCE
 
 
-def test_nobody_waits_for_others(build, program, tmp_path):
-    slow = tmp_path / "forkserver-server"
-    slow.write_text(f"""#!/bin/sh
+@pytest.fixture
+def slow(build, tmp_path):
+    """A directory with a server that takes until there is a file "go", and says that it has begun."""
+    server = tmp_path / "forkserver-server"
+    server.write_text(f"""#!/bin/sh
 printf x >>'{tmp_path}/begun'
 until [ -e '{tmp_path}/go' ]; do sleep 0.01; done
 exec '{build}/src/forkserver-server'
 """)
-    slow.chmod(0o755)
-    result = subprocess.run([program("launching"), tmp_path], capture_output=True, text=True, timeout=LIMIT)
+    server.chmod(0o755)
+    return tmp_path
+
+
+def say_nothing(*command):
+    result = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_nobody_waits_for_others(program, slow):
+    say_nothing(program("launching"), slow)
+
+
+def test_asynchronous(program, slow):
+    say_nothing(program("asynchronous"), slow)
+
+
+def test_event_loop(build):
+    """examples/event-loop.c"""
+    command = [build / "examples" / "event-loop", "5"]
+    lines = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT).stdout.splitlines()
+    assert sorted(lines) == [*(f"job {i} exited with 7" for i in range(5)), "the clock ticked on: yes"]
 
 
 READY = LIMIT * 1000

@@ -112,3 +112,15 @@ def test_without_devices(forkserver, namespaces, testmod):
     for command in (["run", "echo", "1"], ["run", "--preload", testmod, "echo", "1"], ["map", "--", "echo"]):
         output, text, code = outcome(*without("/dev", forkserver, *command), stdin=None, input="1\n")
         assert (output, text, code) == ("1\n", "", 0)
+
+
+def test_without_proc(build, forkserver, namespaces, testmod, sanitized):
+    """What is in /proc/self/status is asked otherwise. (The loader finds nothing beside a program then.)"""
+    if sanitized:
+        pytest.skip("a sanitizer needs /proc")
+    work = "umask; kill -USR1 $$; echo alive"
+    script = "mount -t tmpfs none /proc && umask 027 && trap '' USR1 && exec \"$@\""
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", "env", f"LD_LIBRARY_PATH={build}/src", forkserver]
+    for more in ([], ["--preload", testmod]):
+        assert outcome(*command, "run", *more, "sh", "-c", work) == ("0027\nalive\n", "", 0)
+    assert outcome(*command, "run", "/bin/sh", "-c", "exit 3")[2] == 3

@@ -109,19 +109,20 @@ class Server:
         self._server.set_forkserver_preload(list(preload), on_error=on_error)
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
-              **kwargs: Any) -> Process:
+              grace: float = 0.0, **kwargs: Any) -> Process:
         """Runs function(*args, **kwargs) in a new process; what it needs is pickled. kill_on_close: it ends with its
-        handle. time_limit: seconds, after which it is killed; 0 for none."""
+        handle. time_limit: seconds, after which it is ended, with the processes that it has started: by SIGTERM, and
+        by SIGKILL after `grace` seconds more; without a grace by SIGKILL at once. 0: no limit."""
         made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
         carrier = _Carrier()
         payload = _popen.dump(made, carrier, self._server)
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
-        return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit),
+        return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit, grace=grace),
                        carrier.kept_for_child)
 
     def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
             stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,
-            kill_on_close: bool = False, time_limit: float = 0.0) -> Process:
+            kill_on_close: bool = False, time_limit: float = 0.0, grace: float = 0.0) -> Process:
         """Runs a program, looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd or a file,
         or the caller's own. A program that cannot be executed is an Error here, with stage "exec"."""
         actions = []
@@ -132,7 +133,7 @@ class Server:
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
         return Process(self._server.run(list(argv), env=words, cwd=None if cwd is None else os.fspath(cwd),
                                         actions=actions,
-                                        flags=flags, time_limit=time_limit))
+                                        flags=flags, time_limit=time_limit, grace=grace))
 
     def ensure_running(self) -> None:
         """Starts it now instead of with the first process."""

@@ -165,14 +165,14 @@ class ForkServer:
         self._handle()
         return self._prepared is not None and {**data, "name": None, "dir": None} == self._prepared
 
-    def spawn(self, fds, payload, *, flags=0, time_limit=0.0, owner=None, keeper=None):
+    def spawn(self, fds, payload, *, flags=0, time_limit=0.0, grace=0.0, owner=None, keeper=None):
         """A native process object. `payload`: what the child unpickles. owner, keeper: see _popen.Popen."""
         handle = self._handle()
         self._served += 1
         try:
             # No name of ours: if a signal handler raises, a traceback would keep the process alive by it.
             return handle.spawn([_tracker(), *fds], payload, entry="python:payload", flags=flags,
-                                time_limit=time_limit, owner=owner, keeper=keeper)
+                                time_limit=time_limit, grace=grace, owner=owner, keeper=keeper)
         except BaseException:
             self._served -= 1
             raise

@@ -232,7 +232,7 @@ struct spawn {
         const char *entry, *program, *cwd, *payload;
         Py_ssize_t payload_size;
         PyObject *argv, *environment, *fds, *actions, *owner, *keeper;
-        double timeout, time_limit;
+        double timeout, time_limit, grace;
         int flags, session;
 };
 
@@ -260,7 +260,8 @@ static int fill_request(struct fsrv_request *request, const struct spawn *spawn)
             set(fsrv_request_set_flags(request, (uint32_t)spawn->flags), "the flags") == 0 &&
             (!spawn->session || set(fsrv_request_set_session(request), "the session") == 0)) {
                 fsrv_request_set_spawn_timeout(request, spawn->timeout < 0 ? -1 : (int)(spawn->timeout * 1000));
-                fsrv_request_set_time_limit(request, (uint64_t)(spawn->time_limit * 1000), 0);
+                fsrv_request_set_time_limit(request, (uint64_t)(spawn->time_limit * 1000),
+                                            (uint64_t)(spawn->grace * 1000));
                 r = add_fds(request, spawn->fds);
                 if (r == 0 && spawn->actions)
                         r = add_actions(request, spawn->actions);
@@ -292,17 +293,18 @@ static PyObject *spawn_request(struct fsrv_server *server, const struct fsrv_req
 }
 
 static PyObject *server_spawn(PyObject *object, PyObject *args, PyObject *keywords) {
-        static char *names[] = { "fds",     "payload",    "entry", "program", "argv",  "env",    "cwd", "actions",
-                                 "timeout", "time_limit", "flags", "session", "owner", "keeper", NULL };
+        static char *names[] = { "fds",     "payload",    "entry", "program", "argv",    "env",   "cwd",    "actions",
+                                 "timeout", "time_limit", "grace", "flags",   "session", "owner", "keeper", NULL };
         struct spawn spawn = { .timeout = 120 };
         struct native_owner owner = { 0 };
         struct fsrv_request *request;
         PyObject *result = NULL;
 
-        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#|zzOOzOddipOO:spawn", names, &spawn.fds, &spawn.payload,
+        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#|zzOOzOdddipOO:spawn", names, &spawn.fds, &spawn.payload,
                                          &spawn.payload_size, &spawn.entry, &spawn.program, &spawn.argv,
                                          &spawn.environment, &spawn.cwd, &spawn.actions, &spawn.timeout,
-                                         &spawn.time_limit, &spawn.flags, &spawn.session, &spawn.owner, &spawn.keeper))
+                                         &spawn.time_limit, &spawn.grace, &spawn.flags, &spawn.session, &spawn.owner,
+                                         &spawn.keeper))
                 return NULL;
         if (spawn.owner && spawn.owner != Py_None) {
                 owner = (struct native_owner){ PyWeakref_NewRef(spawn.owner, NULL), spawn.keeper };

@@ -576,6 +576,9 @@ class Direct(unittest.TestCase):
             process = server.spawn(sleep, time_limit=0.1)
             self.assertEqual(process.wait(LIMIT), -signal.SIGKILL)
             self.assertTrue(process.timed_out)
+            polite = ["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.01; done"]
+            process = server.run(polite, time_limit=0.3, grace=LIMIT)
+            self.assertEqual((process.wait(LIMIT), process.timed_out), (3, True))
             with self.assertRaises(ProcessLookupError):
                 process.kill()
 

@@ -162,7 +162,7 @@ static int ask(struct fsrv_server *s, struct fsrv_launch *launch) {
         return r < 0 ? fsrv_fail(&launch->error, FSRV_STAGE_START, -r, "an fd to wait for the server with") : 0;
 }
 
-static int time_out(const struct fsrv_server *s, struct fsrv_error *error) {
+int fsrv_server_time_out(const struct fsrv_server *s, struct fsrv_error *error) {
         if (s->kind == FSRV_SERVER_NAMED)
                 return fsrv_fail(error, FSRV_STAGE_CONNECT, ETIMEDOUT, "connecting to '%s'", s->path);
         return fsrv_fail_text(error, FSRV_STAGE_START, ETIMEDOUT, "the fork server was not ready in time");
@@ -182,7 +182,7 @@ static int take_on(struct fsrv_server *s, struct fsrv_launch *launch) {
         if (r == 0 && launch->state == FSRV_LAUNCH_ASKED)
                 r = s->kind == FSRV_SERVER_NAMED ? fsrv_attach_answer(s, launch, &launch->error)
                                                  : fsrv_launch_answer(launch, &launch->error);
-        return r == 1 && fsrv_now() >= launch->deadline ? time_out(s, &launch->error) : r;
+        return r == 1 && fsrv_now() >= launch->deadline ? fsrv_server_time_out(s, &launch->error) : r;
 }
 
 /* As far as it goes without waiting. */
@@ -319,7 +319,7 @@ static int await(const struct fsrv_server *s, const struct fsrv_pending *pending
                 return fsrv_interrupted(error, FSRV_STAGE_START);
         if (r < 0)
                 return fsrv_fail(error, FSRV_STAGE_START, -r, "waiting for the server");
-        return r == 0 && fsrv_now() >= deadline ? time_out(s, error) : 0;
+        return r == 0 && fsrv_now() >= deadline ? fsrv_server_time_out(s, error) : 0;
 }
 
 static int bring(struct fsrv_server *s, unsigned needs, int64_t deadline, const struct fsrv_interrupt *interrupt,

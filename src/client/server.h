@@ -107,6 +107,8 @@ static inline unsigned fsrv_server_needs(const struct fsrv_server *server) {
 int fsrv_server_try(struct fsrv_server *server, unsigned needs, struct fsrv_pending *pending,
                     struct fsrv_grip *ret_grip, struct fsrv_error *error);
 void fsrv_server_try_no_more(struct fsrv_server *server, struct fsrv_pending *pending);
+/* What is said when the caller's time is over before the server is there: -ETIMEDOUT. */
+int fsrv_server_time_out(const struct fsrv_server *server, struct fsrv_error *error);
 
 /* Makes sure that the tracker runs. Its number, borrowed, or -errno. */
 int fsrv_server_need_tracker(struct fsrv_server *server, struct fsrv_error *error);

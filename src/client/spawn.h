@@ -19,13 +19,14 @@ struct fsrv_spawn_extra {
 #define FSRV_SPAWN_EXTRA_NONE \
         { { -1, -1, -1 }, -1, false, false }
 
-/* A request on its way: made once, sent until somebody runs it. */
+/* A request on its way, made once and sent until somebody runs it; and how far it is. */
 struct fsrv_spawning {
+        struct fsrv_server *server;
         const struct fsrv_request *request;
         const struct fsrv_spawn_extra *extra;
         struct fsrv_error *error;
         int64_t deadline;
-        const struct fsrv_interrupt *interrupt;
+
         char *bytes; /* head and body; NULL: not prepared yet */
         size_t size;
         int memfd;   /* the body, when it's too large for a message; else -1 */
@@ -34,9 +35,35 @@ struct fsrv_spawning {
         size_t n_fds;
         int *user_fds; /* the caller's in it and behind it */
         size_t n_user_fds;
-        bool loads;                    /* the process has begun to load a module: there is no second try */
+
+        enum {
+                FSRV_SPAWNING_ACQUIRE, /* the server is being started */
+                FSRV_SPAWNING_SEND,
+                FSRV_SPAWNING_SEND_MORE, /* fds, of which a message has not all */
+                FSRV_SPAWNING_HEAR,
+                FSRV_SPAWNING_DYING,   /* is the server, after a process that said nothing? */
+                FSRV_SPAWNING_EXECUTE, /* the program */
+        } at;
+        struct fsrv_pending pending;
+        struct fsrv_grip grip;
+        int answer;
+        int status;    /* for who wants it */
+        int theirs[2]; /* the other ends, until they are sent */
+        size_t n_sent; /* of the caller's fds */
+        int full;      /* why it could not be sent just now: -errno */
+        bool loads;    /* the process has begun to load a module: there is no second try */
+        pid_t pid;
+        int pidfd;
+        int exec_pipe;
+        int64_t dying_until;
         struct fsrv_wire_exited death; /* of a process that ran nothing */
         unsigned in_vain;              /* how often one ended without a word */
+        int gone, lost;                /* how many servers; how many processes of this one */
+        struct fsrv_process *process;  /* in the end; the caller's */
+
+        int fd; /* what is waited for; -1: nothing but the time */
+        short events;
+        int64_t look_at; /* when to go on though nothing has happened there */
 };
 
 static inline struct fsrv_wire_request *fsrv_spawning_head(const struct fsrv_spawning *s) {
@@ -47,12 +74,27 @@ static inline struct fsrv_wire_request *fsrv_spawning_head(const struct fsrv_spa
 int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip);
 void fsrv_spawning_done(struct fsrv_spawning *s);
 
+/* spawning.c. As far as it goes without waiting: 0; 1: it goes on when `fd` has one of `events`, or at `look_at`;
+ * -errno. */
+int fsrv_spawning_step(struct fsrv_spawning *s);
+/* Withdraws it, for the deadline (-ETIMEDOUT) or because somebody says so (-EINTR): -errno. Or 0 or 1, as a step: it
+ * has started. */
+int fsrv_spawning_end(struct fsrv_spawning *s, int why);
+/* Nobody wants it any more. 0: nothing of it runs, nor ever will; 1: it had started, and has been killed. */
+int fsrv_spawning_cancel(struct fsrv_spawning *s);
+/* Closes what it has but what was prepared, which others may use as well. */
+void fsrv_spawning_leave(struct fsrv_spawning *s);
+
 /* stillborn.c: processes that ended before they ran what they were to run; -errno each. After so many tries: */
 int fsrv_stillborn_vain(const struct fsrv_spawning *s, int tries);
 /* While its module was being loaded: its end, which s->death has unless the server has died; */
 int fsrv_stillborn_loading(const struct fsrv_spawning *s);
 /* or the end of our patience. */
 int fsrv_stillborn_slow(const struct fsrv_spawning *s);
+
+/* spawn.c: a new one; checks the request. 0 or -errno. */
+int fsrv_spawning_init(struct fsrv_spawning *s, struct fsrv_server *server, const struct fsrv_request *request,
+                       const struct fsrv_spawn_extra *extra, struct fsrv_error *error);
 
 /* fsrv_spawn() with more. *ret_status, if wanted, is the caller's. */
 int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request,

@@ -90,7 +90,7 @@ static void bad_heads_are_refused(void **state) {
         REFUSED(version, FSRV_WIRE_VERSION + 1, -EPROTONOSUPPORT);
         REFUSED(flags, 1u << 31, -EPROTO);
         REFUSED(kind, 0, -EPROTO);
-        REFUSED(kind, 3, -EPROTO);
+        REFUSED(kind, 4, -EPROTO);
         REFUSED(body_size, FSRV_WIRE_BODY_MAX + 1, -EPROTO);
         REFUSED(body_size, UINT64_MAX, -EPROTO);
         REFUSED(payload_size, 101, -EPROTO);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "client/spawn.h"
+
+/* A spawn whose steps an event loop takes: one epoll holds what it waits for now, and the time. */
+
+struct fsrv_spawn_handle {
+        struct fsrv_spawning spawning;
+        int poll_fd;
+        int timer;
+        int watched; /* in the epoll besides the timer; -1 */
+};
+
+/* Before a step, which may close it: where a forked child has it too it would stay in the epoll. */
+static void unwatch(struct fsrv_spawn_handle *h) {
+        if (h->watched >= 0)
+                epoll_ctl(h->poll_fd, EPOLL_CTL_DEL, h->watched, NULL);
+        h->watched = -1;
+}
+
+static void watch(struct fsrv_spawn_handle *h) {
+        struct epoll_event event = { .events = (uint32_t)h->spawning.events };
+
+        if (h->spawning.fd < 0)
+                return;
+        if (epoll_ctl(h->poll_fd, EPOLL_CTL_ADD, h->spawning.fd, &event) < 0)
+                h->spawning.look_at = 0; /* no memory for it: at once, and again */
+        else
+                h->watched = h->spawning.fd;
+}
+
+static int set_timer(const struct fsrv_spawn_handle *h) {
+        const struct fsrv_spawning *s = &h->spawning;
+        int64_t until = s->look_at < s->deadline ? s->look_at : s->deadline;
+        struct itimerspec timer = { 0 };
+
+        if (until != FSRV_NEVER) {
+                int64_t left = until - fsrv_now();
+                timer.it_value.tv_sec = left > 0 ? left / 1000 : 0;
+                timer.it_value.tv_nsec = left > 0 ? left % 1000 * 1000000 + 1 : 1; /* 0 would be never */
+        }
+        return timerfd_settime(h->timer, 0, &timer, NULL) < 0 ? -errno : 0;
+}
+
+static void free_handle(struct fsrv_spawn_handle *h) {
+        fsrv_spawning_leave(&h->spawning);
+        fsrv_spawning_done(&h->spawning);
+        fsrv_fd_close(h->poll_fd);
+        fsrv_fd_close(h->timer);
+        free(h);
+}
+
+static int make_fds(struct fsrv_spawn_handle *h) {
+        struct epoll_event event = { .events = EPOLLIN };
+
+        h->poll_fd = fsrv_fd_raise(epoll_create1(EPOLL_CLOEXEC));
+        h->timer = fsrv_fd_raise(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+        if (h->poll_fd < 0 || h->timer < 0 || epoll_ctl(h->poll_fd, EPOLL_CTL_ADD, h->timer, &event) < 0)
+                return -errno;
+        return 0;
+}
+
+/* What came of the last step: 1 is to be waited for. */
+static int prepare_to_wait(struct fsrv_spawn_handle *h, int r) {
+        if (r != 1)
+                return r;
+        watch(h);
+        r = set_timer(h);
+        return r < 0 ? fsrv_fail(h->spawning.error, FSRV_STAGE_QUEUE, -r, "a timer for the spawn") : 1;
+}
+
+int fsrv_spawn_start(struct fsrv_server *server, const struct fsrv_request *request,
+                     struct fsrv_spawn_handle **ret_handle, struct fsrv_error *error) {
+        static const struct fsrv_spawn_extra none = FSRV_SPAWN_EXTRA_NONE;
+        struct fsrv_spawn_handle *h = calloc(1, sizeof *h);
+
+        if (!h)
+                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "a spawn");
+        h->poll_fd = h->timer = h->watched = -1;
+        int r = fsrv_spawning_init(&h->spawning, server, request, &none, error);
+        if (r == 0 && (r = make_fds(h)) < 0)
+                fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "an fd to poll");
+        if (r == 0)
+                r = prepare_to_wait(h, fsrv_spawning_step(&h->spawning));
+        if (r < 0) {
+                free_handle(h);
+                return r;
+        }
+        h->spawning.error = NULL; /* it may be the caller's no more */
+        *ret_handle = h;
+        return 0;
+}
+
+int fsrv_spawn_get_poll_fd(const struct fsrv_spawn_handle *h) {
+        return h->poll_fd;
+}
+
+int fsrv_spawn_finish(struct fsrv_spawn_handle *h, struct fsrv_process **ret_process, struct fsrv_error *error) {
+        struct fsrv_spawning *s = &h->spawning;
+
+        s->error = error;
+        unwatch(h);
+        int r = fsrv_spawning_step(s);
+        if (r == 1 && fsrv_now() >= s->deadline)
+                r = fsrv_spawning_end(s, -ETIMEDOUT);
+        r = prepare_to_wait(h, r);
+        s->error = NULL;
+        if (r == 1)
+                return 1;
+        if (r == 0)
+                *ret_process = s->process;
+        free_handle(h);
+        return r;
+}
+
+int fsrv_spawn_cancel(struct fsrv_spawn_handle *h) {
+        int r = fsrv_spawning_cancel(&h->spawning);
+
+        free_handle(h);
+        return r;
+}

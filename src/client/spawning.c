@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/linux.h"
+#include "client/process.h"
+#include "client/request.h"
+#include "client/spawn.h"
+#include "wire/channel.h"
+
+/* One spawn, from the server's start to the process's handle: steps that wait for nothing. Who waits between them, and
+ * how, is no concern of theirs. */
+
+enum {
+        TRIES = 3,               /* of processes that die on their way: a fault in the setting-up shows */
+        EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone: as on a network file system that hangs */
+        SERVER_TRIES = 10,       /* of servers that are killed under us */
+        DYING_MS = 500,          /* from the first death of a server's standbys to the last, at most */
+        ROOM_MS = 2,             /* where there is nothing to poll for */
+};
+
+/* What a step comes to, besides 0, 1 and -errno. The last two: for a reason that lies not in the request. */
+enum {
+        WAIT = 1,
+        GO_ON,
+        SERVER_GONE,
+        NOTHING_RAN,
+};
+
+static int wait_for(struct fsrv_spawning *s, int fd, short events, int64_t look_at) {
+        s->fd = fd;
+        s->events = events;
+        s->look_at = look_at;
+        return WAIT;
+}
+
+/* ---- the server ---- */
+
+static int acquire(struct fsrv_spawning *s) {
+        int r = fsrv_server_try(s->server, fsrv_server_needs(s->server), &s->pending, &s->grip, s->error);
+
+        if (r == 1)
+                return wait_for(s, s->pending.launch->changed, POLLIN, s->pending.look_at);
+        if (r == 0 && !s->bytes)
+                r = fsrv_spawning_prepare(s, &s->grip);
+        s->at = FSRV_SPAWNING_SEND;
+        return r < 0 ? r : GO_ON;
+}
+
+/* ---- sending it ---- */
+
+static int name_bad_fd(const struct fsrv_spawning *s) {
+        for (size_t i = 0; i < s->n_user_fds; i++)
+                if (fsrv_fd_is_open(s->user_fds[i]) != 1)
+                        return fsrv_fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open",
+                                              s->user_fds[i]);
+        return fsrv_fail(s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
+}
+
+static int put(struct fsrv_spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
+        int r = fsrv_channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
+
+        s->full = r;
+        switch (r) {
+        case 0:
+                return 0;
+        case -EAGAIN:
+                return wait_for(s, sock, POLLOUT, FSRV_NEVER);
+        case -ENOBUFS:
+        case -ENOMEM:
+        case -ETOOMANYREFS: /* counts all fds in flight that this uid has, unix(7) */
+                return wait_for(s, -1, 0, fsrv_deadline(ROOM_MS));
+        case -EPIPE:
+        case -ECONNRESET:
+        case -ECONNREFUSED:
+        case -ENOTCONN:
+                return SERVER_GONE;
+        case -EBADF:
+                return name_bad_fd(s);
+        default:
+                return fsrv_fail(s->error, FSRV_STAGE_QUEUE, -r, "sending the request");
+        }
+}
+
+/* One that may not be searched can be had by the way that doesn't look into it. */
+static int open_directory(void) {
+        int fd = fsrv_open(".", O_PATH | O_DIRECTORY);
+
+        return fd == -EACCES ? fsrv_open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
+}
+
+/* A status pair of its own for each try: the words of a process that ran nothing must not show. */
+static int make_sockets(struct fsrv_spawning *s) {
+        int answer[2], r = fsrv_socketpair(answer);
+
+        if (r < 0)
+                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the answer");
+        s->answer = answer[0];
+        s->theirs[0] = answer[1];
+        int status[2] = { -1, -1 };
+        if (s->extra->wants_status && (r = fsrv_streampair(status)) < 0)
+                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the status");
+        s->status = status[0];
+        s->theirs[1] = status[1];
+        return 0;
+}
+
+static int await_answer(struct fsrv_spawning *s) {
+        s->at = FSRV_SPAWNING_HEAR;
+        /* Until everybody has closed the other end, the server as the last: no message wakes poll(2) for nothing but a
+         * hang-up. What has been said is in the queue then, the start first. */
+        return wait_for(s, s->answer, s->extra->until_ended ? 0 : POLLIN, FSRV_NEVER);
+}
+
+static int send_it(struct fsrv_spawning *s) {
+        int r = s->answer < 0 ? make_sockets(s) : 0;
+
+        if (r < 0)
+                return r;
+        FSRV_CLEANUP_FD int directory = open_directory();
+        if (directory < 0)
+                return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
+        s->fds[FSRV_WIRE_FD_ANSWER] = s->theirs[0];
+        s->fds[FSRV_WIRE_FD_DOORBELL] = s->grip.link->doorbell;
+        s->fds[FSRV_WIRE_FD_LIFELINE] = s->grip.lifeline;
+        s->fds[FSRV_WIRE_FD_DIRECTORY] = directory;
+        if (s->theirs[1] >= 0)
+                s->fds[FSRV_WIRE_OWN_FDS] = s->theirs[1];
+        r = put(s, s->grip.link->doorbell, s->bytes, s->size, s->fds, s->n_fds);
+        if (r != 0)
+                return r;
+        fsrv_fds_close(s->theirs, 2);
+        s->n_sent = fsrv_spawning_head(s)->n_fds_here;
+        s->death.type = 0;
+        s->loads = false;
+        if (s->n_sent == s->n_user_fds)
+                return await_answer(s);
+        s->at = FSRV_SPAWNING_SEND_MORE;
+        return GO_ON;
+}
+
+static int send_more(struct fsrv_spawning *s) {
+        while (s->n_sent < s->n_user_fds) {
+                size_t n = s->n_user_fds - s->n_sent;
+                if (n > FSRV_WIRE_FDS_MAX)
+                        n = FSRV_WIRE_FDS_MAX;
+                const struct fsrv_wire_more more = { .n_fds = (uint32_t)n };
+                int r = put(s, s->answer, &more, sizeof more, s->user_fds + s->n_sent, n);
+                if (r == SERVER_GONE)
+                        break; /* the other end has closed: what it said first is read next */
+                if (r != 0)
+                        return r;
+                s->n_sent += n;
+        }
+        return await_answer(s);
+}
+
+/* ---- hearing of it ---- */
+
+static int on_failed(const struct fsrv_spawning *s, const struct fsrv_wire_failed *failed) {
+        int err = failed->err > 0 ? failed->err : EPROTO;
+
+        fsrv_fail_text(s->error, failed->stage, err, "%.*s", (int)sizeof failed->text - 1, failed->text);
+        if (s->error)
+                s->error->pid = failed->pid;
+        return -err;
+}
+
+static int on_running(struct fsrv_spawning *s) {
+        s->process = fsrv_process_new(s->pid, fsrv_fd_steal(&s->answer), fsrv_fd_steal(&s->pidfd), s->request->flags);
+        return s->process ? 0 : fsrv_fail(s->error, FSRV_STAGE_SETUP, ENOMEM, "the handle of process %d", s->pid);
+}
+
+static int on_started(struct fsrv_spawning *s, const struct fsrv_wire_started *started, struct fsrv_message *message) {
+        size_t n = 0;
+
+        s->pid = started->pid;
+        if (started->fds & FSRV_WIRE_HAS_PIDFD && n < message->n_fds)
+                s->pidfd = fsrv_fd_steal(&message->fds[n++]);
+        if (started->fds & FSRV_WIRE_HAS_EXEC_PIPE && n < message->n_fds)
+                s->exec_pipe = fsrv_fd_steal(&message->fds[n++]);
+        fsrv_message_close(message);
+        if (s->exec_pipe < 0)
+                return on_running(s);
+        /* It has started: the caller's time-out must not hit a program that has just been executed. */
+        int64_t deadline = fsrv_deadline(EXEC_TIMEOUT_MS);
+        if (s->deadline < deadline)
+                s->deadline = deadline;
+        s->at = FSRV_SPAWNING_EXECUTE;
+        return wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
+}
+
+/* The pipe ends empty when execve(2) has succeeded, as it is close-on-exec. */
+static int execute(struct fsrv_spawning *s) {
+        struct pollfd entry = { .fd = s->exec_pipe, .events = POLLIN };
+        struct fsrv_wire_failed failed;
+        ssize_t n;
+
+        if (poll(&entry, 1, 0) == 0)
+                return wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
+        do
+                n = read(s->exec_pipe, &failed, sizeof failed);
+        while (n < 0 && errno == EINTR);
+        return n == sizeof failed ? on_failed(s, &failed) : on_running(s);
+}
+
+/* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other
+ * threads have taken them. Not to leave a process that nobody knows of. */
+static int on_lost_fds(const struct fsrv_spawning *s, const union fsrv_wire_answer *reply,
+                       struct fsrv_message *message) {
+        struct pollfd next = { .fd = s->answer, .events = POLLIN };
+
+        if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
+                if (message->n_fds > 0)
+                        fsrv_pidfd_send_signal(message->fds[0], SIGKILL);
+                else if (reply->started.pid > 0 && poll(&next, 1, 0) == 0)
+                        kill(reply->started.pid, SIGKILL); /* its parent has told of no end: the pid is still its own */
+        }
+        fsrv_message_close(message);
+        return fsrv_fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
+}
+
+/* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
+static bool is_by_the_way(struct fsrv_spawning *s, const union fsrv_wire_answer *reply,
+                          const struct fsrv_message *message) {
+        if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_LOADS)
+                return s->loads = true;
+        return message->size == sizeof reply->changed &&
+               (reply->type == FSRV_WIRE_STOPPED || reply->type == FSRV_WIRE_CONTINUED);
+}
+
+static int receive(struct fsrv_spawning *s, union fsrv_wire_answer *reply, struct fsrv_message *message) {
+        for (;;) {
+                int r = fsrv_channel_receive(s->answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+                if (r != 1 || !is_by_the_way(s, reply, message))
+                        return r;
+                fsrv_message_close(message);
+        }
+}
+
+/* It ended without a word: a standby that was killed before it claimed, or the server and all with it, and the request
+ * too. Each of the standbys that die with their server may take one on its way out: when it happens again, the doorbell
+ * gets the time to die with the last of them. */
+static int on_silence(struct fsrv_spawning *s) {
+        if (s->loads)
+                return fsrv_stillborn_loading(s);
+        s->at = FSRV_SPAWNING_DYING;
+        s->dying_until = fsrv_deadline(s->in_vain++ ? DYING_MS : 0);
+        return GO_ON;
+}
+
+static int dying(struct fsrv_spawning *s) {
+        struct pollfd entry = { .fd = s->grip.link->doorbell };
+
+        if (poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR))
+                return SERVER_GONE;
+        return fsrv_now() >= s->dying_until ? NOTHING_RAN : wait_for(s, entry.fd, 0, s->dying_until);
+}
+
+static int on_answer(struct fsrv_spawning *s, int received, const union fsrv_wire_answer *reply,
+                     struct fsrv_message *message) {
+        if (received == 0)
+                return on_silence(s);
+        if (received == -EMFILE)
+                return on_lost_fds(s, reply, message);
+        if (received < 0)
+                return fsrv_fail(s->error, FSRV_STAGE_SETUP, -received, "the new process's answer");
+        if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED)
+                return on_started(s, &reply->started, message);
+        fsrv_message_close(message);
+        if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_READY &&
+            s->request->kind == FSRV_WIRE_PROBE)
+                return 0;
+        if (message->size == sizeof reply->failed && reply->type == FSRV_WIRE_FAILED)
+                return on_failed(s, &reply->failed);
+        if (message->size == sizeof reply->exited && reply->type == FSRV_WIRE_EXITED) {
+                s->death = reply->exited;
+                return s->loads ? fsrv_stillborn_loading(s) : NOTHING_RAN;
+        }
+        return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message->size);
+}
+
+static int hear(struct fsrv_spawning *s) {
+        union fsrv_wire_answer reply;
+        struct fsrv_message message;
+        int r = receive(s, &reply, &message);
+
+        return r == -EAGAIN ? wait_for(s, s->answer, POLLIN, FSRV_NEVER) : on_answer(s, r, &reply, &message);
+}
+
+/* ---- one after the other ---- */
+
+void fsrv_spawning_leave(struct fsrv_spawning *s) {
+        fsrv_server_try_no_more(s->server, &s->pending);
+        fsrv_server_release(&s->grip);
+        s->answer = fsrv_fd_close(s->answer);
+        s->status = fsrv_fd_close(s->status);
+        s->pidfd = fsrv_fd_close(s->pidfd);
+        s->exec_pipe = fsrv_fd_close(s->exec_pipe);
+        fsrv_fds_close(s->theirs, 2);
+        s->at = FSRV_SPAWNING_ACQUIRE;
+}
+
+static int once_more(struct fsrv_spawning *s, int why) {
+        if (why == SERVER_GONE) {
+                fsrv_server_forget(s->server, s->grip.link);
+                s->lost = 0; /* a new server, new luck */
+                if (++s->gone >= SERVER_TRIES)
+                        return fsrv_fail_text(s->error, FSRV_STAGE_START, ECONNRESET,
+                                              "the fork server died, %d times in a row", SERVER_TRIES);
+        } else if (++s->lost >= TRIES)
+                return fsrv_stillborn_vain(s, TRIES);
+        fsrv_spawning_leave(s);
+        return GO_ON;
+}
+
+static int go_on(struct fsrv_spawning *s, int r) {
+        static int (*const steps[])(struct fsrv_spawning * s) = {
+                [FSRV_SPAWNING_ACQUIRE] = acquire,     [FSRV_SPAWNING_SEND] = send_it,
+                [FSRV_SPAWNING_SEND_MORE] = send_more, [FSRV_SPAWNING_HEAR] = hear,
+                [FSRV_SPAWNING_DYING] = dying,         [FSRV_SPAWNING_EXECUTE] = execute,
+        };
+
+        for (;;) {
+                if (r == SERVER_GONE || r == NOTHING_RAN)
+                        r = once_more(s, r);
+                if (r != GO_ON)
+                        return r;
+                r = steps[s->at](s);
+        }
+}
+
+int fsrv_spawning_step(struct fsrv_spawning *s) {
+        return go_on(s, GO_ON);
+}
+
+/* ---- when somebody's patience has ended ---- */
+
+/* On a socket that is shut EXITED cannot come either, unless it has, a moment ago: the server, which fails to send it,
+ * finds another socket there. (Where there are no fds for that, the pidfd may know the status.) */
+static void replace_answer(int *answer) {
+        const struct fsrv_wire_more more = { .n_fds = 1 };
+        char byte;
+        int pair[2];
+
+        if (recv(*answer, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0 || fsrv_socketpair(pair) < 0)
+                return;
+        if (fsrv_channel_send(*answer, &more, sizeof more, &pair[1], 1, MSG_DONTWAIT) == 0) {
+                int old = *answer;
+                *answer = pair[0];
+                pair[0] = old;
+        }
+        fsrv_fds_close(pair, 2);
+}
+
+/* Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
+static int last_look(struct fsrv_spawning *s, union fsrv_wire_answer *reply, struct fsrv_message *message) {
+        int r = receive(s, reply, message);
+
+        if (r != -EAGAIN)
+                return r;
+        shutdown(s->answer, SHUT_RD);
+        r = receive(s, reply, message);
+        if (r == 1 && reply->type == FSRV_WIRE_STARTED)
+                replace_answer(&s->answer);
+        return r;
+}
+
+/* Nobody runs it any more, or somebody does. */
+static int withdraw(struct fsrv_spawning *s, int why) {
+        union fsrv_wire_answer reply;
+        struct fsrv_message message;
+        int r = last_look(s, &reply, &message);
+
+        if (r == 1 || r == -EMFILE)
+                return on_answer(s, r, &reply, &message);
+        if (why == -EINTR)
+                return fsrv_interrupted(s->error, FSRV_STAGE_QUEUE);
+        if (s->loads)
+                return fsrv_stillborn_slow(s);
+        return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
+                              "no process took the request in time: the zygote is still loading, or too much is asked "
+                              "of it");
+}
+
+static int no_room(const struct fsrv_spawning *s) {
+        int err = s->full == -EAGAIN ? ETIMEDOUT : -s->full;
+
+        return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, err, "the fork server's queue is full: %s",
+                              strerrordesc_np(err));
+}
+
+static int kill_it(const struct fsrv_spawning *s, int why) {
+        if (s->pidfd >= 0)
+                fsrv_pidfd_send_signal(s->pidfd, SIGKILL);
+        if (why == -EINTR)
+                return fsrv_interrupted(s->error, FSRV_STAGE_EXEC);
+        return fsrv_fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT, "executing '%s' took too long; killed it",
+                              s->request->name);
+}
+
+static int end_by(struct fsrv_spawning *s, int why) {
+        switch (s->at) {
+        case FSRV_SPAWNING_ACQUIRE:
+                return why == -EINTR ? fsrv_interrupted(s->error, FSRV_STAGE_START)
+                                     : fsrv_server_time_out(s->server, s->error);
+        case FSRV_SPAWNING_SEND:
+        case FSRV_SPAWNING_SEND_MORE:
+                return why == -EINTR ? fsrv_interrupted(s->error, FSRV_STAGE_QUEUE) : no_room(s);
+        case FSRV_SPAWNING_EXECUTE:
+                return kill_it(s, why);
+        case FSRV_SPAWNING_DYING:
+                return NOTHING_RAN;
+        default:
+                return withdraw(s, why);
+        }
+}
+
+int fsrv_spawning_end(struct fsrv_spawning *s, int why) {
+        return go_on(s, end_by(s, why));
+}
+
+int fsrv_spawning_cancel(struct fsrv_spawning *s) {
+        bool runs = s->at == FSRV_SPAWNING_EXECUTE;
+        int r = end_by(s, -EINTR);
+
+        if (r == WAIT) { /* a program has started in this moment */
+                kill_it(s, -EINTR);
+                runs = true;
+        }
+        if (s->process) {
+                fsrv_process_kill(s->process, SIGKILL);
+                s->process = fsrv_process_unref(s->process);
+                runs = true;
+        }
+        return runs;
+}
