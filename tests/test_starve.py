@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from conftest import KERNEL
+from conftest import KERNEL, as_nobody
 from spawner import LIMIT, STANDBYS, Failure, children, eventually, state
 from test_badinput import serves, serves_and_forgets, serves_or_cannot_fork
 from test_serve import call, open_directory, serve  # noqa: F401 (fixtures)
@@ -264,3 +264,12 @@ def test_no_inode_for_the_socket(forkserver, testmod, tmp_path):
     assert result.returncode == 0, result.stderr
     complaint = result.stderr.splitlines()[0]
     assert "No space left on device" in complaint and str(directory) in complaint
+
+
+def test_few_processes_for_map(forkserver, other_user):
+    """Fewer at a time, which is said once; all have their turn."""
+    command = as_nobody("prlimit", "--nproc=12", forkserver, "map", "-j60", "sleep", "0.0{}")
+    result = subprocess.run(command, input="".join(f"{i}\n" for i in range(40)), capture_output=True, text=True,
+                            timeout=LIMIT, cwd="/")
+    assert result.returncode == 0, result.stderr
+    assert "processes at a time, not 60" in result.stderr and result.stderr.count("\n") == 1

@@ -30,8 +30,12 @@ static void on_alarm(int signal) {
         caught.alarmed = false;
         if (!caught.busy)
                 return;
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, caught.first);
         set_default(caught.first);
-        raise(caught.first); /* which no handler blocks: the alarm's mask is empty */
+        raise(caught.first);
+        sigprocmask(SIG_UNBLOCK, &set, NULL); /* the alarm may have come while it was being handled */
         _exit(128 + caught.first);
 }
 

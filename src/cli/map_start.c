@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "map_command.h"
+#include "text.h"
 
 /* Our limit of open files is raised once the server has started: its workers get the one that it found. */
 static int get_ready(struct map *m) {
@@ -24,6 +25,16 @@ static int get_ready(struct map *m) {
         return r;
 }
 
+static void say_fewer(struct map *m, const struct fsrv_error *error) {
+        char text[FSRV_ERROR_TEXT_SIZE];
+
+        if (m->has_said_fewer || m->options->jobs == MAP_JOBS_MAX)
+                return;
+        m->has_said_fewer = true;
+        cli_harmless(text, sizeof text, error->text);
+        cli_complain("map: %lu processes at a time, not %lu: %s", m->running, m->room.jobs, text);
+}
+
 /* An item that is too much for now waits for one that runs; one that is too long is its own fault; all else is no
  * single item's. Returns whether another one can be started now. */
 static bool on_spawn_error(struct map *m, struct map_item *item, const struct fsrv_error *error) {
@@ -32,6 +43,8 @@ static bool on_spawn_error(struct map *m, struct map_item *item, const struct fs
         if (at_limit && (m->running || m->late.n)) {
                 map_late_hand_over(&m->late);
                 map_items_give_back(m->items, item);
+                if (m->running)
+                        say_fewer(m, error);
                 return !m->running;
         }
         if (at_limit || error->err == E2BIG) {

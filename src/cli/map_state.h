@@ -20,6 +20,7 @@ struct map {
         struct map_report report;
         struct map_schedule schedule;
         struct map_job *jobs;
+        bool has_said_fewer;
         struct map_room room; /* all 0: not known yet */
         struct map_late late;
         struct map_result *waiting; /* ordered: ended before their turn, by index */

@@ -212,6 +212,7 @@ static void on_worker_exit(struct fsrv_supervisor *s, struct fsrv_child *child, 
                 s->stats.signals[exit->status]++;
         send_word(child, exit->code == CLD_EXITED ? exit->status : -exit->status);
         deliver(s, child, &exited);
+        fsrv_refusal_on_end(s);
         if (!fsrv_family_outlives(s, child))
                 forget(s, child);
 }

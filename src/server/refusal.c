@@ -24,6 +24,11 @@ void fsrv_refuse(struct fsrv_supervisor *s, unsigned times, uint32_t stage, int 
         fsrv_log(s, "%s", s->refusal.message.text);
 }
 
+void fsrv_refusal_on_end(struct fsrv_supervisor *s) {
+        if (s->refusal.message.stage == FSRV_STAGE_FORK && s->refusal.message.err == EAGAIN)
+                s->refusal.until = 0;
+}
+
 static const struct fsrv_wire_failed *at_limit(struct fsrv_supervisor *s) {
         static struct fsrv_wire_failed full = { .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_LIMIT, .err = EAGAIN };
 

@@ -231,6 +231,8 @@ void fsrv_standbys_on_time(struct fsrv_supervisor *s, int64_t now);
 /* refusal.c */
 /* For a time that doubles with each of the times that it happened before. */
 void fsrv_refuse(struct fsrv_supervisor *s, unsigned times, uint32_t stage, int err, const char *text);
+/* A process of ours has ended: where there was room for no more, there is now. */
+void fsrv_refusal_on_end(struct fsrv_supervisor *s);
 /* Whether requests on the doorbell are to be answered by us now; the answer. NULL: standbys will. */
 const struct fsrv_wire_failed *fsrv_refusal_now(struct fsrv_supervisor *s);
 /* Watches the doorbell while nobody else would, and only then. */
