@@ -128,15 +128,17 @@ def test_leftovers_of_success_live_on(start, tmp_path):
 
 
 def test_stop_and_continue(start, tmp_path):
-    script = 'echo $$ >"$0/pid$1"; until [ -e "$0/go" ]; do sleep 0.01; done; echo "$1"'
-    process = start("a\nb\n", "-j2", "-k", "sh", "-c", script, tmp_path)
+    for item in "ab":
+        os.mkfifo(tmp_path / f"fifo{item}")
+    process = start("a\nb\n", "-j2", "-k", "sh", "-c", 'echo $$ >"$0/pid$1"; read x <"$0/fifo$1"; echo $x', tmp_path)
     pids = [pid_in(tmp_path / "pida"), pid_in(tmp_path / "pidb"), process.pid]
     for _ in range(2):
         process.send_signal(signal.SIGTSTP)
-        assert eventually(lambda: {state(pid) for pid in pids} <= {"T", "D"})  # in vfork(2), with a stopped child
+        assert eventually(lambda: [state(pid) for pid in pids] == ["T"] * 3)
         process.send_signal(signal.SIGCONT)
-        assert eventually(lambda: not {state(pid) for pid in pids} & {"T", "D"})
-    (tmp_path / "go").touch()
+        assert eventually(lambda: "T" not in [state(pid) for pid in pids])
+    for item in "ab":
+        (tmp_path / f"fifo{item}").write_text(f"{item}\n")
     assert process.communicate(timeout=LIMIT) == (b"a\nb\n", b"")
 
 
@@ -219,9 +221,13 @@ def terminal(forkserver, tmp_path):
 
 def test_ctrl_c_ends_a_loop(terminal, tmp_path):
     """A shell goes on after a program that exits, but not after one that dies by the signal."""
-    shell = terminal('for i in 1 2; do echo x | $MAP --quiet -- sh -c "touch up; exec sleep 1000"; touch over; done')
+    shell = terminal("for i in 1 2; do echo x | $MAP --quiet -- sh -c 'touch up; until [ -e go ]; do sleep 0.01; done'"
+                     "; touch over; done")
     assert eventually((tmp_path / "up").exists)
-    assert eventually(lambda: shell.press(b"\x03") or shell.process.poll() is not None)
+    shell.press(b"\x03")
+    shell.read_until("^C")
+    (tmp_path / "go").touch()
+    assert eventually(lambda: shell.process.poll() is not None)
     assert shell.process.returncode == -signal.SIGINT and not (tmp_path / "over").exists()
 
 

@@ -101,6 +101,11 @@ def test_large_output(forkserver, tmp_path, options):
     assert result.stderr == (b"b\tb\n" if "--tag" in options else b"b\n") * half
 
 
+def can_mount():
+    return subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/var/tmp"],
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
 @pytest.mark.parametrize("directory", ["nothing", "file"])
 def test_no_place_for_files(forkserver, tmp_path, directory):
     """There is another one, and else memory."""
@@ -108,6 +113,26 @@ def test_no_place_for_files(forkserver, tmp_path, directory):
     result = run(forkserver, "x\n", "head", "-c", BIG, "/dev/zero", "--", "/dev/null",
                  env={**os.environ, "TMPDIR": tmp_path / directory})
     assert result.stdout.count(b"\0") == BIG
+
+
+def test_no_place_at_all(forkserver):
+    """A file system that is read-only leaves memory."""
+    if not can_mount():
+        pytest.skip("needs a mount namespace")
+    script = ("for d in /tmp /var/tmp; do mount --rbind $d $d && mount -o remount,bind,ro $d || exit 99; done; "
+              f"echo x | TMPDIR=/nothing {forkserver} map -- sh -c 'head -c {BIG} /dev/zero'")
+    result = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, timeout=LIMIT)
+    assert (result.returncode, len(result.stdout), result.stderr) == (0, BIG, b"")
+
+
+def test_full_disk(forkserver, tmp_path):
+    if not can_mount():
+        pytest.skip("needs a mount namespace")
+    script = (f"mount -t tmpfs -o size=1m none {tmp_path} || exit 99; "
+              f"echo x | TMPDIR={tmp_path} {forkserver} map -- sh -c 'yes | head -c {BIG}'")
+    result = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, timeout=LIMIT)
+    assert result.returncode == 123 and 1_000_000 < len(result.stdout) < BIG
+    assert b"'x': not all of its output could be kept: No space left on device" in result.stderr
 
 
 def test_late_output_after_the_end(forkserver, tmp_path):

@@ -12,9 +12,11 @@
 
 enum {
         OURS = 20, /* what we have open besides: 14, and 4 more during a spawn */
+        OF_SPAWN = 4,
+        OF_PROCESS = 3, /* it, its pidfd, what is polled */
         OF_PIPES = 4,
-        OF_REST = 5, /* the process, its pidfd, what is polled; two files of what came by the pipes */
-        OF_JOB = OF_PIPES + OF_REST,
+        OF_FILES = 2, /* what came by the pipes, where that is much */
+        OF_JOB = OF_PROCESS + OF_PIPES + OF_FILES,
         OF_RESULT = 4,
 };
 
@@ -49,7 +51,7 @@ int map_room_make(struct map_room *room, unsigned long jobs, unsigned long inher
         }
         room->ahead = ahead;
         room->jobs = smaller(jobs, (limit - ours) / OF_JOB);
-        room->fd_max = (int)smaller(limit - OURS / 4 - OF_REST * room->jobs, INT_MAX);
+        room->fd_max = (int)smaller(limit - 1 - OF_PROCESS - OF_SPAWN - OF_FILES * room->jobs, INT_MAX);
         if (room->jobs < jobs)
                 cli_complain("map: %lu processes at a time, not %lu: no more than %lu files may be open (ulimit -n)",
                              room->jobs, jobs, limit);

@@ -56,10 +56,17 @@ static void on_signal(int signal) {
 
 /* ---- stops ---- */
 
-static void signal_groups(int number) {
+static void continue_groups(void) {
         for (unsigned long i = 0; i < caught.n_groups; i++)
                 if (caught.groups[i])
-                        kill(-caught.groups[i], number);
+                        kill(-caught.groups[i], SIGCONT);
+}
+
+/* In another session, that of a named server, no group is stopped by SIGTSTP: nobody there could continue it. */
+static void stop_groups(void) {
+        for (unsigned long i = 0; i < caught.n_groups; i++)
+                if (caught.groups[i])
+                        kill(-caught.groups[i], getsid(caught.groups[i]) == getsid(0) ? SIGTSTP : SIGSTOP);
 }
 
 /* ^Z doesn't reach the items, which have groups of their own. All is done here, as we may be in a write that waits.
@@ -69,7 +76,7 @@ static void on_stop(int number) {
         struct sigaction ours;
         sigset_t set, before;
 
-        signal_groups(SIGTSTP);
+        stop_groups();
         sigaction(number, &(struct sigaction){ .sa_handler = SIG_DFL }, &ours);
         raise(number);
         sigemptyset(&set);
@@ -77,7 +84,7 @@ static void on_stop(int number) {
         sigprocmask(SIG_UNBLOCK, &set, &before); /* here we stop */
         sigprocmask(SIG_SETMASK, &before, NULL);
         sigaction(number, &ours, NULL);
-        signal_groups(SIGCONT);
+        continue_groups();
         errno = err;
 }
 

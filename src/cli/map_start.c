@@ -25,10 +25,11 @@ static int get_ready(struct map *m) {
         return r;
 }
 
+/* Not of a lack of files (EMFILE), which is for a while: what items left behind, or results that wait, have them. */
 static void say_fewer(struct map *m, const struct fsrv_error *error) {
         char text[FSRV_ERROR_TEXT_SIZE];
 
-        if (m->has_said_fewer || m->options->jobs == MAP_JOBS_MAX)
+        if (m->has_said_fewer || m->options->jobs == MAP_JOBS_MAX || error->err != EAGAIN)
                 return;
         m->has_said_fewer = true;
         cli_harmless(text, sizeof text, error->text);
