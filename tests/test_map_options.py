@@ -52,6 +52,13 @@ def test_report_to_standard_output(run, options, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_report_on_a_terminal(run):
+    """Nothing in it that a terminal obeys."""
+    _, lines, _ = run("\033[31m\u009b\u0085\x7f\u00e4\n", "--json", "-", "true")
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in lines[0])
+    assert json.loads(lines[0])["item"] == "\033[31m\u009b\u0085\x7f\u00e4"
+
+
 # ---- resuming ----
 
 WORK = ["sh", "-c", "echo $0; [ $0 != bad ]"]

@@ -13,7 +13,10 @@ void cli_json_string(FILE *out, const char *text) {
                         fprintf(out, "\\%c", *s++);
                 else if (*s < 0x20 || *s == 0x7f)
                         fprintf(out, "\\u%04x", *s++);
-                else if (n == 0)
+                else if (cli_is_control((const char *)s)) { /* C1: a report may be looked at on a terminal */
+                        fprintf(out, "\\u%04x", s[1]);
+                        s += n;
+                } else if (n == 0)
                         fprintf(out, "\\udc%02x", *s++);
                 else
                         s += fwrite(s, 1, n, out);

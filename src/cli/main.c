@@ -43,7 +43,7 @@ static int run_named(int argc, char **argv) {
 static int show_help(char **operands) {
         static char option[] = "--help";
 
-        if (!operands[0] || strcmp(operands[0], "help") == 0)
+        if (!operands[0] || strcmp(operands[0], "help") == 0 || strcmp(operands[0], "--help") == 0)
                 return fputs(help, stdout) < 0 ? CLI_EXIT_OURS : 0;
         if (operands[1])
                 return cli_usage_error("", "'%s' is one operand too many", operands[1]);

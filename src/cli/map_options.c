@@ -126,26 +126,31 @@ bool map_options_has_lists(const struct map_options *options) {
 
 /* ---- options ---- */
 
-static int take_flag(struct map_options *options, int c) {
-        bool *const flag = c == 'k'               ? &options->ordered
-                           : c == 'u'             ? &options->ungroup
-                           : c == 't'             ? &options->verbose
-                           : c == 'X'             ? &options->fill
-                           : c == OPT_TTY         ? &options->tty
-                           : c == OPT_QUICK_EXIT  ? &options->target.quick_exit
-                           : c == OPT_STDIN       ? &options->to_stdin
-                           : c == OPT_PIPE        ? &options->pipe
-                           : c == OPT_RESUME      ? &options->resume
-                           : c == OPT_TAG         ? &options->tag
-                           : c == OPT_LINE_BUFFER ? &options->line_buffer
-                           : c == OPT_DRY_RUN     ? &options->dry_run
-                           : c == OPT_PROGRESS    ? &options->progress
-                           : c == OPT_QUIET       ? &options->quiet
-                                                  : NULL;
+static bool take_flag(struct map_options *options, int c) {
+        static const struct {
+                int option;
+                size_t offset;
+        } flags[] = {
+                { 'k', offsetof(struct map_options, ordered) },
+                { 'u', offsetof(struct map_options, ungroup) },
+                { 't', offsetof(struct map_options, verbose) },
+                { 'X', offsetof(struct map_options, fill) },
+                { OPT_TTY, offsetof(struct map_options, tty) },
+                { OPT_QUICK_EXIT, offsetof(struct map_options, target.quick_exit) },
+                { OPT_STDIN, offsetof(struct map_options, to_stdin) },
+                { OPT_PIPE, offsetof(struct map_options, pipe) },
+                { OPT_RESUME, offsetof(struct map_options, resume) },
+                { OPT_TAG, offsetof(struct map_options, tag) },
+                { OPT_LINE_BUFFER, offsetof(struct map_options, line_buffer) },
+                { OPT_DRY_RUN, offsetof(struct map_options, dry_run) },
+                { OPT_PROGRESS, offsetof(struct map_options, progress) },
+                { OPT_QUIET, offsetof(struct map_options, quiet) },
+        };
 
-        if (flag)
-                *flag = true;
-        return flag ? 1 : 0;
+        for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+                if (flags[i].option == c)
+                        return *(bool *)((char *)options + flags[i].offset) = true;
+        return false;
 }
 
 static int take_target(struct cli_target *target, int c) {

@@ -74,6 +74,25 @@ static inline struct fsrv_wire_request *fsrv_spawning_head(const struct fsrv_spa
 int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip);
 void fsrv_spawning_done(struct fsrv_spawning *s);
 
+/* What one of the steps comes to, besides 0 and -errno. The last two: for a reason that lies not in the request. */
+enum {
+        FSRV_STEP_WAIT = 1,
+        FSRV_STEP_GO_ON,
+        FSRV_STEP_SERVER_GONE,
+        FSRV_STEP_NOTHING_RAN,
+};
+
+static inline int fsrv_spawning_wait_for(struct fsrv_spawning *s, int fd, short events, int64_t look_at) {
+        s->fd = fd;
+        s->events = events;
+        s->look_at = look_at;
+        return FSRV_STEP_WAIT;
+}
+
+/* sending.c: two of the steps. */
+int fsrv_spawning_send(struct fsrv_spawning *s);
+int fsrv_spawning_send_more(struct fsrv_spawning *s);
+
 /* spawning.c. As far as it goes without waiting: 0; 1: it goes on when `fd` has one of `events`, or at `look_at`;
  * -errno. */
 int fsrv_spawning_step(struct fsrv_spawning *s);

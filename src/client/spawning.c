@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -24,23 +23,7 @@ enum {
         EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone: as on a network file system that hangs */
         SERVER_TRIES = 10,       /* of servers that are killed under us */
         DYING_MS = 500,          /* from the first death of a server's standbys to the last, at most */
-        ROOM_MS = 2,             /* where there is nothing to poll for */
 };
-
-/* What a step comes to, besides 0, 1 and -errno. The last two: for a reason that lies not in the request. */
-enum {
-        WAIT = 1,
-        GO_ON,
-        SERVER_GONE,
-        NOTHING_RAN,
-};
-
-static int wait_for(struct fsrv_spawning *s, int fd, short events, int64_t look_at) {
-        s->fd = fd;
-        s->events = events;
-        s->look_at = look_at;
-        return WAIT;
-}
 
 /* ---- the server ---- */
 
@@ -48,119 +31,11 @@ static int acquire(struct fsrv_spawning *s) {
         int r = fsrv_server_try(s->server, fsrv_server_needs(s->server), &s->pending, &s->grip, s->error);
 
         if (r == 1)
-                return wait_for(s, s->pending.launch->changed, POLLIN, s->pending.look_at);
+                return fsrv_spawning_wait_for(s, s->pending.launch->changed, POLLIN, s->pending.look_at);
         if (r == 0 && !s->bytes)
                 r = fsrv_spawning_prepare(s, &s->grip);
         s->at = FSRV_SPAWNING_SEND;
-        return r < 0 ? r : GO_ON;
-}
-
-/* ---- sending it ---- */
-
-static int name_bad_fd(const struct fsrv_spawning *s) {
-        for (size_t i = 0; i < s->n_user_fds; i++)
-                if (fsrv_fd_is_open(s->user_fds[i]) != 1)
-                        return fsrv_fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open",
-                                              s->user_fds[i]);
-        return fsrv_fail(s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
-}
-
-static int put(struct fsrv_spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
-        int r = fsrv_channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
-
-        s->full = r;
-        switch (r) {
-        case 0:
-                return 0;
-        case -EAGAIN:
-                return wait_for(s, sock, POLLOUT, FSRV_NEVER);
-        case -ENOBUFS:
-        case -ENOMEM:
-        case -ETOOMANYREFS: /* counts all fds in flight that this uid has, unix(7) */
-                return wait_for(s, -1, 0, fsrv_deadline(ROOM_MS));
-        case -EPIPE:
-        case -ECONNRESET:
-        case -ECONNREFUSED:
-        case -ENOTCONN:
-                return SERVER_GONE;
-        case -EBADF:
-                return name_bad_fd(s);
-        default:
-                return fsrv_fail(s->error, FSRV_STAGE_QUEUE, -r, "sending the request");
-        }
-}
-
-/* One that may not be searched can be had by the way that doesn't look into it. */
-static int open_directory(void) {
-        int fd = fsrv_open(".", O_PATH | O_DIRECTORY);
-
-        return fd == -EACCES ? fsrv_open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
-}
-
-/* A status pair of its own for each try: the words of a process that ran nothing must not show. */
-static int make_sockets(struct fsrv_spawning *s) {
-        int answer[2], r = fsrv_socketpair(answer);
-
-        if (r < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the answer");
-        s->answer = answer[0];
-        s->theirs[0] = answer[1];
-        int status[2] = { -1, -1 };
-        if (s->extra->wants_status && (r = fsrv_streampair(status)) < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the status");
-        s->status = status[0];
-        s->theirs[1] = status[1];
-        return 0;
-}
-
-static int await_answer(struct fsrv_spawning *s) {
-        s->at = FSRV_SPAWNING_HEAR;
-        /* Until everybody has closed the other end, the server as the last: no message wakes poll(2) for nothing but a
-         * hang-up. What has been said is in the queue then, the start first. */
-        return wait_for(s, s->answer, s->extra->until_ended ? 0 : POLLIN, FSRV_NEVER);
-}
-
-static int send_it(struct fsrv_spawning *s) {
-        int r = s->answer < 0 ? make_sockets(s) : 0;
-
-        if (r < 0)
-                return r;
-        FSRV_CLEANUP_FD int directory = open_directory();
-        if (directory < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
-        s->fds[FSRV_WIRE_FD_ANSWER] = s->theirs[0];
-        s->fds[FSRV_WIRE_FD_DOORBELL] = s->grip.link->doorbell;
-        s->fds[FSRV_WIRE_FD_LIFELINE] = s->grip.lifeline;
-        s->fds[FSRV_WIRE_FD_DIRECTORY] = directory;
-        if (s->theirs[1] >= 0)
-                s->fds[FSRV_WIRE_OWN_FDS] = s->theirs[1];
-        r = put(s, s->grip.link->doorbell, s->bytes, s->size, s->fds, s->n_fds);
-        if (r != 0)
-                return r;
-        fsrv_fds_close(s->theirs, 2);
-        s->n_sent = fsrv_spawning_head(s)->n_fds_here;
-        s->death.type = 0;
-        s->loads = false;
-        if (s->n_sent == s->n_user_fds)
-                return await_answer(s);
-        s->at = FSRV_SPAWNING_SEND_MORE;
-        return GO_ON;
-}
-
-static int send_more(struct fsrv_spawning *s) {
-        while (s->n_sent < s->n_user_fds) {
-                size_t n = s->n_user_fds - s->n_sent;
-                if (n > FSRV_WIRE_FDS_MAX)
-                        n = FSRV_WIRE_FDS_MAX;
-                const struct fsrv_wire_more more = { .n_fds = (uint32_t)n };
-                int r = put(s, s->answer, &more, sizeof more, s->user_fds + s->n_sent, n);
-                if (r == SERVER_GONE)
-                        break; /* the other end has closed: what it said first is read next */
-                if (r != 0)
-                        return r;
-                s->n_sent += n;
-        }
-        return await_answer(s);
+        return r < 0 ? r : FSRV_STEP_GO_ON;
 }
 
 /* ---- hearing of it ---- */
@@ -195,7 +70,7 @@ static int on_started(struct fsrv_spawning *s, const struct fsrv_wire_started *s
         if (s->deadline < deadline)
                 s->deadline = deadline;
         s->at = FSRV_SPAWNING_EXECUTE;
-        return wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
+        return fsrv_spawning_wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
 }
 
 /* The pipe ends empty when execve(2) has succeeded, as it is close-on-exec. */
@@ -205,7 +80,7 @@ static int execute(struct fsrv_spawning *s) {
         ssize_t n;
 
         if (poll(&entry, 1, 0) == 0)
-                return wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
+                return fsrv_spawning_wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
         do
                 n = read(s->exec_pipe, &failed, sizeof failed);
         while (n < 0 && errno == EINTR);
@@ -254,15 +129,16 @@ static int on_silence(struct fsrv_spawning *s) {
                 return fsrv_stillborn_loading(s);
         s->at = FSRV_SPAWNING_DYING;
         s->dying_until = fsrv_deadline(s->in_vain++ ? DYING_MS : 0);
-        return GO_ON;
+        return FSRV_STEP_GO_ON;
 }
 
 static int dying(struct fsrv_spawning *s) {
         struct pollfd entry = { .fd = s->grip.link->doorbell };
 
         if (poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR))
-                return SERVER_GONE;
-        return fsrv_now() >= s->dying_until ? NOTHING_RAN : wait_for(s, entry.fd, 0, s->dying_until);
+                return FSRV_STEP_SERVER_GONE;
+        return fsrv_now() >= s->dying_until ? FSRV_STEP_NOTHING_RAN
+                                            : fsrv_spawning_wait_for(s, entry.fd, 0, s->dying_until);
 }
 
 static int on_answer(struct fsrv_spawning *s, int received, const union fsrv_wire_answer *reply,
@@ -283,7 +159,7 @@ static int on_answer(struct fsrv_spawning *s, int received, const union fsrv_wir
                 return on_failed(s, &reply->failed);
         if (message->size == sizeof reply->exited && reply->type == FSRV_WIRE_EXITED) {
                 s->death = reply->exited;
-                return s->loads ? fsrv_stillborn_loading(s) : NOTHING_RAN;
+                return s->loads ? fsrv_stillborn_loading(s) : FSRV_STEP_NOTHING_RAN;
         }
         return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message->size);
 }
@@ -293,7 +169,8 @@ static int hear(struct fsrv_spawning *s) {
         struct fsrv_message message;
         int r = receive(s, &reply, &message);
 
-        return r == -EAGAIN ? wait_for(s, s->answer, POLLIN, FSRV_NEVER) : on_answer(s, r, &reply, &message);
+        return r == -EAGAIN ? fsrv_spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER)
+                            : on_answer(s, r, &reply, &message);
 }
 
 /* ---- one after the other ---- */
@@ -310,7 +187,7 @@ void fsrv_spawning_leave(struct fsrv_spawning *s) {
 }
 
 static int once_more(struct fsrv_spawning *s, int why) {
-        if (why == SERVER_GONE) {
+        if (why == FSRV_STEP_SERVER_GONE) {
                 fsrv_server_forget(s->server, s->grip.link);
                 s->lost = 0; /* a new server, new luck */
                 if (++s->gone >= SERVER_TRIES)
@@ -319,27 +196,30 @@ static int once_more(struct fsrv_spawning *s, int why) {
         } else if (++s->lost >= TRIES)
                 return fsrv_stillborn_vain(s, TRIES);
         fsrv_spawning_leave(s);
-        return GO_ON;
+        return FSRV_STEP_GO_ON;
 }
 
 static int go_on(struct fsrv_spawning *s, int r) {
         static int (*const steps[])(struct fsrv_spawning * s) = {
-                [FSRV_SPAWNING_ACQUIRE] = acquire,     [FSRV_SPAWNING_SEND] = send_it,
-                [FSRV_SPAWNING_SEND_MORE] = send_more, [FSRV_SPAWNING_HEAR] = hear,
-                [FSRV_SPAWNING_DYING] = dying,         [FSRV_SPAWNING_EXECUTE] = execute,
+                [FSRV_SPAWNING_ACQUIRE] = acquire,
+                [FSRV_SPAWNING_SEND] = fsrv_spawning_send,
+                [FSRV_SPAWNING_SEND_MORE] = fsrv_spawning_send_more,
+                [FSRV_SPAWNING_HEAR] = hear,
+                [FSRV_SPAWNING_DYING] = dying,
+                [FSRV_SPAWNING_EXECUTE] = execute,
         };
 
         for (;;) {
-                if (r == SERVER_GONE || r == NOTHING_RAN)
+                if (r == FSRV_STEP_SERVER_GONE || r == FSRV_STEP_NOTHING_RAN)
                         r = once_more(s, r);
-                if (r != GO_ON)
+                if (r != FSRV_STEP_GO_ON)
                         return r;
                 r = steps[s->at](s);
         }
 }
 
 int fsrv_spawning_step(struct fsrv_spawning *s) {
-        return go_on(s, GO_ON);
+        return go_on(s, FSRV_STEP_GO_ON);
 }
 
 /* ---- when somebody's patience has ended ---- */
@@ -418,7 +298,7 @@ static int end_by(struct fsrv_spawning *s, int why) {
         case FSRV_SPAWNING_EXECUTE:
                 return kill_it(s, why);
         case FSRV_SPAWNING_DYING:
-                return NOTHING_RAN;
+                return FSRV_STEP_NOTHING_RAN;
         default:
                 return withdraw(s, why);
         }
@@ -432,7 +312,7 @@ int fsrv_spawning_cancel(struct fsrv_spawning *s) {
         bool runs = s->at == FSRV_SPAWNING_EXECUTE;
         int r = end_by(s, -EINTR);
 
-        if (r == WAIT) { /* a program has started in this moment */
+        if (r == FSRV_STEP_WAIT) { /* a program has started in this moment */
                 kill_it(s, -EINTR);
                 runs = true;
         }

@@ -49,10 +49,10 @@ static int is_readable(const struct fsrv_spawn_handle *spawn, int timeout_ms) {
 
 /* By its fd alone. */
 static int finish(struct fsrv_spawn_handle *spawn, struct fsrv_process **ret_process) {
-        int r;
+        int r, steps = 0;
 
         do {
-                expect(is_readable(spawn, LONG_MS));
+                expect(is_readable(spawn, LONG_MS) && ++steps < 1000);
                 r = fsrv_spawn_finish(spawn, ret_process, &error);
         } while (r == 1);
         return r;
