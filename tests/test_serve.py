@@ -474,3 +474,12 @@ def test_the_socket_of_a_successor_is_left_alone(serve, testmod):
     first.process.send_signal(signal.SIGTERM)
     assert first.process.wait(LIMIT) == 0
     assert second.stats()["server_pid"] == second.process.pid
+
+
+def test_log_without_control_characters(forkserver, open_directory):
+    path = f"{open_directory}/a\x1b[31m\u009b31m€"
+    process = subprocess.Popen([forkserver, "serve", "--socket", path], stderr=subprocess.PIPE)
+    line = process.stderr.readline()
+    process.terminate()
+    process.communicate(timeout=LIMIT)
+    assert line.decode().startswith(f"forkserver: listening on {open_directory}/a?[31m??31m€, pid ")

@@ -6,13 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
+void fsrv_text_tame(char *text) {
+        for (unsigned char *c = (unsigned char *)text; *c; c++)
+                if (*c < ' ')
+                        *c = *c == '\n' || *c == '\t' ? ' ' : '?';
+                else if (*c == 0x7f)
+                        *c = '?';
+                else if (c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0)
+                        c[0] = c[1] = '?'; /* C1 in UTF-8: U+009B is as good as ESC [ */
+}
+
 __attribute__((format(printf, 4, 0))) static void fill(struct fsrv_error *error, enum fsrv_stage stage, int err,
                                                        const char *format, va_list args) {
         *error = (struct fsrv_error){ .err = err, .stage = stage };
         vsnprintf(error->text, sizeof error->text, format, args);
-        for (char *c = error->text; *c; c++)
-                if (*c == '\n')
-                        *c = ' '; /* one line: names come from outside */
+        fsrv_text_tame(error->text);
 }
 
 int fsrv_fail(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, ...) {

@@ -4,6 +4,9 @@
 
 #include "forkserver.h"
 
+/* Names and messages come from outside: makes one line of them, with nothing that a terminal obeys. In place. */
+void fsrv_text_tame(char *text);
+
 /* Fills *error (may be NULL) and returns -err, so that a failure is one line:
  * `return fsrv_fail(error, stage, err, "…")`. `err` is positive. The text gets ": <strerror>" appended. No allocation,
  * no locks besides vsnprintf's. */

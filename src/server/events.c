@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "server/server.h"
 
 int fsrv_watch(struct fsrv_supervisor *s, int fd, uint32_t events, enum fsrv_source source, uint32_t id) {
@@ -27,5 +28,6 @@ void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) {
         va_start(args, format);
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
+        fsrv_text_tame(text);
         dprintf(STDERR_FILENO, "forkserver: %s\n", text);
 }

@@ -108,6 +108,7 @@ static int preload(int boot, const struct fsrv_config *config, const struct fsrv
                         fsrv_order_send(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
                         return -1;
                 }
+                fsrv_text_tame(error.text);
                 dprintf(STDERR_FILENO, "forkserver: preload: %s\n", error.text);
         }
         return 0;
@@ -123,6 +124,7 @@ static int check_threads(int boot, const struct fsrv_config *config, const struc
         if (config->head.thread_policy == FSRV_PRELOAD_IGNORE || !fsrv_measure_has_threads())
                 return 0;
         fsrv_measure_describe_threads(text, sizeof text);
+        fsrv_text_tame(text);
         if (config->head.thread_policy == FSRV_PRELOAD_FAIL) {
                 fsrv_order_send(boot, FSRV_WIRE_LOAD_FAILED, EBUSY, 0, text);
                 return -1;
