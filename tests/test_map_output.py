@@ -66,23 +66,32 @@ def limit_files():
 
 def test_limit_of_file_size(forkserver):
     """It is for files, and the output isn't one."""
-    result = run(forkserver, "x\n", "head", "-c", 500_000, "/dev/zero", "--", "/dev/null", preexec_fn=limit_files)
-    assert result.stdout.count(b"\0") == 500_000
+    result = run(forkserver, "x\n", "head", "-c", BIG, "/dev/zero", "--", "/dev/null", preexec_fn=limit_files)
+    assert result.stdout.count(b"\0") == BIG
+
+
+def can_mount():
+    return subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/var/tmp"],
+                          stderr=subprocess.DEVNULL).returncode == 0
 
 
 def test_output_is_lost(forkserver, tmp_path):
     """What cannot be kept makes the item fail, and what could be comes out before the complaint. The item goes on."""
-    report = tmp_path / "json"
+    if not can_mount():
+        pytest.skip("needs a mount namespace")
+    report, disk = tmp_path / "json", tmp_path / "disk"
+    disk.mkdir()
     script = f'echo "$0"; [ "$0" = b ] || yes "" | head -c {BIG}; touch "$1/$0"'
-    result = run(forkserver, "a\nb\n", "-k", "--json", report, "sh", "-c", script, "{}", tmp_path,
-                 preexec_fn=limit_files)
+    place = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && TMPDIR=$0 exec "$@"', disk]
+    result = subprocess.run([*place, *command(forkserver, "-k", "--json", report, "sh", "-c", script, "{}", tmp_path)],
+                            input=b"a\nb\n", capture_output=True, timeout=LIMIT)
     assert result.returncode == 123
     assert result.stdout.startswith(b"a\n\n\n") and result.stdout.endswith(b"\nb\n")
     assert 500_000 < len(result.stdout) < BIG
-    assert result.stderr.startswith(b"forkserver: map: 'a': not all of its output could be kept: File too large")
-    assert sorted(os.listdir(tmp_path)) == ["a", "b", "json"]
+    assert result.stderr.startswith(b"forkserver: map: 'a': not all of its output could be kept: No space left")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "disk", "json"]
     entries = {entry["item"]: entry for entry in map(json.loads, report.read_text().splitlines())}
-    assert entries["a"]["lost"] == {"errno": 27, "text": "File too large"} and entries["a"]["status"] == 0
+    assert entries["a"]["lost"] == {"errno": 28, "text": "No space left on device"} and entries["a"]["status"] == 0
     assert "lost" not in entries["b"]
 
 
@@ -99,11 +108,6 @@ def test_large_output(forkserver, tmp_path, options):
         assert result.stdout.count(tag + item + b"\n") == half
         assert tag + b"end" + end in result.stdout
     assert result.stderr == (b"b\tb\n" if "--tag" in options else b"b\n") * half
-
-
-def can_mount():
-    return subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/var/tmp"],
-                          stderr=subprocess.DEVNULL).returncode == 0
 
 
 @pytest.mark.parametrize("directory", ["nothing", "file"])
@@ -226,3 +230,10 @@ def test_slow_reader(forkserver, tmp_path):
     assert not eventually(lambda: len(os.listdir(tmp_path)) > 4, 0.2)
     out, _ = process.communicate(timeout=LIMIT)
     assert len(out) == 200 * 200_000 and process.returncode == 0
+
+
+def test_report_beyond_the_limit_of_file_size(forkserver, tmp_path):
+    items = "".join(f"{i}\n" for i in range(100))
+    result = run(forkserver, items, "--json", tmp_path / "report", "true", preexec_fn=limit_files)
+    assert result.returncode == 125
+    assert result.stderr == b"forkserver: map: cannot write %s/report: File too large\n" % os.fsencode(tmp_path)

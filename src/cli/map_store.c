@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -75,6 +76,14 @@ static int add_to_file(struct map_store *store, const char *bytes, size_t n) {
 
 /* ---- memory ---- */
 
+/* A limit of the size of files (ulimit -f) is one of ours, too, and a memfd is no way around it; that of a pipe would
+ * not count. So then it is all memory. */
+static bool has_files(void) {
+        struct rlimit limit;
+
+        return getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY;
+}
+
 /* False: there is no room in memory. */
 static bool make_room(struct map_store *store, size_t n) {
         size_t size = store->size ? store->size : FIRST_SIZE;
@@ -83,7 +92,7 @@ static bool make_room(struct map_store *store, size_t n) {
                 size *= 2;
         if (size == store->size)
                 return true;
-        if (size > SIZE_MAX_OF_ONE || size_of_all - store->size + size > SIZE_MAX_OF_ALL)
+        if ((size > SIZE_MAX_OF_ONE || size_of_all - store->size + size > SIZE_MAX_OF_ALL) && has_files())
                 return false;
         char *bytes = realloc(store->bytes, size);
         if (!bytes)
