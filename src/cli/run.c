@@ -39,13 +39,13 @@ static const char help[] =
         "\n"
         "The process has this one's standard streams and other inherited file\n"
         "descriptors, environment, working directory, umask and terminal, and gets the\n"
-        "signals that are sent to this one. It is killed when this one is. When it is stopped,\n"
-        "this one stops, too; when a signal ends it, this one ends by the same signal.\n"
+        "signals that are sent to this one. It is killed when this one is, with what it\n"
+        "has started. When it is stopped, this one stops, too; when a signal ends it,\n"
+        "this one ends by the same signal.\n"
         "\n"
         "Exit code: the process's own; 128+N (as a shell sees it) if signal N ended it;\n"
-        "127 if PROGRAM is not\n"
-        "found, 126 if it cannot be run; 125 if forkserver itself fails, as for a module\n"
-        "that cannot be loaded.\n";
+        "127 if PROGRAM is not found, 126 if it cannot be run; 125 if forkserver itself\n"
+        "fails, as for a module that cannot be loaded.\n";
 
 enum {
         SIGNALS_WAIT_MS = 250, /* a worker that runs has been heard of by then, however busy the machine */
