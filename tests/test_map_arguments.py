@@ -42,7 +42,7 @@ def words(run):
     ("a/b/", "[a/b/][][a][]"),
     ("/", "[/][][/][]"),
     ("x.", "[x.][x.][.][x.]"),
-])
+], ids=["tar", "bare", "dots", "root", "slashes", "directory", "slash", "dot"])
 def test_parts(words, item, expected):
     assert words(item, "{.}", "{/}", "{//}", "{/.}") == expected
     assert words(item, "<{.}{/}>") == "[<" + expected[1:].split("]")[0] + expected.split("[")[2][:-1] + ">]"

@@ -18,6 +18,8 @@
 #include "wire/loaded.h"
 #include "zygote/zygote.h"
 
+#define OWN_FDS "/proc/self/fd"
+
 struct numbers {
         int *list;
         size_t n;
@@ -54,13 +56,15 @@ static int64_t now_us(void) {
 }
 
 /* The numbers that are names in a directory of /proc. The directory's own fd isn't among them. */
+/* Of fds the one that lists them doesn't count; a thread may have its number. */
 static struct numbers read_numbers(const char *path) {
         struct numbers numbers = { 0 };
         DIR *directory = opendir(path);
+        int own = directory && strcmp(path, OWN_FDS) == 0 ? dirfd(directory) : -1;
         struct dirent *entry;
 
         while (directory && (entry = readdir(directory))) {
-                if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || atoi(entry->d_name) == dirfd(directory))
+                if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || atoi(entry->d_name) == own)
                         continue;
                 int *grown = realloc(numbers.list, (numbers.n + 1) * sizeof *grown);
                 if (!grown)
@@ -143,7 +147,7 @@ static const char *kind_of(int fd, const char *what) {
 
 void fsrv_measure_begin(bool memory) {
         before.threads = read_numbers("/proc/self/task");
-        before.fds = read_numbers("/proc/self/fd");
+        before.fds = read_numbers(OWN_FDS);
         before.with_memory = memory;
         if (memory)
                 before.memory = read_memory();
@@ -176,7 +180,7 @@ static void add_threads(const char *module, char bytes[FSRV_WIRE_MESSAGE_MAX], s
 }
 
 static void add_fds(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size) {
-        struct numbers fds = read_numbers("/proc/self/fd");
+        struct numbers fds = read_numbers(OWN_FDS);
 
         for (size_t i = 0; i < fds.n; i++) {
                 char path[64], what[PATH_MAX];
