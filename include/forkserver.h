@@ -384,6 +384,10 @@ FSRV_PUBLIC int fsrv_request_set_session(struct fsrv_request *request);
  * default). Errors: -EBADF (a negative number), -EINVAL (mapped twice), -ENOMEM, -E2BIG (over 65,536 actions).
  */
 FSRV_PUBLIC int fsrv_request_add_dup2(struct fsrv_request *request, int fd, int child_fd);
+/* The caller's fd under its own number, for what a program hands on as it was given it: make's jobserver, a lock, a
+ * shell's `exec 3>log`. As fsrv_request_add_dup2(request, fd, fd), but a number that a preloaded module uses stays the
+ * module's in an entry point's process, where dup2 would be -EBUSY. */
+FSRV_PUBLIC int fsrv_request_add_inherited(struct fsrv_request *request, int fd);
 FSRV_PUBLIC int fsrv_request_add_open(struct fsrv_request *request, int child_fd, const char *path, int flags,
                                       mode_t mode);
 FSRV_PUBLIC int fsrv_request_add_close(struct fsrv_request *request, int child_fd);

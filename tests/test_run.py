@@ -798,3 +798,14 @@ def test_small_stack(forkserver, testmod, sanitized):
     code = f"ulimit -s 96; {forkserver} run --preload {testmod} --call {testmod}:exit_with 3; echo $?"
     result = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=LIMIT)
     assert (result.stdout, result.stderr) == ("3\n", "")
+
+
+def test_inherited_fd_that_a_module_uses(forkserver, module, testmod, tmp_path):
+    """An entry point's process has the module's; a program the caller's."""
+    code = 'exec 77>log; {} run --preload {} "$@"'.format(forkserver, module("holds_fd"))
+    entry = subprocess.run(["bash", "-c", code, "bash", "--call", f"{testmod}:exit_with", "3"], cwd=tmp_path,
+                           capture_output=True, text=True, timeout=LIMIT)
+    assert (entry.returncode, entry.stderr) == (3, "")
+    program = subprocess.run(["bash", "-c", code, "bash", "bash", "-c", "echo written >&77"], cwd=tmp_path,
+                             capture_output=True, text=True, timeout=LIMIT)
+    assert (program.returncode, program.stderr, (tmp_path / "log").read_text()) == (0, "", "written\n")

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -48,6 +50,18 @@ int fsrv_pidfd_send_signal(int pidfd, int signal) {
 
 int fsrv_pidfd_signal_group(int pidfd, int signal) {
         return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, FSRV_PIDFD_SIGNAL_GROUP) < 0 ? -errno : 0;
+}
+
+pid_t fsrv_pidfd_number(int pidfd) {
+        char path[64], text[512];
+
+        snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_RDONLY);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+        text[n < 0 ? 0 : n] = 0;
+        const char *line = strstr(text, "Pid:");
+        int pid = line ? atoi(line + 4) : 0;
+        return pid > 0 ? pid : 0;
 }
 
 int fsrv_pidfd_check(void) {

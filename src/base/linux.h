@@ -20,6 +20,9 @@ int fsrv_pidfd_send_signal(int pidfd, int signal);
 /* To the process group that this process leads or led, also after its end (Linux 6.9, else -EINVAL); -ESRCH: it has
  * led none, or the group is empty. */
 int fsrv_pidfd_signal_group(int pidfd, int signal);
+/* The number that the process has in our pid namespace while nobody has reaped it; 0: it has none (another namespace,
+ * or it was reaped), or /proc can't tell. */
+pid_t fsrv_pidfd_number(int pidfd);
 /* 0 if a pidfd can be opened, signalled and waited for here (Linux 5.4, and no sandbox that hides it). */
 int fsrv_pidfd_check(void);
 

@@ -105,6 +105,10 @@ const char *cli_signal_name(int signal, char text[32]);
  * come; we end as it does. Returns in that child, and at once where we aren't pid 1. 0 or -errno with a complaint. */
 int cli_leave_pid_1(void);
 
+/* What our own kernel calls may use for a process: its number in our pid namespace; 0 if it has none, as that of a
+ * server in another one. */
+pid_t cli_own_number(const struct fsrv_process *process, const struct cli_target *target);
+
 /* terminal.c */
 
 /* Makes the process group the foreground one of our terminal, as a shell does for a job. 0; -EPERM: neither is ours it,
@@ -142,8 +146,8 @@ int cli_signals_block(struct cli_signals *signals, struct fsrv_error *error);
 void cli_signals_let_through(const struct cli_signals *signals);
 /* Waits for run's worker; signals that come meanwhile are passed on, and a worker that stops is followed into the stop.
  * `shares_group`: the worker is in our process group, so the terminal's signals reach it without us; else it leads a
- * group, which gets the terminal when it needs it. */
-int cli_wait_as_worker(struct fsrv_process *process, const struct cli_signals *signals, bool shares_group,
+ * group, which gets the terminal when it needs it. `number`: cli_own_number(). */
+int cli_wait_as_worker(struct fsrv_process *process, pid_t number, const struct cli_signals *signals, bool shares_group,
                        struct fsrv_status *ret_status, struct fsrv_error *error);
 
 #endif

@@ -97,6 +97,22 @@ int cli_bad_option(const char *command, int c, char **argv) {
         return cli_usage_error(command, "unknown option '%s'", word);
 }
 
+pid_t cli_own_number(const struct fsrv_process *process, const struct cli_target *target) {
+        char path[64], line[128];
+        int number = 0;
+
+        if (!target->socket_path) /* a private server is in our namespace */
+                return fsrv_process_get_pid(process);
+        snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fsrv_process_get_pidfd(process));
+        FILE *file = fopen(path, "re");
+        while (file && fgets(line, sizeof line, file))
+                if (sscanf(line, "Pid: %d", &number) == 1)
+                        break;
+        if (file)
+                fclose(file);
+        return number > 0 ? number : 0;
+}
+
 int cli_exit_code_of_error(const struct fsrv_error *error) {
         if (error->stage != FSRV_STAGE_EXEC)
                 return CLI_EXIT_OURS;

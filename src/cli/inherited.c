@@ -58,7 +58,7 @@ int cli_inherited_pass_on(const struct cli_inherited *inherited, struct fsrv_req
                 if (cli_closed_streams & 1u << fd)
                         r = fsrv_request_add_close(request, fd);
         for (size_t i = 0; r >= 0 && i < inherited->n; i++)
-                r = fsrv_request_add_dup2(request, inherited->fds[i], inherited->fds[i]);
+                r = fsrv_request_add_inherited(request, inherited->fds[i]);
         return r;
 }
 

@@ -90,7 +90,7 @@ int map_job_start(struct map_job *job, const struct map_setting *setting, struct
         map_signals_hold_stops(true);
         r = spawn_with_input(job, setting, error);
         if (r >= 0)
-                map_signals_set_group(job->slot - 1, fsrv_process_get_pid(job->process));
+                map_signals_set_group(job->slot - 1, cli_own_number(job->process, &setting->options->target));
         map_signals_hold_stops(false);
         if (r >= 0 && options->tty)
                 map_terminal_lend(job);

@@ -145,10 +145,10 @@ static int spawn_interruptibly(struct fsrv_server *server, struct fsrv_request *
         return r;
 }
 
-static int wait_for_end(struct fsrv_process *process, const struct cli_signals *signals, bool shares_group,
-                        struct fsrv_status *ret_status) {
+static int wait_for_end(struct fsrv_process *process, pid_t number, const struct cli_signals *signals,
+                        bool shares_group, struct fsrv_status *ret_status) {
         struct fsrv_error error = { 0 };
-        int r = cli_wait_as_worker(process, signals, shares_group, ret_status, &error);
+        int r = cli_wait_as_worker(process, number, signals, shares_group, ret_status, &error);
 
         if (r < 0)
                 cli_complain_error(&error);
@@ -158,7 +158,7 @@ static int wait_for_end(struct fsrv_process *process, const struct cli_signals *
 /* A private server's worker is in our group, unless it has a time limit; it may leave it at once, and then that is its
  * own doing. */
 static bool shares_group(const struct cli_target *target, pid_t pid) {
-        return !target->socket_path ? !target->timeout : getpgid(pid) == getpgrp();
+        return !target->socket_path ? !target->timeout : pid > 0 && getpgid(pid) == getpgrp();
 }
 
 /* The exit code. */
@@ -177,7 +177,8 @@ static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *reque
                 return cli_exit_code_of_error(&error);
         }
         let_go(inherited);
-        r = wait_for_end(process, &signals, shares_group(target, fsrv_process_get_pid(process)), ret_status);
+        pid_t number = cli_own_number(process, target);
+        r = wait_for_end(process, number, &signals, shares_group(target, number), ret_status);
         fsrv_process_unref(process);
         return r < 0 ? CLI_EXIT_OURS : ret_status->exit_code;
 }

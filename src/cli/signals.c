@@ -15,7 +15,7 @@
 
 struct job {
         struct fsrv_process *process;
-        pid_t pid;
+        pid_t pid;         /* in our namespace; 0: it has none there */
         bool shares_group; /* ours, so the terminal's signals reach it without us; else it leads one */
         int signal_fd;
 };
@@ -65,7 +65,7 @@ static bool is_stopped(const struct job *job) {
         snprintf(path, sizeof path, "/proc/%d/stat", (int)job->pid);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-                return access("/proc/self", F_OK) < 0;
+                return job->pid == 0 || access("/proc/self", F_OK) < 0;
         n = read(fd, text, sizeof text - 1);
         close(fd);
         if (n <= 0)
@@ -105,7 +105,8 @@ static void stop_along(const struct job *job, int number) {
 static void on_stop(const struct job *job, int number) {
         if (!is_stopped(job))
                 return;
-        if (!job->shares_group && (number == SIGTTIN || number == SIGTTOU) && cli_terminal_lend(job->pid) == 0)
+        if (!job->shares_group && (number == SIGTTIN || number == SIGTTOU) && job->pid > 0 &&
+            cli_terminal_lend(job->pid) == 0)
                 send_signal(job, SIGCONT);
         else if (number != SIGSTOP || cli_terminal_is_ours())
                 stop_along(job, number);
@@ -114,7 +115,7 @@ static void on_stop(const struct job *job, int number) {
 /* Has the worker got this signal without us? One that kill(2) sends to the whole group reaches it twice: nothing tells
  * that from one sent to us alone, and twice is better than never. */
 static bool reached_worker(const struct job *job, const struct signalfd_siginfo *info, bool first) {
-        if (info->ssi_pid == (uint32_t)job->pid)
+        if (job->pid > 0 && info->ssi_pid == (uint32_t)job->pid)
                 return true; /* its own kill(0, …), maybe before we heard of its start */
         /* The first came during the spawn: maybe before the worker was in the group */
         if (first || !job->shares_group || info->ssi_code != SI_KERNEL)
@@ -155,11 +156,11 @@ static int wait_loop(const struct job *job, struct fsrv_status *ret_status, stru
         }
 }
 
-int cli_wait_as_worker(struct fsrv_process *process, const struct cli_signals *signals, bool shares_group,
+int cli_wait_as_worker(struct fsrv_process *process, pid_t number, const struct cli_signals *signals, bool shares_group,
                        struct fsrv_status *ret_status, struct fsrv_error *error) {
         const struct job job = {
                 .process = process,
-                .pid = fsrv_process_get_pid(process),
+                .pid = number,
                 .shares_group = shares_group,
                 .signal_fd = signals->fd,
         };

@@ -269,6 +269,15 @@ static void hold(struct fsrv_server *s, struct fsrv_grip *grip) {
         *grip = (struct fsrv_grip){ s->link, s->lifeline_read, s->proc_status, s->tracker };
 }
 
+/* One whom all have given up on, and whose time is over, is no reason for the next one to fail at once. */
+static void drop_forgotten(struct fsrv_server *s) {
+        const struct fsrv_launch *launch = s->launch;
+
+        if (launch && launch->references == 1 && launch->state != FSRV_LAUNCH_BEGINNING &&
+            fsrv_now() >= launch->deadline)
+                fsrv_launch_abandon(s);
+}
+
 static int look(struct fsrv_server *s, unsigned needs, struct fsrv_launch **launch, struct fsrv_error *error) {
         int r = needs & FSRV_NEEDS_SERVER ? own(s, error) : 0;
 
@@ -278,6 +287,8 @@ static int look(struct fsrv_server *s, unsigned needs, struct fsrv_launch **laun
                 unsigned lacking = lacks(s, needs);
                 if (!lacking)
                         break;
+                if (!*launch)
+                        drop_forgotten(s);
                 if (!s->launch && (r = new_launch(s, lacking, error)) < 0)
                         break;
                 if (!*launch)

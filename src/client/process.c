@@ -67,20 +67,14 @@ struct fsrv_process *fsrv_process_ref(struct fsrv_process *p) {
         return p;
 }
 
-/* Without a message or a hang-up on it the answer says that the process has not been reaped: so its number is its own,
- * and its group's. */
-static bool is_unreaped(const struct fsrv_process *p) {
-        struct pollfd entry = { .fd = p->answer, .events = POLLIN };
-
-        return p->state == LISTENING && poll(&entry, 1, 0) == 0;
-}
-
-/* The group that the process leads; the process alone if it leads none. */
+/* The group that the process leads; the process alone if it leads none. Without Linux 6.9 by number, which is ours to
+ * use while nobody has reaped the process; its server's pid namespace may be another than ours. */
 static int signal_group(const struct fsrv_process *p, int signal) {
         int r = fsrv_pidfd_signal_group(p->pidfd, signal);
+        pid_t number = r == -EINVAL ? fsrv_pidfd_number(p->pidfd) : 0;
 
-        if (r == -EINVAL && is_unreaped(p) && getpgid(p->pid) == p->pid) /* before Linux 6.9 */
-                r = kill(-p->pid, signal) < 0 ? -errno : 0;
+        if (number > 0 && getpgid(number) == number)
+                r = kill(-number, signal) < 0 ? -errno : 0;
         return r == -EINVAL || r == -ESRCH ? fsrv_pidfd_send_signal(p->pidfd, signal) : r;
 }
 
@@ -236,8 +230,9 @@ static void kill_family(struct fsrv_process *p) {
         } while (p->change);
         if (p->state >= ENDED || p->pidfd < 0)
                 return;
-        if (p->state == LISTENING && getpgid(p->pid) != p->pid)
-                fsrv_descendants_signal(p->pid, p->pidfd, SIGKILL);
+        pid_t number = fsrv_pidfd_number(p->pidfd);
+        if (number > 0 && getpgid(number) != number)
+                fsrv_descendants_signal(number, p->pidfd, SIGKILL);
         else
                 signal_group(p, SIGKILL);
 }
@@ -253,6 +248,11 @@ struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
         pthread_mutex_destroy(&p->lock);
         free(p);
         return NULL;
+}
+
+struct fsrv_process *fsrv_process_end(struct fsrv_process *p) {
+        p->flags |= FSRV_SPAWN_KILL_ON_CLOSE;
+        return fsrv_process_unref(p);
 }
 
 /* Until something may have changed, or the deadline. A zombie that isn't reaped yet is readable already: no

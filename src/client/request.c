@@ -224,6 +224,15 @@ int fsrv_request_add_dup2(struct fsrv_request *request, int fd, int child_fd) {
         return r;
 }
 
+int fsrv_request_add_inherited(struct fsrv_request *request, int fd) {
+        size_t n = request->n_actions;
+        int r = fsrv_request_add_dup2(request, fd, fd);
+
+        if (r == 0 && request->n_actions > n && request->actions[n].type == FSRV_WIRE_INSTALL)
+                request->actions[n].mode = FSRV_WIRE_IF_FREE;
+        return r;
+}
+
 int fsrv_request_add_open(struct fsrv_request *request, int child_fd, const char *path, int flags, mode_t mode) {
         if (child_fd < 0)
                 return -EBADF;

@@ -317,8 +317,7 @@ int fsrv_spawning_cancel(struct fsrv_spawning *s) {
                 runs = true;
         }
         if (s->process) {
-                fsrv_process_kill(s->process, SIGKILL);
-                s->process = fsrv_process_unref(s->process);
+                s->process = fsrv_process_end(s->process);
                 runs = true;
         }
         return runs;

@@ -360,6 +360,7 @@ void fsrv_children_kill(struct fsrv_supervisor *s) {
         s->killing = true;
         HASH_ITER(hh, s->children, child, next)
                 fsrv_child_kill(child);
+        fsrv_families_kill(s);
 }
 
 int fsrv_child_release(struct fsrv_supervisor *s, pid_t pid) {

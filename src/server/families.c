@@ -103,6 +103,14 @@ void fsrv_families_on_time(struct fsrv_supervisor *s, int64_t now) {
         }
 }
 
+void fsrv_families_kill(struct fsrv_supervisor *s) {
+        for (struct fsrv_child *child = s->first_deadline; child; child = child->next_deadline)
+                if (child->role == FSRV_ROLE_ENDED) {
+                        fsrv_pidfd_signal_group(child->pidfd, SIGKILL);
+                        child->until = 0; /* the next look is the last */
+                }
+}
+
 /* ---- the others of a group, when the worker has ended ---- */
 
 /* Before Linux 6.9 no group can be reached without its leader: there the grace ends with that one. */

@@ -219,6 +219,8 @@ void fsrv_child_kill(const struct fsrv_child *child);
 void fsrv_family_limit(struct fsrv_supervisor *s, struct fsrv_child *child, uint64_t limit_ms, uint64_t grace_ms);
 void fsrv_family_unlimit(struct fsrv_supervisor *s, struct fsrv_child *child);
 void fsrv_families_on_time(struct fsrv_supervisor *s, int64_t now);
+/* What has some of its grace left has none. */
+void fsrv_families_kill(struct fsrv_supervisor *s);
 /* The child is dead. */
 void fsrv_family_before_reaping(const struct fsrv_child *child);
 /* The child has been reaped. True: what it leaves behind is to be ended, and the child is kept for that. */

@@ -97,6 +97,9 @@ enum {
         FSRV_WIRE_DATA = 6,    /* the same, for fsrv_worker_get_data() */
 };
 
+/* mode of INSTALL: not in an entry point's process where a preloaded module uses the target's number */
+enum { FSRV_WIRE_IF_FREE = 1 };
+
 struct fsrv_wire_action {
         uint32_t type;
         int32_t target;

@@ -18,6 +18,10 @@ static bool touches(const struct fsrv_wire_action *action) {
         return action->type != FSRV_WIRE_HAND && action->type != FSRV_WIRE_DATA;
 }
 
+static bool is_optional(const struct fsrv_wire_action *action) {
+        return action->type == FSRV_WIRE_INSTALL && action->mode == FSRV_WIRE_IF_FREE;
+}
+
 static bool is_target(const struct fsrv_request_parts *request, int fd) {
         for (uint32_t i = 0; i < request->head.n_actions; i++)
                 if (touches(&request->actions[i]) && request->actions[i].target == fd)
@@ -87,6 +91,9 @@ static int run_one(struct fsrv_task *task, const struct fsrv_wire_action *action
                    struct fsrv_error *error) {
         switch (action->type) {
         case FSRV_WIRE_INSTALL:
+                if (is_optional(action) && task->request.head.kind == FSRV_WIRE_ENTRY &&
+                    fsrv_fd_is_open(action->target) == 1)
+                        return 0; /* all of ours are elsewhere by now: it is a module's */
                 return put(task->fds[action->source], action->target, error);
         case FSRV_WIRE_DUP:
                 return put((int)action->source, action->target, error);
@@ -105,7 +112,8 @@ static int check_free(const struct fsrv_request_parts *request, struct fsrv_erro
         for (uint32_t i = 0; i < request->head.n_actions; i++) {
                 const struct fsrv_wire_action *action = &request->actions[i];
 
-                if (touches(action) && action->target > STDERR_FILENO && fsrv_fd_is_open(action->target) == 1)
+                if (touches(action) && !is_optional(action) && action->target > STDERR_FILENO &&
+                    fsrv_fd_is_open(action->target) == 1)
                         return fsrv_fail_text(error, FSRV_STAGE_FDS, EBUSY,
                                               "fd %d is in use by a preloaded module of the zygote", action->target);
         }
