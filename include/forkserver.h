@@ -118,9 +118,9 @@ struct fsrv_server;
 /* What happens when a module of the preload list cannot be loaded. A module that *crashes* or hangs while it loads
  * takes the zygote with it and fails every spawn under any policy. */
 enum fsrv_preload_policy {
-        FSRV_PRELOAD_WARN = 0, /* the zygote says so on the standard error that the server was started with; default */
-        FSRV_PRELOAD_FAIL = 1, /* every spawn fails with stage FSRV_STAGE_PRELOAD */
-        FSRV_PRELOAD_IGNORE = 2, /* nothing is said */
+        FSRV_PRELOAD_WARN = 0,  /* the zygote says so on the standard error that the server was started with; default */
+        FSRV_PRELOAD_FAIL = 1,  /* every spawn fails with stage FSRV_STAGE_PRELOAD */
+        FSRV_PRELOAD_IGNORE = 2 /* nothing is said */
 };
 
 /* What is done to the zygote's memory after preloading, so that a fork doesn't take the longer the more is loaded. */
@@ -129,7 +129,7 @@ enum fsrv_memory {
         FSRV_MEMORY_FREEZE = 1, /* the same, and the zygote says on standard error why it did less */
         /* into huge pages, of which a fork copies one entry for 2 MiB; it says why it can't be done */
         FSRV_MEMORY_COLLAPSE = 2,
-        FSRV_MEMORY_OFF = 3,
+        FSRV_MEMORY_OFF = 3
 };
 
 /* In a preload list: the calling program itself. Its zygote is this program, run again up to fsrv_zygote_enter(). */
@@ -418,7 +418,8 @@ FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int
  */
 FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms, uint64_t grace_ms);
 
-/* SIGKILL when the last reference to the fsrv_process is gone, or its client is: to the process, and to the process
+/* SIGKILL when the last reference to the fsrv_process is gone, or its client is (with all its children that fork(3) has
+ * given a copy of the handle; not if the server has died before): to the process, and to the process
  * group that it leads or its descendants, as at a time limit. A process that has ended by then leaves its group alone.
  */
 #define FSRV_SPAWN_KILL_ON_CLOSE 1u
@@ -469,8 +470,9 @@ FSRV_PUBLIC int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_r
  * All that fsrv_spawn() waits for is in that one fd: the server's start, the modules, room in the queue, the answer,
  * and the spawn time-out, after which fsrv_spawn_finish() says -ETIMEDOUT. What takes time of its own is the start of a
  * private server's program, as long as posix_spawn(3) takes for one: in the call that finds no server running, once
- * (fsrv_server_ensure_running() has it over before). Any number may be on their way; a handle is for one thread at a
- * time, and for the process that made it (a forked child leaves it alone). Who may interrupt calls isn't asked.
+ * (fsrv_server_ensure_running() has it over before). Any number may be on their way, with up to five fds each until
+ * it is finished (RLIMIT_NOFILE); a handle is for one thread at a time, and for the process that made it (a forked
+ * child leaves it alone). Who may interrupt calls isn't asked.
  *
  * The request, its payload and the fds that it names have to stay as they are until it is done with.
  */
@@ -500,7 +502,7 @@ FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
 
 #define FSRV_STATUS_CORE_DUMPED 1u
 #define FSRV_STATUS_TIMED_OUT   2u  /* killed for its time limit */
-#define FSRV_STATUS_NO_RUSAGE   4u  /* read from the pidfd after the server died: rusage is zero */
+#define FSRV_STATUS_NO_RUSAGE   4u  /* read from the pidfd, the server being gone: rusage is zero */
 #define FSRV_STATUS_STOPPED     8u  /* it lives, but `signal` has stopped it */
 #define FSRV_STATUS_CONTINUED   16u /* it lives, and goes on */
 

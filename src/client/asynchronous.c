@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -19,24 +21,47 @@ struct fsrv_spawn_handle {
         int poll_fd;
         int timer;
         int watched; /* in the epoll besides the timer; -1 */
+        bool is_sharing;
 };
+
+/* A launch and a doorbell are one fd for all that wait for it, and epoll(7) takes no more than some hundred ways from a
+ * file to its watchers. So a few are woken, and the others look. */
+enum { SHARERS_MAX = 32, LOOK_MS = 20 };
+
+static atomic_int sharers;
 
 /* Before a step, which may close it: where a forked child has it too it would stay in the epoll. */
 static void unwatch(struct fsrv_spawn_handle *h) {
         if (h->watched >= 0)
                 epoll_ctl(h->poll_fd, EPOLL_CTL_DEL, h->watched, NULL);
+        if (h->is_sharing)
+                atomic_fetch_sub(&sharers, 1);
+        h->is_sharing = false;
         h->watched = -1;
+}
+
+static bool may_watch(struct fsrv_spawn_handle *h) {
+        if (h->spawning.at != FSRV_SPAWNING_ACQUIRE && h->spawning.at != FSRV_SPAWNING_SEND)
+                return true;
+        h->is_sharing = atomic_fetch_add(&sharers, 1) < SHARERS_MAX;
+        if (!h->is_sharing)
+                atomic_fetch_sub(&sharers, 1);
+        return h->is_sharing;
 }
 
 static void watch(struct fsrv_spawn_handle *h) {
         struct epoll_event event = { .events = (uint32_t)h->spawning.events };
+        int64_t soon;
 
         if (h->spawning.fd < 0)
                 return;
-        if (epoll_ctl(h->poll_fd, EPOLL_CTL_ADD, h->spawning.fd, &event) < 0)
-                h->spawning.look_at = 0; /* no memory for it: at once, and again */
-        else
+        if (may_watch(h) && epoll_ctl(h->poll_fd, EPOLL_CTL_ADD, h->spawning.fd, &event) == 0) {
                 h->watched = h->spawning.fd;
+                return;
+        }
+        soon = fsrv_deadline(LOOK_MS);
+        if (soon < h->spawning.look_at)
+                h->spawning.look_at = soon;
 }
 
 static int set_timer(const struct fsrv_spawn_handle *h) {
@@ -53,6 +78,7 @@ static int set_timer(const struct fsrv_spawn_handle *h) {
 }
 
 static void free_handle(struct fsrv_spawn_handle *h) {
+        unwatch(h);
         fsrv_spawning_leave(&h->spawning);
         fsrv_spawning_done(&h->spawning);
         fsrv_fd_close(h->poll_fd);

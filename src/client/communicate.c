@@ -151,8 +151,12 @@ int fsrv_communicate(struct fsrv_process *process, int fds[3], struct fsrv_commu
                      struct fsrv_error *error) {
         int64_t deadline = fsrv_deadline(timeout_ms);
 
-        if (c->size != sizeof *c || (c->input_size > 0 && !c->input))
+        if (c->size != sizeof *c)
                 return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_communication");
+        if ((c->input_size > 0 && !c->input) || c->input_taken > c->input_size)
+                return fsrv_fail_text(
+                        error, FSRV_STAGE_ARGUMENT, EINVAL,
+                        "the input of a struct fsrv_communication: it is NULL, or more than all is taken");
         bool was_blocking = set_nonblocking(fds[0], true);
         int r = transfer(process, fds, c, deadline, error);
         if (was_blocking)
@@ -171,4 +175,5 @@ void fsrv_communication_free(struct fsrv_communication *c) {
         free(c->error.bytes);
         c->output = (struct fsrv_output){ .limit = c->output.limit };
         c->error = (struct fsrv_output){ .limit = c->error.limit };
+        c->input_taken = 0;
 }

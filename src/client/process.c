@@ -32,6 +32,7 @@ enum state {
 struct fsrv_process {
         atomic_int references;
         pid_t pid;
+        pid_t owner; /* who has it; a forked child's copy ends nothing */
         uint32_t flags;
         int answer;
         int pidfd;
@@ -55,6 +56,7 @@ struct fsrv_process *fsrv_process_new(pid_t pid, int answer, int pidfd, uint32_t
         atomic_init(&p->references, 1);
         pthread_mutex_init(&p->lock, NULL);
         p->pid = pid;
+        p->owner = getpid();
         p->flags = flags;
         p->answer = answer;
         p->pidfd = pidfd;
@@ -240,7 +242,7 @@ static void kill_family(struct fsrv_process *p) {
 struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
         if (!p || atomic_fetch_sub(&p->references, 1) != 1)
                 return NULL;
-        if (p->flags & FSRV_SPAWN_KILL_ON_CLOSE)
+        if (p->flags & FSRV_SPAWN_KILL_ON_CLOSE && p->owner == getpid())
                 kill_family(p);
         fsrv_fd_close(p->poll_fd);
         fsrv_fd_close(p->answer);

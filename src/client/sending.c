@@ -70,11 +70,16 @@ static int make_sockets(struct fsrv_spawning *s) {
         return 0;
 }
 
+enum { HANG_UP_MS = 20 };
+
 static int await_answer(struct fsrv_spawning *s) {
         s->at = FSRV_SPAWNING_HEAR;
+        if (!s->extra->until_ended)
+                return fsrv_spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER);
         /* Until everybody has closed the other end, the server as the last: no message wakes poll(2) for nothing but a
-         * hang-up. What has been said is in the queue then, the start first. */
-        return fsrv_spawning_wait_for(s, s->answer, s->extra->until_ended ? 0 : POLLIN, FSRV_NEVER);
+         * hang-up. What has been said is in the queue then, the start first. Not for ever: a child that another thread
+         * has forked just now may have that end as well. */
+        return fsrv_spawning_wait_for(s, s->answer, 0, fsrv_deadline(HANG_UP_MS));
 }
 
 int fsrv_spawning_send(struct fsrv_spawning *s) {

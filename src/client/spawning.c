@@ -58,6 +58,7 @@ static int on_started(struct fsrv_spawning *s, const struct fsrv_wire_started *s
         size_t n = 0;
 
         s->pid = started->pid;
+        s->pidfd = fsrv_fd_close(s->pidfd);
         if (started->fds & FSRV_WIRE_HAS_PIDFD && n < message->n_fds)
                 s->pidfd = fsrv_fd_steal(&message->fds[n++]);
         if (started->fds & FSRV_WIRE_HAS_EXEC_PIPE && n < message->n_fds)
@@ -104,10 +105,12 @@ static int on_lost_fds(const struct fsrv_spawning *s, const union fsrv_wire_answ
 }
 
 /* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
-static bool is_by_the_way(struct fsrv_spawning *s, const union fsrv_wire_answer *reply,
-                          const struct fsrv_message *message) {
-        if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_LOADS)
+static bool is_by_the_way(struct fsrv_spawning *s, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
+        if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_LOADS) {
+                if (s->pidfd < 0 && message->n_fds > 0) /* so that it can be ended before it has started */
+                        s->pidfd = fsrv_fd_steal(&message->fds[0]);
                 return s->loads = true;
+        }
         return message->size == sizeof reply->changed &&
                (reply->type == FSRV_WIRE_STOPPED || reply->type == FSRV_WIRE_CONTINUED);
 }
@@ -262,6 +265,8 @@ static int withdraw(struct fsrv_spawning *s, int why) {
 
         if (r == 1 || r == -EMFILE)
                 return on_answer(s, r, &reply, &message);
+        if (s->loads && s->pidfd >= 0) /* nobody else would end a module that hangs */
+                fsrv_pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)
                 return fsrv_interrupted(s->error, FSRV_STAGE_QUEUE);
         if (s->loads)
@@ -312,6 +317,7 @@ int fsrv_spawning_cancel(struct fsrv_spawning *s) {
         bool runs = s->at == FSRV_SPAWNING_EXECUTE;
         int r = end_by(s, -EINTR);
 
+        runs = runs || s->loads;   /* a module's constructors have begun */
         if (r == FSRV_STEP_WAIT) { /* a program has started in this moment */
                 kill_it(s, -EINTR);
                 runs = true;

@@ -45,7 +45,7 @@ static void send_started(struct fsrv_task *task, int exec_pipe) {
 static void send_loads(const struct fsrv_task *task) {
         const struct fsrv_wire_word loads = { .type = FSRV_WIRE_LOADS };
 
-        if (fsrv_channel_send(task->answer, &loads, sizeof loads, NULL, 0, 0) < 0)
+        if (fsrv_channel_send(task->answer, &loads, sizeof loads, &task->pidfd, task->pidfd >= 0, 0) < 0)
                 _exit(1); /* the client has given up */
 }
 
