@@ -19,6 +19,8 @@
  *  - Threads: a server may be used from any number of threads at once, and in a child after fork(). A request must not
  *    be changed while another thread uses it; spawning from one request in several threads is fine. A process may be
  *    waited for and killed from several threads at once, each of which holds a reference.
+ *    It is for the process that made it: a child of fork(3) has a copy, which it may unref, and which ends nothing; to
+ *    wait with it would take the status from the other.
  *  - The library starts no thread, installs no signal handler, prints nothing, never exits, and waits for no child that
  *    isn't its own.
  *  - No lock is held by who waits: a call waits for its own sake, as long as it may, and a fork(3) elsewhere for none.
@@ -501,7 +503,7 @@ FSRV_PUBLIC int fsrv_process_get_pidfd(const struct fsrv_process *process);
 FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
 
 #define FSRV_STATUS_CORE_DUMPED 1u
-#define FSRV_STATUS_TIMED_OUT   2u  /* killed for its time limit */
+#define FSRV_STATUS_TIMED_OUT   2u  /* its time limit has ended it, or made it end */
 #define FSRV_STATUS_NO_RUSAGE   4u  /* read from the pidfd, the server being gone: rusage is zero */
 #define FSRV_STATUS_STOPPED     8u  /* it lives, but `signal` has stopped it */
 #define FSRV_STATUS_CONTINUED   16u /* it lives, and goes on */
