@@ -77,3 +77,20 @@ def test_never_ready(start, module, testmod):
     failure = refused(spawner, "ready", 50)
     assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue") and "still loading" in failure.text
     spawner("free")
+
+
+# ---- what else happens in the program ----
+
+
+@pytest.mark.parametrize("what", [["forks"], ["many", 300], ["copy"]])
+def test_crowd(program, what):
+    """Children that another thread forks and that live on; hundreds of spawns in one epoll; a child's copy of a handle."""
+    result = subprocess.run([program("crowd"), *map(str, what)], capture_output=True, text=True, timeout=LIMIT)
+    assert (result.stdout, result.stderr) == ("right\n", "")
+
+
+def test_cancel_while_a_module_loads(program, module):
+    """Its constructor hangs: the process is ended, and the server has nothing to wait for."""
+    result = subprocess.run([program("crowd"), "cancel", module("hang_on_load")], capture_output=True, text=True,
+                            timeout=LIMIT)
+    assert result.stdout == "right\n"
