@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from spawner import LIMIT
+from test_run import build_module  # noqa: F401 (a fixture)
 
 
 @pytest.fixture
@@ -91,3 +92,19 @@ def test_quick_exit_of_map(call, built):
     assert call("map", "--quick-exit", "--preload", name, "--call", "./m.so:plain", stdin="x\n") == (0, "", "")
     code, _, err = call("map", "--quick-exit", "true", stdin="x\n")
     assert code == 125 and "--quick-exit is for --call" in err
+
+
+def test_nothing_can_be_forked(call, build_module):
+    module = build_module("aborts", """#include <pthread.h>
+        #include <stdlib.h>
+        static void bad(void) { abort(); }
+        __attribute__((constructor)) static void f(void) { pthread_atfork(0, 0, bad); }""")
+    code, out, _ = call("check", module)
+    assert code == 1 and "fails: with all of them loaded no process can be made: " in out
+    code, out, _ = call("check", "--json", module)
+    assert code == 1 and json.loads(out)["exit"]["verdict"] == "fails"
+
+
+def test_what_the_tried_processes_print_is_not_the_report(call, built):
+    code, out, err = call("check", "--json", built("puts(\"ended\");"))
+    assert code == 0 and json.loads(out)["exit"]["verdict"] == "good" and "ended\n" in err

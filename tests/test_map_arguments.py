@@ -223,3 +223,8 @@ def test_misuse(run, words, names):
 def test_dry_run_of_lists(run):
     _, lines, _ = run("", "--dry-run", "cp", "{1}", "{2}/{1/}", ":::", "a b/c", ":::", "d")
     assert [shlex.split(line) for line in lines] == [["cp", "a b/c", "d/c"]]
+
+
+def test_lists_cannot_be_linked(forkserver):
+    result = subprocess.run([forkserver, "map", "echo", ":::", "1", ":::+", "a"], capture_output=True, text=True)
+    assert result.returncode == 125 and "':::+': lists cannot be linked" in result.stderr

@@ -269,7 +269,10 @@ static int check(const struct cli_target *target, const struct wish *wish) {
                 cli_complain_error(&error);
                 return CLI_EXIT_OURS;
         }
-        return r > 0 || (wish->strict && (summary.risky || trial.verdict == CHECK_EXIT_RISKY)) ? 1 : 0;
+        return r > 0 || trial.verdict == CHECK_EXIT_FAILS ||
+                               (wish->strict && (summary.risky || trial.verdict == CHECK_EXIT_RISKY))
+                       ? 1
+                       : 0;
 }
 
 int cli_check(int argc, char **argv) {

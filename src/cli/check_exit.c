@@ -41,6 +41,7 @@ static int describe(struct fsrv_request *request, uint32_t flags) {
 
         if ((r = fsrv_request_set_entry(request, nothing)) < 0 ||
             (r = fsrv_request_set_argv(request, (const char *const[]){ nothing, NULL })) < 0 ||
+            (r = fsrv_request_add_dup2(request, STDERR_FILENO, STDOUT_FILENO)) < 0 || /* ours is for the report */
             (r = fsrv_request_set_time_limit(request, LIMIT_MS, 0)) < 0)
                 return r;
         return fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | flags);
@@ -106,7 +107,8 @@ void check_exit_try(const struct fsrv_server_options *options, struct check_exit
                 r = try_both(server, ret_trial, &error);
         fsrv_server_free(server);
         if (r < 0) {
-                ret_trial->verdict = CHECK_EXIT_UNTRIED;
+                bool forks = error.stage != FSRV_STAGE_FORK && error.stage != FSRV_STAGE_SETUP;
+                ret_trial->verdict = forks ? CHECK_EXIT_UNTRIED : CHECK_EXIT_FAILS;
                 cli_harmless(ret_trial->why, sizeof ret_trial->why, error.text);
         } else if (ret_trial->verdict == CHECK_EXIT_GOOD &&
                    (ret_trial->plain.us - ret_trial->quick.us >= worthwhile_us ||
@@ -129,6 +131,10 @@ void check_exit_print_text(const struct check_exit *trial) {
                         printf("How a process ends was not tried: %s.\n", trial->why);
                 return;
         }
+        if (trial->verdict == CHECK_EXIT_FAILS) {
+                printf("fails: with all of them loaded no process can be made: %s\n", trial->why);
+                return;
+        }
         if (trial->verdict == CHECK_EXIT_RISKY)
                 printf("risky: a process that does nothing but end %s, in the modules' exit functions or destructors; "
                        "--quick-exit leaves them out.\n",
@@ -143,7 +149,7 @@ void check_exit_print_text(const struct check_exit *trial) {
 }
 
 void check_exit_print_json(const struct check_exit *trial) {
-        static const char *const verdicts[] = { "untried", "good", "costly", "risky" };
+        static const char *const verdicts[] = { "untried", "good", "costly", "risky", "fails" };
 
         printf(",\"exit\":{\"verdict\":\"%s\",\"cpu_us\":%.0f,\"faults\":%.0f,\"quick_cpu_us\":%.0f,\"quick_faults\":%."
                "0f,"

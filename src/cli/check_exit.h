@@ -13,6 +13,7 @@ enum check_exit_verdict {
         CHECK_EXIT_GOOD,
         CHECK_EXIT_COSTLY, /* --quick-exit is worth it */
         CHECK_EXIT_RISKY,  /* the process doesn't end as it should; `why` says how */
+        CHECK_EXIT_FAILS,  /* there can be no process; `why` */
 };
 
 struct check_cost {

@@ -13,6 +13,7 @@
 
 enum {
         CLI_EXIT_ITEMS_FAILED = 123, /* map: at least one item failed, as xargs(1) */
+        CLI_EXIT_TIMED_OUT = 124,    /* and the process went by itself, as timeout(1) */
         CLI_EXIT_OURS = 125,         /* our own failure, as timeout(1), env(1) */
         CLI_EXIT_CANNOT_RUN = 126,
         CLI_EXIT_NOT_FOUND = 127,

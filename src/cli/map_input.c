@@ -117,7 +117,8 @@ int map_input_fill(struct map_input *input) {
 }
 
 long map_input_count(const struct map_input *input) {
-        char bytes[65536], last = input->separator;
+        static char bytes[65536]; /* the stack may be small */
+        char last = input->separator;
         struct stat st;
         off_t at = lseek(input->fd, 0, SEEK_CUR);
         long count = 0;

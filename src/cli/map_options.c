@@ -99,11 +99,22 @@ static bool is_list_mark(const char *word) {
         return strcmp(word, ":::") == 0 || strcmp(word, "::::") == 0;
 }
 
+static bool is_linking_mark(const char *word) {
+        return strcmp(word, ":::+") == 0 || strcmp(word, "::::+") == 0;
+}
+
 /* "PROGRAM ARG... ::: WORD... :::: FILE...": the marks end the arguments, and each file is a source of its own. */
 static int take_lists(struct map_options *options) {
         char **word = options->args;
         int r = 0;
 
+        for (char **mark = word; *mark; mark++)
+                if (is_linking_mark(*mark)) {
+                        cli_usage_error("map",
+                                        "'%s': lists cannot be linked; each value of one goes with each of the others",
+                                        *mark);
+                        return -EINVAL;
+                }
         while (*word && !is_list_mark(*word))
                 word++;
         while (*word && r == 0) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Handlers rather than a signalfd: a spawn may wait for a module that hangs while it loads, and a write for a reader
@@ -14,11 +15,12 @@
 static struct {
         volatile sig_atomic_t count, first, busy, alarmed;
         volatile int fd;
+        struct timespec when;   /* of the first */
         volatile pid_t *groups; /* of the items that run, 0 for none, by slot */
         unsigned long n_groups;
 } caught = { .fd = -1 };
 
-enum { BUSY_LIMIT = 1 /* seconds */ };
+enum { BUSY_LIMIT = 1 /* seconds */, SAME_MS = 20 };
 
 static void set_default(int signal) {
         sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
@@ -39,12 +41,28 @@ static void on_alarm(int signal) {
         _exit(128 + caught.first);
 }
 
+/* timeout(1) sends its signal to us and then to our group: that is one. */
+static bool is_the_same_again(int signal) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (caught.count == 0) {
+                caught.first = signal;
+                caught.when = now;
+                return false;
+        }
+        long ms = (now.tv_sec - caught.when.tv_sec) * 1000 + (now.tv_nsec - caught.when.tv_nsec) / 1000000;
+        return caught.count == 1 && signal == caught.first && ms < SAME_MS;
+}
+
 static void on_signal(int signal) {
         int err = errno;
         const uint64_t one = 1;
 
-        if (!caught.count)
-                caught.first = signal;
+        if (is_the_same_again(signal)) {
+                errno = err;
+                return;
+        }
         caught.count++;
         if (caught.count > 1 && caught.busy && !caught.alarmed) {
                 caught.alarmed = true; /* once: more signals mustn't put it off */

@@ -118,7 +118,7 @@ bool map_store_is_empty(const struct map_store *store) {
 }
 
 int map_store_each(const struct map_store *store, map_store_take take, void *data) {
-        char bytes[65536];
+        static char bytes[65536]; /* the stack may be small */
         off_t at = 0;
         ssize_t n;
         int r = store->n ? take(data, store->bytes, store->n) : 0;

@@ -20,7 +20,7 @@ static const char help[] =
         "\n"
         "      --call MODULE:FUNCTION  what to run instead of a program\n"
         "      --preload MODULE        load MODULE into the server first; repeatable\n"
-        "      --preload-timeout TIME  limit for loading all modules (default: 60)\n"
+        "      --preload-timeout TIME  limit for loading all of them (default: 60)\n"
         "      --memory MODE           what is done to the loaded memory, so that a process\n"
         "                              costs the same however much it is: auto (default),\n"
         "                              freeze, collapse, off\n"
@@ -43,8 +43,9 @@ static const char help[] =
         "has started. When it is stopped, this one stops, too; when a signal ends it,\n"
         "this one ends by the same signal.\n"
         "\n"
-        "Exit code: the process's own; 128+N (as a shell sees it) if signal N ended it;\n"
-        "127 if PROGRAM is not found, 126 if it cannot be run; 125 if forkserver itself\n"
+        "Exit code: the process's own; 128+N (as a shell sees it) if signal N ended it,\n"
+        "as at a time-out, or 124 if it ended by itself after the time-out's SIGTERM; 127\n"
+        "if PROGRAM is not found, 126 if it cannot be run; 125 if forkserver itself\n"
         "fails, as for a module that cannot be loaded.\n";
 
 enum {
@@ -180,6 +181,8 @@ static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *reque
         pid_t number = cli_own_number(process, target);
         r = wait_for_end(process, number, &signals, shares_group(target, number), ret_status);
         fsrv_process_unref(process);
+        if (r == 0 && ret_status->flags & FSRV_STATUS_TIMED_OUT && !ret_status->signal)
+                return CLI_EXIT_TIMED_OUT; /* whatever it made of SIGTERM: it may have been 0 */
         return r < 0 ? CLI_EXIT_OURS : ret_status->exit_code;
 }
 

@@ -128,9 +128,13 @@ static bool reached_worker(const struct job *job, const struct signalfd_siginfo 
 static void take_signals(const struct job *job, bool first) {
         struct signalfd_siginfo info;
 
-        while (read(job->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        while (read(job->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
                 if (!reached_worker(job, &info, first))
                         send_signal(job, (int)info.ssi_signo); /* fails if it has just ended: the status follows */
+                /* One that is stopped already will not be stopped again, and we were told of it long ago. */
+                if (info.ssi_signo == SIGTSTP && is_stopped(job))
+                        stop_along(job, SIGTSTP);
+        }
 }
 
 static int wait_loop(const struct job *job, struct fsrv_status *ret_status, struct fsrv_error *error) {
