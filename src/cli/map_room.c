@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "map_late.h"
+#include "map_options.h"
 
 enum {
         OURS = 20, /* what we have open besides: 14, and 4 more during a spawn */
@@ -52,7 +53,7 @@ int map_room_make(struct map_room *room, unsigned long jobs, unsigned long inher
         room->ahead = ahead;
         room->jobs = smaller(jobs, (limit - ours) / OF_JOB);
         room->fd_max = (int)smaller(limit - 1 - OF_PROCESS - OF_SPAWN - OF_FILES * room->jobs, INT_MAX);
-        if (room->jobs < jobs)
+        if (room->jobs < jobs && jobs < MAP_JOBS_MAX) /* which is: as many as there is room for */
                 cli_complain("map: %lu processes at a time, not %lu: no more than %lu files may be open (ulimit -n)",
                              room->jobs, jobs, limit);
         return 0;
