@@ -156,6 +156,14 @@ def test_retry_after_a_signal(run, tmp_path):
     assert run("a\n", "--retries", 2, "sh", "-c", work) == (0, [], "")
 
 
+def test_first_fails_when_many_have_ended(run, tmp_path):
+    """With -k the others wait for its turn, so it is tried again at once."""
+    work = f"""[ $0 != 0 ] || {{ until [ -e {tmp_path}/79 ]; do sleep 0.01; done; [ -e {tmp_path}/0 ]; code=$?; }}
+               touch {tmp_path}/$0; echo $0; exit $code"""
+    items = [str(i) for i in range(100)]
+    assert run("\n".join(items), "-k", "-j2", "--retries", 2, "sh", "-c", work) == (0, items, "")
+
+
 def test_no_retry_after_halting(run, tmp_path):
     log = tmp_path / "log"
     assert run("1\n2\n3\n", "-j1", "--retries", 2, "--halt", 1, "sh", "-c", f"echo $0 >>{log}; exit 1")[0] == 123

@@ -103,9 +103,14 @@ static bool start(struct map *m, struct map_item *item) {
         return true;
 }
 
+/* What was given back has its turn already: others may be ahead of it. */
+static bool is_too_far_ahead(const struct map *m) {
+        return m->options->ordered && m->room.jobs && !m->items->given_back &&
+               m->items->taken - m->next_shown >= m->room.ahead;
+}
+
 bool map_has_room(const struct map *m) {
-        return !m->stopping && m->running < (m->room.jobs ? m->room.jobs : 1) &&
-               (!m->options->ordered || !m->room.jobs || m->items->taken - m->next_shown < m->room.ahead);
+        return !m->stopping && m->running < (m->room.jobs ? m->room.jobs : 1) && !is_too_far_ahead(m);
 }
 
 bool map_wants_input(const struct map *m) {
