@@ -197,6 +197,19 @@ def test_reader_of_late_output_ends(forkserver, tmp_path):
     process.stderr.close()
 
 
+def test_reader_of_late_output_lets_go(forkserver, tmp_path):
+    """Who waits until all have closed a pipe doesn't wait for what only prints late."""
+    read_end, write_end = os.pipe()
+    script = f'exec {write_end}>&-; (until [ -e "$0/go" ]; do sleep 0.01; done; echo late) &'
+    process = start(forkserver, "a\n", "bash", "-c", script, tmp_path, pass_fds=[write_end])
+    os.close(write_end)
+    assert process.wait(LIMIT) == 0
+    assert select.select([read_end], [], [], LIMIT)[0] and os.read(read_end, 1) == b""
+    os.close(read_end)
+    (tmp_path / "go").touch()
+    assert process.communicate(timeout=LIMIT) == (b"late\n", b"")
+
+
 def test_line_buffer(forkserver, tmp_path):
     """Whole lines at once, of all items, and the rest of one at its end."""
     script = """printf 'one\\ntw'; until [ -e "$0/go$1" ]; do sleep 0.01; done; printf 'o\\nthree'"""

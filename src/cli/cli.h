@@ -105,6 +105,11 @@ const char *cli_signal_name(int signal, char text[32]);
  * come; we end as it does. Returns in that child, and at once where we aren't pid 1. 0 or -errno with a complaint. */
 int cli_leave_pid_1(void);
 
+/* descriptors.c */
+
+/* Closes all fds but these, which it sorts; below 0 is none. */
+void cli_close_all_but(int *kept, size_t n);
+
 /* terminal.c */
 
 /* Makes the process group the foreground one of our terminal, as a shell does for a job. 0; -EPERM: neither is ours it,

@@ -11,7 +11,7 @@ static enum map_event signals_event = MAP_EVENT_SIGNALS, input_event = MAP_EVENT
 int map_loop_init(struct map *m) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &signals_event };
 
-        m->epoll = m->late.epoll = epoll_create1(EPOLL_CLOEXEC);
+        m->epoll = epoll_create1(EPOLL_CLOEXEC);
         if (m->epoll < 0 || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals.fd, &event) < 0)
                 return -errno;
         event = (struct epoll_event){ .events = EPOLLONESHOT, .data.ptr = &input_event };

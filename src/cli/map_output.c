@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "map_write.h"
@@ -22,6 +23,14 @@ static void close_end(int *end) {
         *end = -1;
 }
 
+/* Closing alone doesn't take it out of the epoll while a forked process of ours still has it (epoll(7)): events would
+ * come for what is freed. */
+static void close_ours(struct map_output *output) {
+        if (output->ends[0] >= 0 && output->both->epoll >= 0)
+                epoll_ctl(output->both->epoll, EPOLL_CTL_DEL, output->ends[0], NULL);
+        close_end(&output->ends[0]);
+}
+
 /* Only our end may be non-blocking: programs expect theirs to wait. */
 static int open_pipe(int ends[2]) {
         if (pipe2(ends, O_CLOEXEC) < 0) {
@@ -35,6 +44,8 @@ int map_outputs_new(const char *tag, int fd_max, struct map_outputs **ret_output
         struct map_outputs *outputs = calloc(1, sizeof *outputs);
         int r = outputs ? 0 : -ENOMEM;
 
+        if (outputs)
+                outputs->epoll = -1;
         for (int i = 0; outputs && i < 2; i++) {
                 struct map_output *output = &outputs->of[i];
                 *output = (struct map_output){ MAP_EVENT_OUTPUT, outputs, STDOUT_FILENO + i, .ends = { -1, -1 } };
@@ -56,7 +67,7 @@ void map_outputs_free(struct map_outputs *outputs) {
         if (!outputs)
                 return;
         for (int i = 0; i < 2; i++) {
-                close_end(&outputs->of[i].ends[0]);
+                close_ours(&outputs->of[i]);
                 close_end(&outputs->of[i].ends[1]);
                 map_store_clear(&outputs->of[i].store);
         }
@@ -126,7 +137,7 @@ int map_output_read(struct map_output *output) {
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
-        close_end(&output->ends[0]);
+        close_ours(output);
         return output->both->live ? map_output_show(output) : 0;
 }
 

@@ -26,6 +26,7 @@ struct map_outputs {
         struct map_output of[2];
         const char *tag; /* stands before each line; NULL: nothing does. Borrowed */
         char *own_tag;   /* once the item is gone */
+        int epoll;       /* where they are watched; -1: nowhere */
         bool live;       /* whole lines are shown as they come */
         struct map_outputs *next;
 };

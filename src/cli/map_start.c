@@ -67,6 +67,8 @@ static int watch(struct map *m, int fd, enum map_event *kind) {
 static int watch_job(struct map *m, struct map_job *job, int fd) {
         int r = watch(m, fd, &job->event);
 
+        if (job->outputs)
+                job->outputs->epoll = m->epoll;
         for (int i = 0; i < 2 && r == 0 && job->outputs; i++)
                 r = watch(m, job->outputs->of[i].ends[0], &job->outputs->of[i].event);
         return r;
