@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """`forkserver map`: all that items print comes out, under the right item, whatever it is printed to, however late."""
 
+import fcntl
 import json
 import os
 import resource
 import select
 import signal
 import subprocess
+import sys
+import termios
 
 import pytest
 
@@ -232,6 +235,30 @@ def test_line_buffer_in_order(forkserver, tmp_path):
     assert [read_line(process.stdout) for _ in range(2)] == [b"two a\n", b"one b\n"]
     (tmp_path / "gob").touch()
     assert process.communicate(timeout=LIMIT) == (b"two b\none c\ntwo c\n", b"")
+
+
+def test_line_without_end(forkserver, tmp_path):
+    """It is shown in pieces, and needs no disk."""
+    process = start(forkserver, "a\n", "--line-buffer", "sh", "-c",
+                    'head -c 3000000 /dev/zero; until [ -e "$0/go" ]; do sleep 0.01; done', tmp_path)
+    n = 0
+    while n < 1_000_000:
+        assert select.select([process.stdout], [], [], LIMIT)[0]
+        n += len(os.read(process.stdout.fileno(), 65536))
+    (tmp_path / "go").touch()
+    assert n + len(process.communicate(timeout=LIMIT)[0]) == 3_000_000
+
+
+def test_signals_while_nobody_reads(forkserver):
+    """The second one ends map also where it waits with what an item printed last."""
+    process = start(forkserver, "a\n", "-j1", "--line-buffer", "sh", "-c", "yes &")
+    count = bytearray(4)
+    assert eventually(lambda: fcntl.ioctl(process.stdout, termios.FIONREAD, count) == 0
+                      and int.from_bytes(count, sys.byteorder) > 60_000)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT) == -signal.SIGTERM
+    process.communicate(timeout=LIMIT)
 
 
 def test_slow_reader(forkserver, tmp_path):

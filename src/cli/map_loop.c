@@ -32,8 +32,10 @@ static void on_job(struct map *m, struct map_job *job) {
                 map_stop_with(m, CLI_EXIT_OURS);
                 return;
         }
+        map_signals_set_busy(true); /* with --line-buffer it is written here */
         if (result->outputs)
                 map_report_check(&m->report, map_outputs_finish(result->outputs));
+        map_signals_set_busy(false);
         map_show(m, result);
 }
 

@@ -15,6 +15,7 @@
 enum {
         READ_SIZE = 65536,
         READS_MAX = 32, /* what a pipe can hold at a time; somebody may fill it without end */
+        LINE_MAX_HELD = 1024 * 1024,
 };
 
 static void close_end(int *end) {
@@ -80,7 +81,7 @@ bool map_outputs_are_open(const struct map_outputs *outputs) {
 }
 
 bool map_outputs_have_some(const struct map_outputs *outputs) {
-        return outputs && (!map_store_is_empty(&outputs->of[0].store) || !map_store_is_empty(&outputs->of[1].store));
+        return outputs && map_store_size(&outputs->of[0].store) + map_store_size(&outputs->of[1].store) > 0;
 }
 
 /* ---- what came ---- */
@@ -99,8 +100,13 @@ static int show_kept(struct map_output *output) {
         return r;
 }
 
+/* A line that never ends would fill the disk for nothing. */
+static bool is_too_long(const struct map_output *output, size_t n) {
+        return output->both->live && map_store_size(&output->store) + n > LINE_MAX_HELD;
+}
+
 static int keep(struct map_output *output, const char *bytes, size_t n) {
-        int r = output->lost ? 0 : map_store_add(&output->store, bytes, n);
+        int r = output->lost ? 0 : is_too_long(output, n) ? -EFBIG : map_store_add(&output->store, bytes, n);
 
         if (r == 0)
                 return 0;

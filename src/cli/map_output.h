@@ -27,7 +27,7 @@ struct map_outputs {
         const char *tag; /* stands before each line; NULL: nothing does. Borrowed */
         char *own_tag;   /* once the item is gone */
         int epoll;       /* where they are watched; -1: nowhere */
-        bool live;       /* whole lines are shown as they come */
+        bool live;       /* whole lines are shown as they come; one without end in pieces */
         struct map_outputs *next;
 };
 
