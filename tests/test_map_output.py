@@ -8,8 +8,6 @@ import resource
 import select
 import signal
 import subprocess
-import sys
-import termios
 
 import pytest
 
@@ -250,15 +248,21 @@ def test_line_without_end(forkserver, tmp_path):
 
 
 def test_signals_while_nobody_reads(forkserver):
-    """The second one ends map also where it waits with what an item printed last."""
-    process = start(forkserver, "a\n", "-j1", "--line-buffer", "sh", "-c", "yes &")
-    count = bytearray(4)
-    assert eventually(lambda: fcntl.ioctl(process.stdout, termios.FIONREAD, count) == 0
-                      and int.from_bytes(count, sys.byteorder) > 60_000)
-    for _ in range(2):
-        process.send_signal(signal.SIGTERM)
-    assert process.wait(LIMIT) == -signal.SIGTERM
-    process.communicate(timeout=LIMIT)
+    """They end map also where it waits with what an item printed last."""
+    read_end, write_end = os.pipe()
+    os.write(write_end, bytes(fcntl.fcntl(write_end, fcntl.F_GETPIPE_SZ)))
+    with subprocess.Popen(command(forkserver, "--line-buffer", "printf", ":::", "rest"), stdout=write_end) as process:
+        def has_ended():
+            process.terminate()
+            return process.poll() is not None
+
+        try:
+            assert eventually(has_ended)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGTERM
+    os.close(write_end)
+    os.close(read_end)
 
 
 def test_slow_reader(forkserver, tmp_path):
