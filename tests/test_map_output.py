@@ -247,17 +247,18 @@ def test_line_without_end(forkserver, tmp_path):
     assert n + len(process.communicate(timeout=LIMIT)[0]) == 3_000_000
 
 
-def test_signals_while_nobody_reads(forkserver):
+def test_signals_while_nobody_reads(forkserver, tmp_path):
     """They end map also where it waits with what an item printed last."""
     read_end, write_end = os.pipe()
     os.write(write_end, bytes(fcntl.fcntl(write_end, fcntl.F_GETPIPE_SZ)))
-    with subprocess.Popen(command(forkserver, "--line-buffer", "printf", ":::", "rest"), stdout=write_end) as process:
+    words = command(forkserver, "--line-buffer", "sh", "-c", 'printf rest; touch "$0"', ":::", tmp_path / "ran")
+    with subprocess.Popen(words, stdout=write_end) as process:
         def has_ended():
             process.terminate()
             return process.poll() is not None
 
         try:
-            assert eventually(has_ended)
+            assert eventually((tmp_path / "ran").exists) and eventually(has_ended)
         finally:
             process.kill()
     assert process.returncode == -signal.SIGTERM
