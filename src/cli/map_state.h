@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "map.h"
+#include "map_groups.h"
 #include "map_late.h"
 #include "map_room.h"
 #include "map_schedule.h"
@@ -30,6 +31,7 @@ struct map {
         bool input_armed, input_ready, input_ended, stopping;
         unsigned killed; /* signals that were acted upon */
         double kill_at;  /* what still runs; 0: never */
+        struct map_groups ending;
         int exit_code;   /* of our own failure; 0: none */
 };
 
