@@ -53,8 +53,8 @@ static bool on_spawn_error(struct map *m, struct map_item *item, const struct fs
                 return true;
         }
         cli_complain_error(error);
-        map_item_free(item);
         map_stop_with(m, cli_exit_code_of_error(error));
+        map_show_failed(m, item);
         return false;
 }
 
@@ -92,6 +92,7 @@ static bool start(struct map *m, struct map_item *item) {
                 return on_spawn_error(m, item, &error);
         }
         item->tries++;
+        map_forget_try(m, item);
         map_schedule_started(&m->schedule);
         m->running++;
         int r = watch_job(m, job, fd);
