@@ -190,7 +190,7 @@ def test_item_too_long_for_exec(forkserver, tmp_path):
     """It fails as that item; an entry point can have it."""
     report = tmp_path / "json"
     items = b"a\n" + b"x" * 200_000 + b"\nb\n"
-    result = run(forkserver, items, "-k", "--json", report, "echo")
+    result = run(forkserver, items, "-j1", "--json", report, "echo")
     assert (result.returncode, result.stdout) == (123, b"a\nb\n")
     assert result.stderr.count(b"\n") == 1 and b"Argument list too long" in result.stderr
     entry = results(report)[1]
@@ -526,7 +526,7 @@ def test_failures(forkserver, testmod):
 def test_death_by_signal(forkserver, tmp_path):
     report = tmp_path / "json"
     work = '[ "$1" != bad ] || { ulimit -c 0; kill -SEGV $$; }; echo "$1"'
-    result = run(forkserver, "a\nbad\nb\n", "-k", "--json", report, "sh", "-c", work, "sh")
+    result = run(forkserver, "a\nbad\nb\n", "-j1", "--json", report, "sh", "-c", work, "sh")
     assert (result.returncode, result.stdout) == (123, b"a\nb\n")
     assert result.stderr == b"forkserver: map: 'bad': killed by SIGSEGV\n"
     assert [(entry["item"], entry["status"], entry["signal"]) for entry in results(report)] == [
@@ -678,7 +678,7 @@ def test_json_of_any_bytes(forkserver, tmp_path):
         b'"\\\n\t/', "äß€😀".encode(), b"",
         b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\xe2\x82", b"a\xf0\x9f\x98"]
     report = tmp_path / "json"
-    assert run(forkserver, b"\0".join(items) + b"\0", "-0k", "--json", report, "true").returncode == 0
+    assert run(forkserver, b"\0".join(items) + b"\0", "-0j1", "--json", report, "true").returncode == 0
     assert [os.fsencode(entry["item"]) for entry in results(report)] == items
 
 

@@ -15,6 +15,7 @@ from leftovers import PATIENCE
 from spawner import eventually
 
 LIMIT = 60 * PATIENCE
+LINUX = tuple(int(number) for number in os.uname().release.split("-")[0].split(".")[:2])
 FAMILY = 'sleep 1000 & echo $! >"$0/child"; touch "$0/$1"; wait'
 
 
@@ -109,6 +110,24 @@ def test_grace_ends(start, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(LIMIT) == -signal.SIGINT
     assert b"'a': killed by SIGKILL" in process.stderr.read()
+
+
+@pytest.mark.skipif(LINUX < (6, 9), reason="a group can't be named without its leader")
+@pytest.mark.parametrize("how", ["time is up", "third signal"])
+def test_family_that_is_deaf(start, tmp_path, how):
+    """Its leader ends at SIGTERM; who stays is killed all the same."""
+    script = 'trap "touch $0/told; exit" TERM; sh -c "$2" "$0" & wait'
+    deaf = 'trap "" TERM; echo $$ >"$0/child"; exec sleep 1000'
+    process = start("a\n", "--kill-after", "100ms" if how == "time is up" else 1000, "sh", "-c", script, tmp_path, "{}", deaf)
+    child = pid_in(tmp_path / "child")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    if how == "third signal":
+        assert eventually((tmp_path / "told").exists)
+        assert not has_ended(child) and process.poll() is None
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT) == -signal.SIGINT
+    assert eventually(lambda: has_ended(child))
 
 
 def test_leftovers_of_success_live_on(start, tmp_path):

@@ -35,9 +35,9 @@ def results(path):
 
 def test_items_of_several(run, tmp_path):
     report = tmp_path / "report"
-    run("a b\nc\nd\n", "-k", "-n2", "--json", report, "true")
+    run("a b\nc\nd\n", "-j1", "-n2", "--json", report, "true")
     assert [entry["items"] for entry in results(report)] == [["a b", "c"], ["d"]]
-    run("", "-k", "--json", report, "true", ":::", "a", ":::", "1", "2")
+    run("", "-j1", "--json", report, "true", ":::", "a", ":::", "1", "2")
     assert [entry["items"] for entry in results(report)] == [["a", "1"], ["a", "2"]]
     assert all("item" not in entry for entry in results(report))
 
@@ -64,6 +64,14 @@ def test_report_on_a_terminal(run):
 WORK = ["sh", "-c", "echo $0; [ $0 != bad ]"]
 
 
+def test_report_does_not_wait_for_the_output(run, tmp_path):
+    """With -k only outputs are in the items' order: what has been done is known at once."""
+    report = tmp_path / "report"
+    work = f"""echo $0; [ $0 = b ] || until grep -q '"b"' {report}; do sleep 0.01; done"""
+    assert run("a\nb\n", "-k", "-j2", "--json", report, "sh", "-c", work) == (0, ["a", "b"], "")
+    assert [entry["item"] for entry in results(report)] == ["b", "a"]
+
+
 def test_resume(run, tmp_path):
     report = tmp_path / "report"
     assert run("a\nbad\nb\n", "-k", "--quiet", "--json", report, "--resume", *WORK) == (123, ["a", "bad", "b"], "")
@@ -83,10 +91,10 @@ def test_resume_of_equal_items(run, tmp_path):
 def test_resume_after_a_torn_line(run, tmp_path, cut):
     """A run that was killed while it wrote: the rest of the line goes, and its item runs again."""
     report = tmp_path / "report"
-    run("a\nb\n", "-k", "--json", report, *WORK)
+    run("a\nb\n", "-j1", "--json", report, *WORK)
     first, second = report.read_bytes().splitlines(True)
     report.write_bytes(first + second[:cut])
-    assert run("a\nb\n", "-k", "--json", report, "--resume", *WORK) == (0, ["b"], "")
+    assert run("a\nb\n", "-j1", "--json", report, "--resume", *WORK) == (0, ["b"], "")
     assert [entry["item"] for entry in results(report)] == ["a", "b"]
 
 
@@ -147,13 +155,40 @@ def test_retries(run, tmp_path):
     work = f'echo "$1" >>{log}; n=$(grep -cx "$1" {log}); echo "$1 try $n"; [ "$n" -ge "$1" ]'
     assert run("1\n3\n9\n2\n", "-k", "-j2", "--quiet", "--retries", 3, "--json", report, "sh", "-c", work, "sh") == (
         123, ["1 try 1", "3 try 3", "9 try 3", "2 try 2"], "")
-    assert [entry["tries"] for entry in results(report)] == [1, 3, 3, 2]
+    assert {entry["item"]: entry["tries"] for entry in results(report)} == {"1": 1, "3": 3, "9": 3, "2": 2}
     assert sorted(lines_of(log)) == ["1", "2", "2", "3", "3", "3", "9", "9", "9"]
 
 
 def test_retry_after_a_signal(run, tmp_path):
     work = f"[ -e {tmp_path}/done ] || {{ touch {tmp_path}/done; kill -9 $$; }}"
     assert run("a\n", "--retries", 2, "sh", "-c", work) == (0, [], "")
+
+
+def test_first_fails_when_many_have_ended(run, tmp_path):
+    """With -k the others wait for its turn, so it is tried again at once."""
+    work = f"""[ $0 != 0 ] || {{ until [ -e {tmp_path}/79 ]; do sleep 0.01; done; [ -e {tmp_path}/0 ]; code=$?; }}
+               touch {tmp_path}/$0; echo $0; exit $code"""
+    items = [str(i) for i in range(100)]
+    assert run("\n".join(items), "-k", "-j2", "--retries", 2, "sh", "-c", work) == (0, items, "")
+
+
+def test_too_long_is_tried_as_often(run, tmp_path):
+    code, _, err = run("a" * 200_000, "--retries", 2, "--json", tmp_path / "report", "true")
+    assert code == 123 and err.count("Argument list too long") == 1
+    assert [entry["tries"] for entry in results(tmp_path / "report")] == [2]
+
+
+def test_end_before_the_next_try(forkserver, tmp_path):
+    """What the last one said and was is told."""
+    report = tmp_path / "report"
+    words = [forkserver, "map", "-j1", "--retries", "2", "--delay", "1000", "--json", report, "sh", "-c",
+             f"echo said; echo >{tmp_path}/ran; exit 7", ":::", "a"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert eventually((tmp_path / "ran").exists)
+        process.terminate()
+        assert process.communicate(timeout=LIMIT) == (
+            b"said\n", b"forkserver: map: 1 of 1 items failed, the first: 'a' (exit code 7)\n")
+    assert [entry["status"] for entry in results(report)] == [7]
 
 
 def test_no_retry_after_halting(run, tmp_path):
@@ -192,7 +227,7 @@ def test_halt_now_ends_what_runs(run, tmp_path):
 def test_delay(run, tmp_path):
     """Starts are apart, as the report has them; the last one is waited for."""
     report = tmp_path / "report"
-    assert run("1\n2\n3\n", "-k", "--delay", "30ms", "--json", report, "echo") == (0, ["1", "2", "3"], "")
+    assert run("1\n2\n3\n", "-j1", "--delay", "30ms", "--json", report, "echo") == (0, ["1", "2", "3"], "")
     starts = [entry["start"] for entry in results(report)]
     assert all(later - earlier >= 0.025 for earlier, later in zip(starts, starts[1:]))
 
@@ -247,7 +282,7 @@ def test_long_stdin_that_nobody_reads(run):
 
 def test_names_of_blocks(run, tmp_path):
     report = tmp_path / "report"
-    assert run("a\nb\n", "-k", "--pipe", "--block", "1", "--tag", "--json", report, "cat")[1] == [
+    assert run("a\nb\n", "-j1", "--pipe", "--block", "1", "--tag", "--json", report, "cat")[1] == [
         "block 1\ta", "block 2\tb"]
     assert [entry["item"] for entry in results(report)] == ["block 1", "block 2"]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`forkserver map`: all that items print comes out, under the right item, whatever it is printed to, however late."""
 
+import fcntl
 import json
 import os
 import resource
@@ -197,6 +198,19 @@ def test_reader_of_late_output_ends(forkserver, tmp_path):
     process.stderr.close()
 
 
+def test_reader_of_late_output_lets_go(forkserver, tmp_path):
+    """Who waits until all have closed a pipe doesn't wait for what only prints late."""
+    read_end, write_end = os.pipe()
+    script = f'exec {write_end}>&-; (until [ -e "$0/go" ]; do sleep 0.01; done; echo late) &'
+    process = start(forkserver, "a\n", "bash", "-c", script, tmp_path, pass_fds=[write_end])
+    os.close(write_end)
+    assert process.wait(LIMIT) == 0
+    assert select.select([read_end], [], [], LIMIT)[0] and os.read(read_end, 1) == b""
+    os.close(read_end)
+    (tmp_path / "go").touch()
+    assert process.communicate(timeout=LIMIT) == (b"late\n", b"")
+
+
 def test_line_buffer(forkserver, tmp_path):
     """Whole lines at once, of all items, and the rest of one at its end."""
     script = """printf 'one\\ntw'; until [ -e "$0/go$1" ]; do sleep 0.01; done; printf 'o\\nthree'"""
@@ -219,6 +233,37 @@ def test_line_buffer_in_order(forkserver, tmp_path):
     assert [read_line(process.stdout) for _ in range(2)] == [b"two a\n", b"one b\n"]
     (tmp_path / "gob").touch()
     assert process.communicate(timeout=LIMIT) == (b"two b\none c\ntwo c\n", b"")
+
+
+def test_line_without_end(forkserver, tmp_path):
+    """It is shown in pieces, and needs no disk."""
+    process = start(forkserver, "a\n", "--line-buffer", "sh", "-c",
+                    'head -c 3000000 /dev/zero; until [ -e "$0/go" ]; do sleep 0.01; done', tmp_path)
+    n = 0
+    while n < 1_000_000:
+        assert select.select([process.stdout], [], [], LIMIT)[0]
+        n += len(os.read(process.stdout.fileno(), 65536))
+    (tmp_path / "go").touch()
+    assert n + len(process.communicate(timeout=LIMIT)[0]) == 3_000_000
+
+
+def test_signals_while_nobody_reads(forkserver, tmp_path):
+    """They end map also where it waits with what an item printed last."""
+    read_end, write_end = os.pipe()
+    os.write(write_end, bytes(fcntl.fcntl(write_end, fcntl.F_GETPIPE_SZ)))
+    words = command(forkserver, "--line-buffer", "sh", "-c", 'printf rest; touch "$0"', ":::", tmp_path / "ran")
+    with subprocess.Popen(words, stdout=write_end) as process:
+        def has_ended():
+            process.terminate()
+            return process.poll() is not None
+
+        try:
+            assert eventually((tmp_path / "ran").exists) and eventually(has_ended)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGTERM
+    os.close(write_end)
+    os.close(read_end)
 
 
 def test_slow_reader(forkserver, tmp_path):

@@ -16,8 +16,7 @@ static void let_go(void) {
 
         for (int fd = 0; null >= 0 && fd < STDERR_FILENO; fd++)
                 dup2(null, fd);
-        for (int fd = STDERR_FILENO + 1, end = (int)sysconf(_SC_OPEN_MAX); fd < end && fd < 65536; fd++)
-                close(fd);
+        cli_close_all_but((int[]){ STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO }, 3);
 }
 
 /* Until the command has ended: how, as an exit code. */

@@ -103,7 +103,9 @@ struct map_report {
 int map_report_init(struct map_report *report, const struct map_options *options);
 /* An item has ended, whose turn it may not be. */
 void map_report_count(struct map_report *report, const struct map_result *result);
-/* Writes the outputs, the JSON line and what is to be said, when it is the result's turn. */
+/* The JSON line: at once, for whoever reads along, and so that all that was done is there if we are killed. */
+void map_report_write(struct map_report *report, const struct map_result *result);
+/* Writes the outputs and what is to be said, when it is the result's turn. */
 void map_report_result(struct map_report *report, const struct map_result *result);
 /* What writing an output returned: below 0 there is no use in going on. */
 void map_report_check(struct map_report *report, int r);

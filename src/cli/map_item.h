@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+struct map_result;
+
 struct map_item {
         unsigned long index;  /* its turn among those that are run, from 0 */
         unsigned long number; /* among all, from 1 */
@@ -15,6 +17,7 @@ struct map_item {
         char *text;  /* the values, as people and reports have them */
         char *block; /* with --pipe: what it reads, instead of values; malloc's */
         size_t block_size;
+        struct map_result *failed; /* of the last try, while it waits for the next */
         struct map_item *next;
 };
 

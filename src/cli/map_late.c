@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -40,26 +39,23 @@ void map_late_remove(struct map_late *late, struct map_outputs *outputs) {
 
 /* ---- the process of its own ---- */
 
-static bool is_needed(const struct map_late *late, int fd) {
-        for (const struct map_outputs *outputs = late->first; outputs; outputs = outputs->next)
-                if (fd == outputs->of[0].ends[0] || fd == outputs->of[1].ends[0])
-                        return true;
-        return fd == STDOUT_FILENO || fd == STDERR_FILENO;
-}
-
-/* Neither the server nor a lock or pipe of our caller's has to wait for us. */
-static void let_go(const struct map_late *late) {
+/* Neither the server nor a lock or pipe of our caller's has to wait for us. What tells that all is closed is closed
+ * last. */
+static void let_go(const struct map_late *late, int told) {
         static const int deaf_to[] = { SIGINT, SIGQUIT, SIGHUP, SIGTTOU };
-        const long max = sysconf(_SC_OPEN_MAX);
+        int kept[3 + 2 * MAP_LATE_MAX] = { STDOUT_FILENO, STDERR_FILENO, told };
+        size_t n = 3;
 
         for (size_t i = 0; i < sizeof deaf_to / sizeof *deaf_to; i++)
                 signal(deaf_to[i], SIG_IGN); /* the writers decide when they end */
         signal(SIGTERM, SIG_DFL);
         signal(SIGTSTP, SIG_DFL);
-        for (int fd = 0; fd < max; fd++)
-                if (!is_needed(late, fd))
-                        close(fd);
+        for (const struct map_outputs *outputs = late->first; outputs; outputs = outputs->next)
+                for (int i = 0; i < 2; i++)
+                        kept[n++] = outputs->of[i].ends[0];
+        cli_close_all_but(kept, n);
         (void)!chdir("/");
+        close(told);
 }
 
 static size_t collect(const struct map_late *late, struct pollfd *polled, struct map_output **of) {
@@ -74,11 +70,11 @@ static size_t collect(const struct map_late *late, struct pollfd *polled, struct
         return n;
 }
 
-_Noreturn static void read_to_the_end(struct map_late *late) {
+_Noreturn static void read_to_the_end(struct map_late *late, int told) {
         struct pollfd polled[2 * MAP_LATE_MAX];
         struct map_output *of[2 * MAP_LATE_MAX];
 
-        let_go(late);
+        let_go(late, told);
         for (size_t n; (n = collect(late, polled, of)) > 0;) {
                 poll(polled, n, -1);
                 for (size_t i = 0; i < n; i++)
@@ -98,7 +94,7 @@ static int start_reader(struct map_late *late) {
         pid_t pid = fork();
         int err = errno;
         if (pid == 0)
-                read_to_the_end(late);
+                read_to_the_end(late, ends[1]);
         close(ends[1]);
         if (pid > 0)
                 while (read(ends[0], &(char){ 0 }, 1) < 0 && errno == EINTR)
@@ -113,9 +109,6 @@ void map_late_hand_over(struct map_late *late) {
         int r = start_reader(late);
         if (r < 0)
                 cli_complain("map: what background processes still print is lost: %s", strerror(-r));
-        for (struct map_outputs *outputs = late->first; outputs; outputs = outputs->next)
-                for (int i = 0; i < 2; i++)
-                        epoll_ctl(late->epoll, EPOLL_CTL_DEL, outputs->of[i].ends[0], NULL);
         while (late->first)
                 map_late_remove(late, late->first);
 }

@@ -12,7 +12,6 @@ enum { MAP_LATE_MAX = 64 };
 struct map_late {
         struct map_outputs *first;
         unsigned long n;
-        int epoll; /* where they are watched */
 };
 
 /* Takes the outputs, whose tag is copied; what is held of them is dropped. Where there are too many the oldest are

@@ -11,7 +11,7 @@ static enum map_event signals_event = MAP_EVENT_SIGNALS, input_event = MAP_EVENT
 int map_loop_init(struct map *m) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = &signals_event };
 
-        m->epoll = m->late.epoll = epoll_create1(EPOLL_CLOEXEC);
+        m->epoll = epoll_create1(EPOLL_CLOEXEC);
         if (m->epoll < 0 || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals.fd, &event) < 0)
                 return -errno;
         event = (struct epoll_event){ .events = EPOLLONESHOT, .data.ptr = &input_event };
@@ -32,8 +32,10 @@ static void on_job(struct map *m, struct map_job *job) {
                 map_stop_with(m, CLI_EXIT_OURS);
                 return;
         }
+        map_signals_set_busy(true); /* with --line-buffer it is written here */
         if (result->outputs)
                 map_report_check(&m->report, map_outputs_finish(result->outputs));
+        map_signals_set_busy(false);
         map_show(m, result);
 }
 
@@ -94,12 +96,14 @@ static double smaller(double a, double b) {
 
 /* Milliseconds until there is something to do without an event, -1 for ever. */
 static int time_to_wait(struct map *m) {
-        const double longest = 60;
+        const double longest = 60, look = 0.05;
         double left = m->report.progress.with_line ? 0.2 : longest;
         double start = map_has_room(m) ? map_schedule_wait(&m->schedule, m->running) : 0;
 
         if (start > 0)
                 left = smaller(left, start);
+        if (m->running == 0 && m->ending.n)
+                left = smaller(left, look); /* nothing tells when a group is empty */
         if (m->kill_at)
                 left = smaller(left, m->kill_at - map_clock(CLOCK_MONOTONIC));
         return left == longest ? -1 : left < 0 ? 0 : (int)(left * 1000) + 1;
@@ -119,11 +123,16 @@ static void wait_for_events(struct map *m) {
                 on_event(m, events[i].data.ptr);
 }
 
+static bool has_ended(struct map *m) {
+        return m->running == 0 && (m->stopping || (m->input_ended && !m->items->given_back)) &&
+               map_groups_are_empty(&m->ending);
+}
+
 void map_loop(struct map *m) {
         for (;;) {
                 map_start_some(m);
                 act_on_signals(m);
-                if (m->running == 0 && (m->stopping || (m->input_ended && !m->items->given_back)))
+                if (has_ended(m))
                         return;
                 if (map_signals_count() > 2)
                         return;

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "map_write.h"
@@ -14,12 +15,21 @@
 enum {
         READ_SIZE = 65536,
         READS_MAX = 32, /* what a pipe can hold at a time; somebody may fill it without end */
+        LINE_MAX_HELD = 1024 * 1024,
 };
 
 static void close_end(int *end) {
         if (*end >= 0)
                 close(*end);
         *end = -1;
+}
+
+/* Closing alone doesn't take it out of the epoll while a forked process of ours still has it (epoll(7)): events would
+ * come for what is freed. */
+static void close_ours(struct map_output *output) {
+        if (output->ends[0] >= 0 && output->both->epoll >= 0)
+                epoll_ctl(output->both->epoll, EPOLL_CTL_DEL, output->ends[0], NULL);
+        close_end(&output->ends[0]);
 }
 
 /* Only our end may be non-blocking: programs expect theirs to wait. */
@@ -35,6 +45,8 @@ int map_outputs_new(const char *tag, int fd_max, struct map_outputs **ret_output
         struct map_outputs *outputs = calloc(1, sizeof *outputs);
         int r = outputs ? 0 : -ENOMEM;
 
+        if (outputs)
+                outputs->epoll = -1;
         for (int i = 0; outputs && i < 2; i++) {
                 struct map_output *output = &outputs->of[i];
                 *output = (struct map_output){ MAP_EVENT_OUTPUT, outputs, STDOUT_FILENO + i, .ends = { -1, -1 } };
@@ -56,7 +68,7 @@ void map_outputs_free(struct map_outputs *outputs) {
         if (!outputs)
                 return;
         for (int i = 0; i < 2; i++) {
-                close_end(&outputs->of[i].ends[0]);
+                close_ours(&outputs->of[i]);
                 close_end(&outputs->of[i].ends[1]);
                 map_store_clear(&outputs->of[i].store);
         }
@@ -69,7 +81,7 @@ bool map_outputs_are_open(const struct map_outputs *outputs) {
 }
 
 bool map_outputs_have_some(const struct map_outputs *outputs) {
-        return outputs && (!map_store_is_empty(&outputs->of[0].store) || !map_store_is_empty(&outputs->of[1].store));
+        return outputs && map_store_size(&outputs->of[0].store) + map_store_size(&outputs->of[1].store) > 0;
 }
 
 /* ---- what came ---- */
@@ -88,8 +100,13 @@ static int show_kept(struct map_output *output) {
         return r;
 }
 
+/* A line that never ends would fill the disk for nothing. */
+static bool is_too_long(const struct map_output *output, size_t n) {
+        return output->both->live && map_store_size(&output->store) + n > LINE_MAX_HELD;
+}
+
 static int keep(struct map_output *output, const char *bytes, size_t n) {
-        int r = output->lost ? 0 : map_store_add(&output->store, bytes, n);
+        int r = output->lost ? 0 : is_too_long(output, n) ? -EFBIG : map_store_add(&output->store, bytes, n);
 
         if (r == 0)
                 return 0;
@@ -126,7 +143,7 @@ int map_output_read(struct map_output *output) {
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
-        close_end(&output->ends[0]);
+        close_ours(output);
         return output->both->live ? map_output_show(output) : 0;
 }
 

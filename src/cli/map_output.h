@@ -26,7 +26,8 @@ struct map_outputs {
         struct map_output of[2];
         const char *tag; /* stands before each line; NULL: nothing does. Borrowed */
         char *own_tag;   /* once the item is gone */
-        bool live;       /* whole lines are shown as they come */
+        int epoll;       /* where they are watched; -1: nowhere */
+        bool live;       /* whole lines are shown as they come; one without end in pieces */
         struct map_outputs *next;
 };
 

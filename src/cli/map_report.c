@@ -112,8 +112,7 @@ static void write_outputs(struct map_report *report, struct map_outputs *outputs
                 map_report_check(report, map_output_show(&outputs->of[i]));
 }
 
-/* At once, for whoever reads along, and so that all that was done is there if we are killed. */
-static void write_json(struct map_report *report, const struct map_result *result) {
+void map_report_write(struct map_report *report, const struct map_result *result) {
         if (!report->json || report->broken)
                 return;
         map_json_write(report->json, report->options, result);
@@ -131,7 +130,6 @@ void map_report_result(struct map_report *report, const struct map_result *resul
         write_outputs(report, result->outputs);
         if (speaks)
                 complain_of(result);
-        write_json(report, result);
 }
 
 int map_report_done(struct map_report *report) {

@@ -55,6 +55,7 @@ static void tear_down(struct map *m) {
         for (unsigned long i = 0; m->jobs && i < m->room.jobs; i++)
                 map_job_done(&m->jobs[i]);
         free(m->jobs);
+        map_groups_kill(&m->ending);
         fsrv_server_free(m->server);
         map_signals_done(&m->signals);
         map_late_hand_over(&m->late);

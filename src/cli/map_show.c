@@ -27,6 +27,8 @@ static void keep_late(struct map *m, struct map_result *result) {
 static void show_now(struct map *m, struct map_result *result) {
         map_signals_set_busy(true);
         map_report_result(&m->report, result);
+        if (!m->options->ordered)
+                map_report_write(&m->report, result);
         keep_late(m, result);
         map_result_free(result);
         m->next_shown++;
@@ -60,14 +62,37 @@ static bool wants_retry(const struct map *m, const struct map_result *result) {
         return !m->stopping && map_result_is_failure(result) && map_schedule_retries(&m->schedule, result->item);
 }
 
-/* What the failed try printed is not shown, but for what has been shown already. */
+/* It is the item's result if no other try comes. */
 static void retry(struct map *m, struct map_result *result) {
         struct map_item *item = result->item;
 
-        keep_late(m, result);
         result->item = NULL;
-        map_result_free(result);
+        item->failed = result;
         map_items_give_back(m->items, item);
+}
+
+/* What the failed try printed is not shown, but for what has been shown already. */
+void map_forget_try(struct map *m, struct map_item *item) {
+        if (!item->failed)
+                return;
+        keep_late(m, item->failed);
+        map_result_free(item->failed);
+        item->failed = NULL;
+}
+
+/* Only what it printed waits: the report tells at once what has been done. */
+static void wait_for_turn(struct map *m, struct map_result *result) {
+        struct map_result **at = &m->waiting;
+
+        map_signals_set_busy(true);
+        map_report_write(&m->report, result);
+        map_signals_set_busy(false);
+        if (m->report.broken)
+                map_stop_with(m, CLI_EXIT_OURS);
+        while (*at && (*at)->item->index < result->item->index)
+                at = &(*at)->next;
+        result->next = *at;
+        *at = result;
 }
 
 void map_show(struct map *m, struct map_result *result) {
@@ -84,17 +109,15 @@ void map_show(struct map *m, struct map_result *result) {
                 show_now(m, result);
                 return;
         }
-        struct map_result **at = &m->waiting;
-        while (*at && (*at)->item->index < result->item->index)
-                at = &(*at)->next;
-        result->next = *at;
-        *at = result;
+        wait_for_turn(m, result);
         show_waiting(m, true);
 }
 
 void map_show_unstarted(struct map *m, struct map_item *item, const struct fsrv_error *error) {
         struct map_result *result = calloc(1, sizeof *result);
 
+        map_forget_try(m, item);
+        item->tries++;
         if (!result) {
                 cli_complain("map: out of memory");
                 map_item_free(item);
@@ -106,6 +129,21 @@ void map_show_unstarted(struct map *m, struct map_item *item, const struct fsrv_
         map_show(m, result);
 }
 
+void map_show_failed(struct map *m, struct map_item *item) {
+        struct map_result *result = item->failed;
+
+        if (!result) {
+                map_item_free(item);
+                return;
+        }
+        item->failed = NULL;
+        result->item = item;
+        map_show(m, result);
+}
+
 void map_show_rest(struct map *m) {
+        m->stopping = true;
+        for (struct map_item *item; m->items->given_back && map_items_take(m->items, &item) == 1;)
+                map_show_failed(m, item);
         show_waiting(m, false);
 }

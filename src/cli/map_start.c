@@ -53,8 +53,8 @@ static bool on_spawn_error(struct map *m, struct map_item *item, const struct fs
                 return true;
         }
         cli_complain_error(error);
-        map_item_free(item);
         map_stop_with(m, cli_exit_code_of_error(error));
+        map_show_failed(m, item);
         return false;
 }
 
@@ -67,6 +67,8 @@ static int watch(struct map *m, int fd, enum map_event *kind) {
 static int watch_job(struct map *m, struct map_job *job, int fd) {
         int r = watch(m, fd, &job->event);
 
+        if (job->outputs)
+                job->outputs->epoll = m->epoll;
         for (int i = 0; i < 2 && r == 0 && job->outputs; i++)
                 r = watch(m, job->outputs->of[i].ends[0], &job->outputs->of[i].event);
         return r;
@@ -90,6 +92,7 @@ static bool start(struct map *m, struct map_item *item) {
                 return on_spawn_error(m, item, &error);
         }
         item->tries++;
+        map_forget_try(m, item);
         map_schedule_started(&m->schedule);
         m->running++;
         int r = watch_job(m, job, fd);
@@ -103,9 +106,14 @@ static bool start(struct map *m, struct map_item *item) {
         return true;
 }
 
+/* What was given back has its turn already: others may be ahead of it. */
+static bool is_too_far_ahead(const struct map *m) {
+        return m->options->ordered && m->room.jobs && !m->items->given_back &&
+               m->items->taken - m->next_shown >= m->room.ahead;
+}
+
 bool map_has_room(const struct map *m) {
-        return !m->stopping && m->running < (m->room.jobs ? m->room.jobs : 1) &&
-               (!m->options->ordered || !m->room.jobs || m->items->taken - m->next_shown < m->room.ahead);
+        return !m->stopping && m->running < (m->room.jobs ? m->room.jobs : 1) && !is_too_far_ahead(m);
 }
 
 bool map_wants_input(const struct map *m) {

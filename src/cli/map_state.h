@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "map.h"
+#include "map_groups.h"
 #include "map_late.h"
 #include "map_room.h"
 #include "map_schedule.h"
@@ -30,6 +31,7 @@ struct map {
         bool input_armed, input_ready, input_ended, stopping;
         unsigned killed; /* signals that were acted upon */
         double kill_at;  /* what still runs; 0: never */
+        struct map_groups ending;
         int exit_code;   /* of our own failure; 0: none */
 };
 
@@ -48,7 +50,11 @@ void map_end_jobs(struct map *m, double grace);
 void map_show(struct map *m, struct map_result *result);
 /* An item, which is taken over, that could not be started. */
 void map_show_unstarted(struct map *m, struct map_item *item, const struct fsrv_error *error);
-/* Those that wait for one that never comes. */
+/* An item, which is taken over, that isn't tried again: what its last try was, if there was one. */
+void map_show_failed(struct map *m, struct map_item *item);
+/* Its next try has begun. */
+void map_forget_try(struct map *m, struct map_item *item);
+/* At the end: those that wait for another try or for one that never comes. */
 void map_show_rest(struct map *m);
 /* The lines of the one whose turn it is come out as they come. */
 void map_let_live(struct map *m, struct map_job *job);

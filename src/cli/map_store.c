@@ -113,8 +113,8 @@ int map_store_add(struct map_store *store, const char *bytes, size_t n) {
         return 0;
 }
 
-bool map_store_is_empty(const struct map_store *store) {
-        return store->n == 0 && store->file_size == 0;
+uint64_t map_store_size(const struct map_store *store) {
+        return store->n + (uint64_t)store->file_size;
 }
 
 int map_store_each(const struct map_store *store, map_store_take take, void *data) {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct map_store {
@@ -18,7 +19,7 @@ struct map_store {
 
 typedef int (*map_store_take)(void *data, const char *bytes, size_t n);
 
-bool map_store_is_empty(const struct map_store *store);
+uint64_t map_store_size(const struct map_store *store);
 /* 0; or -errno, and nothing of it is kept. */
 int map_store_add(struct map_store *store, const char *bytes, size_t n);
 /* Hands out what is kept, piece by piece. 0, -errno, or the first that `take` returned below 0. */
