@@ -118,7 +118,8 @@ def test_family_that_is_deaf(start, tmp_path, how):
     """Its leader ends at SIGTERM; who stays is killed all the same."""
     script = 'trap "touch $0/told; exit" TERM; sh -c "$2" "$0" & wait'
     deaf = 'trap "" TERM; echo $$ >"$0/child"; exec sleep 1000'
-    process = start("a\n", "--kill-after", "100ms" if how == "time is up" else 1000, "sh", "-c", script, tmp_path, "{}", deaf)
+    words = ["sh", "-c", script, tmp_path, "{}", deaf]
+    process = start("a\n", "--kill-after", "100ms" if how == "time is up" else 1000, *words)
     child = pid_in(tmp_path / "child")
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)

@@ -2,9 +2,12 @@
 #define _GNU_SOURCE
 #include "map_groups.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,37 +22,64 @@ static bool send(int leader, int signal) {
         return syscall(SYS_pidfd_send_signal, leader, signal, NULL, OF_GROUP) == 0;
 }
 
-void map_groups_add(struct map_groups *groups, int pidfd) {
+static bool lives_in(const char *pid, pid_t pgid) {
+        char path[300], text[512], state;
+        int group;
+
+        snprintf(path, sizeof path, "/proc/%s/stat", pid);
+        FILE *file = fopen(path, "re");
+        if (!file)
+                return false;
+        text[fread(text, 1, sizeof text - 1, file)] = 0;
+        fclose(file);
+        const char *rest = strrchr(text, ')'); /* behind its name, which may have anything in it */
+        return rest && sscanf(rest + 1, " %c %*d %d", &state, &group) == 2 && group == pgid && state != 'Z' &&
+               state != 'X';
+}
+
+/* Not every process 1 takes notice of its orphans' end, or soon. */
+static bool has_only_zombies(pid_t pgid) {
+        DIR *directory = opendir("/proc");
+        bool lives = !directory;
+
+        for (struct dirent *entry; !lives && (entry = readdir(directory));)
+                lives = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && lives_in(entry->d_name, pgid);
+        if (directory)
+                closedir(directory);
+        return !lives;
+}
+
+void map_groups_add(struct map_groups *groups, int pidfd, pid_t pgid) {
         int leader = pidfd < 0 ? -1 : fcntl(pidfd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
         if (leader >= 0 && groups->n == groups->size) {
                 size_t size = 2 * groups->size + 8;
-                int *leaders = realloc(groups->leaders, size * sizeof *leaders);
-                if (!leaders) {
+                struct map_group *of = realloc(groups->of, size * sizeof *of);
+                if (!of) {
                         close(leader);
                         return;
                 }
-                groups->leaders = leaders;
+                groups->of = of;
                 groups->size = size;
         }
         if (leader >= 0)
-                groups->leaders[groups->n++] = leader;
+                groups->of[groups->n++] = (struct map_group){ leader, pgid };
 }
 
 bool map_groups_are_empty(struct map_groups *groups) {
         for (size_t i = groups->n; i-- > 0;)
-                if (!send(groups->leaders[i], 0)) {
-                        close(groups->leaders[i]);
-                        groups->leaders[i] = groups->leaders[--groups->n];
+                if (!send(groups->of[i].leader, 0) || has_only_zombies(groups->of[i].pgid)) {
+                        close(groups->of[i].leader);
+                        groups->of[i] = groups->of[--groups->n];
                 }
         return groups->n == 0;
 }
 
 void map_groups_kill(struct map_groups *groups) {
         for (size_t i = 0; i < groups->n; i++) {
-                send(groups->leaders[i], SIGKILL);
-                close(groups->leaders[i]);
+                send(groups->of[i].leader, SIGKILL);
+                close(groups->of[i].leader);
         }
-        free(groups->leaders);
+        free(groups->of);
         *groups = (struct map_groups){ 0 };
 }

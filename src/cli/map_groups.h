@@ -7,14 +7,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct map_groups {
-        int *leaders; /* pidfds */
+        struct map_group {
+                int leader; /* a pidfd */
+                pid_t pgid;
+        } * of;
         size_t n, size;
 };
 
 /* The one that the process leads; the pidfd is copied. Where there is no room for it its rest is left. */
-void map_groups_add(struct map_groups *groups, int pidfd);
+void map_groups_add(struct map_groups *groups, int pidfd, pid_t pgid);
 /* Whether nobody is in them any more; those that are empty are forgotten. */
 bool map_groups_are_empty(struct map_groups *groups);
 /* SIGKILL to all, which are forgotten. */

@@ -20,7 +20,8 @@ void map_end_jobs(struct map *m, double grace) {
         if (grace > 0) {
                 for (unsigned long i = 0; i < m->room.jobs && !m->kill_at; i++)
                         if (m->jobs[i].running)
-                                map_groups_add(&m->ending, fsrv_process_get_pidfd(m->jobs[i].process));
+                                map_groups_add(&m->ending, fsrv_process_get_pidfd(m->jobs[i].process),
+                                               fsrv_process_get_pid(m->jobs[i].process));
                 map_signal_jobs(m, SIGTERM);
                 map_signal_jobs(m, SIGCONT);
                 m->kill_at = map_clock(CLOCK_MONOTONIC) + grace;

@@ -32,7 +32,7 @@ struct map {
         unsigned killed; /* signals that were acted upon */
         double kill_at;  /* what still runs; 0: never */
         struct map_groups ending;
-        int exit_code;   /* of our own failure; 0: none */
+        int exit_code; /* of our own failure; 0: none */
 };
 
 /* ---- map_state.c ---- */
