@@ -109,6 +109,7 @@ int cli_leave_pid_1(void);
 /* What our own kernel calls may use for a process: its number in our pid namespace; 0 if it has none, as that of a
  * server in another one. */
 pid_t cli_own_number(const struct fsrv_process *process, const struct cli_target *target);
+
 /* descriptors.c */
 
 /* Closes all fds but these, which it sorts; below 0 is none. */
