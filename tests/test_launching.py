@@ -84,7 +84,7 @@ def test_never_ready(start, module, testmod):
 
 @pytest.mark.parametrize("what", [["forks"], ["many", 300], ["copy"]])
 def test_crowd(program, what):
-    """Children that another thread forks and that live on; hundreds of spawns in an epoll; a child's copy of a handle."""
+    """Children that another thread forks and that live on; hundreds of spawns in an epoll; a copy of a handle."""
     result = subprocess.run([program("crowd"), *map(str, what)], capture_output=True, text=True, timeout=LIMIT)
     assert (result.stdout, result.stderr) == ("right\n", "")
 
