@@ -74,8 +74,8 @@ def test_report_does_not_wait_for_the_output(run, tmp_path):
 
 def test_resume(run, tmp_path):
     report = tmp_path / "report"
-    assert run("a\nbad\nb\n", "-k", "--quiet", "--json", report, "--resume", *WORK) == (123, ["a", "bad", "b"], "")
-    assert run("a\nbad\nb\nc\n", "-k", "--quiet", "--json", report, "--resume", *WORK) == (123, ["bad", "c"], "")
+    assert run("a\nbad\nb\n", "-j1", "--quiet", "--json", report, "--resume", *WORK) == (123, ["a", "bad", "b"], "")
+    assert run("a\nbad\nb\nc\n", "-j1", "--quiet", "--json", report, "--resume", *WORK) == (123, ["bad", "c"], "")
     assert [entry["item"] for entry in results(report)] == ["a", "bad", "b", "bad", "c"]
     assert run("a\nb\nc\n", "--json", report, "--resume", *WORK) == (0, [], "")
     assert run("a\n", "--json", report, *WORK)[1] == ["a"] and len(results(report)) == 1  # without --resume: anew
