@@ -25,7 +25,7 @@ CHILD = "sleep 1000 >/dev/null & echo $!; wait"
 
 
 def test_time_limit(spawner):
-    process, lines, child = family(spawner, CHILD, time_limit=100)
+    process, lines, child = family(spawner, CHILD, time_limit=700)
     assert process.wait().flags & TIMED_OUT
     assert lines.read() == ""
     assert eventually(lambda: state(child) == "gone")
@@ -50,7 +50,7 @@ def test_one_in_the_callers_group(spawner, how):
     reader, writer = os.pipe()
     process = spawner.spawn(program=sys.executable, argv=["python", "-c", TREE],
                             actions=[("open", 1, f"/proc/{os.getpid()}/fd/{writer}", os.O_WRONLY, 0)],
-                            **({"time_limit": 3000} if how == "limit" else {"flags": KILL_ON_CLOSE}))
+                            **({"time_limit": 5000} if how == "limit" else {"flags": KILL_ON_CLOSE}))
     os.close(writer)
     with os.fdopen(reader) as lines:
         pids = [int(lines.readline()), int(lines.readline())]
@@ -80,20 +80,20 @@ def test_unref_of_one_that_has_ended(spawner):
 
 def test_grace(spawner):
     process, lines, _ = family(spawner, "trap 'echo polite; exit 3' TERM; echo $$; while :; do sleep 0.01; done",
-                               time_limit=100, grace=60000)
+                               time_limit=700, grace=60000)
     status = process.wait()
     assert lines.read() == "polite\n"
     assert (status.exit_code, status.flags & TIMED_OUT) == (3, TIMED_OUT)
 
 
 def test_grace_that_is_not_used(spawner):
-    process, _, _ = family(spawner, "trap '' TERM; echo $$; while :; do sleep 0.01; done", time_limit=50, grace=50)
+    process, _, _ = family(spawner, "trap '' TERM; echo $$; while :; do sleep 0.01; done", time_limit=700, grace=50)
     status = process.wait()
     assert (status.signal, status.flags & TIMED_OUT) == (signal.SIGKILL, TIMED_OUT)
 
 
 def test_grace_of_a_stopped_one(spawner):
-    process, _, _ = family(spawner, "echo $$; kill -STOP $$", time_limit=50, grace=60000)
+    process, _, _ = family(spawner, "echo $$; kill -STOP $$", time_limit=700, grace=60000)
     assert process.wait().signal == signal.SIGTERM
 
 
@@ -101,7 +101,7 @@ def test_grace_of_a_stopped_one(spawner):
 def test_the_leaders_end_is_not_the_end_of_the_grace(spawner, grace, survives):
     """Its status is told at once; its group has the rest of the grace."""
     script = "sh -c \"trap 'echo polite' TERM; echo \\$\\$; while :; do sleep 0.01; done\" & wait"
-    process, lines, child = family(spawner, script, time_limit=100, grace=grace)
+    process, lines, child = family(spawner, script, time_limit=700, grace=grace)
     assert process.wait().signal == signal.SIGTERM
     if survives and has_group_signals():
         assert lines.readline() == "polite\n"

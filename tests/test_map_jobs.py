@@ -83,7 +83,7 @@ def test_limit_ends_the_family(forkserver, tmp_path, grace):
     """And it may say goodbye, where there is a grace."""
     script = f"trap 'touch \"$0/told\"; exit 0' TERM; {FAMILY.removesuffix('wait')} while :; do sleep 0.01; done"
     options = ["--kill-after", "10"] if grace else []
-    result = run(forkserver, "a\n", "--timeout", "300ms", *options, "sh", "-c", script, tmp_path)
+    result = run(forkserver, "a\n", "--timeout", "1s", *options, "sh", "-c", script, tmp_path)
     assert result.returncode == 123
     how = b"ended" if grace else b"killed"
     assert b"forkserver: map: 'a': %s after its time limit\n" % how in result.stderr
