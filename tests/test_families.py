@@ -111,7 +111,7 @@ def test_the_leaders_end_is_not_the_end_of_the_grace(spawner, grace, survives):
 
 
 def has_group_signals():
-    """Linux 6.9, PIDFD_SIGNAL_PROCESS_GROUP; `FORKSERVER_MODE` hides it."""
+    """Linux 6.9, PIDFD_SIGNAL_PROCESS_GROUP; the mode "oldest" of modes.py hides it."""
     import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     pidfd = os.pidfd_open(os.getpid())

@@ -13,7 +13,7 @@ PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
 # What the tests of the Python package use: numpy, pytest, CPython's own suites, and what builds a wheel.
 PYTHON_TEST_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-numpy python3-pytest python3-venv python3-pip python3-mesonpy
     patchelf)
-BENCH_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas afl++ gnuplot-nox)
+BENCH_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas afl++ gnuplot-nox findutils jq)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
 LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
 LONG_LINT_PACKAGES=("${LINT_PACKAGES[@]}" clang-tidy cppcheck shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
