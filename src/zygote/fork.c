@@ -176,7 +176,8 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
                 selector = BLOCK; /* still before the clone */
 }
 
-/* glibc puts its own restorer into a sigaction; ours has to be set by the bare call. */
+/* glibc puts its own restorer into a sigaction; ours has to be set by the bare call. (A standby inherits the handler:
+ * wire/readiness.h.) */
 struct kernel_sigaction {
         void (*handler)(int, siginfo_t *, void *);
         unsigned long flags;

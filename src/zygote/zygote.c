@@ -18,6 +18,7 @@
 #include "forkserver-host.h"
 #include "wire/config.h"
 #include "wire/order.h"
+#include "wire/readiness.h"
 #include "zygote/freeze.h"
 #include "zygote/heir.h"
 #include "zygote/hot.h"
@@ -145,8 +146,7 @@ static void reset_signals(void) {
         sigprocmask(SIG_SETMASK, &mask, NULL);
         for (int s = 1; s <= SIGRTMAX; s++)
                 sigaction(s, &action, NULL);
-        /* until forks are caught by it: the mark by which the server knows us from a standby that is ready */
-        signal(SIGSYS, SIG_IGN);
+        fsrv__readiness_hide(); /* until forks are caught by SIGSYS, whose handler does that as well */
 }
 
 static int tell_of_mappings(int boot, const struct fsrv__list *mappings) {
