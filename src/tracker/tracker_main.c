@@ -91,8 +91,7 @@ static bool read_all_lines(struct fsrv__resource **set) {
                         good = false;
         }
         if (cutter.n > 0 && !cutter.whole) {
-                complain_of_line("it has no end", cutter.bytes,
-                                 cutter.n); /* half a name may be the name of something else */
+                complain_of_line("it has no end", cutter.bytes, cutter.n); /* half a name may be another name */
                 good = false;
         }
         return good;
