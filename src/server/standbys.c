@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "forkserver.h"
 #include "server/supervisor.h"
+#include "wire/readiness.h"
 
 enum { KILLED_FORKS_MS = 10000 }; /* so long standbys are forked that SIGKILL hits before they take a request */
 
@@ -112,50 +111,11 @@ void fsrv__standbys_on_claim(struct fsrv__zygote *z) {
                 z->refusal.until = 0;
 }
 
-/*
- * ---- those that hang ----
- *
- * A fork handler of a module may hang in a child, say on a lock that a thread held. Requests would wait for such a
- * standby; on the doorbell they hold its sending end, so the server, too, would wait for ever when its clients have
- * ended. A standby has no word for "ready", which would wake the server once more for each spawn. But it has its
- * signals as usual then, which anybody can see.
- */
-
-/* 1 if the process's SIGSYS is caught or ignored, 0 if it is at its default, -errno; and its parent. */
-static int read_status(const char *path, pid_t *ret_parent) {
-        FILE *file = fopen(path, "re");
-        char line[256];
-        uint64_t set, others = 0;
-
-        if (!file)
-                return -errno;
-        while (fgets(line, sizeof line, file))
-                if (sscanf(line, "SigIgn: %" SCNx64, &set) == 1 || sscanf(line, "SigCgt: %" SCNx64, &set) == 1)
-                        others |= set;
-                else
-                        sscanf(line, "PPid: %d", ret_parent);
-        fclose(file);
-        return others >> (SIGSYS - 1) & 1;
-}
-
-/* In the zygote SIGSYS is caught, or ignored where forks are not caught; in a standby that is ready it is at its
- * default. 1 too where there is no telling: without /proc, with that of another pid namespace, or where all programs
- * seem to catch it, as below emulators. */
-static int has_run_fork_handlers(pid_t pid) {
-        char path[64];
-        pid_t parent = -1;
-        int own = read_status("/proc/self/status", &parent);
-
-        snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-        int r = read_status(path, &parent);
-        if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
-                return r; /* later */
-        return own != 0 || r != 1 || parent != getpid();
-}
+/* ---- those whose fork handlers hang: wire/readiness.h ---- */
 
 /* One that was late is looked at twice: it may have been stopped together with the server. */
 static void look_at(const struct fsrv__supervisor *s, struct fsrv__child *standby, int64_t now) {
-        int r = has_run_fork_handlers(standby->pid);
+        int r = fsrv__readiness_look(standby->pid, getpid());
 
         standby->is_ready = r == 1;
         standby->hangs = r == 0 && standby->is_late;
