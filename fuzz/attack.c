@@ -28,7 +28,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "wire/channel.h"
-#include "wire/request.h"
+#include "wire/request_codec.h"
 
 enum {
         OVERSIZED = 100000, /* more than a message may have, less than a socket takes */
@@ -99,28 +99,28 @@ static int connect_to(const char *path) {
 }
 
 static void attach(const char *path) {
-        struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_ATTACH };
-        struct fsrv_wire_reply reply;
-        struct fsrv_message message;
+        struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_ATTACH };
+        struct fsrv__wire_reply reply;
+        struct fsrv__message message;
         int sock = connect_to(path), ends[2];
 
-        if (fsrv_channel_send(sock, &question, sizeof question, NULL, 0, 0) < 0 ||
-            fsrv_channel_receive(sock, &reply, sizeof reply, 0, &message) != 1 || reply.err || message.n_fds != 1)
+        if (fsrv__channel_send(sock, &question, sizeof question, NULL, 0, 0) < 0 ||
+            fsrv__channel_receive(sock, &reply, sizeof reply, 0, &message) != 1 || reply.err || message.n_fds != 1)
                 die("attaching");
         close(sock);
         own.doorbell = message.fds[0];
-        if (fsrv_pipe(ends) < 0)
+        if (fsrv__pipe(ends) < 0)
                 die("a pipe");
         own.lifeline = ends[0];
-        own.directory = fsrv_open(".", O_PATH | O_DIRECTORY);
-        own.null = fsrv_open("/dev/null", O_RDWR);
-        if (fsrv_streampair(ends) < 0 || own.directory < 0 || own.null < 0)
+        own.directory = fsrv__open(".", O_PATH | O_DIRECTORY);
+        own.null = fsrv__open("/dev/null", O_RDWR);
+        if (fsrv__streampair(ends) < 0 || own.directory < 0 || own.null < 0)
                 die("fds");
         own.stream = ends[0];
 }
 
 static void encode(struct ring *ring, uint32_t flags) {
-        static const struct fsrv_wire_action actions[] = {
+        static const struct fsrv__wire_action actions[] = {
                 { .type = FSRV_WIRE_INSTALL, .source = 0, .target = 20 },
                 { .type = FSRV_WIRE_DUP, .source = 20, .target = 21 },
                 { .type = FSRV_WIRE_OPEN, .source = O_RDONLY, .target = 22 },
@@ -128,7 +128,7 @@ static void encode(struct ring *ring, uint32_t flags) {
                 { .type = FSRV_WIRE_HAND, .source = 1 },
         };
         char *argv[] = { (char *)own.entry, "7", NULL }, *environment[] = { "A=1", NULL }, *paths[] = { ".", NULL };
-        struct fsrv_request_parts parts = {
+        struct fsrv__request_parts parts = {
                 .head = { .kind = FSRV_WIRE_ENTRY,
                           .flags = flags,
                           .n_fds = USER_FDS,
@@ -144,15 +144,15 @@ static void encode(struct ring *ring, uint32_t flags) {
                 .paths = paths,
                 .payload = "load",
         };
-        struct fsrv_wire_request *head;
+        struct fsrv__wire_request *head;
         char *bytes;
 
-        if (fsrv_request_encode(&parts, &bytes, &ring->size) < 0)
+        if (fsrv__request_encode(&parts, &bytes, &ring->size) < 0)
                 die("encoding");
         head = (void *)bytes;
         head->n_fds_here = USER_FDS;
         if (flags & FSRV_WIRE_BODY_IN_MEMFD) {
-                ring->memfd = fsrv_sealed_memfd("attack", bytes + sizeof *head, head->body_size);
+                ring->memfd = fsrv__sealed_memfd("attack", bytes + sizeof *head, head->body_size);
                 ring->size = sizeof *head;
         }
         memcpy(ring->bytes, bytes, ring->size);
@@ -163,7 +163,7 @@ static void encode(struct ring *ring, uint32_t flags) {
 static void prepare(struct ring *ring, uint32_t flags, int *ret_ours) {
         int pair[2];
 
-        if (fsrv_socketpair(pair) < 0)
+        if (fsrv__socketpair(pair) < 0)
                 die("a socket pair");
         ring->memfd = -1;
         encode(ring, flags);
@@ -185,7 +185,7 @@ static void prepare(struct ring *ring, uint32_t flags, int *ret_ours) {
 /* Waits while the doorbell is full. */
 static void send_ring(const struct ring *ring) {
         for (;;) {
-                int r = fsrv_channel_send(own.doorbell, ring->bytes, ring->size, ring->fds, ring->n_fds, MSG_DONTWAIT);
+                int r = fsrv__channel_send(own.doorbell, ring->bytes, ring->size, ring->fds, ring->n_fds, MSG_DONTWAIT);
                 if (r == 0) {
                         counts.sent++;
                         return;
@@ -203,7 +203,7 @@ static void send_ring(const struct ring *ring) {
 
 static void done(struct ring *ring) {
         close(ring->answer);
-        fsrv_fd_close(ring->memfd);
+        fsrv__fd_close(ring->memfd);
 }
 
 /* ---- what came of it ---- */
@@ -211,14 +211,14 @@ static void done(struct ring *ring) {
 /* `limit_ms` for the first word. */
 static void hear(int answer, int limit_ms) {
         struct pollfd entry = { .fd = answer, .events = POLLIN };
-        union fsrv_wire_answer reply = { 0 };
-        struct fsrv_message message;
+        union fsrv__wire_answer reply = { 0 };
+        struct fsrv__message message;
 
         int r = poll(&entry, 1, limit_ms) == 1
-                        ? fsrv_channel_receive(answer, &reply, sizeof reply, MSG_DONTWAIT, &message)
+                        ? fsrv__channel_receive(answer, &reply, sizeof reply, MSG_DONTWAIT, &message)
                         : -EAGAIN;
         if (r == 1)
-                fsrv_message_close(&message);
+                fsrv__message_close(&message);
         counts.started += r == 1 && reply.type == FSRV_WIRE_STARTED;
         counts.failed += r == 1 && reply.type == FSRV_WIRE_FAILED;
         counts.refused += r == 1 && reply.type == FSRV_WIRE_FAILED && reply.failed.err == EPERM;
@@ -264,7 +264,7 @@ static void set_word(struct ring *ring, size_t from, size_t to) {
 
 /* No letter of a path is ever changed into another: what it names must stay harmless. */
 static void toggle_nul(struct ring *ring) {
-        size_t strings = sizeof(struct fsrv_wire_request) + 5 * sizeof(struct fsrv_wire_action);
+        size_t strings = sizeof(struct fsrv__wire_request) + 5 * sizeof(struct fsrv__wire_action);
 
         if (ring->size > strings) {
                 char *at = ring->bytes + strings + chance((uint32_t)(ring->size - strings));
@@ -273,7 +273,7 @@ static void toggle_nul(struct ring *ring) {
 }
 
 static void mutate(struct ring *ring) {
-        const size_t head = sizeof(struct fsrv_wire_request);
+        const size_t head = sizeof(struct fsrv__wire_request);
 
         switch (chance(12)) {
         case 0:
@@ -286,7 +286,7 @@ static void mutate(struct ring *ring) {
                 break;
         case 3:
         case 4:
-                set_word(ring, head, head + 5 * sizeof(struct fsrv_wire_action));
+                set_word(ring, head, head + 5 * sizeof(struct fsrv__wire_action));
                 break;
         case 5:
                 toggle_nul(ring);
@@ -362,7 +362,7 @@ static void attack_promise(unsigned n) {
 
         for (unsigned i = 0; answers && i < n; i++) {
                 prepare(&ring, 0, &answers[i]);
-                ((struct fsrv_wire_request *)ring.bytes)->n_fds = 1000;
+                ((struct fsrv__wire_request *)ring.bytes)->n_fds = 1000;
                 send_ring(&ring);
                 done(&ring);
         }
@@ -425,7 +425,7 @@ static int lingering_socket(void) {
 static void attack_linger(const char *path) {
         int sock = connect_to(path), heavy = lingering_socket();
 
-        if (fsrv_channel_send(sock, "x", 1, &heavy, 1, 0) < 0) { /* not to wait for it ourselves */
+        if (fsrv__channel_send(sock, "x", 1, &heavy, 1, 0) < 0) { /* not to wait for it ourselves */
                 struct linger none = { 0 };
                 setsockopt(heavy, SOL_SOCKET, SO_LINGER, &none, sizeof none);
         }
@@ -435,8 +435,8 @@ static void attack_linger(const char *path) {
 
 static void print_layout(void) {
         printf("{\"version\":%u,\"text\":%d,\"reply\":%zu,\"started\":%zu,\"failed\":%zu,\"exited\":%zu}\n",
-               FSRV_WIRE_VERSION, FSRV_WIRE_TEXT_MAX, sizeof(struct fsrv_wire_reply), sizeof(struct fsrv_wire_started),
-               sizeof(struct fsrv_wire_failed), sizeof(struct fsrv_wire_exited));
+               FSRV_WIRE_VERSION, FSRV_WIRE_TEXT_MAX, sizeof(struct fsrv__wire_reply),
+               sizeof(struct fsrv__wire_started), sizeof(struct fsrv__wire_failed), sizeof(struct fsrv__wire_exited));
 }
 
 int main(int argc, char **argv) {

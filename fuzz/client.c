@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "client/server.h"
+#include "client/handle.h"
 #include "forkserver.h"
 #include "wire/channel.h"
 
@@ -28,14 +28,14 @@ int __wrap_kill(pid_t pid, int number) {
 int __wrap_fsrv_pidfd_send_signal(int pidfd, int number);
 int __wrap_fsrv_pidfd_send_signal(int pidfd, int number) {
         (void)number;
-        FSRV_FUZZ_CHECK(pidfd >= FUZZ_FIRST_FD && fsrv_fd_is_open(pidfd) == 1); /* one that has come */
+        FSRV_FUZZ_CHECK(pidfd >= FUZZ_FIRST_FD && fsrv__fd_is_open(pidfd) == 1); /* one that has come */
         return 0;
 }
 
 int __wrap_fsrv_pidfd_signal_group(int pidfd, int number);
 int __wrap_fsrv_pidfd_signal_group(int pidfd, int number) {
         (void)number;
-        FSRV_FUZZ_CHECK(pidfd >= FUZZ_FIRST_FD && fsrv_fd_is_open(pidfd) == 1);
+        FSRV_FUZZ_CHECK(pidfd >= FUZZ_FIRST_FD && fsrv__fd_is_open(pidfd) == 1);
         return 0;
 }
 
@@ -98,7 +98,7 @@ static void spawn_at(int doorbell, bool program) {
         if (fsrv_server_new(NULL, &server, NULL) < 0)
                 return;
         server->kind = FSRV_SERVER_INHERITED; /* it cannot be started again */
-        server->link = fsrv_link_new(doorbell);
+        server->link = fsrv__link_new(doorbell);
         spawn(server, program);
         fsrv_server_free(server);
 }
@@ -106,21 +106,21 @@ static void spawn_at(int doorbell, bool program) {
 static void ask_server(const int pair[2], uint8_t how) {
         struct fsrv_error error = { 0 };
         union {
-                struct fsrv_wire_reply reply;
-                struct fsrv_wire_stats stats;
+                struct fsrv__wire_reply reply;
+                struct fsrv__wire_stats stats;
         } reply;
         int fd = -1;
 
         answer(pair[1], 1);
         close(pair[1]);
-        int r = how & 2 ? fsrv_ask(pair[0], FSRV_WIRE_ADMIN_ATTACH, "it", NULL, &reply.reply, sizeof reply.reply, &fd,
-                                   &error)
-                        : fsrv_ask(pair[0], FSRV_WIRE_ADMIN_STATS, "it", NULL, &reply.reply, sizeof reply.stats, NULL,
-                                   &error);
+        int r = how & 2 ? fsrv__ask(pair[0], FSRV_WIRE_ADMIN_ATTACH, "it", NULL, &reply.reply, sizeof reply.reply, &fd,
+                                    &error)
+                        : fsrv__ask(pair[0], FSRV_WIRE_ADMIN_STATS, "it", NULL, &reply.reply, sizeof reply.stats, NULL,
+                                    &error);
         check_error(r, &error);
         FSRV_FUZZ_CHECK(r <= 0 && (fd >= 0) == (r == 0 && how & 2)); /* a doorbell, or a failure */
         close(pair[0]);
-        fsrv_fd_close(fd);
+        fsrv__fd_close(fd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -130,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         uint8_t how = fuzz_byte(&input);
         ends = how & 4;
         fuzz_begin();
-        if (fsrv_socketpair(pair) == 0) {
+        if (fsrv__socketpair(pair) == 0) {
                 if (how & 1) {
                         ask_server(pair, how);
                 } else {

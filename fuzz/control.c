@@ -11,32 +11,32 @@
 static void check_config(char *bytes, size_t size, bool wrong_version) {
         static char again[FSRV_WIRE_MESSAGE_MAX];
         uint32_t version = FSRV_WIRE_VERSION;
-        struct fsrv_config config;
+        struct fsrv__config config;
 
         if (!wrong_version && size >= sizeof version)
                 memcpy(bytes, &version, sizeof version); /* so that an input outlives a change of the protocol */
 
-        if (fsrv_config_decode(bytes, size, &config) < 0)
+        if (fsrv__config_decode(bytes, size, &config) < 0)
                 return;
-        int n = fsrv_config_encode(&config, again);
+        int n = fsrv__config_encode(&config, again);
         if (n >= 0) /* else a program without arguments, or a list that is too long: who sends it is told */
                 FSRV_FUZZ_CHECK((size_t)n == size && memcmp(again, bytes, size) == 0);
-        fsrv_config_done(&config);
+        fsrv__config_done(&config);
 }
 
 static volatile size_t n;
 
 static void check_loaded(char *bytes, size_t size) {
-        struct fsrv_loaded loaded;
+        struct fsrv__loaded loaded;
 
-        if (fsrv_loaded_decode(bytes, size, &loaded) < 0)
+        if (fsrv__loaded_decode(bytes, size, &loaded) < 0)
                 return;
         n = strlen(loaded.failure);
         for (uint32_t i = 0; i < loaded.head.n_threads; i++)
                 n += strlen(loaded.threads[i]);
         for (uint32_t i = 0; i < loaded.head.n_fds; i++)
                 n += strlen(loaded.fds[i].number) + strlen(loaded.fds[i].kind) + strlen(loaded.fds[i].what);
-        fsrv_loaded_done(&loaded);
+        fsrv__loaded_done(&loaded);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -103,8 +103,8 @@ void fuzz_begin(void) {
                 initialized = true;
                 __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
                 for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd < FUZZ_FIRST_FD - 1; fd = dup(fd))
-                        ;                                  /* so that what comes lies above */
-                fsrv_close_range(FUZZ_FIRST_FD, UINT_MAX); /* who started us may have left something there */
+                        ;                                   /* so that what comes lies above */
+                fsrv__close_range(FUZZ_FIRST_FD, UINT_MAX); /* who started us may have left something there */
         }
         if (!warm)
                 fds_before = count_fds();
@@ -119,7 +119,7 @@ void fuzz_check_memory(void) {
 
 void fuzz_end(void) {
         watching = false;
-        fsrv_close_range(FUZZ_FIRST_FD, UINT_MAX);
+        fsrv__close_range(FUZZ_FIRST_FD, UINT_MAX);
         while (n_blocks > 0)
                 free((void *)blocks[--n_blocks]);
         while (n_mappings > 0) {
@@ -149,5 +149,5 @@ void fuzz_send(int sock, const void *bytes, size_t size, size_t n_fds) {
         n_fds = n_fds < FSRV_WIRE_FDS_MAX ? n_fds : FSRV_WIRE_FDS_MAX;
         for (size_t i = 0; i < n_fds; i++)
                 fds[i] = FUZZ_FIRST_FD - 1;
-        fsrv_channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
+        fsrv__channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
 }

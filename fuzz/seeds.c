@@ -9,7 +9,7 @@
 
 #include "wire/config.h"
 #include "wire/loaded.h"
-#include "wire/request.h"
+#include "wire/request_codec.h"
 
 static const char *directory;
 
@@ -57,7 +57,7 @@ static void save(const char *target, const char *name, struct seed *seed) {
 /* ---- requests ---- */
 
 static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_bytes, size_t *ret_size) {
-        static const struct fsrv_wire_action actions[] = {
+        static const struct fsrv__wire_action actions[] = {
                 { .type = FSRV_WIRE_INSTALL, .source = 0, .target = 20 },
                 { .type = FSRV_WIRE_DUP, .source = 20, .target = 21 },
                 { .type = FSRV_WIRE_OPEN, .target = 22 },
@@ -66,7 +66,7 @@ static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_byt
                 { .type = FSRV_WIRE_DATA, .source = 1 },
         };
         char *argv[] = { "a", "", "c c", NULL }, *environment[] = { "A=1", "B=2", NULL }, *paths[] = { "/x", NULL };
-        struct fsrv_request_parts parts = {
+        struct fsrv__request_parts parts = {
                 .head = { .kind = kind,
                           .flags = flags,
                           .n_fds = n_fds,
@@ -83,9 +83,9 @@ static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_byt
                 .payload = "pay",
         };
 
-        if (fsrv_request_encode(&parts, ret_bytes, ret_size) < 0)
+        if (fsrv__request_encode(&parts, ret_bytes, ret_size) < 0)
                 exit(1);
-        ((struct fsrv_wire_request *)*ret_bytes)->n_fds_here = n_fds < 8 ? n_fds : 8;
+        ((struct fsrv__wire_request *)*ret_bytes)->n_fds_here = n_fds < 8 ? n_fds : 8;
 }
 
 static void save_requests(void) {
@@ -94,7 +94,7 @@ static void save_requests(void) {
         struct seed seed = { .n = 0 };
 
         for (size_t i = 0; i < 8; i++) {
-                const size_t head = sizeof(struct fsrv_wire_request);
+                const size_t head = sizeof(struct fsrv__wire_request);
                 uint32_t n_fds = i & 4 ? 20 : 2;
                 char *bytes, name[2] = { (char)('a' + i), 0 };
                 size_t size;
@@ -123,17 +123,17 @@ static void save_requests(void) {
 static void save_control(void) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         char *modules[] = { "a.so", "__main__", NULL }, *argv[] = { "prog", "x", NULL };
-        struct fsrv_config config = { .path = "/s", .argv = argv, .modules = modules };
+        struct fsrv__config config = { .path = "/s", .argv = argv, .modules = modules };
         struct seed seed = { .n = 0 };
         size_t size;
 
         put_byte(&seed, 0);
-        put(&seed, bytes, (size_t)fsrv_config_encode(&config, bytes));
+        put(&seed, bytes, (size_t)fsrv__config_encode(&config, bytes));
         save("control", "config", &seed);
 
-        fsrv_loaded_begin(bytes, &size, 0, "");
-        fsrv_loaded_add_thread(bytes, &size, "thread");
-        fsrv_loaded_add_fd(bytes, &size, 5, "pipe", "pipe:[1]");
+        fsrv__loaded_begin(bytes, &size, 0, "");
+        fsrv__loaded_add_thread(bytes, &size, "thread");
+        fsrv__loaded_add_fd(bytes, &size, 5, "pipe", "pipe:[1]");
         put_byte(&seed, 1);
         put(&seed, bytes, size);
         save("control", "loaded", &seed);
@@ -161,7 +161,7 @@ static void step(struct seed *seed, unsigned number, unsigned n_fds, const void 
 }
 
 static void claim(struct seed *seed, uint32_t type, uint32_t flags, uint64_t limit) {
-        struct fsrv_wire_claim claim = { .type = type, .flags = flags, .stage = 5, .time_limit_ms = limit };
+        struct fsrv__wire_claim claim = { .type = type, .flags = flags, .stage = 5, .time_limit_ms = limit };
 
         step(seed, CLAIM, flags & FSRV_WIRE_HAS_STATUS ? 2 : 1, &claim, sizeof claim);
         put_byte(seed, ON_CLAIMS);
@@ -182,7 +182,7 @@ static void save_server(void) {
         put(&seed, "\6\0\10\1\1\5\1\0", 8);
         save("server", "stray", &seed);
         for (uint32_t type = FSRV_WIRE_LOADING; type <= FSRV_WIRE_MEMORY; type++) {
-                struct fsrv_wire_order order = { .type = type, .err = 5, .value = 77, .text = "text" };
+                struct fsrv__wire_order order = { .type = type, .err = 5, .value = 77, .text = "text" };
                 put_byte(&seed, 3);
                 step(&seed, ORDER, 0, &order, sizeof order);
                 put(&seed, "\7\1\11", 3);
@@ -190,18 +190,18 @@ static void save_server(void) {
                 save("server", name, &seed);
         }
         size_t size;
-        fsrv_loaded_begin(bytes, &size, 2, "why");
-        fsrv_loaded_add_thread(bytes, &size, "thread");
-        fsrv_loaded_add_fd(bytes, &size, 5, "pipe", "pipe:[1]");
+        fsrv__loaded_begin(bytes, &size, 2, "why");
+        fsrv__loaded_add_thread(bytes, &size, "thread");
+        fsrv__loaded_add_fd(bytes, &size, 5, "pipe", "pipe:[1]");
         put_byte(&seed, 3);
         step(&seed, ORDER, 0, bytes, size);
         save("server", "loaded", &seed);
-        struct fsrv_wire_memory memory = { .type = FSRV_WIRE_MEMORY, .why = "why" };
+        struct fsrv__wire_memory memory = { .type = FSRV_WIRE_MEMORY, .why = "why" };
         put_byte(&seed, 3);
         step(&seed, ORDER, 0, &memory, sizeof memory);
         save("server", "memory", &seed);
         for (uint32_t type = 1; type <= FSRV_WIRE_ADMIN_CONNECT; type++) {
-                struct fsrv_wire_admin admin = { FSRV_WIRE_VERSION, type };
+                struct fsrv__wire_admin admin = { FSRV_WIRE_VERSION, type };
                 put_byte(&seed, 5);
                 step(&seed, PEER, type == FSRV_WIRE_ADMIN_CONNECT, &admin, sizeof admin);
                 snprintf(name, sizeof name, "admin%u", type);
@@ -220,11 +220,11 @@ static void say(struct seed *seed, unsigned n_fds, const void *bytes, size_t n) 
 }
 
 static void save_client(void) {
-        struct fsrv_wire_started started = { .type = FSRV_WIRE_STARTED, .pid = 77, .fds = FSRV_WIRE_HAS_PIDFD };
-        struct fsrv_wire_failed failed = { .type = FSRV_WIRE_FAILED, .pid = 77, .stage = 5, .err = 2, .text = "text" };
-        struct fsrv_wire_exited exited = { .type = FSRV_WIRE_EXITED, .pid = 77, .code = 1, .status = 3 };
-        struct fsrv_wire_reply reply = { .version = FSRV_WIRE_VERSION };
-        struct fsrv_wire_stats stats = { .reply = reply };
+        struct fsrv__wire_started started = { .type = FSRV_WIRE_STARTED, .pid = 77, .fds = FSRV_WIRE_HAS_PIDFD };
+        struct fsrv__wire_failed failed = { .type = FSRV_WIRE_FAILED, .pid = 77, .stage = 5, .err = 2, .text = "text" };
+        struct fsrv__wire_exited exited = { .type = FSRV_WIRE_EXITED, .pid = 77, .code = 1, .status = 3 };
+        struct fsrv__wire_reply reply = { .version = FSRV_WIRE_VERSION };
+        struct fsrv__wire_stats stats = { .reply = reply };
         struct seed seed = { .n = 0 };
 
         put_byte(&seed, 4);

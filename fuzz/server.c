@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "forkserver.h"
-#include "server/server.h"
+#include "server/supervisor.h"
 
 enum {
         ZYGOTE = 1 << 22, /* no process has such a pid */
@@ -41,20 +41,20 @@ int __wrap_fsrv_pidfd_open(pid_t pid) {
 int __wrap_fsrv_pidfd_send_signal(int pidfd, int number);
 int __wrap_fsrv_pidfd_send_signal(int pidfd, int number) {
         (void)number;
-        return fsrv_fd_is_open(pidfd) == 1 ? 0 : -EBADF;
+        return fsrv__fd_is_open(pidfd) == 1 ? 0 : -EBADF;
 }
 
 int __wrap_fsrv_pidfd_signal_group(int pidfd, int number);
 int __wrap_fsrv_pidfd_signal_group(int pidfd, int number) {
         (void)number;
-        return fsrv_fd_is_open(pidfd) == 1 ? 0 : -EBADF;
+        return fsrv__fd_is_open(pidfd) == 1 ? 0 : -EBADF;
 }
 
-int __wrap_fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_rusage);
-int __wrap_fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_rusage) {
-        FSRV_FUZZ_CHECK(fsrv_fd_is_open(pidfd) == 1);
+int __wrap_fsrv_reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusage *ret_rusage);
+int __wrap_fsrv_reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusage *ret_rusage) {
+        FSRV_FUZZ_CHECK(fsrv__fd_is_open(pidfd) == 1);
         memset(ret_rusage, 0, sizeof *ret_rusage);
-        *ret_exit = (struct fsrv_exit){ .code = CLD_EXITED, .status = deaths };
+        *ret_exit = (struct fsrv__exit){ .code = CLD_EXITED, .status = deaths };
         return deaths % 3 == 2 ? -ECHILD : deaths % 3;
 }
 
@@ -87,9 +87,9 @@ int __wrap_dprintf(int fd, const char *format, ...) {
         return n;
 }
 
-int fsrv_zygote_launch(struct fsrv_supervisor *s) {
+int fsrv__zygote_launch(struct fsrv__supervisor *s) {
         s->zygote.failure =
-                (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = EAGAIN };
+                (struct fsrv__wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = EAGAIN };
         return -EAGAIN;
 }
 
@@ -99,46 +99,46 @@ struct ends {
         int claims, orders, doorbell, peer;
 };
 
-static void make_peer(struct fsrv_supervisor *s, struct ends *ends, bool may) {
+static void make_peer(struct fsrv__supervisor *s, struct ends *ends, bool may) {
         int pair[2];
 
-        if (fsrv_socketpair(pair) == 0) {
+        if (fsrv__socketpair(pair) == 0) {
                 ends->peer = pair[1];
-                fsrv_peer_add(s, pair[0], may ? geteuid() : geteuid() + 1, fsrv_deadline(10000));
+                fsrv__peer_add(s, pair[0], may ? geteuid() : geteuid() + 1, fsrv__deadline(10000));
         }
 }
 
-static void make(struct fsrv_supervisor *s, struct ends *ends, uint8_t how) {
+static void make(struct fsrv__supervisor *s, struct ends *ends, uint8_t how) {
         int orders[2] = { -1, -1 }, doorbell[2] = { -1, -1 }, on = 1;
 
-        *s = (struct fsrv_supervisor){
+        *s = (struct fsrv__supervisor){
                 .program = -1, .data = -1, .output = -1, .listener = -1, .signals = -1, .doorbell_send = -1, .room = 12
         };
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         s->config.head.standbys = 2;
         s->config.path = how & 1 ? "/dev/null/socket" : NULL;
-        s->zygote = (struct fsrv_zygote){ .pid = ZYGOTE, .pidfd = eventfd(0, EFD_CLOEXEC), .deadline = FSRV_NEVER };
+        s->zygote = (struct fsrv__zygote){ .pid = ZYGOTE, .pidfd = eventfd(0, EFD_CLOEXEC), .deadline = FSRV_NEVER };
         s->zygote.state = how & 2 ? FSRV_ZYGOTE_LOADING : FSRV_ZYGOTE_READY;
-        if (fsrv_socketpair(s->claims) < 0 || fsrv_socketpair(orders) < 0 || fsrv_socketpair(doorbell) < 0)
+        if (fsrv__socketpair(s->claims) < 0 || fsrv__socketpair(orders) < 0 || fsrv__socketpair(doorbell) < 0)
                 return;
         setsockopt(s->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
         setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
         s->zygote.orders = orders[0];
         s->doorbell = doorbell[0];
         if (how & 1)
-                s->doorbell_send = fsrv_fd_dup_above(doorbell[1], 3);
-        fsrv_watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0);
-        fsrv_watch(s, s->zygote.orders, EPOLLIN, FSRV_SOURCE_ORDERS, ZYGOTE);
+                s->doorbell_send = fsrv__fd_dup_above(doorbell[1], 3);
+        fsrv__watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0);
+        fsrv__watch(s, s->zygote.orders, EPOLLIN, FSRV_SOURCE_ORDERS, ZYGOTE);
         *ends = (struct ends){ s->claims[1], orders[1], doorbell[1], -1 };
         make_peer(s, ends, how & 4);
         if (how & 8)
-                fsrv_child_add(s, getpid(), FSRV_ROLE_STANDBY); /* who sends the claims */
+                fsrv__child_add(s, getpid(), FSRV_ROLE_STANDBY); /* who sends the claims */
 }
 
 /* ---- steps ---- */
 
-static pid_t some_child(const struct fsrv_supervisor *s, uint8_t which) {
-        const struct fsrv_child *child = s->children;
+static pid_t some_child(const struct fsrv__supervisor *s, uint8_t which) {
+        const struct fsrv__child *child = s->children;
 
         for (; child && which > 0; which--)
                 child = child->hh.next;
@@ -153,72 +153,72 @@ static void send_to(struct fuzz_input *input, int sock) {
         fuzz_send(sock, bytes, n, n_fds);
 }
 
-static void step(struct fsrv_supervisor *s, struct ends *ends, struct fuzz_input *input) {
+static void step(struct fsrv__supervisor *s, struct ends *ends, struct fuzz_input *input) {
         switch (fuzz_byte(input) % 12) {
         case 0:
                 send_to(input, ends->claims);
                 break;
         case 1:
-                fsrv_children_on_claims(s);
+                fsrv__children_on_claims(s);
                 break;
         case 2:
                 send_to(input, ends->orders);
-                fsrv_zygote_on_orders(s, ZYGOTE);
+                fsrv__zygote_on_orders(s, ZYGOTE);
                 break;
         case 3:
                 send_to(input, ends->peer);
-                for (struct fsrv_peer *peer = s->peers, *next; peer; peer = next) {
+                for (struct fsrv__peer *peer = s->peers, *next; peer; peer = next) {
                         next = peer->next;
-                        fsrv_peer_on_message(s, (uint32_t)peer->fd);
+                        fsrv__peer_on_message(s, (uint32_t)peer->fd);
                         break; /* it may have closed any of them */
                 }
                 break;
         case 4:
                 send_to(input, ends->doorbell);
-                fsrv_refusal_watch(s);
-                fsrv_refusal_on_request(s);
+                fsrv__refusal_watch(s);
+                fsrv__refusal_on_request(s);
                 break;
         case 5:
                 deaths = fuzz_byte(input);
-                fsrv_child_on_exit(s, (uint32_t)some_child(s, fuzz_byte(input) % 8));
+                fsrv__child_on_exit(s, (uint32_t)some_child(s, fuzz_byte(input) % 8));
                 break;
         case 6:
-                fsrv_child_on_hangup(s, (uint32_t)some_child(s, fuzz_byte(input) % 8));
+                fsrv__child_on_hangup(s, (uint32_t)some_child(s, fuzz_byte(input) % 8));
                 break;
         case 7:
                 deaths = fuzz_byte(input);
-                fsrv_zygote_on_exit(s, ZYGOTE);
+                fsrv__zygote_on_exit(s, ZYGOTE);
                 break;
         case 8:
-                fsrv_children_on_time(s, fsrv_now() + fuzz_byte(input) * 1000);
-                fsrv_peers_on_time(s, fsrv_now() + fuzz_byte(input) * 1000);
+                fsrv__children_on_time(s, fsrv__now() + fuzz_byte(input) * 1000);
+                fsrv__peers_on_time(s, fsrv__now() + fuzz_byte(input) * 1000);
                 break;
         case 9:
-                fsrv_zygote_replenish(s);
+                fsrv__zygote_replenish(s);
                 break;
         case 10:
                 make_peer(s, ends, fuzz_byte(input) & 1);
                 break;
         default:
-                fsrv_refuse(s, fuzz_byte(input), 1, EAGAIN, "none");
+                fsrv__refuse(s, fuzz_byte(input), 1, EAGAIN, "none");
         }
 }
 
-static void check(const struct fsrv_supervisor *s) {
+static void check(const struct fsrv__supervisor *s) {
         unsigned idle = 0, answers = 0, peers = 0;
 
-        for (const struct fsrv_child *child = s->children; child; child = child->hh.next) {
+        for (const struct fsrv__child *child = s->children; child; child = child->hh.next) {
                 idle += child->role == FSRV_ROLE_STANDBY;
                 answers += child->answer >= 0;
         }
-        for (const struct fsrv_peer *peer = s->peers; peer; peer = peer->next)
+        for (const struct fsrv__peer *peer = s->peers; peer; peer = peer->next)
                 peers++;
         FSRV_FUZZ_CHECK(s->idle == idle && s->answers == answers && s->n_peers == peers);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct fuzz_input input = { data, size };
-        static struct fsrv_supervisor s;
+        static struct fsrv__supervisor s;
         struct ends ends = { -1, -1, -1, -1 };
 
         fuzz_begin();

@@ -34,26 +34,26 @@ static void read_strings(char *const *list) {
                 seen += strlen(*list);
 }
 
-static _Noreturn void read_task(struct fsrv_task *task) {
+static _Noreturn void read_task(struct fsrv__task *task) {
         read_strings(task->request.argv);
         read_strings(task->request.environment);
         read_strings(task->request.paths);
         for (uint64_t i = 0; i < task->request.head.payload_size; i++)
                 seen += ((const uint8_t *)task->request.payload)[i];
         for (uint32_t i = 0; i < task->request.head.n_fds; i++)
-                FSRV_FUZZ_CHECK(fsrv_fd_is_open(task->fds[i]) == 1); /* each has come */
+                FSRV_FUZZ_CHECK(fsrv__fd_is_open(task->fds[i]) == 1); /* each has come */
         longjmp(back, 1);
 }
 
-_Noreturn void fsrv_run_program(struct fsrv_task *task) {
+_Noreturn void fsrv__run_program(struct fsrv__task *task) {
         read_task(task);
 }
 
-_Noreturn void fsrv_run_entry(struct fsrv_task *task) {
+_Noreturn void fsrv__run_entry(struct fsrv__task *task) {
         read_task(task);
 }
 
-_Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct fsrv_error *error) {
+_Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error) {
         (void)sock;
         FSRV_FUZZ_CHECK(error->err > 0 && error->text[0] && memchr(error->text, 0, sizeof error->text));
         FSRV_FUZZ_CHECK(task->answer >= 0);
@@ -61,42 +61,42 @@ _Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct f
 }
 
 /* As in the child. */
-int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth),
-              struct fsrv_message *message) {
-        const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
+int fsrv__lend(const struct fsrv__birth *birth, void (*borrower)(const struct fsrv__birth *birth),
+               struct fsrv__message *message) {
+        const struct fsrv__wire_request *head = (void *)fsrv__own.buffer;
 
-        FSRV_FUZZ_CHECK(head->kind == FSRV_WIRE_PROGRAM && message == &fsrv_own.message);
+        FSRV_FUZZ_CHECK(head->kind == FSRV_WIRE_PROGRAM && message == &fsrv__own.message);
         borrower(birth);
         return 0;
 }
 
-void fsrv_core_filter_widen(const struct fsrv_birth *birth) {
+void fsrv__core_filter_widen(const struct fsrv__birth *birth) {
         (void)birth;
 }
 
-void fsrv_setup_watchdog(uint32_t limit_ms) {
+void fsrv__setup_watchdog(uint32_t limit_ms) {
         (void)limit_ms;
 }
 
-int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+int fsrv__setup_signals(const struct fsrv__wire_request *head, struct fsrv_error *error) {
         (void)head;
         (void)error;
         return 0;
 }
 
-int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+int fsrv__setup_group(const struct fsrv__wire_request *head, struct fsrv_error *error) {
         (void)head;
         (void)error;
         return 0;
 }
 
-int fsrv_setup_directory(const struct fsrv_task *task, struct fsrv_error *error) {
+int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *error) {
         (void)error;
         seen += strlen(task->request.directory);
         return 0;
 }
 
-int fsrv_actions_run(struct fsrv_task *task, struct fsrv_error *error) {
+int fsrv__actions_run(struct fsrv__task *task, struct fsrv_error *error) {
         size_t paths = 0;
 
         (void)error;
@@ -116,28 +116,28 @@ void __wrap__exit(int code) {
 int __real_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
 int __wrap_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
 int __wrap_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags) {
-        claimed |= n == sizeof(struct fsrv_wire_claim);
+        claimed |= n == sizeof(struct fsrv__wire_claim);
         return __real_fsrv_channel_send(sock, bytes, n, fds, n_fds, flags);
 }
 
 /* ---- what comes before it ---- */
 
-static int make_memfd(struct fuzz_input *input, uint8_t mend, struct fsrv_wire_request *head) {
+static int make_memfd(struct fuzz_input *input, uint8_t mend, struct fsrv__wire_request *head) {
         static char body[4096];
         size_t n = fuzz_message(input, body, sizeof body);
 
         if (mend & RIGHT_SIZE)
                 head->body_size = n;
-        return mend & NO_SEALS ? memfd_create("fuzz", MFD_CLOEXEC) : fsrv_sealed_memfd("fuzz", body, n);
+        return mend & NO_SEALS ? memfd_create("fuzz", MFD_CLOEXEC) : fsrv__sealed_memfd("fuzz", body, n);
 }
 
 static void ring(struct fuzz_input *input, int doorbell, int answer, uint8_t mend) {
         static union {
-                struct fsrv_wire_request head;
+                struct fsrv__wire_request head;
                 char bytes[FSRV_WIRE_MESSAGE_MAX + 100];
         } message;
         size_t n_fds = fuzz_byte(input), n = fuzz_message(input, message.bytes, sizeof message);
-        struct fsrv_wire_request *head = &message.head;
+        struct fsrv__wire_request *head = &message.head;
         bool whole = n >= sizeof *head;
         int fds[FSRV_WIRE_FDS_MAX], memfd = -1;
 
@@ -147,7 +147,7 @@ static void ring(struct fuzz_input *input, int doorbell, int answer, uint8_t men
                 memfd = make_memfd(input, mend, head);
         else if (whole && mend & RIGHT_SIZE)
                 head->body_size = n - sizeof *head;
-        size_t own = whole ? fsrv_request_own_fds(head) : FSRV_WIRE_OWN_FDS;
+        size_t own = whole ? fsrv__request_own_fds(head) : FSRV_WIRE_OWN_FDS;
         if (n_fds == 255 && whole)
                 n_fds = own + head->n_fds_here;
         if (n_fds > FSRV_WIRE_FDS_MAX)
@@ -158,14 +158,14 @@ static void ring(struct fuzz_input *input, int doorbell, int answer, uint8_t men
                 fds[FSRV_WIRE_FD_ANSWER] = answer;
         if (memfd >= 0 && n_fds >= own)
                 fds[own - 1] = memfd;
-        fsrv_channel_send(doorbell, message.bytes, n, fds, n_fds, MSG_DONTWAIT);
-        fsrv_fd_close(memfd);
+        fsrv__channel_send(doorbell, message.bytes, n, fds, n_fds, MSG_DONTWAIT);
+        fsrv__fd_close(memfd);
 }
 
 static void send_more(struct fuzz_input *input, int answer) {
         while (input->left > 0) {
                 uint8_t n_fds = fuzz_byte(input), wrong = fuzz_byte(input);
-                struct fsrv_wire_more more = { .n_fds = wrong & 1 ? wrong : n_fds };
+                struct fsrv__wire_more more = { .n_fds = wrong & 1 ? wrong : n_fds };
 
                 fuzz_send(answer, &more, sizeof more - (wrong & 2 ? 1 : 0), n_fds);
         }
@@ -173,7 +173,7 @@ static void send_more(struct fuzz_input *input, int answer) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct fuzz_input input = { data, size };
-        static struct fsrv_wire_config config;
+        static struct fsrv__wire_config config;
         static struct fsrv_host host;
         struct rlimit limit;
         int doorbell[2], claims[2], answer[2], on = 1;
@@ -181,9 +181,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         uint8_t mend = fuzz_byte(&input);
         fuzz_begin();
         getrlimit(RLIMIT_NOFILE, &limit);
-        config = (struct fsrv_wire_config){ .server = getppid(), .nofile = limit.rlim_cur, .loans = 1 };
-        if (fsrv_socketpair(doorbell) == 0 && fsrv_socketpair(claims) == 0 && fsrv_socketpair(answer) == 0) {
-                struct fsrv_birth birth = {
+        config = (struct fsrv__wire_config){ .server = getppid(), .nofile = limit.rlim_cur, .loans = 1 };
+        if (fsrv__socketpair(doorbell) == 0 && fsrv__socketpair(claims) == 0 && fsrv__socketpair(answer) == 0) {
+                struct fsrv__birth birth = {
                         .doorbell = doorbell[0], .claims = claims[1], .config = &config, .host = &host
                 };
                 setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
@@ -194,7 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 close(doorbell[1]);
                 claimed = false;
                 if (setjmp(back) == 0)
-                        fsrv_standby(&birth);
+                        fsrv__standby(&birth);
                 if (!claimed)
                         fuzz_check_fds(4); /* doorbell, both ends of claims, and a pidfd */
         }

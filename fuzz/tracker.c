@@ -23,7 +23,7 @@ int __wrap_shm_unlink(const char *name) {
         return name[0] == 'x' ? -1 : 0;
 }
 
-void fsrv_tracker_say(const char *format, ...) {
+void fsrv__tracker_say(const char *format, ...) {
         char text[4096];
         va_list args;
 
@@ -34,38 +34,38 @@ void fsrv_tracker_say(const char *format, ...) {
                 FSRV_FUZZ_CHECK(*c >= ' ' && *c <= '~'); /* a name cannot write to a terminal */
 }
 
-static void take_line(struct fsrv_resource **set, const char *bytes, size_t n) {
-        struct fsrv_tracker_line line;
+static void take_line(struct fsrv__resource **set, const char *bytes, size_t n) {
+        struct fsrv__tracker_line line;
         char shown[64];
-        const char *wrong = fsrv_tracker_line_parse(bytes, n, &line);
+        const char *wrong = fsrv__tracker_line_parse(bytes, n, &line);
 
-        fsrv_tracker_escape(bytes, n, shown, 8 + n % (sizeof shown - 8));
-        fsrv_tracker_say("%s", shown);
+        fsrv__tracker_escape(bytes, n, shown, 8 + n % (sizeof shown - 8));
+        fsrv__tracker_say("%s", shown);
         if (wrong)
                 return;
         FSRV_FUZZ_CHECK(strlen(line.name) <= FSRV_TRACKER_NAME_MAX);
         if (line.command == FSRV_TRACKER_REGISTER)
-                FSRV_FUZZ_CHECK(fsrv_resources_add(set, line.type, line.name));
+                FSRV_FUZZ_CHECK(fsrv__resources_add(set, line.type, line.name));
         else if (line.command == FSRV_TRACKER_UNREGISTER)
-                fsrv_resources_remove(set, line.type, line.name);
+                fsrv__resources_remove(set, line.type, line.name);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct fuzz_input input = { data, size };
-        struct fsrv_tracker_cutter cutter = { .n = 0 };
-        struct fsrv_resource *set = NULL;
+        struct fsrv__tracker_cutter cutter = { .n = 0 };
+        struct fsrv__resource *set = NULL;
         char piece[700];
         size_t n;
 
         while ((n = fuzz_message(&input, piece, sizeof piece)) > 0)
                 for (const char *at = piece; n > 0;) {
-                        size_t taken = fsrv_tracker_cutter_take(&cutter, at, n);
+                        size_t taken = fsrv__tracker_cutter_take(&cutter, at, n);
                         FSRV_FUZZ_CHECK(taken > 0 && taken <= n);
                         at += taken;
                         n -= taken;
                         if (cutter.whole && !cutter.overlong)
                                 take_line(&set, cutter.bytes, cutter.n);
                 }
-        fsrv_resources_clean_up(&set);
+        fsrv__resources_clean_up(&set);
         return 0;
 }

@@ -27,7 +27,7 @@
 
 #if defined(__x86_64__) && defined(__LP64__) && !defined(FSRV_CALLS_ARE_WATCHED)
 #define FSRV_CALLS_ARE_BARE
-static inline long fsrv_call_6(long number, long a, long b, long c, long d, long e, long f) {
+static inline long fsrv__call_6(long number, long a, long b, long c, long d, long e, long f) {
         register long r10 __asm__("r10") = d;
         register long r8 __asm__("r8") = e;
         register long r9 __asm__("r9") = f;
@@ -41,7 +41,7 @@ static inline long fsrv_call_6(long number, long a, long b, long c, long d, long
 }
 #elif defined(__aarch64__) && !defined(FSRV_CALLS_ARE_WATCHED)
 #define FSRV_CALLS_ARE_BARE
-static inline long fsrv_call_6(long number, long a, long b, long c, long d, long e, long f) {
+static inline long fsrv__call_6(long number, long a, long b, long c, long d, long e, long f) {
         register long x8 __asm__("x8") = number;
         register long x0 __asm__("x0") = a;
         register long x1 __asm__("x1") = b;
@@ -55,7 +55,7 @@ static inline long fsrv_call_6(long number, long a, long b, long c, long d, long
 }
 #else
 /* Sanitizers and the analyzer know what those wrappers do, and nothing of syscall(2). */
-static inline long fsrv_call_6(long number, long a, long b, long c, long d, long e, long f) {
+static inline long fsrv__call_6(long number, long a, long b, long c, long d, long e, long f) {
         int saved = errno;
         long result = number == SYS_close     ? close((int)a)
                       : number == SYS_sendmsg ? sendmsg((int)a, (const struct msghdr *)b, (int)c)
@@ -69,9 +69,9 @@ static inline long fsrv_call_6(long number, long a, long b, long c, long d, long
 }
 #endif
 #define FSRV_CALL_PADDED(number, a, b, c, d, e, f, ...) \
-        fsrv_call_6((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+        fsrv__call_6((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-/* fsrv_call(SYS_close, fd): what the kernel answers, or -errno; errno itself is left alone. No cancellation point. */
-#define fsrv_call(...) FSRV_CALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+/* fsrv__call(SYS_close, fd): what the kernel answers, or -errno; errno itself is left alone. No cancellation point. */
+#define fsrv__call(...) FSRV_CALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
 #endif

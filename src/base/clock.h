@@ -12,25 +12,25 @@
  * which time goes as it likes (libfaketime). The call itself takes 0.16 us, the C library's 0.02. */
 #define FSRV_NEVER INT64_MAX
 
-static inline int64_t fsrv_now(void) {
+static inline int64_t fsrv__now(void) {
         struct {
                 long s, ns;
         } ts = { 0 };
 
-        fsrv_call(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+        fsrv__call(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
         return (int64_t)ts.s * 1000 + ts.ns / 1000000;
 }
 
 /* A negative time-out never ends. */
-static inline int64_t fsrv_deadline(int64_t timeout_ms) {
-        return timeout_ms < 0 ? FSRV_NEVER : fsrv_now() + timeout_ms;
+static inline int64_t fsrv__deadline(int64_t timeout_ms) {
+        return timeout_ms < 0 ? FSRV_NEVER : fsrv__now() + timeout_ms;
 }
 
 /* For poll(2): what is left, rounded up so that nobody spins through the last millisecond; -1 for never. */
-static inline int fsrv_left(int64_t deadline) {
+static inline int fsrv__left(int64_t deadline) {
         if (deadline == FSRV_NEVER)
                 return -1;
-        int64_t left = deadline - fsrv_now();
+        int64_t left = deadline - fsrv__now();
         return left <= 0 ? 0 : left >= INT_MAX ? INT_MAX : (int)left + 1;
 }
 

@@ -75,9 +75,9 @@ static void add_descendants(struct family *family, pid_t pid, bool stop) {
 
 /* Each is stopped before its children are looked for: it starts no more, and reaps none, so none of their numbers can
  * be another's. Again, until nobody new is found: of several threads one may have been in fork(2). */
-int fsrv_descendants_signal(pid_t pid, int pidfd, int signal) {
+int fsrv__descendants_signal(pid_t pid, int pidfd, int signal) {
         bool stop = signal == SIGKILL;
-        int round = 0, r = fsrv_pidfd_send_signal(pidfd, stop ? SIGSTOP : 0);
+        int round = 0, r = fsrv__pidfd_send_signal(pidfd, stop ? SIGSTOP : 0);
         struct family family = { .group = getpgid(pid) };
         size_t known;
 
@@ -90,5 +90,5 @@ int fsrv_descendants_signal(pid_t pid, int pidfd, int signal) {
         while (family.n > 0)
                 kill(family.pids[--family.n], signal);
         free(family.pids);
-        return fsrv_pidfd_send_signal(pidfd, signal);
+        return fsrv__pidfd_send_signal(pidfd, signal);
 }

@@ -7,6 +7,6 @@
 /* A signal to a process that leads no group, by pidfd, and to what it has started, as far as that is in the process's
  * group still. Of SIGKILL none escapes. -ESRCH when it has ended, -EPERM. Without /proc, its lists of children
  * (CONFIG_PROC_CHILDREN) or memory it is the process alone. */
-int fsrv_descendants_signal(pid_t pid, int pidfd, int signal);
+int fsrv__descendants_signal(pid_t pid, int pidfd, int signal);
 
 #endif

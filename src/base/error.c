@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void fsrv_text_tame(char *text) {
+void fsrv__text_tame(char *text) {
         for (unsigned char *c = (unsigned char *)text; *c; c++)
                 if (*c < ' ')
                         *c = *c == '\n' || *c == '\t' ? ' ' : '?';
@@ -20,10 +20,10 @@ __attribute__((format(printf, 4, 0))) static void fill(struct fsrv_error *error,
                                                        const char *format, va_list args) {
         *error = (struct fsrv_error){ .err = err, .stage = stage };
         vsnprintf(error->text, sizeof error->text, format, args);
-        fsrv_text_tame(error->text);
+        fsrv__text_tame(error->text);
 }
 
-int fsrv_fail(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, ...) {
+int fsrv__fail(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, ...) {
         va_list args;
 
         if (!error)
@@ -39,7 +39,7 @@ int fsrv_fail(struct fsrv_error *error, enum fsrv_stage stage, int err, const ch
         return -err;
 }
 
-int fsrv_fail_text(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, ...) {
+int fsrv__fail_text(struct fsrv_error *error, enum fsrv_stage stage, int err, const char *format, ...) {
         va_list args;
 
         if (error) {

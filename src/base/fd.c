@@ -9,46 +9,46 @@
 
 #include "base/call.h"
 
-int fsrv_fd_close(int fd) {
+int fsrv__fd_close(int fd) {
         if (fd >= 0)
-                fsrv_call(SYS_close, fd); /* never again after EINTR: Linux has released the number (close(2)) */
+                fsrv__call(SYS_close, fd); /* never again after EINTR: Linux has released the number (close(2)) */
         return -1;
 }
 
-void fsrv_fds_close(int *fds, size_t n) {
+void fsrv__fds_close(int *fds, size_t n) {
         for (size_t i = 0; i < n; i++)
-                fds[i] = fsrv_fd_close(fds[i]);
+                fds[i] = fsrv__fd_close(fds[i]);
 }
 
-int fsrv_fd_is_open(int fd) {
+int fsrv__fd_is_open(int fd) {
         if (fcntl(fd, F_GETFD) >= 0)
                 return 1;
         return errno == EBADF ? 0 : -errno;
 }
 
-int fsrv_fd_set_cloexec(int fd, int on) {
+int fsrv__fd_set_cloexec(int fd, int on) {
         return fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) < 0 ? -errno : 0;
 }
 
-int fsrv_fd_dup_above(int fd, int min) {
+int fsrv__fd_dup_above(int fd, int min) {
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, min);
         return copy < 0 ? -errno : copy;
 }
 
-int fsrv_fd_raise(int fd) {
+int fsrv__fd_raise(int fd) {
         if (fd < 0 || fd > STDERR_FILENO)
                 return fd;
-        int raised = fsrv_fd_dup_above(fd, STDERR_FILENO + 1);
+        int raised = fsrv__fd_dup_above(fd, STDERR_FILENO + 1);
         close(fd);
         return raised;
 }
 
 static int raise_both(const int made[2], int ret_fds[2]) {
-        int a = fsrv_fd_raise(made[0]), b = fsrv_fd_raise(made[1]);
+        int a = fsrv__fd_raise(made[0]), b = fsrv__fd_raise(made[1]);
 
         if (a < 0 || b < 0) {
-                fsrv_fd_close(a);
-                fsrv_fd_close(b);
+                fsrv__fd_close(a);
+                fsrv__fd_close(b);
                 return a < 0 ? a : b;
         }
         ret_fds[0] = a;
@@ -62,22 +62,22 @@ static int pair(int type, int ret_fds[2]) {
         return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, made) < 0 ? -errno : raise_both(made, ret_fds);
 }
 
-int fsrv_socketpair(int ret_fds[2]) {
+int fsrv__socketpair(int ret_fds[2]) {
         return pair(SOCK_SEQPACKET, ret_fds);
 }
 
-int fsrv_streampair(int ret_fds[2]) {
+int fsrv__streampair(int ret_fds[2]) {
         return pair(SOCK_STREAM, ret_fds);
 }
 
-int fsrv_pipe(int ret_fds[2]) {
+int fsrv__pipe(int ret_fds[2]) {
         int made[2];
 
         return pipe2(made, O_CLOEXEC) < 0 ? -errno : raise_both(made, ret_fds);
 }
 
-int fsrv_open(const char *path, int flags) {
+int fsrv__open(const char *path, int flags) {
         int fd = open(path, flags | O_CLOEXEC);
 
-        return fd < 0 ? -errno : fsrv_fd_raise(fd);
+        return fd < 0 ? -errno : fsrv__fd_raise(fd);
 }

@@ -4,38 +4,38 @@
 
 #include <stddef.h>
 
-/* Closes fd unless it is -1; returns -1, so that `fd = fsrv_fd_close(fd)`. Keeps errno. */
-int fsrv_fd_close(int fd);
+/* Closes fd unless it is -1; returns -1, so that `fd = fsrv__fd_close(fd)`. Keeps errno. */
+int fsrv__fd_close(int fd);
 
-static inline void fsrv_fd_closep(int *fd) {
-        *fd = fsrv_fd_close(*fd);
+static inline void fsrv__fd_closep(int *fd) {
+        *fd = fsrv__fd_close(*fd);
 }
-#define FSRV_CLEANUP_FD __attribute__((cleanup(fsrv_fd_closep)))
+#define FSRV_CLEANUP_FD __attribute__((cleanup(fsrv__fd_closep)))
 
-static inline int fsrv_fd_steal(int *fd) {
+static inline int fsrv__fd_steal(int *fd) {
         int taken = *fd;
         *fd = -1;
         return taken;
 }
 
-void fsrv_fds_close(int *fds, size_t n);
+void fsrv__fds_close(int *fds, size_t n);
 
 /* 1 or 0; -errno. */
-int fsrv_fd_is_open(int fd);
-int fsrv_fd_set_cloexec(int fd, int on);
+int fsrv__fd_is_open(int fd);
+int fsrv__fd_set_cloexec(int fd, int on);
 
 /* A close-on-exec copy at `min` or above. -errno. */
-int fsrv_fd_dup_above(int fd, int min);
+int fsrv__fd_dup_above(int fd, int min);
 
 /* The same file at a number above the standard streams': in a program that closed some of those, an fd of ours must not
  * be taken for one. Takes fd over; -errno, also for an fd that is -errno already. */
-int fsrv_fd_raise(int fd);
+int fsrv__fd_raise(int fd);
 
 /* A SEQPACKET pair, a stream pair, and a pipe: close-on-exec, above the standard streams. 0 or -errno. */
-int fsrv_socketpair(int ret_fds[2]);
-int fsrv_streampair(int ret_fds[2]);
-int fsrv_pipe(int ret_fds[2]);
+int fsrv__socketpair(int ret_fds[2]);
+int fsrv__streampair(int ret_fds[2]);
+int fsrv__pipe(int ret_fds[2]);
 /* open(2), likewise. The fd or -errno. */
-int fsrv_open(const char *path, int flags);
+int fsrv__open(const char *path, int flags);
 
 #endif

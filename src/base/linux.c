@@ -32,31 +32,31 @@
 #define FSRV_CLOSE_RANGE_CLOEXEC 4U
 #define FSRV_PIDFD_SIGNAL_GROUP  4U /* Linux 6.9 */
 
-uid_t fsrv_euid(void) {
+uid_t fsrv__euid(void) {
 #ifdef SYS_geteuid32 /* the other one has 16 bits */
-        return (uid_t)fsrv_call(SYS_geteuid32);
+        return (uid_t)fsrv__call(SYS_geteuid32);
 #else
-        return (uid_t)fsrv_call(SYS_geteuid);
+        return (uid_t)fsrv__call(SYS_geteuid);
 #endif
 }
 
-int fsrv_pidfd_open(pid_t pid) {
-        return (int)fsrv_call(SYS_pidfd_open, pid, 0);
+int fsrv__pidfd_open(pid_t pid) {
+        return (int)fsrv__call(SYS_pidfd_open, pid, 0);
 }
 
-int fsrv_pidfd_send_signal(int pidfd, int signal) {
+int fsrv__pidfd_send_signal(int pidfd, int signal) {
         return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
-int fsrv_pidfd_signal_group(int pidfd, int signal) {
+int fsrv__pidfd_signal_group(int pidfd, int signal) {
         return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, FSRV_PIDFD_SIGNAL_GROUP) < 0 ? -errno : 0;
 }
 
-pid_t fsrv_pidfd_number(int pidfd) {
+pid_t fsrv__pidfd_number(int pidfd) {
         char path[64], text[512];
 
         snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
-        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_RDONLY);
+        FSRV_CLEANUP_FD int fd = fsrv__open(path, O_RDONLY);
         ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
         text[n < 0 ? 0 : n] = 0;
         const char *line = strstr(text, "Pid:");
@@ -64,20 +64,20 @@ pid_t fsrv_pidfd_number(int pidfd) {
         return pid > 0 ? pid : 0;
 }
 
-int fsrv_pidfd_check(void) {
-        FSRV_CLEANUP_FD int self = fsrv_pidfd_open(getpid());
-        struct fsrv_exit exit;
+int fsrv__pidfd_check(void) {
+        FSRV_CLEANUP_FD int self = fsrv__pidfd_open(getpid());
+        struct fsrv__exit exit;
         struct rusage rusage;
 
         if (self < 0)
                 return self;
-        int r = fsrv_pidfd_send_signal(self, 0);
+        int r = fsrv__pidfd_send_signal(self, 0);
         if (r == 0)
-                r = fsrv_reap_pidfd(self, &exit, &rusage);
+                r = fsrv__reap_pidfd(self, &exit, &rusage);
         return r == -ECHILD ? 0 : r; /* nobody is a child of itself */
 }
 
-int fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_rusage) {
+int fsrv__reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusage *ret_rusage) {
         siginfo_t si;
 
         si.si_pid = 0; /* waitid leaves it alone when nothing has ended */
@@ -85,17 +85,17 @@ int fsrv_reap_pidfd(int pidfd, struct fsrv_exit *ret_exit, struct rusage *ret_ru
                 return -errno;
         if (si.si_pid == 0)
                 return 0;
-        *ret_exit = (struct fsrv_exit){ .pid = si.si_pid, .code = si.si_code, .status = si.si_status };
+        *ret_exit = (struct fsrv__exit){ .pid = si.si_pid, .code = si.si_code, .status = si.si_status };
         return 1;
 }
 
-int fsrv_is_child(int pidfd) {
+int fsrv__is_child(int pidfd) {
         siginfo_t si;
 
         return syscall(SYS_waitid, FSRV_P_PIDFD, pidfd, &si, WEXITED | WNOHANG | WNOWAIT, NULL) == 0;
 }
 
-int fsrv_peek_dead(pid_t *ret_pid) {
+int fsrv__peek_dead(pid_t *ret_pid) {
         siginfo_t si;
 
         si.si_pid = 0;
@@ -108,7 +108,7 @@ int fsrv_peek_dead(pid_t *ret_pid) {
 }
 
 /* __WALL: a child of the zygote's, made ours by CLONE_PARENT, may have another exit signal than SIGCHLD. */
-int fsrv_take_change(struct fsrv_change *ret_change) {
+int fsrv__take_change(struct fsrv__change *ret_change) {
         siginfo_t si;
 
         si.si_pid = 0;
@@ -117,7 +117,7 @@ int fsrv_take_change(struct fsrv_change *ret_change) {
         if (si.si_pid == 0)
                 return 0;
         *ret_change =
-                (struct fsrv_change){ .pid = si.si_pid, .is_stop = si.si_code == CLD_STOPPED, .signal = si.si_status };
+                (struct fsrv__change){ .pid = si.si_pid, .is_stop = si.si_code == CLD_STOPPED, .signal = si.si_status };
         return 1;
 }
 
@@ -131,7 +131,7 @@ struct pidfd_info {
 #define FSRV_PIDFD_INFO_EXIT (1UL << 3)
 #define FSRV_PIDFD_GET_INFO  _IOWR(0xFF, 11, struct pidfd_info)
 
-int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit) {
+int fsrv__pidfd_exit_status(int pidfd, struct fsrv__exit *ret_exit) {
         struct pidfd_info info = { .mask = FSRV_PIDFD_INFO_EXIT };
 
         if (ioctl(pidfd, FSRV_PIDFD_GET_INFO, &info) < 0)
@@ -140,7 +140,7 @@ int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit) {
                 return -EAGAIN;
 
         int status = info.exit_code;
-        *ret_exit = (struct fsrv_exit){
+        *ret_exit = (struct fsrv__exit){
                 .pid = (pid_t)info.pid,
                 .code = WIFEXITED(status)   ? CLD_EXITED
                         : WCOREDUMP(status) ? CLD_DUMPED
@@ -150,7 +150,7 @@ int fsrv_pidfd_exit_status(int pidfd, struct fsrv_exit *ret_exit) {
         return 0;
 }
 
-bool fsrv_cores_end_one(void) {
+bool fsrv__cores_end_one(void) {
         enum { FUTEX_WAITV = 449 }; /* came with the same release, and says EINVAL to nothing */
 
         return syscall(FUTEX_WAITV, NULL, 0, 0, NULL, 0) < 0 && errno == EINVAL;
@@ -208,17 +208,17 @@ static void cloexec_one(int fd) {
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-void fsrv_close_range(unsigned first, unsigned last) {
+void fsrv__close_range(unsigned first, unsigned last) {
         if (first <= last && syscall(SYS_close_range, first, last, 0) < 0)
                 each_fd(first, last, close_one);
 }
 
-void fsrv_cloexec_range(unsigned first, unsigned last) {
+void fsrv__cloexec_range(unsigned first, unsigned last) {
         if (first <= last && syscall(SYS_close_range, first, last, FSRV_CLOSE_RANGE_CLOEXEC) < 0)
                 each_fd(first, last, cloexec_one);
 }
 
-int fsrv_open_null(void) {
+int fsrv__open_null(void) {
         int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         if (fd >= 0)
@@ -227,7 +227,7 @@ int fsrv_open_null(void) {
         fd = memfd_create("null", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW) == 0)
                 return fd;
-        fsrv_fd_close(fd);
+        fsrv__fd_close(fd);
         return -err;
 }
 
@@ -244,8 +244,8 @@ static int write_all(int fd, const void *bytes, size_t n) {
         return 0;
 }
 
-int fsrv_sealed_memfd_of(const char *name, const struct iovec *parts, size_t n_parts) {
-        FSRV_CLEANUP_FD int fd = fsrv_fd_raise(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+int fsrv__sealed_memfd_of(const char *name, const struct iovec *parts, size_t n_parts) {
+        FSRV_CLEANUP_FD int fd = fsrv__fd_raise(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 
         if (fd < 0)
                 return -errno;
@@ -256,14 +256,14 @@ int fsrv_sealed_memfd_of(const char *name, const struct iovec *parts, size_t n_p
         }
         if (fcntl(fd, F_ADD_SEALS, FSRV_SEALS | F_SEAL_SEAL) < 0)
                 return -errno;
-        return fsrv_fd_steal(&fd);
+        return fsrv__fd_steal(&fd);
 }
 
-int fsrv_sealed_memfd(const char *name, const void *bytes, size_t n) {
-        return fsrv_sealed_memfd_of(name, &(struct iovec){ (void *)bytes, n }, 1);
+int fsrv__sealed_memfd(const char *name, const void *bytes, size_t n) {
+        return fsrv__sealed_memfd_of(name, &(struct iovec){ (void *)bytes, n }, 1);
 }
 
-int fsrv_check_sealed(int fd, size_t n) {
+int fsrv__check_sealed(int fd, size_t n) {
         struct stat st;
         int seals = fcntl(fd, F_GET_SEALS);
 

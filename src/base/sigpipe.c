@@ -15,7 +15,7 @@ static sigset_t only_sigpipe(void) {
         return set;
 }
 
-void fsrv_sigpipe_hold(struct fsrv_sigpipe *sigpipe) {
+void fsrv__sigpipe_hold(struct fsrv__sigpipe *sigpipe) {
         sigset_t set = only_sigpipe(), pending;
 
         pthread_sigmask(SIG_BLOCK, &set, &sigpipe->before);
@@ -23,7 +23,7 @@ void fsrv_sigpipe_hold(struct fsrv_sigpipe *sigpipe) {
         sigpipe->was_pending = sigismember(&pending, SIGPIPE) == 1;
 }
 
-void fsrv_sigpipe_release(const struct fsrv_sigpipe *sigpipe, bool came) {
+void fsrv__sigpipe_release(const struct fsrv__sigpipe *sigpipe, bool came) {
         const struct timespec now = { 0 };
         sigset_t set = only_sigpipe();
 

@@ -7,13 +7,13 @@
 
 /* A reader that has gone is no reason to kill the program: between these two no SIGPIPE comes of a write, and none of
  * others' is lost. */
-struct fsrv_sigpipe {
+struct fsrv__sigpipe {
         sigset_t before;
         bool was_pending;
 };
 
-void fsrv_sigpipe_hold(struct fsrv_sigpipe *sigpipe);
+void fsrv__sigpipe_hold(struct fsrv__sigpipe *sigpipe);
 /* `came`: a write said EPIPE. */
-void fsrv_sigpipe_release(const struct fsrv_sigpipe *sigpipe, bool came);
+void fsrv__sigpipe_release(const struct fsrv__sigpipe *sigpipe, bool came);
 
 #endif

@@ -17,7 +17,7 @@ static char *room;
 static size_t room_size;
 static bool by_name;
 
-void fsrv_title_init(char **argv) {
+void fsrv__title_init(char **argv) {
         room = argv[0];
         room_size = argv[0] ? strlen(argv[0]) + 1 : 0;
 }
@@ -38,7 +38,7 @@ static void set_name(const char *role) {
         prctl(PR_SET_NAME, name);
 }
 
-void fsrv_title_set(const char *role, const char *detail) {
+void fsrv__title_set(const char *role, const char *detail) {
         if (by_name)
                 set_name(role);
         if (room_size < FSRV_TITLE_SIZE)
@@ -53,7 +53,7 @@ void fsrv_title_set(const char *role, const char *detail) {
 enum { START_CODE = 26, END_CODE, START_STACK, START_DATA = 45, END_DATA, START_BRK, ENV_START = 50, ENV_END, FIELDS };
 
 static bool read_fields(uint64_t ret_fields[FIELDS]) {
-        FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/stat", O_RDONLY);
+        FSRV_CLEANUP_FD int fd = fsrv__open("/proc/self/stat", O_RDONLY);
         char text[2048], *at;
         ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 
@@ -93,7 +93,7 @@ static bool move_arguments(const char *start, size_t size) {
         return prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0;
 }
 
-void fsrv_title_move(char memory[FSRV_TITLE_SIZE]) {
+void fsrv__title_move(char memory[FSRV_TITLE_SIZE]) {
         memset(memory, 0, FSRV_TITLE_SIZE);
         if (room_size >= FSRV_TITLE_SIZE)
                 memcpy(memory, room, FSRV_TITLE_SIZE - 1); /* for who looks meanwhile */
@@ -105,7 +105,7 @@ void fsrv_title_move(char memory[FSRV_TITLE_SIZE]) {
         }
 }
 
-void fsrv_title_argument(char ret_argument[FSRV_TITLE_SIZE], const char *title) {
+void fsrv__title_argument(char ret_argument[FSRV_TITLE_SIZE], const char *title) {
         size_t n = strlen(title);
 
         if (n > FSRV_TITLE_SIZE - 1)

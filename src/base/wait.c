@@ -11,7 +11,7 @@
 
 enum { SLICE_MS = 50 };
 
-static bool can_end(const struct fsrv_interrupt *interrupt) {
+static bool can_end(const struct fsrv__interrupt *interrupt) {
         return interrupt && interrupt->check;
 }
 
@@ -19,12 +19,12 @@ static bool can_end(const struct fsrv_interrupt *interrupt) {
 static int poll_by_kernel(struct pollfd *entries, size_t n, int timeout_ms) {
         const struct { long s, ns; } timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
 
-        return (int)fsrv_call(SYS_ppoll, entries, n, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
+        return (int)fsrv__call(SYS_ppoll, entries, n, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
 }
 
-int fsrv_poll_all(struct pollfd *entries, size_t n, int64_t deadline, const struct fsrv_interrupt *interrupt) {
+int fsrv__poll_all(struct pollfd *entries, size_t n, int64_t deadline, const struct fsrv__interrupt *interrupt) {
         for (;;) {
-                int left = fsrv_left(deadline), slice = left;
+                int left = fsrv__left(deadline), slice = left;
 
                 if (can_end(interrupt) && (left < 0 || left > SLICE_MS))
                         slice = SLICE_MS;
@@ -33,13 +33,13 @@ int fsrv_poll_all(struct pollfd *entries, size_t n, int64_t deadline, const stru
                         return r;
                 if (r > 0)
                         return r;
-                if (r == 0 && fsrv_now() >= deadline)
+                if (r == 0 && fsrv__now() >= deadline)
                         return 0;
                 if (can_end(interrupt) && interrupt->check(interrupt->data))
                         return -EINTR;
         }
 }
 
-int fsrv_poll(struct pollfd *entry, int64_t deadline, const struct fsrv_interrupt *interrupt) {
-        return fsrv_poll_all(entry, entry != NULL, deadline, interrupt);
+int fsrv__poll(struct pollfd *entry, int64_t deadline, const struct fsrv__interrupt *interrupt) {
+        return fsrv__poll_all(entry, entry != NULL, deadline, interrupt);
 }

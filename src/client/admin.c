@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "client/server.h"
+#include "client/handle.h"
 #include "wire/channel.h"
 
 /* Questions to a server about itself. */
@@ -17,71 +17,71 @@ enum { ENDING_MS = 1000 }; /* for a server that has said its last, and its ancho
 /* To a private server by way of the handle's connection, which the caller may share with other threads and, after
  * fork(), with other processes: they must not take each other's answers. -ENOTCONN: it isn't running. */
 static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
-        struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_CONNECT };
+        struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_CONNECT };
         int pair[2], r = -ENOTCONN;
 
-        if (fsrv_socketpair(pair) < 0)
-                return fsrv_fail(error, FSRV_STAGE_ADMIN, errno, "an admin connection");
+        if (fsrv__socketpair(pair) < 0)
+                return fsrv__fail(error, FSRV_STAGE_ADMIN, errno, "an admin connection");
         pthread_mutex_lock(&s->lock);
         if (s->admin >= 0)
-                r = fsrv_channel_send(s->admin, &question, sizeof question, &pair[1], 1, MSG_DONTWAIT);
+                r = fsrv__channel_send(s->admin, &question, sizeof question, &pair[1], 1, MSG_DONTWAIT);
         pthread_mutex_unlock(&s->lock);
-        fsrv_fd_close(pair[1]);
+        fsrv__fd_close(pair[1]);
         if (r == 0)
                 return pair[0];
-        fsrv_fd_close(pair[0]);
+        fsrv__fd_close(pair[0]);
         if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
                 return -ENOTCONN;
-        return fsrv_fail(error, FSRV_STAGE_ADMIN, -r, "asking the fork server");
+        return fsrv__fail(error, FSRV_STAGE_ADMIN, -r, "asking the fork server");
 }
 
 /* An admin connection of the caller's own. */
 static int open_admin(struct fsrv_server *s, struct fsrv_error *error) {
         if (s->kind == FSRV_SERVER_INHERITED)
-                return fsrv_fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP,
-                                      "only who started a fork server may ask that of it");
-        return s->kind == FSRV_SERVER_NAMED ? fsrv_connect(s, error) : connect_private(s, error);
+                return fsrv__fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP,
+                                       "only who started a fork server may ask that of it");
+        return s->kind == FSRV_SERVER_NAMED ? fsrv__connect(s, error) : connect_private(s, error);
 }
 
-static int ask(struct fsrv_server *s, uint32_t type, struct fsrv_wire_reply *reply, size_t size, int *ret_admin,
+static int ask(struct fsrv_server *s, uint32_t type, struct fsrv__wire_reply *reply, size_t size, int *ret_admin,
                struct fsrv_error *error) {
         int admin = open_admin(s, error);
 
         if (admin < 0)
                 return admin;
-        int r = fsrv_ask(admin, type, s->path ? s->path : "the fork server", &s->interrupt, reply, size, NULL, error);
+        int r = fsrv__ask(admin, type, s->path ? s->path : "the fork server", &s->interrupt, reply, size, NULL, error);
         if (r == 0 && ret_admin)
                 *ret_admin = admin;
         else
-                fsrv_fd_close(admin);
+                fsrv__fd_close(admin);
         return r == -ECONNRESET && s->kind == FSRV_SERVER_PRIVATE ? -ENOTCONN : r; /* it has died since */
 }
 
 int fsrv_server_ensure_running(struct fsrv_server *s, struct fsrv_error *error) {
-        struct fsrv_grip grip;
-        struct fsrv_wire_stats stats;
+        struct fsrv__grip grip;
+        struct fsrv__wire_stats stats;
 
-        int r = fsrv_server_acquire(s, FSRV_NEVER, &grip, error);
+        int r = fsrv__server_acquire(s, FSRV_NEVER, &grip, error);
         if (r < 0)
                 return r;
         /* Acquiring trusts the link; a server that has died since shows here. */
         if (s->kind == FSRV_SERVER_PRIVATE &&
             ask(s, FSRV_WIRE_ADMIN_STATS, &stats.reply, sizeof stats, NULL, NULL) == -ENOTCONN) {
-                fsrv_server_forget(s, grip.link);
-                fsrv_server_release(&grip);
-                r = fsrv_server_acquire(s, FSRV_NEVER, &grip, error);
+                fsrv__server_forget(s, grip.link);
+                fsrv__server_release(&grip);
+                r = fsrv__server_acquire(s, FSRV_NEVER, &grip, error);
                 if (r < 0)
                         return r;
         }
-        fsrv_server_release(&grip);
+        fsrv__server_release(&grip);
         return 0;
 }
 
 int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, struct fsrv_error *error) {
-        struct fsrv_wire_stats from;
+        struct fsrv__wire_stats from;
 
         if (ret_stats->size != sizeof *ret_stats)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_stats");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_stats");
         int r = ask(s, FSRV_WIRE_ADMIN_STATS, &from.reply, sizeof from, NULL, error);
         if (r == -ENOTCONN) {
                 *ret_stats = (struct fsrv_stats){ .size = sizeof *ret_stats };
@@ -123,15 +123,15 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
 /* Of the server, which is another one at the next spawn. Its anchor, if it has one. */
 static pid_t let_go(struct fsrv_server *s) {
         pthread_mutex_lock(&s->lock);
-        pid_t anchor = fsrv_server_let_go(s);
+        pid_t anchor = fsrv__server_let_go(s);
         pthread_mutex_unlock(&s->lock);
         return anchor;
 }
 
 int fsrv_server_stop(struct fsrv_server *s, int timeout_ms, struct fsrv_error *error) {
-        int64_t deadline = fsrv_deadline(timeout_ms);
-        struct fsrv_wire_reply reply;
-        struct fsrv_message message;
+        int64_t deadline = fsrv__deadline(timeout_ms);
+        struct fsrv__wire_reply reply;
+        struct fsrv__message message;
         FSRV_CLEANUP_FD int admin = -1;
 
         int r = ask(s, FSRV_WIRE_ADMIN_STOP, &reply, sizeof reply, &admin, error);
@@ -141,17 +141,17 @@ int fsrv_server_stop(struct fsrv_server *s, int timeout_ms, struct fsrv_error *e
         if (r < 0)
                 return r;
         /* It says no more: its end closes the connection. */
-        r = fsrv_channel_receive_unless(admin, &reply, sizeof reply, deadline, &s->interrupt, &message);
+        r = fsrv__channel_receive_unless(admin, &reply, sizeof reply, deadline, &s->interrupt, &message);
         if (r == 1)
-                fsrv_message_close(&message);
+                fsrv__message_close(&message);
         if (r == -EINTR)
-                return fsrv_interrupted(error, FSRV_STAGE_ADMIN);
+                return fsrv__interrupted(error, FSRV_STAGE_ADMIN);
         if (r == -ETIMEDOUT)
-                return fsrv_fail_text(error, FSRV_STAGE_ADMIN, ETIMEDOUT, "the fork server still has workers");
-        fsrv_anchors_reap(anchor, fsrv_deadline(ENDING_MS));
+                return fsrv__fail_text(error, FSRV_STAGE_ADMIN, ETIMEDOUT, "the fork server still has workers");
+        fsrv__anchors_reap(anchor, fsrv__deadline(ENDING_MS));
         return 0;
 }
 
 int fsrv_server_end(struct fsrv_server *s, int timeout_ms) {
-        return fsrv_anchors_reap(let_go(s), fsrv_deadline(timeout_ms)) ? 0 : -ETIMEDOUT;
+        return fsrv__anchors_reap(let_go(s), fsrv__deadline(timeout_ms)) ? 0 : -ETIMEDOUT;
 }

@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 #include "base/linux.h"
-#include "client/server.h"
+#include "client/handle.h"
 
 /* An anchor ends after its server, which may be long after the handle has gone over to the next one. */
 struct anchor {
@@ -19,37 +19,37 @@ struct anchor {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct anchor *anchors;
 
-void fsrv_anchors_lock(void) {
+void fsrv__anchors_lock(void) {
         pthread_mutex_lock(&lock);
 }
 
-void fsrv_anchors_unlock(void) {
+void fsrv__anchors_unlock(void) {
         pthread_mutex_unlock(&lock);
 }
 
-void fsrv_anchors_add(pid_t pid) {
+void fsrv__anchors_add(pid_t pid) {
         struct anchor *anchor = malloc(sizeof *anchor);
 
         if (!anchor)
                 return; /* it stays a zombie after its end, until ours */
-        fsrv_anchors_lock();
+        fsrv__anchors_lock();
         *anchor = (struct anchor){ anchors, pid, getpid() };
         anchors = anchor;
-        fsrv_anchors_unlock();
+        fsrv__anchors_unlock();
 }
 
 /* Its pid is its own until we reap it. */
 static bool await(pid_t pid, int64_t deadline) {
-        FSRV_CLEANUP_FD int pidfd = fsrv_pidfd_open(pid);
+        FSRV_CLEANUP_FD int pidfd = fsrv__pidfd_open(pid);
         struct pollfd entry = { .fd = pidfd, .events = POLLIN };
 
-        return pidfd < 0 || fsrv_poll(&entry, deadline, NULL) != 0;
+        return pidfd < 0 || fsrv__poll(&entry, deadline, NULL) != 0;
 }
 
-bool fsrv_anchors_reap(pid_t pid, int64_t deadline) {
+bool fsrv__anchors_reap(pid_t pid, int64_t deadline) {
         bool has_ended = pid == 0 || await(pid, deadline);
 
-        fsrv_anchors_lock();
+        fsrv__anchors_lock();
         for (struct anchor **link = &anchors; *link;) {
                 struct anchor *anchor = *link;
                 bool is_ours = anchor->parent == getpid();
@@ -61,6 +61,6 @@ bool fsrv_anchors_reap(pid_t pid, int64_t deadline) {
                 *link = anchor->next;
                 free(anchor);
         }
-        fsrv_anchors_unlock();
+        fsrv__anchors_unlock();
         return has_ended;
 }

@@ -17,7 +17,7 @@
 /* A spawn whose steps an event loop takes: one epoll holds what it waits for now, and the time. */
 
 struct fsrv_spawn_handle {
-        struct fsrv_spawning spawning;
+        struct fsrv__spawning spawning;
         int poll_fd;
         int timer;
         int watched; /* in the epoll besides the timer; -1 */
@@ -59,18 +59,18 @@ static void watch(struct fsrv_spawn_handle *h) {
                 h->watched = h->spawning.fd;
                 return;
         }
-        soon = fsrv_deadline(LOOK_MS);
+        soon = fsrv__deadline(LOOK_MS);
         if (soon < h->spawning.look_at)
                 h->spawning.look_at = soon;
 }
 
 static int set_timer(const struct fsrv_spawn_handle *h) {
-        const struct fsrv_spawning *s = &h->spawning;
+        const struct fsrv__spawning *s = &h->spawning;
         int64_t until = s->look_at < s->deadline ? s->look_at : s->deadline;
         struct itimerspec timer = { 0 };
 
         if (until != FSRV_NEVER) {
-                int64_t left = until - fsrv_now();
+                int64_t left = until - fsrv__now();
                 timer.it_value.tv_sec = left > 0 ? left / 1000 : 0;
                 timer.it_value.tv_nsec = left > 0 ? left % 1000 * 1000000 + 1 : 1; /* 0 would be never */
         }
@@ -79,18 +79,18 @@ static int set_timer(const struct fsrv_spawn_handle *h) {
 
 static void free_handle(struct fsrv_spawn_handle *h) {
         unwatch(h);
-        fsrv_spawning_leave(&h->spawning);
-        fsrv_spawning_done(&h->spawning);
-        fsrv_fd_close(h->poll_fd);
-        fsrv_fd_close(h->timer);
+        fsrv__spawning_leave(&h->spawning);
+        fsrv__spawning_done(&h->spawning);
+        fsrv__fd_close(h->poll_fd);
+        fsrv__fd_close(h->timer);
         free(h);
 }
 
 static int make_fds(struct fsrv_spawn_handle *h) {
         struct epoll_event event = { .events = EPOLLIN };
 
-        h->poll_fd = fsrv_fd_raise(epoll_create1(EPOLL_CLOEXEC));
-        h->timer = fsrv_fd_raise(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+        h->poll_fd = fsrv__fd_raise(epoll_create1(EPOLL_CLOEXEC));
+        h->timer = fsrv__fd_raise(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
         if (h->poll_fd < 0 || h->timer < 0 || epoll_ctl(h->poll_fd, EPOLL_CTL_ADD, h->timer, &event) < 0)
                 return -errno;
         return 0;
@@ -102,22 +102,22 @@ static int prepare_to_wait(struct fsrv_spawn_handle *h, int r) {
                 return r;
         watch(h);
         r = set_timer(h);
-        return r < 0 ? fsrv_fail(h->spawning.error, FSRV_STAGE_QUEUE, -r, "a timer for the spawn") : 1;
+        return r < 0 ? fsrv__fail(h->spawning.error, FSRV_STAGE_QUEUE, -r, "a timer for the spawn") : 1;
 }
 
 int fsrv_spawn_start(struct fsrv_server *server, const struct fsrv_request *request,
                      struct fsrv_spawn_handle **ret_handle, struct fsrv_error *error) {
-        static const struct fsrv_spawn_extra none = FSRV_SPAWN_EXTRA_NONE;
+        static const struct fsrv__spawn_extra none = FSRV_SPAWN_EXTRA_NONE;
         struct fsrv_spawn_handle *h = calloc(1, sizeof *h);
 
         if (!h)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "a spawn");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "a spawn");
         h->poll_fd = h->timer = h->watched = -1;
-        int r = fsrv_spawning_init(&h->spawning, server, request, &none, error);
+        int r = fsrv__spawning_init(&h->spawning, server, request, &none, error);
         if (r == 0 && (r = make_fds(h)) < 0)
-                fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "an fd to poll");
+                fsrv__fail(error, FSRV_STAGE_ARGUMENT, -r, "an fd to poll");
         if (r == 0)
-                r = prepare_to_wait(h, fsrv_spawning_step(&h->spawning));
+                r = prepare_to_wait(h, fsrv__spawning_step(&h->spawning));
         if (r < 0) {
                 free_handle(h);
                 return r;
@@ -132,13 +132,13 @@ int fsrv_spawn_get_poll_fd(const struct fsrv_spawn_handle *h) {
 }
 
 int fsrv_spawn_finish(struct fsrv_spawn_handle *h, struct fsrv_process **ret_process, struct fsrv_error *error) {
-        struct fsrv_spawning *s = &h->spawning;
+        struct fsrv__spawning *s = &h->spawning;
 
         s->error = error;
         unwatch(h);
-        int r = fsrv_spawning_step(s);
-        if (r == 1 && fsrv_now() >= s->deadline)
-                r = fsrv_spawning_end(s, -ETIMEDOUT);
+        int r = fsrv__spawning_step(s);
+        if (r == 1 && fsrv__now() >= s->deadline)
+                r = fsrv__spawning_end(s, -ETIMEDOUT);
         r = prepare_to_wait(h, r);
         s->error = NULL;
         if (r == 1)
@@ -150,7 +150,7 @@ int fsrv_spawn_finish(struct fsrv_spawn_handle *h, struct fsrv_process **ret_pro
 }
 
 int fsrv_spawn_cancel(struct fsrv_spawn_handle *h) {
-        int r = fsrv_spawning_cancel(&h->spawning);
+        int r = fsrv__spawning_cancel(&h->spawning);
 
         free_handle(h);
         return r;

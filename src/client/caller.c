@@ -15,7 +15,7 @@
 
 enum { STATUS_SIZE = 4096 };
 
-static int parse(const char *text, struct fsrv_caller *ret_caller) {
+static int parse(const char *text, struct fsrv__caller *ret_caller) {
         const char *mask = strstr(text, "\nUmask:\t"), *ignored = strstr(text, "\nSigIgn:\t");
 
         if (!mask || !ignored)
@@ -25,7 +25,7 @@ static int parse(const char *text, struct fsrv_caller *ret_caller) {
         return 0;
 }
 
-static int read_and_parse(int fd, struct fsrv_caller *ret_caller) {
+static int read_and_parse(int fd, struct fsrv__caller *ret_caller) {
         char *text = malloc(STATUS_SIZE); /* the stack may be small */
         ssize_t n = text ? pread(fd, text, STATUS_SIZE - 1, 0) : -1;
         int r = -ENODATA;
@@ -45,7 +45,7 @@ static int take_umask(void *data) {
         _exit(0);
 }
 
-static int ask_each(struct fsrv_caller *ret_caller) {
+static int ask_each(struct fsrv__caller *ret_caller) {
         uint64_t ignored = 0;
 
         for (int s = 1; s < NSIG; s++) {
@@ -56,15 +56,15 @@ static int ask_each(struct fsrv_caller *ret_caller) {
         }
         ret_caller->signals_ignored = ignored;
         /* umask(2) tells the old one by setting another, for all threads: in a process that has its own. */
-        return fsrv_start_function(take_umask, &ret_caller->umask);
+        return fsrv__start_function(take_umask, &ret_caller->umask);
 }
 
-int fsrv_caller_read(int proc_status, struct fsrv_caller *ret_caller) {
+int fsrv__caller_read(int proc_status, struct fsrv__caller *ret_caller) {
         if (read_and_parse(proc_status, ret_caller) == 0)
                 return 0;
         /* The line of the umask is missing once the main thread has ended (pthread_exit in main): ask as this
          * thread. */
-        FSRV_CLEANUP_FD int own = fsrv_open("/proc/thread-self/status", O_RDONLY);
+        FSRV_CLEANUP_FD int own = fsrv__open("/proc/thread-self/status", O_RDONLY);
         if (own >= 0 && read_and_parse(own, ret_caller) == 0)
                 return 0;
         return ask_each(ret_caller);

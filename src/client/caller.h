@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* What a child has from its caller by default, as posix_spawn(3) has it: as it is now. */
-struct fsrv_caller {
+struct fsrv__caller {
         uint32_t umask;
         uint64_t signals_ignored;
 };
@@ -13,6 +13,6 @@ struct fsrv_caller {
 /* From /proc/self/status, which has both in one read of 7 µs. umask(2) cannot be read without being changed for every
  * thread, and 64 calls of sigaction(2) take 9 µs. `proc_status` is kept open by the handle. Without
  * /proc they have to do, and a process of its own for the umask. 0 or -errno. */
-int fsrv_caller_read(int proc_status, struct fsrv_caller *ret_caller);
+int fsrv__caller_read(int proc_status, struct fsrv__caller *ret_caller);
 
 #endif

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/title.h"
-#include "client/server.h"
+#include "client/handle.h"
 #include "client/start.h"
 #include "wire/channel.h"
 #include "wire/loaded.h"
@@ -56,7 +56,7 @@ static bool is_risky(const char *kind) {
         return strcmp(kind, "file") != 0 && strcmp(kind, "pipe") != 0;
 }
 
-static void describe_threads(const struct fsrv_loaded *loaded, char *text, size_t size) {
+static void describe_threads(const struct fsrv__loaded *loaded, char *text, size_t size) {
         uint32_t n = loaded->head.n_threads;
 
         append(text, size, "leaves %u thread%s running (", n, n == 1 ? "" : "s");
@@ -65,14 +65,14 @@ static void describe_threads(const struct fsrv_loaded *loaded, char *text, size_
         append(text, size, n > 8 ? ", …), which no child has" : "), which no child has");
 }
 
-static void judge(const struct fsrv_loaded *loaded, char *text, size_t size) {
+static void judge(const struct fsrv__loaded *loaded, char *text, size_t size) {
         size_t shared = 0;
 
         snprintf(text, size, "risky: ");
         if (loaded->head.n_threads > 0)
                 describe_threads(loaded, text, size);
         for (uint32_t i = 0; i < loaded->head.n_fds; i++) {
-                const struct fsrv_loaded_fd *fd = &loaded->fds[i];
+                const struct fsrv__loaded_fd *fd = &loaded->fds[i];
 
                 if (!is_risky(fd->kind))
                         continue;
@@ -93,12 +93,12 @@ static void judge(const struct fsrv_loaded *loaded, char *text, size_t size) {
         }
 }
 
-static int report(struct checking *c, const struct fsrv_loaded *loaded) {
+static int report(struct checking *c, const struct fsrv__loaded *loaded) {
         char verdict[512];
         struct fsrv_module_fd *fds = calloc(loaded->head.n_fds + 1, sizeof *fds);
 
         if (!fds)
-                return fsrv_fail(c->error, FSRV_STAGE_START, ENOMEM, "a report");
+                return fsrv__fail(c->error, FSRV_STAGE_START, ENOMEM, "a report");
         for (uint32_t i = 0; i < loaded->head.n_fds; i++)
                 fds[i] = (struct fsrv_module_fd){ .fd = atoi(loaded->fds[i].number),
                                                   .kind = loaded->fds[i].kind,
@@ -125,10 +125,10 @@ static int report(struct checking *c, const struct fsrv_loaded *loaded) {
 }
 
 static int report_mapping(struct checking *c, const char *bytes, size_t size) {
-        struct fsrv_wire_mapping told;
+        struct fsrv__wire_mapping told;
 
         if (size != sizeof told || !c->report_mapping)
-                return fsrv_fail(c->error, FSRV_STAGE_START, EPROTO, "the zygote's report of its memory");
+                return fsrv__fail(c->error, FSRV_STAGE_START, EPROTO, "the zygote's report of its memory");
         memcpy(&told, bytes, sizeof told);
         told.what[sizeof told.what - 1] = told.why[sizeof told.why - 1] = 0;
         struct fsrv_mapping_report mapping = { .size = sizeof mapping,
@@ -145,7 +145,7 @@ static int report_mapping(struct checking *c, const char *bytes, size_t size) {
 
 /* Of a module that took the zygote with it. */
 static int report_death(struct checking *c, int err, const char *how) {
-        struct fsrv_loaded loaded = { .head.err = err, .failure = (char *)how };
+        struct fsrv__loaded loaded = { .head.err = err, .failure = (char *)how };
 
         return report(c, &loaded);
 }
@@ -179,12 +179,12 @@ static int on_end(struct checking *c) {
                 snprintf(how, sizeof how, "the process exited with %d while it %s", WEXITSTATUS(status), doing);
         if (c->loading[0])
                 return report_death(c, EIO, how);
-        return fsrv_fail_text(c->error, FSRV_STAGE_START, EIO, "the zygote: %s", how);
+        return fsrv__fail_text(c->error, FSRV_STAGE_START, EIO, "the zygote: %s", how);
 }
 
 static int on_message(struct checking *c, char *bytes, size_t size) {
-        struct fsrv_wire_order order = { 0 };
-        struct fsrv_loaded loaded;
+        struct fsrv__wire_order order = { 0 };
+        struct fsrv__loaded loaded;
 
         memcpy(&order, bytes, size < sizeof order ? size : sizeof order);
         order.text[sizeof order.text - 1] = 0;
@@ -193,11 +193,11 @@ static int on_message(struct checking *c, char *bytes, size_t size) {
                 memcpy(c->loading, order.text, sizeof c->loading);
                 return 0;
         case FSRV_WIRE_LOADED: {
-                int r = fsrv_loaded_decode(bytes, size, &loaded);
+                int r = fsrv__loaded_decode(bytes, size, &loaded);
                 if (r < 0)
-                        return fsrv_fail(c->error, FSRV_STAGE_START, -r, "the zygote's report");
+                        return fsrv__fail(c->error, FSRV_STAGE_START, -r, "the zygote's report");
                 r = report(c, &loaded);
-                fsrv_loaded_done(&loaded);
+                fsrv__loaded_done(&loaded);
                 return r;
         }
         case FSRV_WIRE_FREEZING:
@@ -211,25 +211,25 @@ static int on_message(struct checking *c, char *bytes, size_t size) {
         case FSRV_WIRE_PRELOADED:
                 return 1;
         default:
-                return fsrv_fail_text(c->error, FSRV_STAGE_START, order.err > 0 ? order.err : EPROTO, "the zygote: %s",
-                                      order.text);
+                return fsrv__fail_text(c->error, FSRV_STAGE_START, order.err > 0 ? order.err : EPROTO, "the zygote: %s",
+                                       order.text);
         }
 }
 
 /* Until the zygote has loaded everything, or something ended it. */
 static int listen_to(struct checking *c) {
-        int64_t deadline = fsrv_deadline(c->options->config.head.preload_timeout_ms);
+        int64_t deadline = fsrv__deadline(c->options->config.head.preload_timeout_ms);
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
         int r = 0;
 
         if (!bytes)
-                return fsrv_fail(c->error, FSRV_STAGE_START, ENOMEM, "a message");
+                return fsrv__fail(c->error, FSRV_STAGE_START, ENOMEM, "a message");
         while (r == 0) {
-                struct fsrv_message message;
-                int got = fsrv_channel_receive_by(c->boot, bytes, FSRV_WIRE_MESSAGE_MAX, deadline, &message);
+                struct fsrv__message message;
+                int got = fsrv__channel_receive_by(c->boot, bytes, FSRV_WIRE_MESSAGE_MAX, deadline, &message);
 
                 if (got == 1) {
-                        fsrv_message_close(&message);
+                        fsrv__message_close(&message);
                         r = on_message(c, bytes, message.size);
                 } else if (got == -ETIMEDOUT && c->loading[0]) {
                         char how[64];
@@ -240,7 +240,7 @@ static int listen_to(struct checking *c) {
                         r = on_end(c);
                         r = r < 0 ? r : 1;
                 } else {
-                        r = fsrv_fail(c->error, FSRV_STAGE_START, -got, "the zygote's reports");
+                        r = fsrv__fail(c->error, FSRV_STAGE_START, -got, "the zygote's reports");
                 }
         }
         free(bytes);
@@ -249,35 +249,35 @@ static int listen_to(struct checking *c) {
 
 static int send_config(const struct checking *c, int sock) {
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
-        struct fsrv_config config = c->options->config;
+        struct fsrv__config config = c->options->config;
 
         config.head.server = getpid();
         config.head.policy = FSRV_PRELOAD_IGNORE;        /* the reports say it; the rest is loaded all the same */
         config.head.thread_policy = FSRV_PRELOAD_IGNORE; /* likewise */
         config.head.measure = c->report_mapping ? FSRV_WIRE_MEASURE_MAPPINGS : FSRV_WIRE_MEASURE_MEMORY;
-        int n = bytes ? fsrv_config_encode(&config, bytes) : -ENOMEM;
+        int n = bytes ? fsrv__config_encode(&config, bytes) : -ENOMEM;
         if (n > 0)
-                n = fsrv_channel_send(sock, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+                n = fsrv__channel_send(sock, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
         free(bytes);
         return n < 0 ? n : 0;
 }
 
 static int start_zygote(struct checking *c) {
         char title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
-        int ends[2], r = fsrv_socketpair(ends);
+        int ends[2], r = fsrv__socketpair(ends);
 
         if (r < 0)
-                return fsrv_fail(c->error, FSRV_STAGE_START, -r, "a socket pair");
-        char *program = fsrv_helper_path(c->options->helper_directory, "forkserver-zygote");
+                return fsrv__fail(c->error, FSRV_STAGE_START, -r, "a socket pair");
+        char *program = fsrv__helper_path(c->options->helper_directory, "forkserver-zygote");
         c->boot = ends[0];
         r = program ? send_config(c, ends[0]) : -ENOMEM;
-        fsrv_title_argument(title, "forkserver: zygote");
+        fsrv__title_argument(title, "forkserver: zygote");
         if (r < 0)
-                fsrv_fail(c->error, FSRV_STAGE_START, -r, "the zygote's configuration");
-        else if ((r = c->zygote = fsrv_start_child(program, argv, &ends[1], 1)) < 0)
-                fsrv_fail(c->error, FSRV_STAGE_START, -r, "starting the zygote program '%s'", program);
+                fsrv__fail(c->error, FSRV_STAGE_START, -r, "the zygote's configuration");
+        else if ((r = c->zygote = fsrv__start_child(program, argv, &ends[1], 1)) < 0)
+                fsrv__fail(c->error, FSRV_STAGE_START, -r, "starting the zygote program '%s'", program);
         free(program);
-        fsrv_fd_close(ends[1]);
+        fsrv__fd_close(ends[1]);
         return r < 0 ? r : 0;
 }
 
@@ -294,15 +294,15 @@ int fsrv_check_preload(const struct fsrv_server_options *options,
         if (r < 0)
                 return r;
         c.options = s;
-        if (fsrv_config_has_program(&s->config) || s->config.argv)
-                r = fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "only modules can be checked, not '%s'",
-                                   FSRV_PRELOAD_MAIN);
+        if (fsrv__config_has_program(&s->config) || s->config.argv)
+                r = fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "only modules can be checked, not '%s'",
+                                    FSRV_PRELOAD_MAIN);
         else
                 r = start_zygote(&c);
         if (r == 0)
                 r = listen_to(&c);
         end_zygote(&c);
-        fsrv_fd_close(c.boot);
+        fsrv__fd_close(c.boot);
         fsrv_server_free(s);
         return r < 0 ? r : c.failed;
 }

@@ -19,7 +19,7 @@ static _Atomic(struct fsrv_server *) default_server;
 static int make_default(struct fsrv_server **ret_server, struct fsrv_error *error) {
         static const struct fsrv_server_options options = { .size = sizeof options, .flags = FSRV_SERVER_TRACKER };
 
-        if (!fsrv_inherited.is_worker)
+        if (!fsrv__inherited.is_worker)
                 return fsrv_server_new(&options, ret_server, error);
         int r = fsrv_server_inherit(ret_server, error);
         if (r == 0)
@@ -31,7 +31,7 @@ int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv_error *erro
         struct fsrv_server *there = atomic_load(&default_server), *made;
 
         /* What the zygote made of it before it forked is not the worker's, which has its parent's server. */
-        if (!there || (fsrv_inherited.is_worker && there->kind != FSRV_SERVER_INHERITED)) {
+        if (!there || (fsrv__inherited.is_worker && there->kind != FSRV_SERVER_INHERITED)) {
                 int r = make_default(&made, error);
                 if (r < 0)
                         return r;
@@ -65,14 +65,14 @@ int fsrv_set_preload(const char *const *modules, size_t n, struct fsrv_error *er
         if (r < 0)
                 return r;
         if (n > 0 && !modules)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu modules at NULL", n);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu modules at NULL", n);
         for (size_t i = 0; i < n; i++)
                 if (!modules[i])
-                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
-                                              "module %zu of the preload list is NULL", i);
+                        return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                               "module %zu of the preload list is NULL", i);
         const char **list = calloc(n + 1, sizeof *list);
         if (!list)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "the preload list");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "the preload list");
         for (size_t i = 0; i < n; i++)
                 list[i] = modules[i];
         r = fsrv_server_set_preload(s, list, FSRV_PRELOAD_WARN, error);
@@ -106,13 +106,13 @@ int fsrv_set_entry(const char *entry, struct fsrv_error *error) {
                 return r;
         r = make_request(entry, NULL, 0, &valid);
         if (r == -EINVAL)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "'%s' is no entry point \"module:function\"",
-                                      entry ? entry : "(null)");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "'%s' is no entry point \"module:function\"",
+                                       entry ? entry : "(null)");
         if (r == 0)
                 fsrv_request_free(valid);
         char *copy = r < 0 ? NULL : strdup(entry);
         if (!copy)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "the entry point");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "the entry point");
         pthread_mutex_lock(&s->lock);
         char *before = s->entry;
         s->entry = copy;
@@ -124,36 +124,36 @@ int fsrv_set_entry(const char *entry, struct fsrv_error *error) {
 static int request_for(struct fsrv_server *s, const int *fds, size_t n, struct fsrv_request **ret_request,
                        struct fsrv_error *error) {
         if (n > 0 && !fds)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu fds at NULL", n);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu fds at NULL", n);
         pthread_mutex_lock(&s->lock);
         char *entry = s->entry ? strdup(s->entry) : NULL;
         bool is_set = s->entry;
         pthread_mutex_unlock(&s->lock);
         if (!is_set)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "no entry point was set: fsrv_set_entry()");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "no entry point was set: fsrv_set_entry()");
         int r = entry ? make_request(entry, fds, n, ret_request) : -ENOMEM;
         free(entry);
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds", n) : 0;
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds", n) : 0;
 }
 
 static int connect_by(struct fsrv_server *s, struct fsrv_request *request, int *ret_status_r, int *ret_data_w,
                       struct fsrv_error *error) {
-        struct fsrv_spawn_extra extra = FSRV_SPAWN_EXTRA_NONE;
+        struct fsrv__spawn_extra extra = FSRV_SPAWN_EXTRA_NONE;
         struct fsrv_process *process;
         int data[2], status;
 
-        int r = fsrv_pipe(data);
+        int r = fsrv__pipe(data);
         if (r < 0) {
                 fsrv_request_free(request);
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a pipe for the data");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, -r, "a pipe for the data");
         }
         extra.data = data[0];
         extra.wants_status = true;
-        r = fsrv_spawn_with(s, request, &extra, &process, &status, error);
+        r = fsrv__spawn_with(s, request, &extra, &process, &status, error);
         fsrv_request_free(request);
-        fsrv_fd_close(data[0]);
+        fsrv__fd_close(data[0]);
         if (r < 0) {
-                fsrv_fd_close(data[1]);
+                fsrv__fd_close(data[1]);
                 return r;
         }
         fsrv_process_unref(process); /* the words on the status fd are all that the caller wants to know */
@@ -179,8 +179,8 @@ int fsrv_server_connect_to_new_process(struct fsrv_server *s, const char *entry,
         int r = n > 0 && !fds ? -EINVAL : make_request(entry, fds, n, &request);
 
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds for '%s'", n,
-                                 entry ? entry : "(null)");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds for '%s'", n,
+                                  entry ? entry : "(null)");
         return connect_by(s, request, ret_status_r, ret_data_w, error);
 }
 

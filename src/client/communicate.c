@@ -29,13 +29,13 @@ static bool set_nonblocking(int fd, bool on) {
 }
 
 static ssize_t write_quietly(int fd, const char *bytes, size_t n) {
-        struct fsrv_sigpipe sigpipe;
+        struct fsrv__sigpipe sigpipe;
 
-        fsrv_sigpipe_hold(&sigpipe);
+        fsrv__sigpipe_hold(&sigpipe);
         ssize_t r = write(fd, bytes, n);
         if (r < 0)
                 r = -errno;
-        fsrv_sigpipe_release(&sigpipe, r == -EPIPE);
+        fsrv__sigpipe_release(&sigpipe, r == -EPIPE);
         return r;
 }
 
@@ -47,11 +47,11 @@ static int give(int *fd, struct fsrv_communication *c, struct fsrv_error *error)
         if (n == -EAGAIN || n == -EINTR)
                 return 0;
         if (n < 0 && n != -EPIPE && n != -ECONNRESET)
-                return fsrv_fail(error, FSRV_STAGE_STATUS, (int)-n, "writing the input of the process");
+                return fsrv__fail(error, FSRV_STAGE_STATUS, (int)-n, "writing the input of the process");
         if (n > 0)
                 c->input_taken += (size_t)n;
         if (n < 0 || c->input_taken == c->input_size)
-                *fd = fsrv_fd_close(*fd);
+                *fd = fsrv__fd_close(*fd);
         return 0;
 }
 
@@ -85,15 +85,15 @@ static void keep(struct fsrv_output *o, size_t n) {
 
 static int take(int *fd, struct fsrv_output *o, const char *what, struct fsrv_error *error) {
         if (make_room(o) < 0)
-                return fsrv_fail(error, FSRV_STAGE_STATUS, ENOMEM, "room for the %s of the process", what);
+                return fsrv__fail(error, FSRV_STAGE_STATUS, ENOMEM, "room for the %s of the process", what);
         ssize_t n = read(*fd, o->bytes + o->size, CHUNK);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
                 return 0;
         if (n < 0)
-                return fsrv_fail(error, FSRV_STAGE_STATUS, errno, "reading the %s of the process", what);
+                return fsrv__fail(error, FSRV_STAGE_STATUS, errno, "reading the %s of the process", what);
         keep(o, (size_t)n);
         if (n == 0)
-                *fd = fsrv_fd_close(*fd);
+                *fd = fsrv__fd_close(*fd);
         return 0;
 }
 
@@ -117,8 +117,8 @@ static int await(struct fsrv_process *process, const int fds[3], struct pollfd e
         for (int i = 0; i < 3; i++)
                 entries[i] = (struct pollfd){ .fd = fds[i], .events = i == 0 ? POLLOUT : POLLIN };
         entries[3] = (struct pollfd){ .fd = end, .events = POLLIN };
-        int r = fsrv_poll_all(entries, 4, deadline, NULL);
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_STATUS, -r, "waiting for the output of the process") : 0;
+        int r = fsrv__poll_all(entries, 4, deadline, NULL);
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_STATUS, -r, "waiting for the output of the process") : 0;
 }
 
 static int transfer(struct fsrv_process *process, int fds[3], struct fsrv_communication *c, int64_t deadline,
@@ -135,26 +135,26 @@ static int transfer(struct fsrv_process *process, int fds[3], struct fsrv_commun
                 if (r == 0 && entries[0].revents)
                         r = give(&fds[0], c, error);
                 if (r == 0 && entries[3].revents && has_ended(process))
-                        fds[0] = fsrv_fd_close(fds[0]);
+                        fds[0] = fsrv__fd_close(fds[0]);
                 /* also where there is always something to read */
-                if (r == 0 && fsrv_now() >= deadline)
+                if (r == 0 && fsrv__now() >= deadline)
                         break;
         }
         if (r == 0 && (fds[0] >= 0 || fds[1] >= 0 || fds[2] >= 0))
-                return fsrv_fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT,
-                                      "process %d, or who has its streams, is not done with them",
-                                      (int)fsrv_process_get_pid(process));
+                return fsrv__fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT,
+                                       "process %d, or who has its streams, is not done with them",
+                                       (int)fsrv_process_get_pid(process));
         return r;
 }
 
 int fsrv_communicate(struct fsrv_process *process, int fds[3], struct fsrv_communication *c, int timeout_ms,
                      struct fsrv_error *error) {
-        int64_t deadline = fsrv_deadline(timeout_ms);
+        int64_t deadline = fsrv__deadline(timeout_ms);
 
         if (c->size != sizeof *c)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_communication");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_communication");
         if ((c->input_size > 0 && !c->input) || c->input_taken > c->input_size)
-                return fsrv_fail_text(
+                return fsrv__fail_text(
                         error, FSRV_STAGE_ARGUMENT, EINVAL,
                         "the input of a struct fsrv_communication: it is NULL, or more than all is taken");
         bool was_blocking = set_nonblocking(fds[0], true);
@@ -165,7 +165,7 @@ int fsrv_communicate(struct fsrv_process *process, int fds[3], struct fsrv_commu
                 return r;
         c->status.size = sizeof c->status;
         do
-                r = fsrv_process_wait(process, fsrv_left(deadline), &c->status, error);
+                r = fsrv_process_wait(process, fsrv__left(deadline), &c->status, error);
         while (r > 0);
         return r;
 }

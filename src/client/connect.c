@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
-#include "client/server.h"
+#include "client/handle.h"
 #include "wire/channel.h"
 
 enum { BACKLOG_MS = 5 };
@@ -30,10 +30,10 @@ static int check_uid(int sock, const char *path, uid_t wanted, struct fsrv_error
         socklen_t size = sizeof cred;
 
         if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
-                return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, errno, "who serves '%s'", path);
-        if (wanted == FSRV_UID_OWN ? cred.uid == fsrv_euid() || cred.uid == 0 : cred.uid == wanted)
+                return fsrv__fail(error, FSRV_STAGE_CREDENTIALS, errno, "who serves '%s'", path);
+        if (wanted == FSRV_UID_OWN ? cred.uid == fsrv__euid() || cred.uid == 0 : cred.uid == wanted)
                 return 0;
-        return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "'%s' is served by uid %u", path, (unsigned)cred.uid);
+        return fsrv__fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "'%s' is served by uid %u", path, (unsigned)cred.uid);
 }
 
 /* The fd; -EAGAIN: a full backlog (unix(7)). */
@@ -42,103 +42,103 @@ static int try_connect(const struct fsrv_server *s, struct fsrv_error *error) {
         const char *path = s->path;
 
         if (strlen(path) >= sizeof address.sun_path)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ENAMETOOLONG,
-                                      "socket path of %zu bytes, at most %zu: '%s'", strlen(path),
-                                      sizeof address.sun_path - 1, path);
+                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, ENAMETOOLONG,
+                                       "socket path of %zu bytes, at most %zu: '%s'", strlen(path),
+                                       sizeof address.sun_path - 1, path);
         strcpy(address.sun_path, path);
-        FSRV_CLEANUP_FD int sock = fsrv_fd_raise(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        FSRV_CLEANUP_FD int sock = fsrv__fd_raise(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (sock < 0)
-                return fsrv_fail(error, FSRV_STAGE_CONNECT, errno, "a socket");
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, errno, "a socket");
         int r = connect_now(sock, &address);
         if (r == -EAGAIN)
                 return r;
         if (r == -EPROTOTYPE) /* a socket of another type lies there */
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "'%s' is not the socket of a fork server",
-                                      path);
+                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "'%s' is not the socket of a fork server",
+                                       path);
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "connecting to '%s'", path);
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "connecting to '%s'", path);
         r = check_uid(sock, path, s->server_uid, error);
-        return r < 0 ? r : fsrv_fd_steal(&sock);
+        return r < 0 ? r : fsrv__fd_steal(&sock);
 }
 
-int fsrv_connect(const struct fsrv_server *s, struct fsrv_error *error) {
-        int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
+int fsrv__connect(const struct fsrv_server *s, struct fsrv_error *error) {
+        int64_t deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
 
         for (;;) {
                 int sock = try_connect(s, error);
                 if (sock != -EAGAIN)
                         return sock;
-                if (fsrv_now() >= deadline)
-                        return fsrv_fail(error, FSRV_STAGE_CONNECT, ETIMEDOUT, "connecting to '%s'", s->path);
-                if (fsrv_poll(NULL, fsrv_deadline(BACKLOG_MS), &s->interrupt) == -EINTR)
-                        return fsrv_interrupted(error, FSRV_STAGE_CONNECT);
+                if (fsrv__now() >= deadline)
+                        return fsrv__fail(error, FSRV_STAGE_CONNECT, ETIMEDOUT, "connecting to '%s'", s->path);
+                if (fsrv__poll(NULL, fsrv__deadline(BACKLOG_MS), &s->interrupt) == -EINTR)
+                        return fsrv__interrupted(error, FSRV_STAGE_CONNECT);
         }
 }
 
-static int check_reply(const struct fsrv_message *message, struct fsrv_wire_reply *reply, size_t size, const char *whom,
-                       struct fsrv_error *error) {
+static int check_reply(const struct fsrv__message *message, struct fsrv__wire_reply *reply, size_t size,
+                       const char *whom, struct fsrv_error *error) {
         if (message->size >= sizeof reply->version && reply->version != FSRV_WIRE_VERSION &&
             reply->version >> 16 == FSRV_WIRE_VERSION >> 16)
-                return fsrv_fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
-                                      "%s speaks protocol %#x, this library %#x", whom, reply->version,
-                                      FSRV_WIRE_VERSION);
+                return fsrv__fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
+                                       "%s speaks protocol %#x, this library %#x", whom, reply->version,
+                                       FSRV_WIRE_VERSION);
         if (message->size < sizeof *reply || reply->version != FSRV_WIRE_VERSION)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "%s is not a fork server", whom);
+                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "%s is not a fork server", whom);
         if (reply->err)
-                return fsrv_fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s",
-                                      (int)sizeof reply->text - 1, reply->text);
+                return fsrv__fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s",
+                                       (int)sizeof reply->text - 1, reply->text);
         if (message->size != size)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s",
-                                      message->size, whom);
+                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s",
+                                       message->size, whom);
         return 0;
 }
 
-int fsrv_interrupted(struct fsrv_error *error, uint32_t stage) {
-        return fsrv_fail_text(error, stage, EINTR, "the caller's interrupt function ended the call");
+int fsrv__interrupted(struct fsrv_error *error, uint32_t stage) {
+        return fsrv__fail_text(error, stage, EINTR, "the caller's interrupt function ended the call");
 }
 
 /* A server that turns us away has answered and closed before it reads: the answer is there all the same. */
 static int send_question(int admin, uint32_t type, const char *whom, struct fsrv_error *error) {
-        struct fsrv_wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
-        int r = fsrv_channel_send(admin, &question, sizeof question, NULL, 0, MSG_DONTWAIT);
+        struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
+        int r = fsrv__channel_send(admin, &question, sizeof question, NULL, 0, MSG_DONTWAIT);
 
         if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-                return fsrv_fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", whom);
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", whom);
         return 0;
 }
 
 /* What receiving it came to, and what was received. */
-static int check_answer(int received, struct fsrv_message *message, struct fsrv_wire_reply *reply, size_t size,
+static int check_answer(int received, struct fsrv__message *message, struct fsrv__wire_reply *reply, size_t size,
                         const char *whom, int *ret_fd, struct fsrv_error *error) {
         if (received == -EINTR)
-                return fsrv_interrupted(error, FSRV_STAGE_CONNECT);
+                return fsrv__interrupted(error, FSRV_STAGE_CONNECT);
         if (received == 0)
-                return fsrv_fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "%s closed the connection", whom);
+                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "%s closed the connection", whom);
         if (received < 0)
-                return fsrv_fail(error, FSRV_STAGE_CONNECT, -received, "the answer of %s", whom);
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, -received, "the answer of %s", whom);
         int r = check_reply(message, reply, size, whom, error);
         if (r == 0 && ret_fd && message->n_fds != 1)
-                r = fsrv_fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell",
-                                   whom);
+                r = fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell",
+                                    whom);
         if (r == 0 && ret_fd)
-                *ret_fd = fsrv_fd_steal(&message->fds[0]);
-        fsrv_message_close(message);
+                *ret_fd = fsrv__fd_steal(&message->fds[0]);
+        fsrv__message_close(message);
         return r;
 }
 
-int fsrv_ask(int admin, uint32_t type, const char *whom, const struct fsrv_interrupt *interrupt,
-             struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error) {
-        struct fsrv_message message;
+int fsrv__ask(int admin, uint32_t type, const char *whom, const struct fsrv__interrupt *interrupt,
+              struct fsrv__wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error) {
+        struct fsrv__message message;
         int r = send_question(admin, type, whom, error);
 
         if (r < 0)
                 return r;
-        r = fsrv_channel_receive_unless(admin, reply, size, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), interrupt,
-                                        &message);
+        r = fsrv__channel_receive_unless(admin, reply, size, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), interrupt,
+                                         &message);
         return check_answer(r, &message, reply, size, whom, ret_fd, error);
 }
 
-int fsrv_attach_start(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+int fsrv__attach_start(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
         int sock = try_connect(s, error);
 
         if (sock < 0)
@@ -147,14 +147,14 @@ int fsrv_attach_start(const struct fsrv_server *s, struct fsrv_launch *launch, s
         return send_question(sock, FSRV_WIRE_ADMIN_ATTACH, s->path, error);
 }
 
-int fsrv_attach_answer(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
-        struct fsrv_wire_reply reply;
-        struct fsrv_message message;
-        int r = fsrv_channel_receive(launch->admin, &reply, sizeof reply, MSG_DONTWAIT, &message);
+int fsrv__attach_answer(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
+        struct fsrv__wire_reply reply;
+        struct fsrv__message message;
+        int r = fsrv__channel_receive(launch->admin, &reply, sizeof reply, MSG_DONTWAIT, &message);
 
         if (r == -EAGAIN)
                 return 1;
         r = check_answer(r, &message, &reply, sizeof reply, s->path, &launch->doorbell, error);
-        launch->admin = fsrv_fd_close(launch->admin); /* each question of later has one of its own */
+        launch->admin = fsrv__fd_close(launch->admin); /* each question of later has one of its own */
         return r;
 }

@@ -9,83 +9,83 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
-#include "client/server.h"
+#include "client/handle.h"
 #include "client/start.h"
 #include "wire/channel.h"
 
 /* This very program, for a zygote: by fd, since its file may have been replaced since it was started. */
 static int open_program(struct fsrv_error *error) {
-        if (!fsrv_program_argv)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
-                                      "'%s' is in the preload list, but this program has not called "
-                                      "fsrv_zygote_enter()",
-                                      FSRV_PRELOAD_MAIN);
-        int fd = fsrv_open("/proc/self/exe", O_PATH);
-        return fd < 0 ? fsrv_fail(error, FSRV_STAGE_START, -fd, "the program's own file, /proc/self/exe") : fd;
+        if (!fsrv__program_argv)
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "'%s' is in the preload list, but this program has not called "
+                                       "fsrv_zygote_enter()",
+                                       FSRV_PRELOAD_MAIN);
+        int fd = fsrv__open("/proc/self/exe", O_PATH);
+        return fd < 0 ? fsrv__fail(error, FSRV_STAGE_START, -fd, "the program's own file, /proc/self/exe") : fd;
 }
 
 static int open_zygote(const char *path, struct fsrv_error *error) {
-        int fd = fsrv_open(path, O_PATH);
+        int fd = fsrv__open(path, O_PATH);
 
-        return fd < 0 ? fsrv_fail(error, FSRV_STAGE_START, -fd, "the zygote program '%s'", path) : fd;
+        return fd < 0 ? fsrv__fail(error, FSRV_STAGE_START, -fd, "the zygote program '%s'", path) : fd;
 }
 
 /* The first message on the admin connection. */
 static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error *error) {
-        struct fsrv_config config = s->config;
+        struct fsrv__config config = s->config;
         FSRV_CLEANUP_FD int program = -1;
         FSRV_CLEANUP_FD int data = -1;
 
-        if (config.argv || fsrv_config_has_program(&config)) {
+        if (config.argv || fsrv__config_has_program(&config)) {
                 program = config.argv ? open_zygote(config.argv[0], error) : open_program(error);
                 if (program < 0)
-                        return fsrv_fd_steal(&program);
-                config.argv = config.argv ? config.argv : fsrv_program_argv;
+                        return fsrv__fd_steal(&program);
+                config.argv = config.argv ? config.argv : fsrv__program_argv;
         }
         if (s->data) {
-                data = fsrv_sealed_memfd("forkserver zygote data", s->data, s->data_size);
+                data = fsrv__sealed_memfd("forkserver zygote data", s->data, s->data_size);
                 if (data < 0)
-                        return fsrv_fail(error, FSRV_STAGE_START, -fsrv_fd_steal(&data), "the data for the zygote");
+                        return fsrv__fail(error, FSRV_STAGE_START, -fsrv__fd_steal(&data), "the data for the zygote");
                 config.head.has_data = 1;
         }
-        config.head.has_output = config.head.has_output && fsrv_fd_is_open(STDOUT_FILENO) == 1;
+        config.head.has_output = config.head.has_output && fsrv__fd_is_open(STDOUT_FILENO) == 1;
         int fds[] = { program, data, config.head.has_output ? STDOUT_FILENO : -1 };
         size_t n_fds = 0;
         for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
                 if (fds[i] >= 0)
                         fds[n_fds++] = fds[i];
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
-        int n = bytes ? fsrv_config_encode(&config, bytes) : -ENOMEM;
+        int n = bytes ? fsrv__config_encode(&config, bytes) : -ENOMEM;
         if (n > 0)
-                n = fsrv_channel_send(admin, bytes, (size_t)n, fds, n_fds, MSG_DONTWAIT);
+                n = fsrv__channel_send(admin, bytes, (size_t)n, fds, n_fds, MSG_DONTWAIT);
         free(bytes);
         if (n == -E2BIG) /* the preload list by itself was looked at when it was set */
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG,
-                                      "the program's arguments and its preload list together have more than %d bytes",
-                                      FSRV_WIRE_PRELOAD_MAX);
-        return n < 0 ? fsrv_fail(error, FSRV_STAGE_START, -n, "the server's configuration") : 0;
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG,
+                                       "the program's arguments and its preload list together have more than %d bytes",
+                                       FSRV_WIRE_PRELOAD_MAX);
+        return n < 0 ? fsrv__fail(error, FSRV_STAGE_START, -n, "the server's configuration") : 0;
 }
 
 enum { ADMIN, DOORBELL, TRACKER, REPORT, REPORT_END }; /* of `theirs` */
 
-static int prepare_tracker(struct fsrv_launch *launch, struct fsrv_error *error) {
-        int ends[2], r = fsrv_pipe(ends);
+static int prepare_tracker(struct fsrv__launch *launch, struct fsrv_error *error) {
+        int ends[2], r = fsrv__pipe(ends);
 
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "a pipe to the resource tracker");
+                return fsrv__fail(error, FSRV_STAGE_TRACKER, -r, "a pipe to the resource tracker");
         launch->theirs[TRACKER] = ends[0];
         launch->tracker = ends[1];
         return 0;
 }
 
-static int prepare_server(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+static int prepare_server(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
         int doorbell[2] = { -1, -1 }, admin[2] = { -1, -1 }, on = 1, r;
 
-        if ((r = fsrv_socketpair(doorbell)) < 0 || (r = fsrv_socketpair(admin)) < 0 ||
-            (launch->in_tree && (r = fsrv_pipe(launch->theirs + REPORT)) < 0))
-                r = fsrv_fail(error, FSRV_STAGE_START, -r, "a socket pair");
+        if ((r = fsrv__socketpair(doorbell)) < 0 || (r = fsrv__socketpair(admin)) < 0 ||
+            (launch->in_tree && (r = fsrv__pipe(launch->theirs + REPORT)) < 0))
+                r = fsrv__fail(error, FSRV_STAGE_START, -r, "a socket pair");
         else if (setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
-                r = fsrv_fail(error, FSRV_STAGE_START, errno, "SO_PASSCRED");
+                r = fsrv__fail(error, FSRV_STAGE_START, errno, "SO_PASSCRED");
         launch->theirs[DOORBELL] = doorbell[0];
         launch->doorbell = doorbell[1];
         launch->theirs[ADMIN] = admin[0];
@@ -93,7 +93,7 @@ static int prepare_server(const struct fsrv_server *s, struct fsrv_launch *launc
         return r == 0 ? send_config(s, admin[1], error) : r;
 }
 
-int fsrv_launch_prepare(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+int fsrv__launch_prepare(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
         int r = 0;
 
         if (launch->brings & FSRV_NEEDS_TRACKER && !launch->has_tracker)
@@ -103,70 +103,70 @@ int fsrv_launch_prepare(const struct fsrv_server *s, struct fsrv_launch *launch,
         return r;
 }
 
-static int start_tracker(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+static int start_tracker(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
         char title[FSRV_TITLE_SIZE], word[] = "again", *argv[] = { title, launch->is_again ? word : NULL, NULL };
-        char *program = fsrv_helper_path(s->helper_directory, "forkserver-tracker");
+        char *program = fsrv__helper_path(s->helper_directory, "forkserver-tracker");
 
         if (!program)
-                return fsrv_fail(error, FSRV_STAGE_TRACKER, ENOMEM, "the path of the resource tracker");
-        fsrv_title_argument(title, "forkserver: resource tracker");
-        int r = fsrv_start_orphan(program, argv, &launch->theirs[TRACKER], 1);
+                return fsrv__fail(error, FSRV_STAGE_TRACKER, ENOMEM, "the path of the resource tracker");
+        fsrv__title_argument(title, "forkserver: resource tracker");
+        int r = fsrv__start_orphan(program, argv, &launch->theirs[TRACKER], 1);
         if (r < 0)
-                fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "starting the resource tracker '%s'", program);
+                fsrv__fail(error, FSRV_STAGE_TRACKER, -r, "starting the resource tracker '%s'", program);
         free(program);
         return r;
 }
 
 /* 0 or -errno. */
-static int start_by(struct fsrv_launch *launch, char **argv) {
+static int start_by(struct fsrv__launch *launch, char **argv) {
         if (!launch->in_tree)
-                return fsrv_start_orphan(launch->program, argv, launch->theirs, 2);
-        fsrv_anchors_reap(0, 0);
-        pid_t anchor = fsrv_start_in_tree(launch->program, argv, launch->theirs, 2, launch->theirs + REPORT);
+                return fsrv__start_orphan(launch->program, argv, launch->theirs, 2);
+        fsrv__anchors_reap(0, 0);
+        pid_t anchor = fsrv__start_in_tree(launch->program, argv, launch->theirs, 2, launch->theirs + REPORT);
         if (anchor <= 0)
                 return anchor;
-        fsrv_anchors_add(anchor);
+        fsrv__anchors_add(anchor);
         launch->anchor = anchor;
         return 0;
 }
 
-static int start_server(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+static int start_server(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
         char title[FSRV_TITLE_SIZE], *argv[] = { title, NULL };
 
         if (!launch->program)
-                launch->program = fsrv_helper_path(s->helper_directory, "forkserver-server");
+                launch->program = fsrv__helper_path(s->helper_directory, "forkserver-server");
         if (!launch->program)
-                return fsrv_fail(error, FSRV_STAGE_START, ENOMEM, "the path of the server program");
-        fsrv_title_argument(title, "forkserver: server");
+                return fsrv__fail(error, FSRV_STAGE_START, ENOMEM, "the path of the server program");
+        fsrv__title_argument(title, "forkserver: server");
         int r = start_by(launch, argv);
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_START, -r, "starting the server program '%s'", launch->program) : 0;
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_START, -r, "starting the server program '%s'", launch->program) : 0;
 }
 
-int fsrv_launch_start(const struct fsrv_server *s, struct fsrv_launch *launch, struct fsrv_error *error) {
+int fsrv__launch_start(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
         int r = launch->theirs[TRACKER] >= 0 ? start_tracker(s, launch, error) : 0;
 
         return r == 0 && launch->theirs[ADMIN] >= 0 ? start_server(s, launch, error) : r;
 }
 
 /* A failing loader, another version in its place: all that shows after execve succeeded. */
-int fsrv_launch_answer(struct fsrv_launch *launch, struct fsrv_error *error) {
+int fsrv__launch_answer(struct fsrv__launch *launch, struct fsrv_error *error) {
         const char *program = launch->program;
-        struct fsrv_wire_reply reply;
-        struct fsrv_message message;
-        int r = fsrv_channel_receive(launch->admin, &reply, sizeof reply, MSG_DONTWAIT, &message);
+        struct fsrv__wire_reply reply;
+        struct fsrv__message message;
+        int r = fsrv__channel_receive(launch->admin, &reply, sizeof reply, MSG_DONTWAIT, &message);
 
         if (r == -EAGAIN)
                 return 1;
         if (r == 0)
-                return fsrv_fail_text(error, FSRV_STAGE_START, ECONNRESET, "the server program '%s' ended at once",
-                                      program);
+                return fsrv__fail_text(error, FSRV_STAGE_START, ECONNRESET, "the server program '%s' ended at once",
+                                       program);
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_START, -r, "the answer of the server program '%s'", program);
-        fsrv_message_close(&message);
+                return fsrv__fail(error, FSRV_STAGE_START, -r, "the answer of the server program '%s'", program);
+        fsrv__message_close(&message);
         if (message.size != sizeof reply || reply.version != FSRV_WIRE_VERSION)
-                return fsrv_fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
-                                      "the server program '%s' is of another version than the library", program);
+                return fsrv__fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
+                                       "the server program '%s' is of another version than the library", program);
         if (reply.err)
-                return fsrv_fail_text(error, reply.stage, reply.err, "%.*s", (int)sizeof reply.text - 1, reply.text);
+                return fsrv__fail_text(error, reply.stage, reply.err, "%.*s", (int)sizeof reply.text - 1, reply.text);
         return 0;
 }

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 
 #include "base/fd.h"
-#include "client/server.h"
+#include "client/handle.h"
 
-struct fsrv_link *fsrv_link_new(int doorbell) {
-        struct fsrv_link *link = malloc(sizeof *link);
+struct fsrv__link *fsrv__link_new(int doorbell) {
+        struct fsrv__link *link = malloc(sizeof *link);
 
         if (!link) {
-                fsrv_fd_close(doorbell);
+                fsrv__fd_close(doorbell);
                 return NULL;
         }
         atomic_init(&link->references, 1);
@@ -17,9 +17,9 @@ struct fsrv_link *fsrv_link_new(int doorbell) {
         return link;
 }
 
-struct fsrv_link *fsrv_link_unref(struct fsrv_link *link) {
+struct fsrv__link *fsrv__link_unref(struct fsrv__link *link) {
         if (link && atomic_fetch_sub(&link->references, 1) == 1) {
-                fsrv_fd_close(link->doorbell);
+                fsrv__fd_close(link->doorbell);
                 free(link);
         }
         return NULL;

@@ -24,9 +24,9 @@ enum {
 };
 
 /* The default mapping of the standard streams, then the request's actions with the caller's fds numbered. */
-static int number_fds(struct fsrv_spawning *s, struct fsrv_wire_action **ret_actions, uint32_t *ret_n) {
+static int number_fds(struct fsrv__spawning *s, struct fsrv__wire_action **ret_actions, uint32_t *ret_n) {
         const struct fsrv_request *request = s->request;
-        struct fsrv_wire_action *actions = malloc((request->n_actions + MORE_ACTIONS) * sizeof *actions);
+        struct fsrv__wire_action *actions = malloc((request->n_actions + MORE_ACTIONS) * sizeof *actions);
         uint32_t n = 0;
 
         s->memory = malloc((FIRST_USER_FD + MORE_ACTIONS + request->n_actions) * sizeof *s->memory);
@@ -42,9 +42,9 @@ static int number_fds(struct fsrv_spawning *s, struct fsrv_wire_action **ret_act
                 /* One that a program that was started without it has opened since is the program's own: it says
                  * close-on-exec. */
                 bool open = flags >= 0 && (request->pinned[i] || !(flags & FD_CLOEXEC));
-                actions[n++] = (struct fsrv_wire_action){ .type = open ? FSRV_WIRE_INSTALL : FSRV_WIRE_CLOSE,
-                                                          .target = i,
-                                                          .source = (uint32_t)s->n_user_fds };
+                actions[n++] = (struct fsrv__wire_action){ .type = open ? FSRV_WIRE_INSTALL : FSRV_WIRE_CLOSE,
+                                                           .target = i,
+                                                           .source = (uint32_t)s->n_user_fds };
                 if (open)
                         fds[s->n_user_fds++] = i;
         }
@@ -58,13 +58,13 @@ static int number_fds(struct fsrv_spawning *s, struct fsrv_wire_action **ret_act
         }
         for (int i = 0; i < 3; i++)
                 if (s->extra->streams[i] >= 0) {
-                        actions[n++] = (struct fsrv_wire_action){ .type = FSRV_WIRE_INSTALL,
-                                                                  .target = i,
-                                                                  .source = (uint32_t)s->n_user_fds };
+                        actions[n++] = (struct fsrv__wire_action){ .type = FSRV_WIRE_INSTALL,
+                                                                   .target = i,
+                                                                   .source = (uint32_t)s->n_user_fds };
                         fds[s->n_user_fds++] = s->extra->streams[i];
                 }
         if (s->extra->data >= 0) {
-                actions[n++] = (struct fsrv_wire_action){ .type = FSRV_WIRE_DATA, .source = (uint32_t)s->n_user_fds };
+                actions[n++] = (struct fsrv__wire_action){ .type = FSRV_WIRE_DATA, .source = (uint32_t)s->n_user_fds };
                 fds[s->n_user_fds++] = s->extra->data;
         }
         *ret_actions = actions;
@@ -78,25 +78,25 @@ static uint32_t wire_flags(uint32_t flags) {
                (flags & FSRV_SPAWN_QUICK_EXIT ? FSRV_WIRE_QUICK_EXIT : 0);
 }
 
-static int fill_head(const struct fsrv_spawning *s, const struct fsrv_grip *grip, struct fsrv_wire_request *head) {
+static int fill_head(const struct fsrv__spawning *s, const struct fsrv__grip *grip, struct fsrv__wire_request *head) {
         const struct fsrv_request *request = s->request;
-        struct fsrv_caller caller = { 0 };
+        struct fsrv__caller caller = { 0 };
         sigset_t mask;
 
         if (request->umask < 0 || !request->has_ignored) {
-                int r = fsrv_caller_read(grip->proc_status, &caller);
+                int r = fsrv__caller_read(grip->proc_status, &caller);
                 if (r < 0)
-                        return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r,
-                                         "the caller's umask, which a process of its own is needed for without /proc");
+                        return fsrv__fail(s->error, FSRV_STAGE_ARGUMENT, -r,
+                                          "the caller's umask, which a process of its own is needed for without /proc");
         }
         pthread_sigmask(SIG_SETMASK, NULL, &mask);
         head->kind = request->kind;
         head->umask = request->umask < 0 ? caller.umask : (uint32_t)request->umask;
         head->signals_ignored = request->has_ignored ? request->ignored : caller.signals_ignored;
-        head->signal_mask = request->has_mask ? request->mask : fsrv_signals_to_bits(&mask);
+        head->signal_mask = request->has_mask ? request->mask : fsrv__signals_to_bits(&mask);
         head->time_limit_ms = request->time_limit_ms;
         head->grace_ms = request->grace_ms;
-        head->setup_limit_ms = s->deadline == FSRV_NEVER ? 0 : (uint32_t)fsrv_left(s->deadline);
+        head->setup_limit_ms = s->deadline == FSRV_NEVER ? 0 : (uint32_t)fsrv__left(s->deadline);
         head->flags = wire_flags(request->flags);
         if (request->new_session)
                 head->flags |= FSRV_WIRE_NEW_SESSION;
@@ -120,11 +120,11 @@ static const char *search_path(const struct fsrv_request *request) {
         return path ? path : "/bin:/usr/bin";
 }
 
-static int encode(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
+static int encode(struct fsrv__spawning *s, const struct fsrv__grip *grip) {
         const struct fsrv_request *request = s->request;
         char *only_name[] = { request->name, NULL };
         bool is_large = request->payload_size > FSRV_WIRE_MESSAGE_MAX; /* copied once, to where it goes */
-        struct fsrv_request_parts parts = {
+        struct fsrv__request_parts parts = {
                 .name = request->name,
                 .search = search_path(request),
                 .directory = request->directory ? request->directory : "",
@@ -134,7 +134,7 @@ static int encode(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
                 .payload = is_large ? NULL : request->payload,
                 .head.payload_size = request->payload_size,
         };
-        struct fsrv_wire_action *actions;
+        struct fsrv__wire_action *actions;
 
         int r = fill_head(s, grip, &parts.head);
         if (r < 0)
@@ -143,37 +143,37 @@ static int encode(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
         if (r == 0) {
                 parts.actions = actions;
                 parts.head.n_fds = (uint32_t)s->n_user_fds;
-                r = fsrv_request_encode(&parts, &s->bytes, &s->size);
+                r = fsrv__request_encode(&parts, &s->bytes, &s->size);
                 free(actions);
         }
-        return r < 0 ? fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "encoding the request") : 0;
+        return r < 0 ? fsrv__fail(s->error, FSRV_STAGE_ARGUMENT, -r, "encoding the request") : 0;
 }
 
 /* The body is too large for a message. */
-static int put_into_memfd(struct fsrv_spawning *s) {
-        struct fsrv_wire_request *head = fsrv_spawning_head(s);
+static int put_into_memfd(struct fsrv__spawning *s) {
+        struct fsrv__wire_request *head = fsrv__spawning_head(s);
         size_t here = s->size - sizeof *head, rest = head->body_size - here;
         const struct iovec parts[] = { { s->bytes + sizeof *head, here }, { (void *)s->request->payload, rest } };
 
-        s->memfd = fsrv_sealed_memfd_of("forkserver request", parts, 2);
+        s->memfd = fsrv__sealed_memfd_of("forkserver request", parts, 2);
         if (s->memfd < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -s->memfd, "a request of %llu bytes",
-                                 (unsigned long long)head->body_size);
+                return fsrv__fail(s->error, FSRV_STAGE_ARGUMENT, -s->memfd, "a request of %llu bytes",
+                                  (unsigned long long)head->body_size);
         head->flags |= FSRV_WIRE_BODY_IN_MEMFD;
         s->size = sizeof *head;
         return 0;
 }
 
-int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip) {
+int fsrv__spawning_prepare(struct fsrv__spawning *s, const struct fsrv__grip *grip) {
         int r = encode(s, grip);
 
         if (r < 0)
                 return r;
-        struct fsrv_wire_request *head = fsrv_spawning_head(s);
+        struct fsrv__wire_request *head = fsrv__spawning_head(s);
         if (sizeof *head + head->body_size > FSRV_WIRE_MESSAGE_MAX && (r = put_into_memfd(s)) < 0)
                 return r;
         /* What isn't sent leaves no gap before the caller's. */
-        size_t own = fsrv_request_own_fds(head);
+        size_t own = fsrv__request_own_fds(head);
         s->fds = s->user_fds - own;
         if (s->memfd >= 0)
                 s->user_fds[-1] = s->memfd;
@@ -185,8 +185,8 @@ int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip)
         return 0;
 }
 
-void fsrv_spawning_done(struct fsrv_spawning *s) {
-        fsrv_fd_close(s->memfd);
+void fsrv__spawning_done(struct fsrv__spawning *s) {
+        fsrv__fd_close(s->memfd);
         free(s->bytes);
         free(s->memory);
 }

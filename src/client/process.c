@@ -45,12 +45,12 @@ struct fsrv_process {
         struct fsrv_status status;
 };
 
-struct fsrv_process *fsrv_process_new(pid_t pid, int answer, int pidfd, uint32_t flags) {
+struct fsrv_process *fsrv__process_new(pid_t pid, int answer, int pidfd, uint32_t flags) {
         struct fsrv_process *p = calloc(1, sizeof *p);
 
         if (!p) {
-                fsrv_fd_close(answer);
-                fsrv_fd_close(pidfd);
+                fsrv__fd_close(answer);
+                fsrv__fd_close(pidfd);
                 return NULL;
         }
         atomic_init(&p->references, 1);
@@ -72,12 +72,12 @@ struct fsrv_process *fsrv_process_ref(struct fsrv_process *p) {
 /* The group that the process leads; the process alone if it leads none. Without Linux 6.9 by number, which is ours to
  * use while nobody has reaped the process; its server's pid namespace may be another than ours. */
 static int signal_group(const struct fsrv_process *p, int signal) {
-        int r = fsrv_pidfd_signal_group(p->pidfd, signal);
-        pid_t number = r == -EINVAL ? fsrv_pidfd_number(p->pidfd) : 0;
+        int r = fsrv__pidfd_signal_group(p->pidfd, signal);
+        pid_t number = r == -EINVAL ? fsrv__pidfd_number(p->pidfd) : 0;
 
         if (number > 0 && getpgid(number) == number)
                 r = kill(-number, signal) < 0 ? -errno : 0;
-        return r == -EINVAL || r == -ESRCH ? fsrv_pidfd_send_signal(p->pidfd, signal) : r;
+        return r == -EINVAL || r == -ESRCH ? fsrv__pidfd_send_signal(p->pidfd, signal) : r;
 }
 
 pid_t fsrv_process_get_pid(const struct fsrv_process *p) {
@@ -99,7 +99,7 @@ static bool is_over(struct fsrv_process *p) {
 int fsrv_process_kill(struct fsrv_process *p, int signal) {
         if (is_over(p))
                 return -ESRCH;
-        return p->pidfd < 0 ? -ENOSYS : fsrv_pidfd_send_signal(p->pidfd, signal);
+        return p->pidfd < 0 ? -ENOSYS : fsrv__pidfd_send_signal(p->pidfd, signal);
 }
 
 int fsrv_process_kill_group(struct fsrv_process *p, int signal) {
@@ -125,10 +125,10 @@ int fsrv_process_get_poll_fd(struct fsrv_process *p) {
 
         pthread_mutex_lock(&p->lock);
         if (p->poll_fd < 0) {
-                p->poll_fd = fsrv_fd_raise(epoll_create1(EPOLL_CLOEXEC));
+                p->poll_fd = fsrv__fd_raise(epoll_create1(EPOLL_CLOEXEC));
                 r = p->poll_fd < 0 ? -errno : put_into_poll_fd(p);
                 if (r < 0)
-                        p->poll_fd = fsrv_fd_close(p->poll_fd);
+                        p->poll_fd = fsrv__fd_close(p->poll_fd);
         }
         if (r == 0)
                 r = p->poll_fd;
@@ -138,7 +138,7 @@ int fsrv_process_get_poll_fd(struct fsrv_process *p) {
 
 /* ---- the end ---- */
 
-static void end(struct fsrv_process *p, const struct fsrv_exit *exit, const struct rusage *rusage, uint32_t flags) {
+static void end(struct fsrv_process *p, const struct fsrv__exit *exit, const struct rusage *rusage, uint32_t flags) {
         p->status = (struct fsrv_status){ .size = sizeof p->status, .pid = p->pid, .exit_code = -1, .flags = flags };
         if (exit->code == CLD_EXITED)
                 p->status.exit_code = exit->status;
@@ -151,7 +151,7 @@ static void end(struct fsrv_process *p, const struct fsrv_exit *exit, const stru
         p->state = ENDED;
 }
 
-static bool hear_of_change(struct fsrv_process *p, const struct fsrv_wire_changed *changed) {
+static bool hear_of_change(struct fsrv_process *p, const struct fsrv__wire_changed *changed) {
         if (changed->type != FSRV_WIRE_STOPPED && changed->type != FSRV_WIRE_CONTINUED)
                 return false;
         p->change = changed->type == FSRV_WIRE_STOPPED ? FSRV_STATUS_STOPPED : FSRV_STATUS_CONTINUED;
@@ -160,17 +160,17 @@ static bool hear_of_change(struct fsrv_process *p, const struct fsrv_wire_change
 }
 
 static void listen_once(struct fsrv_process *p) {
-        union fsrv_wire_answer answer;
-        struct fsrv_message message;
-        int r = fsrv_channel_receive(p->answer, &answer, sizeof answer, MSG_DONTWAIT, &message);
+        union fsrv__wire_answer answer;
+        struct fsrv__message message;
+        int r = fsrv__channel_receive(p->answer, &answer, sizeof answer, MSG_DONTWAIT, &message);
 
         if (r == -EAGAIN)
                 return;
         if (r == 1 || r == -EMFILE)
-                fsrv_message_close(&message);
+                fsrv__message_close(&message);
         if (r == 1 && message.size == sizeof answer.exited && answer.type == FSRV_WIRE_EXITED) {
-                const struct fsrv_wire_exited *exited = &answer.exited;
-                struct fsrv_exit exit = { .pid = exited->pid, .code = exited->code, .status = exited->status };
+                const struct fsrv__wire_exited *exited = &answer.exited;
+                struct fsrv__exit exit = { .pid = exited->pid, .code = exited->code, .status = exited->status };
                 end(p, &exit, &exited->rusage, exited->timed_out ? FSRV_STATUS_TIMED_OUT : 0);
                 return;
         }
@@ -185,34 +185,34 @@ static void listen_once(struct fsrv_process *p) {
 }
 
 /* Where we are the one that inherits orphans, the zombie is ours to look at; the caller reaps it. */
-static int look_at_own_zombie(int pidfd, struct fsrv_exit *ret_exit) {
+static int look_at_own_zombie(int pidfd, struct fsrv__exit *ret_exit) {
         siginfo_t info = { 0 };
 
         if (waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
                 return -errno;
         if (info.si_pid == 0)
                 return -EAGAIN;
-        *ret_exit = (struct fsrv_exit){ .pid = info.si_pid, .code = info.si_code, .status = info.si_status };
+        *ret_exit = (struct fsrv__exit){ .pid = info.si_pid, .code = info.si_code, .status = info.si_status };
         return 0;
 }
 
 /* After the pidfd said that it has ended. */
 static void watch_once(struct fsrv_process *p) {
         struct pollfd entry = { .fd = p->pidfd, .events = POLLIN };
-        struct fsrv_exit exit = { 0 };
+        struct fsrv__exit exit = { 0 };
 
         if (poll(&entry, 1, 0) <= 0)
                 return;
         int r = look_at_own_zombie(p->pidfd, &exit);
         if (r < 0)
-                r = fsrv_pidfd_exit_status(p->pidfd, &exit);
+                r = fsrv__pidfd_exit_status(p->pidfd, &exit);
         if (r == 0) {
                 end(p, &exit, NULL, FSRV_STATUS_NO_RUSAGE);
                 return;
         }
         if (p->death_seen == 0)
-                p->death_seen = fsrv_now();
-        if (r != -EAGAIN || fsrv_now() - p->death_seen > REAP_LIMIT_MS)
+                p->death_seen = fsrv__now();
+        if (r != -EAGAIN || fsrv__now() - p->death_seen > REAP_LIMIT_MS)
                 p->state = LOST;
 }
 
@@ -232,9 +232,9 @@ static void kill_family(struct fsrv_process *p) {
         } while (p->change);
         if (p->state >= ENDED || p->pidfd < 0)
                 return;
-        pid_t number = fsrv_pidfd_number(p->pidfd);
+        pid_t number = fsrv__pidfd_number(p->pidfd);
         if (number > 0 && getpgid(number) != number)
-                fsrv_descendants_signal(number, p->pidfd, SIGKILL);
+                fsrv__descendants_signal(number, p->pidfd, SIGKILL);
         else
                 signal_group(p, SIGKILL);
 }
@@ -244,15 +244,15 @@ struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
                 return NULL;
         if (p->flags & FSRV_SPAWN_KILL_ON_CLOSE && p->owner == getpid())
                 kill_family(p);
-        fsrv_fd_close(p->poll_fd);
-        fsrv_fd_close(p->answer);
-        fsrv_fd_close(p->pidfd);
+        fsrv__fd_close(p->poll_fd);
+        fsrv__fd_close(p->answer);
+        fsrv__fd_close(p->pidfd);
         pthread_mutex_destroy(&p->lock);
         free(p);
         return NULL;
 }
 
-struct fsrv_process *fsrv_process_end(struct fsrv_process *p) {
+struct fsrv_process *fsrv__process_end(struct fsrv_process *p) {
         p->flags |= FSRV_SPAWN_KILL_ON_CLOSE;
         return fsrv_process_unref(p);
 }
@@ -265,7 +265,7 @@ static void wait_for_change(int fd, bool dead, int64_t deadline) {
         if (dead)
                 poll(NULL, 0, 1);
         else
-                poll(&entry, 1, fsrv_left(deadline));
+                poll(&entry, 1, fsrv__left(deadline));
 }
 
 /* The change is told once. */
@@ -284,10 +284,10 @@ static bool take_change(struct fsrv_process *p, struct fsrv_status *ret_status) 
 
 int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status *ret_status,
                       struct fsrv_error *error) {
-        int64_t deadline = fsrv_deadline(timeout_ms);
+        int64_t deadline = fsrv__deadline(timeout_ms);
 
         if (ret_status && ret_status->size != sizeof *ret_status)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_status");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_status");
         for (;;) {
                 pthread_mutex_lock(&p->lock);
                 step(p);
@@ -302,13 +302,13 @@ int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status
                 if (state == ENDED)
                         return 0;
                 if (state == LOST)
-                        return fsrv_fail_text(
+                        return fsrv__fail_text(
                                 error, FSRV_STAGE_STATUS, EOWNERDEAD,
                                 "status lost: process %d has ended, and the fork server could not tell how",
                                 (int)p->pid);
-                if (timeout_ms == 0 || fsrv_now() >= deadline)
-                        return fsrv_fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT, "process %d is still alive",
-                                              (int)p->pid);
+                if (timeout_ms == 0 || fsrv__now() >= deadline)
+                        return fsrv__fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT, "process %d is still alive",
+                                               (int)p->pid);
                 wait_for_change(fd, dead, deadline);
         }
 }

@@ -10,7 +10,7 @@
 
 enum { SPAWN_TIMEOUT_MS = 120000 };
 
-uint64_t fsrv_signals_to_bits(const sigset_t *set) {
+uint64_t fsrv__signals_to_bits(const sigset_t *set) {
         uint64_t bits = 0;
 
         for (int s = 1; s <= 64; s++)
@@ -79,14 +79,14 @@ int fsrv_request_set_program(struct fsrv_request *request, const char *program) 
 
 /* A list and its strings in one block. */
 static int set_list(char ***target, const char *const *list) {
-        size_t n, size = fsrv_strings_size(list, &n);
+        size_t n, size = fsrv__strings_size(list, &n);
         char **copy = malloc((n + 1) * sizeof *copy + size);
 
         if (!copy)
                 return -ENOMEM;
         const char *at = (char *)(copy + n + 1);
-        fsrv_strings_put((char *)at, list);
-        fsrv_strings_get(&at, at + size, n, copy);
+        fsrv__strings_put((char *)at, list);
+        fsrv__strings_get(&at, at + size, n, copy);
         copy[n] = NULL;
         free(*target);
         *target = copy;
@@ -119,14 +119,14 @@ int fsrv_request_set_umask(struct fsrv_request *request, mode_t mask) {
 int fsrv_request_set_signal_mask(struct fsrv_request *request, const sigset_t *mask) {
         request->has_mask = mask != NULL;
         if (mask)
-                request->mask = fsrv_signals_to_bits(mask);
+                request->mask = fsrv__signals_to_bits(mask);
         return 0;
 }
 
 int fsrv_request_set_signals_ignored(struct fsrv_request *request, const sigset_t *ignored) {
         request->has_ignored = ignored != NULL;
         if (ignored)
-                request->ignored = fsrv_signals_to_bits(ignored);
+                request->ignored = fsrv__signals_to_bits(ignored);
         return 0;
 }
 
@@ -174,7 +174,7 @@ int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, si
 /* ---- fd actions ---- */
 
 /* The last action so far that says something of the child's fd. */
-static const struct fsrv_wire_action *last_action(const struct fsrv_request *request, int fd) {
+static const struct fsrv__wire_action *last_action(const struct fsrv_request *request, int fd) {
         for (size_t i = request->n_actions; i-- > 0;)
                 if (request->actions[i].type != FSRV_WIRE_HAND && request->actions[i].target == fd)
                         return &request->actions[i];
@@ -183,7 +183,7 @@ static const struct fsrv_wire_action *last_action(const struct fsrv_request *req
 
 /* Whether the child has this fd after the actions so far: by its last one, or by default. */
 static bool is_made(const struct fsrv_request *request, int fd) {
-        const struct fsrv_wire_action *last = last_action(request, fd);
+        const struct fsrv__wire_action *last = last_action(request, fd);
 
         return last ? last->type != FSRV_WIRE_CLOSE : fd <= 2;
 }
@@ -192,7 +192,7 @@ static bool is_mapped(const struct fsrv_request *request, int fd) {
         return is_made(request, fd) && !(fd <= 2 && request->inherits[fd]);
 }
 
-static int add(struct fsrv_request *request, struct fsrv_wire_action action) {
+static int add(struct fsrv_request *request, struct fsrv__wire_action action) {
         if (request->n_actions >= FSRV_WIRE_ACTIONS_MAX - 8) /* room for what a spawn adds */
                 return -E2BIG;
         if ((request->n_actions & (request->n_actions - 1)) == 0) { /* full at the powers of two */
@@ -216,9 +216,9 @@ int fsrv_request_add_dup2(struct fsrv_request *request, int fd, int child_fd) {
                 return -EINVAL;
         if (ours && fd == child_fd)
                 return 0;
-        int r = add(request, (struct fsrv_wire_action){ .type = ours ? FSRV_WIRE_DUP : FSRV_WIRE_INSTALL,
-                                                        .target = child_fd,
-                                                        .source = (uint32_t)fd });
+        int r = add(request, (struct fsrv__wire_action){ .type = ours ? FSRV_WIRE_DUP : FSRV_WIRE_INSTALL,
+                                                         .target = child_fd,
+                                                         .source = (uint32_t)fd });
         if (r == 0 && ours && fd <= 2 && request->inherits[fd])
                 request->pinned[fd] = true;
         return r;
@@ -243,10 +243,10 @@ int fsrv_request_add_open(struct fsrv_request *request, int child_fd, const char
                 return -ENOMEM;
         request->paths = paths;
         char *copy = strdup(path);
-        int r = copy ? add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_OPEN,
-                                                               .target = child_fd,
-                                                               .source = (uint32_t)flags,
-                                                               .mode = mode })
+        int r = copy ? add(request, (struct fsrv__wire_action){ .type = FSRV_WIRE_OPEN,
+                                                                .target = child_fd,
+                                                                .source = (uint32_t)flags,
+                                                                .mode = mode })
                      : -ENOMEM;
         if (r < 0) {
                 free(copy);
@@ -263,13 +263,13 @@ int fsrv_request_add_close(struct fsrv_request *request, int child_fd) {
                 return -EBADF;
         if (!is_made(request, child_fd))
                 return 0; /* the child doesn't have it: as closing a closed fd is no error there */
-        return add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_CLOSE, .target = child_fd });
+        return add(request, (struct fsrv__wire_action){ .type = FSRV_WIRE_CLOSE, .target = child_fd });
 }
 
 int fsrv_request_add_fd(struct fsrv_request *request, int fd) {
         if (fd < 0)
                 return -EBADF;
-        return add(request, (struct fsrv_wire_action){ .type = FSRV_WIRE_HAND, .source = (uint32_t)fd });
+        return add(request, (struct fsrv__wire_action){ .type = FSRV_WIRE_HAND, .source = (uint32_t)fd });
 }
 
 void fsrv_request_clear_actions(struct fsrv_request *request) {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "forkserver.h"
-#include "wire/request.h"
+#include "wire/request_codec.h"
 
 /* One fd action as the wire has it; for INSTALL and HAND `source` is the caller's fd until the spawn numbers it. */
 struct fsrv_request {
@@ -25,7 +25,7 @@ struct fsrv_request {
         const void *payload; /* borrowed */
         size_t payload_size;
 
-        struct fsrv_wire_action *actions;
+        struct fsrv__wire_action *actions;
         size_t n_actions;
         char **paths; /* of the OPEN actions, in order; NULL-terminated, or NULL */
         size_t n_paths;
@@ -34,6 +34,6 @@ struct fsrv_request {
 };
 
 /* As the kernel has it: bit n-1 for signal n. */
-uint64_t fsrv_signals_to_bits(const sigset_t *set);
+uint64_t fsrv__signals_to_bits(const sigset_t *set);
 
 #endif

@@ -14,27 +14,27 @@
 
 enum { ROOM_MS = 2 }; /* where there is nothing to poll for */
 
-static int name_bad_fd(const struct fsrv_spawning *s) {
+static int name_bad_fd(const struct fsrv__spawning *s) {
         for (size_t i = 0; i < s->n_user_fds; i++)
-                if (fsrv_fd_is_open(s->user_fds[i]) != 1)
-                        return fsrv_fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open",
-                                              s->user_fds[i]);
-        return fsrv_fail(s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
+                if (fsrv__fd_is_open(s->user_fds[i]) != 1)
+                        return fsrv__fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open",
+                                               s->user_fds[i]);
+        return fsrv__fail(s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
 }
 
-static int put(struct fsrv_spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
-        int r = fsrv_channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
+static int put(struct fsrv__spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
+        int r = fsrv__channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
 
         s->full = r;
         switch (r) {
         case 0:
                 return 0;
         case -EAGAIN:
-                return fsrv_spawning_wait_for(s, sock, POLLOUT, FSRV_NEVER);
+                return fsrv__spawning_wait_for(s, sock, POLLOUT, FSRV_NEVER);
         case -ENOBUFS:
         case -ENOMEM:
         case -ETOOMANYREFS: /* counts all fds in flight that this uid has, unix(7) */
-                return fsrv_spawning_wait_for(s, -1, 0, fsrv_deadline(ROOM_MS));
+                return fsrv__spawning_wait_for(s, -1, 0, fsrv__deadline(ROOM_MS));
         case -EPIPE:
         case -ECONNRESET:
         case -ECONNREFUSED:
@@ -43,28 +43,28 @@ static int put(struct fsrv_spawning *s, int sock, const void *bytes, size_t size
         case -EBADF:
                 return name_bad_fd(s);
         default:
-                return fsrv_fail(s->error, FSRV_STAGE_QUEUE, -r, "sending the request");
+                return fsrv__fail(s->error, FSRV_STAGE_QUEUE, -r, "sending the request");
         }
 }
 
 /* One that may not be searched can be had by the way that doesn't look into it. */
 static int open_directory(void) {
-        int fd = fsrv_open(".", O_PATH | O_DIRECTORY);
+        int fd = fsrv__open(".", O_PATH | O_DIRECTORY);
 
-        return fd == -EACCES ? fsrv_open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
+        return fd == -EACCES ? fsrv__open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
 }
 
 /* A status pair of its own for each try: the words of a process that ran nothing must not show. */
-static int make_sockets(struct fsrv_spawning *s) {
-        int answer[2], r = fsrv_socketpair(answer);
+static int make_sockets(struct fsrv__spawning *s) {
+        int answer[2], r = fsrv__socketpair(answer);
 
         if (r < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the answer");
+                return fsrv__fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the answer");
         s->answer = answer[0];
         s->theirs[0] = answer[1];
         int status[2] = { -1, -1 };
-        if (s->extra->wants_status && (r = fsrv_streampair(status)) < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the status");
+        if (s->extra->wants_status && (r = fsrv__streampair(status)) < 0)
+                return fsrv__fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the status");
         s->status = status[0];
         s->theirs[1] = status[1];
         return 0;
@@ -72,24 +72,24 @@ static int make_sockets(struct fsrv_spawning *s) {
 
 enum { HANG_UP_MS = 20 };
 
-static int await_answer(struct fsrv_spawning *s) {
+static int await_answer(struct fsrv__spawning *s) {
         s->at = FSRV_SPAWNING_HEAR;
         if (!s->extra->until_ended)
-                return fsrv_spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER);
+                return fsrv__spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER);
         /* Until everybody has closed the other end, the server as the last: no message wakes poll(2) for nothing but a
          * hang-up. What has been said is in the queue then, the start first. Not for ever: a child that another thread
          * has forked just now may have that end as well. */
-        return fsrv_spawning_wait_for(s, s->answer, 0, fsrv_deadline(HANG_UP_MS));
+        return fsrv__spawning_wait_for(s, s->answer, 0, fsrv__deadline(HANG_UP_MS));
 }
 
-int fsrv_spawning_send(struct fsrv_spawning *s) {
+int fsrv__spawning_send(struct fsrv__spawning *s) {
         int r = s->answer < 0 ? make_sockets(s) : 0;
 
         if (r < 0)
                 return r;
         FSRV_CLEANUP_FD int directory = open_directory();
         if (directory < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
+                return fsrv__fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
         s->fds[FSRV_WIRE_FD_ANSWER] = s->theirs[0];
         s->fds[FSRV_WIRE_FD_DOORBELL] = s->grip.link->doorbell;
         s->fds[FSRV_WIRE_FD_LIFELINE] = s->grip.lifeline;
@@ -99,8 +99,8 @@ int fsrv_spawning_send(struct fsrv_spawning *s) {
         r = put(s, s->grip.link->doorbell, s->bytes, s->size, s->fds, s->n_fds);
         if (r != 0)
                 return r;
-        fsrv_fds_close(s->theirs, 2);
-        s->n_sent = fsrv_spawning_head(s)->n_fds_here;
+        fsrv__fds_close(s->theirs, 2);
+        s->n_sent = fsrv__spawning_head(s)->n_fds_here;
         s->death.type = 0;
         s->loads = false;
         if (s->n_sent == s->n_user_fds)
@@ -109,12 +109,12 @@ int fsrv_spawning_send(struct fsrv_spawning *s) {
         return FSRV_STEP_GO_ON;
 }
 
-int fsrv_spawning_send_more(struct fsrv_spawning *s) {
+int fsrv__spawning_send_more(struct fsrv__spawning *s) {
         while (s->n_sent < s->n_user_fds) {
                 size_t n = s->n_user_fds - s->n_sent;
                 if (n > FSRV_WIRE_FDS_MAX)
                         n = FSRV_WIRE_FDS_MAX;
-                const struct fsrv_wire_more more = { .n_fds = (uint32_t)n };
+                const struct fsrv__wire_more more = { .n_fds = (uint32_t)n };
                 int r = put(s, s->answer, &more, sizeof more, s->user_fds + s->n_sent, n);
                 if (r == FSRV_STEP_SERVER_GONE)
                         break; /* the other end has closed: what it said first is read next */

@@ -10,21 +10,21 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/title.h"
-#include "client/server.h"
+#include "client/handle.h"
 #include "client/start.h"
 #include "wire/channel.h"
 
 enum { ADMIN_FD = 3 };
 
-static int fill_config(struct fsrv_config *config, const struct fsrv_listen_options *options,
+static int fill_config(struct fsrv__config *config, const struct fsrv_listen_options *options,
                        struct fsrv_error *error) {
         if (options->size != sizeof *options || !options->path || !options->path[0] || options->mode > 0777 ||
             options->n_allow_uids > FSRV_WIRE_UIDS_MAX)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the listener is out of range");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the listener is out of range");
         if (strlen(options->path) >= sizeof((struct sockaddr_un *)0)->sun_path)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, ENAMETOOLONG,
-                                      "socket path of %zu bytes, at most %zu: '%s'", strlen(options->path),
-                                      sizeof((struct sockaddr_un *)0)->sun_path - 1, options->path);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, ENAMETOOLONG,
+                                       "socket path of %zu bytes, at most %zu: '%s'", strlen(options->path),
+                                       sizeof((struct sockaddr_un *)0)->sun_path - 1, options->path);
         config->path = options->path;
         config->head.has_output = 0; /* it serves many, and nobody's output is for all of them */
         config->head.mode = options->mode;
@@ -35,44 +35,44 @@ static int fill_config(struct fsrv_config *config, const struct fsrv_listen_opti
 }
 
 /* The new program finds its configuration waiting in a socket at its fd 3. */
-static int leave_config(struct fsrv_config *config, struct fsrv_error *error) {
+static int leave_config(struct fsrv__config *config, struct fsrv_error *error) {
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
-        int pair[2], n = bytes ? fsrv_config_encode(config, bytes) : -ENOMEM;
-        int r = n < 0 ? n : fsrv_socketpair(pair);
+        int pair[2], n = bytes ? fsrv__config_encode(config, bytes) : -ENOMEM;
+        int r = n < 0 ? n : fsrv__socketpair(pair);
 
         if (r < 0) {
                 free(bytes);
-                return fsrv_fail(error, FSRV_STAGE_START, -r, "the server's configuration");
+                return fsrv__fail(error, FSRV_STAGE_START, -r, "the server's configuration");
         }
-        r = fsrv_channel_send(pair[1], bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+        r = fsrv__channel_send(pair[1], bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
         free(bytes);
         if (r == 0 && pair[0] == ADMIN_FD)
-                r = fsrv_fd_set_cloexec(ADMIN_FD, 0);
+                r = fsrv__fd_set_cloexec(ADMIN_FD, 0);
         else if (r == 0)
                 r = dup2(pair[0], ADMIN_FD) < 0 ? -errno : 0;
         /* Not closed here: the message must outlive its sender, and both are close-on-exec. */
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_START, -r, "the server's configuration") : 0;
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_START, -r, "the server's configuration") : 0;
 }
 
 int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_server_options *options,
                struct fsrv_error *error) {
         char title[FSRV_TITLE_SIZE], *argv[] = { title, NULL }, *program = NULL;
         struct fsrv_server *s; /* for its checked copy of the options */
-        struct fsrv_config config;
+        struct fsrv__config config;
 
         int r = fsrv_server_new(options, &s, error);
         if (r < 0)
                 return r;
         config = s->config;
         r = fill_config(&config, listen, error);
-        if (r == 0 && !(program = fsrv_helper_path(s->helper_directory, "forkserver-server")))
-                r = fsrv_fail(error, FSRV_STAGE_START, ENOMEM, "the path of the server program");
+        if (r == 0 && !(program = fsrv__helper_path(s->helper_directory, "forkserver-server")))
+                r = fsrv__fail(error, FSRV_STAGE_START, ENOMEM, "the path of the server program");
         if (r == 0)
                 r = leave_config(&config, error);
         if (r == 0) {
-                fsrv_title_argument(title, "forkserver: server");
+                fsrv__title_argument(title, "forkserver: server");
                 execve(program, argv, environ);
-                r = fsrv_fail(error, FSRV_STAGE_START, errno, "executing the server program '%s'", program);
+                r = fsrv__fail(error, FSRV_STAGE_START, errno, "executing the server program '%s'", program);
         }
         free(program);
         fsrv_server_free(s);

@@ -60,7 +60,7 @@ static bool has_candidates(const void *const *needed, size_t n_needed) {
 #define FSRV_NEEDS_ALL false
 #endif
 
-void fsrv_spare(struct fsrv_spared *ret_spared, const void *const *needed, size_t n_needed) {
+void fsrv__spare(struct fsrv__spared *ret_spared, const void *const *needed, size_t n_needed) {
         struct mapping mapping = { 0 };
         size_t room = 0;
         char *line = NULL;
@@ -83,7 +83,7 @@ void fsrv_spare(struct fsrv_spared *ret_spared, const void *const *needed, size_
                 fclose(file);
 }
 
-void fsrv_spare_no_more(const struct fsrv_spared *spared) {
+void fsrv__spare_no_more(const struct fsrv__spared *spared) {
         for (size_t i = 0; i < spared->n; i++)
                 madvise((void *)spared->range[i].start, spared->range[i].end - spared->range[i].start, MADV_DOFORK);
 }

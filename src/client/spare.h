@@ -10,7 +10,7 @@
 
 #define FSRV_SPARED_MAX 64
 
-struct fsrv_spared {
+struct fsrv__spared {
         size_t n;
         struct {
                 uintptr_t start, end;
@@ -18,7 +18,7 @@ struct fsrv_spared {
 };
 
 /* Has copies made without it (MADV_DONTFORK), but for what the addresses lie in. Nobody else may fork meanwhile. */
-void fsrv_spare(struct fsrv_spared *ret_spared, const void *const *needed, size_t n_needed);
-void fsrv_spare_no_more(const struct fsrv_spared *spared);
+void fsrv__spare(struct fsrv__spared *ret_spared, const void *const *needed, size_t n_needed);
+void fsrv__spare_no_more(const struct fsrv__spared *spared);
 
 #endif

@@ -16,86 +16,86 @@ enum {
         MANY_MAX = 65536,
 };
 
-static const struct fsrv_spawn_extra no_extra = FSRV_SPAWN_EXTRA_NONE;
+static const struct fsrv__spawn_extra no_extra = FSRV_SPAWN_EXTRA_NONE;
 
 static int check(const struct fsrv_request *request, struct fsrv_error *error) {
         if (!request->kind)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
-                                      "the request names neither an entry point nor a program");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "the request names neither an entry point nor a program");
         if (request->new_session && request->has_group)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
-                                      "a new session is a new process group too: the request cannot set both");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "a new session is a new process group too: the request cannot set both");
         return 0;
 }
 
-int fsrv_spawning_init(struct fsrv_spawning *s, struct fsrv_server *server, const struct fsrv_request *request,
-                       const struct fsrv_spawn_extra *extra, struct fsrv_error *error) {
-        *s = (struct fsrv_spawning){ .server = server,
-                                     .request = request,
-                                     .extra = extra,
-                                     .error = error,
-                                     .deadline = fsrv_deadline(request->spawn_timeout_ms),
-                                     .memfd = -1,
-                                     .answer = -1,
-                                     .status = -1,
-                                     .theirs = { -1, -1 },
-                                     .pidfd = -1,
-                                     .exec_pipe = -1 };
+int fsrv__spawning_init(struct fsrv__spawning *s, struct fsrv_server *server, const struct fsrv_request *request,
+                        const struct fsrv__spawn_extra *extra, struct fsrv_error *error) {
+        *s = (struct fsrv__spawning){ .server = server,
+                                      .request = request,
+                                      .extra = extra,
+                                      .error = error,
+                                      .deadline = fsrv__deadline(request->spawn_timeout_ms),
+                                      .memfd = -1,
+                                      .answer = -1,
+                                      .status = -1,
+                                      .theirs = { -1, -1 },
+                                      .pidfd = -1,
+                                      .exec_pipe = -1 };
         return check(request, error);
 }
 
 /* Waits for one thing. What the next step comes to. */
-static int wait_and_step(struct fsrv_spawning *s) {
+static int wait_and_step(struct fsrv__spawning *s) {
         bool asks = !s->extra->until_ended || s->at == FSRV_SPAWNING_ACQUIRE;
         struct pollfd entry = { .fd = s->fd, .events = s->events };
         int64_t until = s->look_at < s->deadline ? s->look_at : s->deadline;
-        int r = fsrv_poll(&entry, until, asks ? &s->server->interrupt : NULL);
+        int r = fsrv__poll(&entry, until, asks ? &s->server->interrupt : NULL);
 
         if (r == -EINTR)
-                return fsrv_spawning_end(s, r);
+                return fsrv__spawning_end(s, r);
         if (r < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_QUEUE, -r, "waiting for the fork server");
-        return r == 0 && until == s->deadline ? fsrv_spawning_end(s, -ETIMEDOUT) : fsrv_spawning_step(s);
+                return fsrv__fail(s->error, FSRV_STAGE_QUEUE, -r, "waiting for the fork server");
+        return r == 0 && until == s->deadline ? fsrv__spawning_end(s, -ETIMEDOUT) : fsrv__spawning_step(s);
 }
 
-static int wait_to_the_end(struct fsrv_spawning *s, int r) {
+static int wait_to_the_end(struct fsrv__spawning *s, int r) {
         while (r == 1)
                 r = wait_and_step(s);
         return r;
 }
 
-int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request,
-                    const struct fsrv_spawn_extra *extra, struct fsrv_process **ret_process, int *ret_status,
-                    struct fsrv_error *error) {
-        struct fsrv_spawning s;
-        int r = fsrv_spawning_init(&s, server, request, extra, error);
+int fsrv__spawn_with(struct fsrv_server *server, const struct fsrv_request *request,
+                     const struct fsrv__spawn_extra *extra, struct fsrv_process **ret_process, int *ret_status,
+                     struct fsrv_error *error) {
+        struct fsrv__spawning s;
+        int r = fsrv__spawning_init(&s, server, request, extra, error);
 
         if (r < 0)
                 return r;
-        r = wait_to_the_end(&s, fsrv_spawning_step(&s));
+        r = wait_to_the_end(&s, fsrv__spawning_step(&s));
         if (r == 0) {
                 *ret_process = s.process;
                 if (ret_status)
-                        *ret_status = fsrv_fd_steal(&s.status);
+                        *ret_status = fsrv__fd_steal(&s.status);
         }
-        fsrv_spawning_leave(&s);
-        fsrv_spawning_done(&s);
+        fsrv__spawning_leave(&s);
+        fsrv__spawning_done(&s);
         return r;
 }
 
 int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_process **ret_process,
                struct fsrv_error *error) {
-        return fsrv_spawn_with(server, request, &no_extra, ret_process, NULL, error);
+        return fsrv__spawn_with(server, request, &no_extra, ret_process, NULL, error);
 }
 
 int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status,
              struct fsrv_error *error) {
-        static const struct fsrv_spawn_extra to_its_end = { { -1, -1, -1 }, -1, false, true };
+        static const struct fsrv__spawn_extra to_its_end = { { -1, -1, -1 }, -1, false, true };
         struct fsrv_process *process;
 
         if (ret_status && ret_status->size != sizeof *ret_status)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_status");
-        int r = fsrv_spawn_with(server, request, &to_its_end, &process, NULL, error);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_status");
+        int r = fsrv__spawn_with(server, request, &to_its_end, &process, NULL, error);
         if (r < 0)
                 return r;
         r = fsrv_process_wait(process, -1, ret_status, error);
@@ -106,7 +106,7 @@ int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, str
 /* ---- many at once ---- */
 
 /* What was prepared for the first does for all. */
-static void share(struct fsrv_spawning *to, const struct fsrv_spawning *from) {
+static void share(struct fsrv__spawning *to, const struct fsrv__spawning *from) {
         to->bytes = from->bytes;
         to->size = from->size;
         to->memfd = from->memfd;
@@ -118,37 +118,37 @@ static void share(struct fsrv_spawning *to, const struct fsrv_spawning *from) {
 }
 
 struct one {
-        struct fsrv_spawning spawning;
+        struct fsrv__spawning spawning;
         int result; /* of its last step */
 };
 
-static void step_first(struct fsrv_spawning *all, struct one *one) {
+static void step_first(struct fsrv__spawning *all, struct one *one) {
         one->spawning = *all;
-        one->result = fsrv_spawning_step(&one->spawning);
+        one->result = fsrv__spawning_step(&one->spawning);
         share(all, &one->spawning);
 }
 
 /* Hears of the oldest one. One that could not be asked for in the company of others is tried again, alone. */
-static int settle(struct fsrv_spawning *all, struct one *one, struct fsrv_process **ret_process) {
-        struct fsrv_spawning *s = &one->spawning;
+static int settle(struct fsrv__spawning *all, struct one *one, struct fsrv_process **ret_process) {
+        struct fsrv__spawning *s = &one->spawning;
 
-        all->deadline = s->deadline = fsrv_deadline(all->request->spawn_timeout_ms);
+        all->deadline = s->deadline = fsrv__deadline(all->request->spawn_timeout_ms);
         s->error = all->error;
         if (one->result < 0) {
-                fsrv_spawning_leave(s);
+                fsrv__spawning_leave(s);
                 step_first(all, one);
         }
         int r = wait_to_the_end(s, one->result);
         share(all, s);
         if (r == 0)
                 *ret_process = s->process;
-        fsrv_spawning_leave(s);
+        fsrv__spawning_leave(s);
         return r;
 }
 
 /* Of n equal requests so many are on their way at a time. The number of processes; *ret_error: the first failure. */
-static size_t spawn_window(struct fsrv_spawning *all, struct one *window, size_t n, struct fsrv_process **ret_processes,
-                           int *ret_error) {
+static size_t spawn_window(struct fsrv__spawning *all, struct one *window, size_t n,
+                           struct fsrv_process **ret_processes, int *ret_error) {
         size_t asked = 0, heard = 0, made = 0;
         struct fsrv_error *error = all->error;
         int r = 0;
@@ -175,21 +175,21 @@ static size_t spawn_window(struct fsrv_spawning *all, struct one *window, size_t
 
 int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_request *request, size_t n,
                     struct fsrv_process **ret_processes, struct fsrv_error *error) {
-        struct fsrv_spawning all;
+        struct fsrv__spawning all;
         size_t made = 0;
 
         if (n == 0 || n > MANY_MAX)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu processes, where 1 to %d can be had", n,
-                                      MANY_MAX);
-        int r = fsrv_spawning_init(&all, server, request, &no_extra, error);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu processes, where 1 to %d can be had", n,
+                                       MANY_MAX);
+        int r = fsrv__spawning_init(&all, server, request, &no_extra, error);
         if (r < 0)
                 return r;
         struct one *window = calloc(WINDOW, sizeof *window);
         if (!window)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "room for %d requests", WINDOW);
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "room for %d requests", WINDOW);
         made = spawn_window(&all, window, n, ret_processes, &r);
         free(window);
-        fsrv_spawning_done(&all);
+        fsrv__spawning_done(&all);
         return r < 0 && made == 0 ? r : (int)made;
 }
 

@@ -5,12 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/server.h"
+#include "client/handle.h"
 #include "forkserver.h"
-#include "wire/request.h"
+#include "wire/request_codec.h"
 
 /* What a call adds to the request; borrowed. */
-struct fsrv_spawn_extra {
+struct fsrv__spawn_extra {
         int streams[3];    /* over what the request maps to the standard streams; -1: none */
         int data;          /* for fsrv_worker_get_data(); -1: none */
         bool wants_status; /* a socket with the seed's two words */
@@ -20,10 +20,10 @@ struct fsrv_spawn_extra {
         { { -1, -1, -1 }, -1, false, false }
 
 /* A request on its way, made once and sent until somebody runs it; and how far it is. */
-struct fsrv_spawning {
+struct fsrv__spawning {
         struct fsrv_server *server;
         const struct fsrv_request *request;
-        const struct fsrv_spawn_extra *extra;
+        const struct fsrv__spawn_extra *extra;
         struct fsrv_error *error;
         int64_t deadline;
 
@@ -44,8 +44,8 @@ struct fsrv_spawning {
                 FSRV_SPAWNING_DYING,   /* is the server, after a process that said nothing? */
                 FSRV_SPAWNING_EXECUTE, /* the program */
         } at;
-        struct fsrv_pending pending;
-        struct fsrv_grip grip;
+        struct fsrv__pending pending;
+        struct fsrv__grip grip;
         int answer;
         int status;    /* for who wants it */
         int theirs[2]; /* the other ends, until they are sent */
@@ -56,23 +56,23 @@ struct fsrv_spawning {
         int pidfd;
         int exec_pipe;
         int64_t dying_until;
-        struct fsrv_wire_exited death; /* of a process that ran nothing */
-        unsigned in_vain;              /* how often one ended without a word */
-        int gone, lost;                /* how many servers; how many processes of this one */
-        struct fsrv_process *process;  /* in the end; the caller's */
+        struct fsrv__wire_exited death; /* of a process that ran nothing */
+        unsigned in_vain;               /* how often one ended without a word */
+        int gone, lost;                 /* how many servers; how many processes of this one */
+        struct fsrv_process *process;   /* in the end; the caller's */
 
         int fd; /* what is waited for; -1: nothing but the time */
         short events;
         int64_t look_at; /* when to go on though nothing has happened there */
 };
 
-static inline struct fsrv_wire_request *fsrv_spawning_head(const struct fsrv_spawning *s) {
-        return (struct fsrv_wire_request *)s->bytes;
+static inline struct fsrv__wire_request *fsrv__spawning_head(const struct fsrv__spawning *s) {
+        return (struct fsrv__wire_request *)s->bytes;
 }
 
 /* prepare.c */
-int fsrv_spawning_prepare(struct fsrv_spawning *s, const struct fsrv_grip *grip);
-void fsrv_spawning_done(struct fsrv_spawning *s);
+int fsrv__spawning_prepare(struct fsrv__spawning *s, const struct fsrv__grip *grip);
+void fsrv__spawning_done(struct fsrv__spawning *s);
 
 /* What one of the steps comes to, besides 0 and -errno. The last two: for a reason that lies not in the request. */
 enum {
@@ -82,7 +82,7 @@ enum {
         FSRV_STEP_NOTHING_RAN,
 };
 
-static inline int fsrv_spawning_wait_for(struct fsrv_spawning *s, int fd, short events, int64_t look_at) {
+static inline int fsrv__spawning_wait_for(struct fsrv__spawning *s, int fd, short events, int64_t look_at) {
         s->fd = fd;
         s->events = events;
         s->look_at = look_at;
@@ -90,34 +90,34 @@ static inline int fsrv_spawning_wait_for(struct fsrv_spawning *s, int fd, short 
 }
 
 /* sending.c: two of the steps. */
-int fsrv_spawning_send(struct fsrv_spawning *s);
-int fsrv_spawning_send_more(struct fsrv_spawning *s);
+int fsrv__spawning_send(struct fsrv__spawning *s);
+int fsrv__spawning_send_more(struct fsrv__spawning *s);
 
 /* spawning.c. As far as it goes without waiting: 0; 1: it goes on when `fd` has one of `events`, or at `look_at`;
  * -errno. */
-int fsrv_spawning_step(struct fsrv_spawning *s);
+int fsrv__spawning_step(struct fsrv__spawning *s);
 /* Withdraws it, for the deadline (-ETIMEDOUT) or because somebody says so (-EINTR): -errno. Or 0 or 1, as a step: it
  * has started. */
-int fsrv_spawning_end(struct fsrv_spawning *s, int why);
+int fsrv__spawning_end(struct fsrv__spawning *s, int why);
 /* Nobody wants it any more. 0: nothing of it runs, nor ever will; 1: it had started, and has been killed. */
-int fsrv_spawning_cancel(struct fsrv_spawning *s);
+int fsrv__spawning_cancel(struct fsrv__spawning *s);
 /* Closes what it has but what was prepared, which others may use as well. */
-void fsrv_spawning_leave(struct fsrv_spawning *s);
+void fsrv__spawning_leave(struct fsrv__spawning *s);
 
 /* stillborn.c: processes that ended before they ran what they were to run; -errno each. After so many tries: */
-int fsrv_stillborn_vain(const struct fsrv_spawning *s, int tries);
+int fsrv__stillborn_vain(const struct fsrv__spawning *s, int tries);
 /* While its module was being loaded: its end, which s->death has unless the server has died; */
-int fsrv_stillborn_loading(const struct fsrv_spawning *s);
+int fsrv__stillborn_loading(const struct fsrv__spawning *s);
 /* or the end of our patience. */
-int fsrv_stillborn_slow(const struct fsrv_spawning *s);
+int fsrv__stillborn_slow(const struct fsrv__spawning *s);
 
 /* spawn.c: a new one; checks the request. 0 or -errno. */
-int fsrv_spawning_init(struct fsrv_spawning *s, struct fsrv_server *server, const struct fsrv_request *request,
-                       const struct fsrv_spawn_extra *extra, struct fsrv_error *error);
+int fsrv__spawning_init(struct fsrv__spawning *s, struct fsrv_server *server, const struct fsrv_request *request,
+                        const struct fsrv__spawn_extra *extra, struct fsrv_error *error);
 
 /* fsrv_spawn() with more. *ret_status, if wanted, is the caller's. */
-int fsrv_spawn_with(struct fsrv_server *server, const struct fsrv_request *request,
-                    const struct fsrv_spawn_extra *extra, struct fsrv_process **ret_process, int *ret_status,
-                    struct fsrv_error *error);
+int fsrv__spawn_with(struct fsrv_server *server, const struct fsrv_request *request,
+                     const struct fsrv__spawn_extra *extra, struct fsrv_process **ret_process, int *ret_status,
+                     struct fsrv_error *error);
 
 #endif

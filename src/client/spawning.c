@@ -27,61 +27,63 @@ enum {
 
 /* ---- the server ---- */
 
-static int acquire(struct fsrv_spawning *s) {
-        int r = fsrv_server_try(s->server, fsrv_server_needs(s->server), &s->pending, &s->grip, s->error);
+static int acquire(struct fsrv__spawning *s) {
+        int r = fsrv__server_try(s->server, fsrv__server_needs(s->server), &s->pending, &s->grip, s->error);
 
         if (r == 1)
-                return fsrv_spawning_wait_for(s, s->pending.launch->changed, POLLIN, s->pending.look_at);
+                return fsrv__spawning_wait_for(s, s->pending.launch->changed, POLLIN, s->pending.look_at);
         if (r == 0 && !s->bytes)
-                r = fsrv_spawning_prepare(s, &s->grip);
+                r = fsrv__spawning_prepare(s, &s->grip);
         s->at = FSRV_SPAWNING_SEND;
         return r < 0 ? r : FSRV_STEP_GO_ON;
 }
 
 /* ---- hearing of it ---- */
 
-static int on_failed(const struct fsrv_spawning *s, const struct fsrv_wire_failed *failed) {
+static int on_failed(const struct fsrv__spawning *s, const struct fsrv__wire_failed *failed) {
         int err = failed->err > 0 ? failed->err : EPROTO;
 
-        fsrv_fail_text(s->error, failed->stage, err, "%.*s", (int)sizeof failed->text - 1, failed->text);
+        fsrv__fail_text(s->error, failed->stage, err, "%.*s", (int)sizeof failed->text - 1, failed->text);
         if (s->error)
                 s->error->pid = failed->pid;
         return -err;
 }
 
-static int on_running(struct fsrv_spawning *s) {
-        s->process = fsrv_process_new(s->pid, fsrv_fd_steal(&s->answer), fsrv_fd_steal(&s->pidfd), s->request->flags);
-        return s->process ? 0 : fsrv_fail(s->error, FSRV_STAGE_SETUP, ENOMEM, "the handle of process %d", s->pid);
+static int on_running(struct fsrv__spawning *s) {
+        s->process =
+                fsrv__process_new(s->pid, fsrv__fd_steal(&s->answer), fsrv__fd_steal(&s->pidfd), s->request->flags);
+        return s->process ? 0 : fsrv__fail(s->error, FSRV_STAGE_SETUP, ENOMEM, "the handle of process %d", s->pid);
 }
 
-static int on_started(struct fsrv_spawning *s, const struct fsrv_wire_started *started, struct fsrv_message *message) {
+static int on_started(struct fsrv__spawning *s, const struct fsrv__wire_started *started,
+                      struct fsrv__message *message) {
         size_t n = 0;
 
         s->pid = started->pid;
-        s->pidfd = fsrv_fd_close(s->pidfd);
+        s->pidfd = fsrv__fd_close(s->pidfd);
         if (started->fds & FSRV_WIRE_HAS_PIDFD && n < message->n_fds)
-                s->pidfd = fsrv_fd_steal(&message->fds[n++]);
+                s->pidfd = fsrv__fd_steal(&message->fds[n++]);
         if (started->fds & FSRV_WIRE_HAS_EXEC_PIPE && n < message->n_fds)
-                s->exec_pipe = fsrv_fd_steal(&message->fds[n++]);
-        fsrv_message_close(message);
+                s->exec_pipe = fsrv__fd_steal(&message->fds[n++]);
+        fsrv__message_close(message);
         if (s->exec_pipe < 0)
                 return on_running(s);
         /* It has started: the caller's time-out must not hit a program that has just been executed. */
-        int64_t deadline = fsrv_deadline(EXEC_TIMEOUT_MS);
+        int64_t deadline = fsrv__deadline(EXEC_TIMEOUT_MS);
         if (s->deadline < deadline)
                 s->deadline = deadline;
         s->at = FSRV_SPAWNING_EXECUTE;
-        return fsrv_spawning_wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
+        return fsrv__spawning_wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
 }
 
 /* The pipe ends empty when execve(2) has succeeded, as it is close-on-exec. */
-static int execute(struct fsrv_spawning *s) {
+static int execute(struct fsrv__spawning *s) {
         struct pollfd entry = { .fd = s->exec_pipe, .events = POLLIN };
-        struct fsrv_wire_failed failed;
+        struct fsrv__wire_failed failed;
         ssize_t n;
 
         if (poll(&entry, 1, 0) == 0)
-                return fsrv_spawning_wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
+                return fsrv__spawning_wait_for(s, s->exec_pipe, POLLIN, FSRV_NEVER);
         do
                 n = read(s->exec_pipe, &failed, sizeof failed);
         while (n < 0 && errno == EINTR);
@@ -90,71 +92,72 @@ static int execute(struct fsrv_spawning *s) {
 
 /* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other
  * threads have taken them. Not to leave a process that nobody knows of. */
-static int on_lost_fds(const struct fsrv_spawning *s, const union fsrv_wire_answer *reply,
-                       struct fsrv_message *message) {
+static int on_lost_fds(const struct fsrv__spawning *s, const union fsrv__wire_answer *reply,
+                       struct fsrv__message *message) {
         struct pollfd next = { .fd = s->answer, .events = POLLIN };
 
         if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
                 if (message->n_fds > 0)
-                        fsrv_pidfd_send_signal(message->fds[0], SIGKILL);
+                        fsrv__pidfd_send_signal(message->fds[0], SIGKILL);
                 else if (reply->started.pid > 0 && poll(&next, 1, 0) == 0)
                         kill(reply->started.pid, SIGKILL); /* its parent has told of no end: the pid is still its own */
         }
-        fsrv_message_close(message);
-        return fsrv_fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
+        fsrv__message_close(message);
+        return fsrv__fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
 }
 
 /* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
-static bool is_by_the_way(struct fsrv_spawning *s, const union fsrv_wire_answer *reply, struct fsrv_message *message) {
+static bool is_by_the_way(struct fsrv__spawning *s, const union fsrv__wire_answer *reply,
+                          struct fsrv__message *message) {
         if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_LOADS) {
                 if (s->pidfd < 0 && message->n_fds > 0) /* so that it can be ended before it has started */
-                        s->pidfd = fsrv_fd_steal(&message->fds[0]);
+                        s->pidfd = fsrv__fd_steal(&message->fds[0]);
                 return s->loads = true;
         }
         return message->size == sizeof reply->changed &&
                (reply->type == FSRV_WIRE_STOPPED || reply->type == FSRV_WIRE_CONTINUED);
 }
 
-static int receive(struct fsrv_spawning *s, union fsrv_wire_answer *reply, struct fsrv_message *message) {
+static int receive(struct fsrv__spawning *s, union fsrv__wire_answer *reply, struct fsrv__message *message) {
         for (;;) {
-                int r = fsrv_channel_receive(s->answer, reply, sizeof *reply, MSG_DONTWAIT, message);
+                int r = fsrv__channel_receive(s->answer, reply, sizeof *reply, MSG_DONTWAIT, message);
                 if (r != 1 || !is_by_the_way(s, reply, message))
                         return r;
-                fsrv_message_close(message);
+                fsrv__message_close(message);
         }
 }
 
 /* It ended without a word: a standby that was killed before it claimed, or the server and all with it, and the request
  * too. Each of the standbys that die with their server may take one on its way out: when it happens again, the doorbell
  * gets the time to die with the last of them. */
-static int on_silence(struct fsrv_spawning *s) {
+static int on_silence(struct fsrv__spawning *s) {
         if (s->loads)
-                return fsrv_stillborn_loading(s);
+                return fsrv__stillborn_loading(s);
         s->at = FSRV_SPAWNING_DYING;
-        s->dying_until = fsrv_deadline(s->in_vain++ ? DYING_MS : 0);
+        s->dying_until = fsrv__deadline(s->in_vain++ ? DYING_MS : 0);
         return FSRV_STEP_GO_ON;
 }
 
-static int dying(struct fsrv_spawning *s) {
+static int dying(struct fsrv__spawning *s) {
         struct pollfd entry = { .fd = s->grip.link->doorbell };
 
         if (poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR))
                 return FSRV_STEP_SERVER_GONE;
-        return fsrv_now() >= s->dying_until ? FSRV_STEP_NOTHING_RAN
-                                            : fsrv_spawning_wait_for(s, entry.fd, 0, s->dying_until);
+        return fsrv__now() >= s->dying_until ? FSRV_STEP_NOTHING_RAN
+                                             : fsrv__spawning_wait_for(s, entry.fd, 0, s->dying_until);
 }
 
-static int on_answer(struct fsrv_spawning *s, int received, const union fsrv_wire_answer *reply,
-                     struct fsrv_message *message) {
+static int on_answer(struct fsrv__spawning *s, int received, const union fsrv__wire_answer *reply,
+                     struct fsrv__message *message) {
         if (received == 0)
                 return on_silence(s);
         if (received == -EMFILE)
                 return on_lost_fds(s, reply, message);
         if (received < 0)
-                return fsrv_fail(s->error, FSRV_STAGE_SETUP, -received, "the new process's answer");
+                return fsrv__fail(s->error, FSRV_STAGE_SETUP, -received, "the new process's answer");
         if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED)
                 return on_started(s, &reply->started, message);
-        fsrv_message_close(message);
+        fsrv__message_close(message);
         if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_READY &&
             s->request->kind == FSRV_WIRE_PROBE)
                 return 0;
@@ -162,51 +165,51 @@ static int on_answer(struct fsrv_spawning *s, int received, const union fsrv_wir
                 return on_failed(s, &reply->failed);
         if (message->size == sizeof reply->exited && reply->type == FSRV_WIRE_EXITED) {
                 s->death = reply->exited;
-                return s->loads ? fsrv_stillborn_loading(s) : FSRV_STEP_NOTHING_RAN;
+                return s->loads ? fsrv__stillborn_loading(s) : FSRV_STEP_NOTHING_RAN;
         }
-        return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message->size);
+        return fsrv__fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message->size);
 }
 
-static int hear(struct fsrv_spawning *s) {
-        union fsrv_wire_answer reply;
-        struct fsrv_message message;
+static int hear(struct fsrv__spawning *s) {
+        union fsrv__wire_answer reply;
+        struct fsrv__message message;
         int r = receive(s, &reply, &message);
 
-        return r == -EAGAIN ? fsrv_spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER)
+        return r == -EAGAIN ? fsrv__spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER)
                             : on_answer(s, r, &reply, &message);
 }
 
 /* ---- one after the other ---- */
 
-void fsrv_spawning_leave(struct fsrv_spawning *s) {
-        fsrv_server_try_no_more(s->server, &s->pending);
-        fsrv_server_release(&s->grip);
-        s->answer = fsrv_fd_close(s->answer);
-        s->status = fsrv_fd_close(s->status);
-        s->pidfd = fsrv_fd_close(s->pidfd);
-        s->exec_pipe = fsrv_fd_close(s->exec_pipe);
-        fsrv_fds_close(s->theirs, 2);
+void fsrv__spawning_leave(struct fsrv__spawning *s) {
+        fsrv__server_try_no_more(s->server, &s->pending);
+        fsrv__server_release(&s->grip);
+        s->answer = fsrv__fd_close(s->answer);
+        s->status = fsrv__fd_close(s->status);
+        s->pidfd = fsrv__fd_close(s->pidfd);
+        s->exec_pipe = fsrv__fd_close(s->exec_pipe);
+        fsrv__fds_close(s->theirs, 2);
         s->at = FSRV_SPAWNING_ACQUIRE;
 }
 
-static int once_more(struct fsrv_spawning *s, int why) {
+static int once_more(struct fsrv__spawning *s, int why) {
         if (why == FSRV_STEP_SERVER_GONE) {
-                fsrv_server_forget(s->server, s->grip.link);
+                fsrv__server_forget(s->server, s->grip.link);
                 s->lost = 0; /* a new server, new luck */
                 if (++s->gone >= SERVER_TRIES)
-                        return fsrv_fail_text(s->error, FSRV_STAGE_START, ECONNRESET,
-                                              "the fork server died, %d times in a row", SERVER_TRIES);
+                        return fsrv__fail_text(s->error, FSRV_STAGE_START, ECONNRESET,
+                                               "the fork server died, %d times in a row", SERVER_TRIES);
         } else if (++s->lost >= TRIES)
-                return fsrv_stillborn_vain(s, TRIES);
-        fsrv_spawning_leave(s);
+                return fsrv__stillborn_vain(s, TRIES);
+        fsrv__spawning_leave(s);
         return FSRV_STEP_GO_ON;
 }
 
-static int go_on(struct fsrv_spawning *s, int r) {
-        static int (*const steps[])(struct fsrv_spawning * s) = {
+static int go_on(struct fsrv__spawning *s, int r) {
+        static int (*const steps[])(struct fsrv__spawning * s) = {
                 [FSRV_SPAWNING_ACQUIRE] = acquire,
-                [FSRV_SPAWNING_SEND] = fsrv_spawning_send,
-                [FSRV_SPAWNING_SEND_MORE] = fsrv_spawning_send_more,
+                [FSRV_SPAWNING_SEND] = fsrv__spawning_send,
+                [FSRV_SPAWNING_SEND_MORE] = fsrv__spawning_send_more,
                 [FSRV_SPAWNING_HEAR] = hear,
                 [FSRV_SPAWNING_DYING] = dying,
                 [FSRV_SPAWNING_EXECUTE] = execute,
@@ -221,7 +224,7 @@ static int go_on(struct fsrv_spawning *s, int r) {
         }
 }
 
-int fsrv_spawning_step(struct fsrv_spawning *s) {
+int fsrv__spawning_step(struct fsrv__spawning *s) {
         return go_on(s, FSRV_STEP_GO_ON);
 }
 
@@ -230,22 +233,22 @@ int fsrv_spawning_step(struct fsrv_spawning *s) {
 /* On a socket that is shut EXITED cannot come either, unless it has, a moment ago: the server, which fails to send it,
  * finds another socket there. (Where there are no fds for that, the pidfd may know the status.) */
 static void replace_answer(int *answer) {
-        const struct fsrv_wire_more more = { .n_fds = 1 };
+        const struct fsrv__wire_more more = { .n_fds = 1 };
         char byte;
         int pair[2];
 
-        if (recv(*answer, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0 || fsrv_socketpair(pair) < 0)
+        if (recv(*answer, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0 || fsrv__socketpair(pair) < 0)
                 return;
-        if (fsrv_channel_send(*answer, &more, sizeof more, &pair[1], 1, MSG_DONTWAIT) == 0) {
+        if (fsrv__channel_send(*answer, &more, sizeof more, &pair[1], 1, MSG_DONTWAIT) == 0) {
                 int old = *answer;
                 *answer = pair[0];
                 pair[0] = old;
         }
-        fsrv_fds_close(pair, 2);
+        fsrv__fds_close(pair, 2);
 }
 
 /* Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
-static int last_look(struct fsrv_spawning *s, union fsrv_wire_answer *reply, struct fsrv_message *message) {
+static int last_look(struct fsrv__spawning *s, union fsrv__wire_answer *reply, struct fsrv__message *message) {
         int r = receive(s, reply, message);
 
         if (r != -EAGAIN)
@@ -258,48 +261,48 @@ static int last_look(struct fsrv_spawning *s, union fsrv_wire_answer *reply, str
 }
 
 /* Nobody runs it any more, or somebody does. */
-static int withdraw(struct fsrv_spawning *s, int why) {
-        union fsrv_wire_answer reply;
-        struct fsrv_message message;
+static int withdraw(struct fsrv__spawning *s, int why) {
+        union fsrv__wire_answer reply;
+        struct fsrv__message message;
         int r = last_look(s, &reply, &message);
 
         if (r == 1 || r == -EMFILE)
                 return on_answer(s, r, &reply, &message);
         if (s->loads && s->pidfd >= 0) /* nobody else would end a module that hangs */
-                fsrv_pidfd_send_signal(s->pidfd, SIGKILL);
+                fsrv__pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)
-                return fsrv_interrupted(s->error, FSRV_STAGE_QUEUE);
+                return fsrv__interrupted(s->error, FSRV_STAGE_QUEUE);
         if (s->loads)
-                return fsrv_stillborn_slow(s);
-        return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
-                              "no process took the request in time: the zygote is still loading, or too much is asked "
-                              "of it");
+                return fsrv__stillborn_slow(s);
+        return fsrv__fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
+                               "no process took the request in time: the zygote is still loading, or too much is asked "
+                               "of it");
 }
 
-static int no_room(const struct fsrv_spawning *s) {
+static int no_room(const struct fsrv__spawning *s) {
         int err = s->full == -EAGAIN ? ETIMEDOUT : -s->full;
 
-        return fsrv_fail_text(s->error, FSRV_STAGE_QUEUE, err, "the fork server's queue is full: %s",
-                              strerrordesc_np(err));
+        return fsrv__fail_text(s->error, FSRV_STAGE_QUEUE, err, "the fork server's queue is full: %s",
+                               strerrordesc_np(err));
 }
 
-static int kill_it(const struct fsrv_spawning *s, int why) {
+static int kill_it(const struct fsrv__spawning *s, int why) {
         if (s->pidfd >= 0)
-                fsrv_pidfd_send_signal(s->pidfd, SIGKILL);
+                fsrv__pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)
-                return fsrv_interrupted(s->error, FSRV_STAGE_EXEC);
-        return fsrv_fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT, "executing '%s' took too long; killed it",
-                              s->request->name);
+                return fsrv__interrupted(s->error, FSRV_STAGE_EXEC);
+        return fsrv__fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT, "executing '%s' took too long; killed it",
+                               s->request->name);
 }
 
-static int end_by(struct fsrv_spawning *s, int why) {
+static int end_by(struct fsrv__spawning *s, int why) {
         switch (s->at) {
         case FSRV_SPAWNING_ACQUIRE:
-                return why == -EINTR ? fsrv_interrupted(s->error, FSRV_STAGE_START)
-                                     : fsrv_server_time_out(s->server, s->error);
+                return why == -EINTR ? fsrv__interrupted(s->error, FSRV_STAGE_START)
+                                     : fsrv__server_time_out(s->server, s->error);
         case FSRV_SPAWNING_SEND:
         case FSRV_SPAWNING_SEND_MORE:
-                return why == -EINTR ? fsrv_interrupted(s->error, FSRV_STAGE_QUEUE) : no_room(s);
+                return why == -EINTR ? fsrv__interrupted(s->error, FSRV_STAGE_QUEUE) : no_room(s);
         case FSRV_SPAWNING_EXECUTE:
                 return kill_it(s, why);
         case FSRV_SPAWNING_DYING:
@@ -309,11 +312,11 @@ static int end_by(struct fsrv_spawning *s, int why) {
         }
 }
 
-int fsrv_spawning_end(struct fsrv_spawning *s, int why) {
+int fsrv__spawning_end(struct fsrv__spawning *s, int why) {
         return go_on(s, end_by(s, why));
 }
 
-int fsrv_spawning_cancel(struct fsrv_spawning *s) {
+int fsrv__spawning_cancel(struct fsrv__spawning *s) {
         bool runs = s->at == FSRV_SPAWNING_EXECUTE;
         int r = end_by(s, -EINTR);
 
@@ -323,7 +326,7 @@ int fsrv_spawning_cancel(struct fsrv_spawning *s) {
                 runs = true;
         }
         if (s->process) {
-                s->process = fsrv_process_end(s->process);
+                s->process = fsrv__process_end(s->process);
                 runs = true;
         }
         return runs;

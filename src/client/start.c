@@ -24,7 +24,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
-#include "client/server.h"
+#include "client/handle.h"
 #include "client/spare.h"
 #include "client/unmap.h"
 #include "wire/strings.h"
@@ -40,7 +40,7 @@ static char *join(const char *directory, const char *relative, const char *name)
 /* Without symbolic links; the caller frees it. The kernel's word, where there is a /proc: realpath(3) takes 3 KiB of
  * stack, and a thread may have 16 in all. */
 static char *true_path(const char *path) {
-        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_PATH);
+        FSRV_CLEANUP_FD int fd = fsrv__open(path, O_PATH);
         char link[32], *file = fd < 0 ? NULL : malloc(PATH_MAX);
 
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -60,7 +60,7 @@ static char *beside_library(const char *name) {
         struct link_map *map;
         Dl_info info;
 
-        if (!dladdr1((void *)fsrv_helper_path, &info, (void **)&map, RTLD_DL_LINKMAP))
+        if (!dladdr1((void *)fsrv__helper_path, &info, (void **)&map, RTLD_DL_LINKMAP))
                 return NULL;
         bool is_program = !map->l_name[0]; /* its dli_fname is argv[0], which may be anything */
         char *file = true_path(is_program ? "/proc/self/exe" : info.dli_fname);
@@ -79,7 +79,7 @@ static char *beside_library(const char *name) {
         return NULL;
 }
 
-char *fsrv_helper_path(const char *directory, const char *name) {
+char *fsrv__helper_path(const char *directory, const char *name) {
         if (!directory)
                 directory = secure_getenv("FORKSERVER_HELPERS");
         if (directory)
@@ -123,18 +123,18 @@ static int place_fds(const struct start *start) {
         for (int i = 0; i < start->n_fds; i++)
                 if ((copies[i] = fcntl(start->fds[i], F_DUPFD, above)) < 0)
                         return -errno;
-        int null = fsrv_open_null();
+        int null = fsrv__open_null();
         /* What modules print while they load must not get into the client's output, nor keep its reader waiting. */
         if (null < 0)
                 return null;
-        if (fsrv_fd_set_cloexec(null, 0) < 0 || dup2(null, STDIN_FILENO) < 0 ||
-            (!fsrv_fd_is_open(STDERR_FILENO) && dup2(null, STDERR_FILENO) < 0) ||
+        if (fsrv__fd_set_cloexec(null, 0) < 0 || dup2(null, STDIN_FILENO) < 0 ||
+            (!fsrv__fd_is_open(STDERR_FILENO) && dup2(null, STDERR_FILENO) < 0) ||
             dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
                 return -errno;
         for (int i = 0; i < start->n_fds; i++)
                 if (dup2(copies[i], FSRV_START_FD + i) < 0)
                         return -errno;
-        fsrv_close_range((unsigned)above, UINT_MAX);
+        fsrv__close_range((unsigned)above, UINT_MAX);
         return 0;
 }
 
@@ -164,12 +164,12 @@ __attribute__((no_sanitize("address"))) static int run_middle(void *data) {
 static void become_anchor(int report, char title[FSRV_TITLE_SIZE]) {
         setpgid(0, 0);
         (void)!chdir("/");
-        fsrv_title_move(title);
-        fsrv_title_set("forkserver: anchor", NULL);
+        fsrv__title_move(title);
+        fsrv__title_set("forkserver: anchor", NULL);
         prctl(PR_SET_NAME, "fsrv anchor");
         if (report > 0)
-                fsrv_close_range(0, (unsigned)report - 1);
-        fsrv_close_range((unsigned)report + 1, UINT_MAX);
+                fsrv__close_range(0, (unsigned)report - 1);
+        fsrv__close_range((unsigned)report + 1, UINT_MAX);
 }
 
 __attribute__((no_sanitize("address"))) static int run_anchor(void *data) {
@@ -180,7 +180,7 @@ __attribute__((no_sanitize("address"))) static int run_anchor(void *data) {
         int err = server < 0 ? errno : start->err;
 
         become_anchor(report, title);
-        fsrv_unmap_and_wait(start->stack, (size_t)STACK_SIZE * STACKS, report, err);
+        fsrv__unmap_and_wait(start->stack, (size_t)STACK_SIZE * STACKS, report, err);
 }
 
 __attribute__((no_sanitize("address"))) static int make_anchor(void *data) {
@@ -234,21 +234,21 @@ static int run_function(void *data) {
         return start->function(start->data);
 }
 
-int fsrv_start_function(int (*function)(void *data), void *data) {
+int fsrv__start_function(int (*function)(void *data), void *data) {
         struct start start = { .function = function, .data = data };
         pid_t pid = start_program(&start, run_function);
 
         return pid < 0 ? pid : 0;
 }
 
-int fsrv_start_orphan(const char *program, char **argv, const int *fds, int n_fds) {
+int fsrv__start_orphan(const char *program, char **argv, const int *fds, int n_fds) {
         struct start start = { .program = program, .argv = argv, .environment = environ, .fds = fds, .n_fds = n_fds };
         pid_t pid = start_program(&start, run_middle);
 
         return pid < 0 ? pid : 0;
 }
 
-pid_t fsrv_start_child(const char *program, char **argv, const int *fds, int n_fds) {
+pid_t fsrv__start_child(const char *program, char **argv, const int *fds, int n_fds) {
         struct start start = { .program = program, .argv = argv, .environment = environ, .fds = fds, .n_fds = n_fds };
 
         return start_program(&start, run_program);
@@ -270,15 +270,15 @@ static int hear_of_start(int report, pid_t anchor) {
 
 /* In memory of its own; what it lies in may be spared. NULL: no memory. */
 static char **copy_environment(size_t *ret_size) {
-        size_t n, bytes = fsrv_strings_size((const char *const *)environ, &n);
+        size_t n, bytes = fsrv__strings_size((const char *const *)environ, &n);
         size_t size = (n + 1) * sizeof *environ + bytes;
         char **copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         if (copy == MAP_FAILED)
                 return NULL;
         const char *at = (char *)(copy + n + 1);
-        fsrv_strings_put((char *)at, (const char *const *)environ);
-        fsrv_strings_get(&at, at + bytes, n, copy);
+        fsrv__strings_put((char *)at, (const char *const *)environ);
+        fsrv__strings_get(&at, at + bytes, n, copy);
         *ret_size = size;
         return copy;
 }
@@ -287,12 +287,12 @@ static char **copy_environment(size_t *ret_size) {
  * which the kernel may have in one mapping with what is large. */
 static pid_t start_by_anchor(struct start *start) {
         static const void *ours;
-        static struct fsrv_spared spared; /* the lock's */
+        static struct fsrv__spared spared; /* the lock's */
         const void *needed[] = { start, (void *)pthread_self(), &environ, &ours, start->program, start->argv };
         size_t size;
 
-        fsrv_anchors_lock();
-        fsrv_spare(&spared, needed, sizeof needed / sizeof *needed);
+        fsrv__anchors_lock();
+        fsrv__spare(&spared, needed, sizeof needed / sizeof *needed);
         char **environment = copy_environment(&size);
         pid_t pid = -ENOMEM;
         if (environment) {
@@ -300,18 +300,18 @@ static pid_t start_by_anchor(struct start *start) {
                 pid = start_program(start, make_anchor);
                 munmap(environment, size);
         }
-        fsrv_spare_no_more(&spared);
-        fsrv_anchors_unlock();
+        fsrv__spare_no_more(&spared);
+        fsrv__anchors_unlock();
         return pid;
 }
 
-pid_t fsrv_start_in_tree(const char *program, char **argv, const int *fds, int n_fds, const int report[2]) {
+pid_t fsrv__start_in_tree(const char *program, char **argv, const int *fds, int n_fds, const int report[2]) {
         struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds, .report = report[1] };
         pid_t pid = start_by_anchor(&start);
 
         /* Too large a caller for a copy, or too many processes for one more. */
         if (pid < 0 || start.anchor <= 0)
-                return fsrv_start_orphan(program, argv, fds, n_fds);
+                return fsrv__start_orphan(program, argv, fds, n_fds);
         int r = hear_of_start(report[0], start.anchor);
         if (r < 0)
                 reap(start.anchor);

@@ -15,22 +15,22 @@
 
 enum { WATCHDOG_MS = 100 }; /* the worker's own time-out and ours don't end in the same moment */
 
-static int told(const struct fsrv_spawning *s, int err) {
+static int told(const struct fsrv__spawning *s, int err) {
         if (s->error)
                 s->error->pid = s->death.type ? s->death.pid : 0;
         return -err;
 }
 
-int fsrv_stillborn_vain(const struct fsrv_spawning *s, int tries) {
-        const struct fsrv_wire_exited *death = &s->death;
+int fsrv__stillborn_vain(const struct fsrv__spawning *s, int tries) {
+        const struct fsrv__wire_exited *death = &s->death;
 
         if (death->type == 0)
-                return fsrv_fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
-                                      "the new process ended before it took the request, %d times in a row", tries);
+                return fsrv__fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
+                                       "the new process ended before it took the request, %d times in a row", tries);
         bool exited = death->code == CLD_EXITED;
-        fsrv_fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
-                       "the new process %s %s%d before it ran anything, %d times in a row",
-                       exited ? "exited" : "was killed", exited ? "with " : "by signal ", death->status, tries);
+        fsrv__fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
+                        "the new process %s %s%d before it ran anything, %d times in a row",
+                        exited ? "exited" : "was killed", exited ? "with " : "by signal ", death->status, tries);
         return told(s, ECONNABORTED);
 }
 
@@ -43,34 +43,34 @@ static int module_length(const char *name) {
         return colon ? (int)(colon - name) : (int)strlen(name);
 }
 
-static int fail_slow(const struct fsrv_spawning *s, const char *limit, uint64_t ms) {
+static int fail_slow(const struct fsrv__spawning *s, const char *limit, uint64_t ms) {
         const char *name = s->request->name;
         bool whole = ms % 1000 == 0;
 
-        fsrv_fail_text(s->error, FSRV_STAGE_ENTRY, ETIMEDOUT,
-                       "the module '%.*s' was still loading when the %s of %llu %s ended", module_length(name), name,
-                       limit, (unsigned long long)(whole ? ms / 1000 : ms), whole ? "s" : "ms");
+        fsrv__fail_text(s->error, FSRV_STAGE_ENTRY, ETIMEDOUT,
+                        "the module '%.*s' was still loading when the %s of %llu %s ended", module_length(name), name,
+                        limit, (unsigned long long)(whole ? ms / 1000 : ms), whole ? "s" : "ms");
         return told(s, ETIMEDOUT);
 }
 
-int fsrv_stillborn_slow(const struct fsrv_spawning *s) {
+int fsrv__stillborn_slow(const struct fsrv__spawning *s) {
         return fail_slow(s, "spawn time-out", (uint64_t)s->request->spawn_timeout_ms);
 }
 
-static bool is_watchdog(const struct fsrv_spawning *s) {
+static bool is_watchdog(const struct fsrv__spawning *s) {
         return s->death.code != CLD_EXITED && s->death.status == SIGALRM && s->deadline != FSRV_NEVER &&
-               fsrv_now() + WATCHDOG_MS >= s->deadline;
+               fsrv__now() + WATCHDOG_MS >= s->deadline;
 }
 
-int fsrv_stillborn_loading(const struct fsrv_spawning *s) {
-        const struct fsrv_wire_exited *death = &s->death;
+int fsrv__stillborn_loading(const struct fsrv__spawning *s) {
+        const struct fsrv__wire_exited *death = &s->death;
         const char *name = s->request->name, *signal;
         char how[64];
 
         if (death->type && death->timed_out)
                 return fail_slow(s, "time limit", s->request->time_limit_ms);
         if (death->type && is_watchdog(s))
-                return fsrv_stillborn_slow(s);
+                return fsrv__stillborn_slow(s);
         if (death->type == 0)
                 snprintf(how, sizeof how, "ended its process, as did the fork server,");
         else if (death->code == CLD_EXITED)
@@ -79,7 +79,7 @@ int fsrv_stillborn_loading(const struct fsrv_spawning *s) {
                 snprintf(how, sizeof how, "was killed by SIG%s", signal);
         else
                 snprintf(how, sizeof how, "was killed by signal %d", death->status);
-        fsrv_fail_text(s->error, FSRV_STAGE_ENTRY, EIO, "the module '%.*s' %s while it was being loaded",
-                       module_length(name), name, how);
+        fsrv__fail_text(s->error, FSRV_STAGE_ENTRY, EIO, "the module '%.*s' %s while it was being loaded",
+                        module_length(name), name, how);
         return told(s, EIO);
 }

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/sigpipe.h"
-#include "client/server.h"
+#include "client/handle.h"
 
 /* The resource tracker (src/tracker/): a program at the other end of a pipe, to which every message is one line in one
  * write, so that the lines of all writers stay whole. */
@@ -66,15 +66,15 @@ static int check(const char *type, const char *name, struct fsrv_error *error) {
         while (type && i < sizeof types / sizeof *types && strcmp(types[i], type) != 0)
                 i++;
         if (!type || i == sizeof types / sizeof *types)
-                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "'%s' is no type of resource that is tracked",
-                                      type ? type : "(null)");
+                return fsrv__fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "'%s' is no type of resource that is tracked",
+                                       type ? type : "(null)");
         if (!name || !name[0])
-                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "the name of the %s is %s", type,
-                                      name ? "empty" : "NULL");
+                return fsrv__fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "the name of the %s is %s", type,
+                                       name ? "empty" : "NULL");
         if (strlen(name) > NAME_MAX_BYTES)
-                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, ENAMETOOLONG,
-                                      "the name of the %s has more than %d bytes: '%.20s...'", type, NAME_MAX_BYTES,
-                                      name);
+                return fsrv__fail_text(error, FSRV_STAGE_TRACKER, ENAMETOOLONG,
+                                       "the name of the %s has more than %d bytes: '%.20s...'", type, NAME_MAX_BYTES,
+                                       name);
         return 0;
 }
 
@@ -92,11 +92,11 @@ static ssize_t write_now(int fd, const char *line, size_t n) {
 }
 
 static int write_line(int fd, const char *line, size_t n) {
-        int64_t deadline = fsrv_deadline(WRITE_LIMIT_MS);
+        int64_t deadline = fsrv__deadline(WRITE_LIMIT_MS);
 
         for (;;) {
                 struct pollfd entry = { .fd = fd, .events = POLLOUT };
-                int ready = poll(&entry, 1, fsrv_left(deadline));
+                int ready = poll(&entry, 1, fsrv__left(deadline));
 
                 if (ready == 0)
                         return -ETIMEDOUT;
@@ -109,11 +109,11 @@ static int write_line(int fd, const char *line, size_t n) {
 }
 
 static int write_line_quietly(int fd, const char *line, size_t n) {
-        struct fsrv_sigpipe sigpipe;
+        struct fsrv__sigpipe sigpipe;
 
-        fsrv_sigpipe_hold(&sigpipe);
+        fsrv__sigpipe_hold(&sigpipe);
         int r = write_line(fd, line, n);
-        fsrv_sigpipe_release(&sigpipe, r == -EPIPE);
+        fsrv__sigpipe_release(&sigpipe, r == -EPIPE);
         return r;
 }
 
@@ -121,16 +121,16 @@ static int tell(struct fsrv_server *s, const char *line, size_t n, struct fsrv_e
         int r = -EPIPE;
 
         for (int tries = 0; r == -EPIPE && tries < TRIES; tries++) {
-                int fd = fsrv_server_need_tracker(s, error);
+                int fd = fsrv__server_need_tracker(s, error);
                 if (fd < 0)
                         return fd;
                 r = write_line_quietly(fd, line, n);
         }
         if (r == -ETIMEDOUT)
-                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, ETIMEDOUT,
-                                      "the resource tracker does not listen: its pipe was full for %d s",
-                                      WRITE_LIMIT_MS / 1000);
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "telling the resource tracker") : 0;
+                return fsrv__fail_text(error, FSRV_STAGE_TRACKER, ETIMEDOUT,
+                                       "the resource tracker does not listen: its pipe was full for %d s",
+                                       WRITE_LIMIT_MS / 1000);
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_TRACKER, -r, "telling the resource tracker") : 0;
 }
 
 /* NULL is the default handle. */
@@ -166,7 +166,7 @@ int fsrv_tracker_probe(struct fsrv_server *s, struct fsrv_error *error) {
 int fsrv_tracker_get_fd(struct fsrv_server *s, struct fsrv_error *error) {
         int r = resolve(&s, error);
 
-        return r < 0 ? r : fsrv_server_need_tracker(s, error);
+        return r < 0 ? r : fsrv__server_need_tracker(s, error);
 }
 
 int fsrv_tracker_set_fd(struct fsrv_server *s, int fd, struct fsrv_error *error) {
@@ -174,15 +174,15 @@ int fsrv_tracker_set_fd(struct fsrv_server *s, int fd, struct fsrv_error *error)
 
         if (r < 0)
                 return r;
-        int flags = fcntl(fd, F_GETFL), copy = fsrv_fd_dup_above(fd, 3);
+        int flags = fcntl(fd, F_GETFL), copy = fsrv__fd_dup_above(fd, 3);
         if (copy < 0)
-                return fsrv_fail(error, FSRV_STAGE_TRACKER, -copy, "fd %d", fd);
+                return fsrv__fail(error, FSRV_STAGE_TRACKER, -copy, "fd %d", fd);
         if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) {
-                fsrv_fd_close(copy);
-                return fsrv_fail_text(error, FSRV_STAGE_TRACKER, EBADF, "fd %d cannot be written to", fd);
+                fsrv__fd_close(copy);
+                return fsrv__fail_text(error, FSRV_STAGE_TRACKER, EBADF, "fd %d cannot be written to", fd);
         }
         pthread_mutex_lock(&s->lock);
-        r = fsrv_server_install_tracker(s, copy);
+        r = fsrv__server_install_tracker(s, copy);
         pthread_mutex_unlock(&s->lock);
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_TRACKER, -r, "the fd of the resource tracker") : 0;
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_TRACKER, -r, "the fd of the resource tracker") : 0;
 }

@@ -42,13 +42,13 @@ FSRV_ALONE static void unmap_around(uintptr_t start, uintptr_t end, const struct
         for (int i = 0; i < KEPT && start < end; i++) {
                 if (kept[i].start > start) {
                         uintptr_t until = kept[i].start < end ? kept[i].start : end;
-                        fsrv_call(SYS_munmap, start, until - start);
+                        fsrv__call(SYS_munmap, start, until - start);
                 }
                 if (kept[i].end > start)
                         start = kept[i].end;
         }
         if (start < end)
-                fsrv_call(SYS_munmap, start, end - start);
+                fsrv__call(SYS_munmap, start, end - start);
 }
 
 /* Of each line the two numbers at its beginning, "start-end …", which may come in pieces. */
@@ -76,7 +76,7 @@ FSRV_ALONE static void unmap_all(int maps, const struct range kept[KEPT]) {
 
         line.at = 0;
         line.number[0] = line.number[1] = 0;
-        while ((n = fsrv_call(SYS_read, maps, text, sizeof text)) > 0)
+        while ((n = fsrv__call(SYS_read, maps, text, sizeof text)) > 0)
                 for (long i = 0; i < n; i++)
                         take(&line, text[i], kept);
 }
@@ -113,17 +113,17 @@ static void unmap(const char *stack, size_t size, int maps) {
 
 #endif
 
-FSRV_ALONE _Noreturn void fsrv_unmap_and_wait(const char *stack, size_t size, int report, int err) {
+FSRV_ALONE _Noreturn void fsrv__unmap_and_wait(const char *stack, size_t size, int report, int err) {
         int maps = open_maps(), told = err;
 
         if (maps >= 0) {
                 unmap(stack, size, maps);
-                fsrv_call(SYS_close, maps);
+                fsrv__call(SYS_close, maps);
         }
-        fsrv_call(SYS_write, report, &told, sizeof told);
-        fsrv_call(SYS_close, report);
-        while (fsrv_call(SYS_wait4, -1, NULL, __WALL, NULL) != -ECHILD)
+        fsrv__call(SYS_write, report, &told, sizeof told);
+        fsrv__call(SYS_close, report);
+        while (fsrv__call(SYS_wait4, -1, NULL, __WALL, NULL) != -ECHILD)
                 ;
         for (;;)
-                fsrv_call(SYS_exit_group, 0);
+                fsrv__call(SYS_exit_group, 0);
 }

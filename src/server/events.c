@@ -7,19 +7,19 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "server/server.h"
+#include "server/supervisor.h"
 
-int fsrv_watch(struct fsrv_supervisor *s, int fd, uint32_t events, enum fsrv_source source, uint32_t id) {
+int fsrv__watch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id) {
         struct epoll_event event = { .events = events, .data.u64 = (uint64_t)source << 32 | id };
 
         return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-void fsrv_unwatch(struct fsrv_supervisor *s, int fd) {
+void fsrv__unwatch(struct fsrv__supervisor *s, int fd) {
         epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) {
+void fsrv__log(const struct fsrv__supervisor *s, const char *format, ...) {
         char text[512];
         va_list args;
 
@@ -28,6 +28,6 @@ void fsrv_log(const struct fsrv_supervisor *s, const char *format, ...) {
         va_start(args, format);
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
-        fsrv_text_tame(text);
+        fsrv__text_tame(text);
         dprintf(STDERR_FILENO, "forkserver: %s\n", text);
 }

@@ -14,7 +14,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "forkserver.h"
-#include "server/server.h"
+#include "server/supervisor.h"
 
 /* Admin connections: a private server's client has one from the start; a named server's come by its listener, say what
  * they want, get it and leave. */
@@ -45,7 +45,7 @@ static int bind_at(int sock, const struct sockaddr_un *address) {
         return 0;
 }
 
-int fsrv_listen(struct fsrv_supervisor *s) {
+int fsrv__listen(struct fsrv__supervisor *s) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         const char *path = s->config.path;
         int r, off = 0;
@@ -72,51 +72,51 @@ int fsrv_listen(struct fsrv_supervisor *s) {
         }
         s->socket_device = st.st_dev;
         s->socket_inode = st.st_ino;
-        s->listener = fsrv_fd_steal(&sock);
-        return fsrv_watch(s, s->listener, EPOLLIN, FSRV_SOURCE_LISTENER, 0);
+        s->listener = fsrv__fd_steal(&sock);
+        return fsrv__watch(s, s->listener, EPOLLIN, FSRV_SOURCE_LISTENER, 0);
 }
 
 /* The path first: nobody finds a socket where nobody listens any more. */
-void fsrv_unlisten(struct fsrv_supervisor *s) {
+void fsrv__unlisten(struct fsrv__supervisor *s) {
         struct stat st;
 
         if (s->listener < 0)
                 return;
         if (lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device && st.st_ino == s->socket_inode)
                 unlink(s->config.path);
-        s->listener = fsrv_fd_close(s->listener);
+        s->listener = fsrv__fd_close(s->listener);
 }
 
 /* ---- peers ---- */
 
-int fsrv_peer_add(struct fsrv_supervisor *s, int fd, uid_t uid, int64_t deadline) {
-        struct fsrv_peer *peer = malloc(sizeof *peer);
+int fsrv__peer_add(struct fsrv__supervisor *s, int fd, uid_t uid, int64_t deadline) {
+        struct fsrv__peer *peer = malloc(sizeof *peer);
 
-        if (!peer || fsrv_watch(s, fd, EPOLLIN, FSRV_SOURCE_PEER, (uint32_t)fd) < 0) {
+        if (!peer || fsrv__watch(s, fd, EPOLLIN, FSRV_SOURCE_PEER, (uint32_t)fd) < 0) {
                 free(peer);
-                fsrv_fd_close(fd);
+                fsrv__fd_close(fd);
                 return -ENOMEM;
         }
-        *peer = (struct fsrv_peer){ .fd = fd, .uid = uid, .deadline = deadline, .next = s->peers };
+        *peer = (struct fsrv__peer){ .fd = fd, .uid = uid, .deadline = deadline, .next = s->peers };
         s->peers = peer;
         s->n_peers++;
         return 0;
 }
 
-static void close_peer(struct fsrv_supervisor *s, struct fsrv_peer **link) {
-        struct fsrv_peer *peer = *link;
+static void close_peer(struct fsrv__supervisor *s, struct fsrv__peer **link) {
+        struct fsrv__peer *peer = *link;
 
         *link = peer->next;
-        fsrv_fd_close(peer->fd);
+        fsrv__fd_close(peer->fd);
         free(peer);
         s->n_peers--;
 }
 
 /* The longest silent one makes room: the last of the list that has a deadline at all. */
-static void close_oldest(struct fsrv_supervisor *s) {
-        struct fsrv_peer **oldest = NULL;
+static void close_oldest(struct fsrv__supervisor *s) {
+        struct fsrv__peer **oldest = NULL;
 
-        for (struct fsrv_peer **link = &s->peers; *link; link = &(*link)->next)
+        for (struct fsrv__peer **link = &s->peers; *link; link = &(*link)->next)
                 if ((*link)->deadline != FSRV_NEVER)
                         oldest = link;
         if (oldest)
@@ -124,16 +124,16 @@ static void close_oldest(struct fsrv_supervisor *s) {
 }
 
 static void reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds) {
-        struct fsrv_wire_reply reply = {
+        struct fsrv__wire_reply reply = {
                 .version = FSRV_WIRE_VERSION, .err = err, .stage = stage, .server_pid = getpid()
         };
 
         snprintf(reply.text, sizeof reply.text, "%s", text);
-        fsrv_channel_send(fd, &reply, sizeof reply, fds, n_fds, MSG_DONTWAIT);
+        fsrv__channel_send(fd, &reply, sizeof reply, fds, n_fds, MSG_DONTWAIT);
 }
 
-static bool may_enter(const struct fsrv_supervisor *s, uid_t uid) {
-        if (uid == fsrv_euid() || uid == 0)
+static bool may_enter(const struct fsrv__supervisor *s, uid_t uid) {
+        if (uid == fsrv__euid() || uid == 0)
                 return true;
         for (uint32_t i = 0; i < s->config.head.n_uids; i++)
                 if (s->config.head.uids[i] == uid)
@@ -141,7 +141,7 @@ static bool may_enter(const struct fsrv_supervisor *s, uid_t uid) {
         return false;
 }
 
-void fsrv_peers_on_listener(struct fsrv_supervisor *s) {
+void fsrv__peers_on_listener(struct fsrv__supervisor *s) {
         for (;;) {
                 struct ucred cred;
                 socklen_t size = sizeof cred;
@@ -152,40 +152,40 @@ void fsrv_peers_on_listener(struct fsrv_supervisor *s) {
                 if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 || !may_enter(s, cred.uid)) {
                         char text[96];
                         snprintf(text, sizeof text, "uid %u may not use this fork server", (unsigned)cred.uid);
-                        fsrv_log(s, "refused: %s", text);
+                        fsrv__log(s, "refused: %s", text);
                         reply(fd, EACCES, FSRV_STAGE_CREDENTIALS, text, NULL, 0);
-                        fsrv_fd_close(fd);
+                        fsrv__fd_close(fd);
                         continue;
                 }
                 if (s->n_peers >= PEERS_MAX)
                         close_oldest(s);
-                fsrv_peer_add(s, fd, cred.uid, fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
+                fsrv__peer_add(s, fd, cred.uid, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
         }
 }
 
-static void count_children(struct fsrv_supervisor *s, struct fsrv_wire_stats *stats) {
+static void count_children(struct fsrv__supervisor *s, struct fsrv__wire_stats *stats) {
         stats->standbys = s->idle;
-        stats->trying = fsrv_zygote_heir(s) != NULL;
+        stats->trying = fsrv__zygote_heir(s) != NULL;
         stats->workers = HASH_COUNT(s->children) - stats->standbys - stats->trying;
 }
 
-static void send_stats(struct fsrv_supervisor *s, int fd) {
-        struct fsrv_wire_stats *stats = &s->stats;
+static void send_stats(struct fsrv__supervisor *s, int fd) {
+        struct fsrv__wire_stats *stats = &s->stats;
 
-        stats->reply = (struct fsrv_wire_reply){ .version = FSRV_WIRE_VERSION, .server_pid = getpid() };
+        stats->reply = (struct fsrv__wire_reply){ .version = FSRV_WIRE_VERSION, .server_pid = getpid() };
         stats->zygote_pid = s->zygote.pid;
         count_children(s, stats);
-        stats->uptime_ms = (uint64_t)(fsrv_now() - s->started);
-        fsrv_channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
+        stats->uptime_ms = (uint64_t)(fsrv__now() - s->started);
+        fsrv__channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
 }
 
-static void obey(struct fsrv_supervisor *s, struct fsrv_peer *peer, const struct fsrv_wire_admin *admin,
-                 struct fsrv_message *message) {
+static void obey(struct fsrv__supervisor *s, struct fsrv__peer *peer, const struct fsrv__wire_admin *admin,
+                 struct fsrv__message *message) {
         switch (admin->type) {
         case FSRV_WIRE_ADMIN_CONNECT:
                 if (message->n_fds == 1)
-                        fsrv_peer_add(s, fsrv_fd_steal(&message->fds[0]), peer->uid,
-                                      fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
+                        fsrv__peer_add(s, fsrv__fd_steal(&message->fds[0]), peer->uid,
+                                       fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
                 break;
         case FSRV_WIRE_ADMIN_ATTACH:
                 if (s->doorbell_send < 0 || s->draining)
@@ -197,39 +197,39 @@ static void obey(struct fsrv_supervisor *s, struct fsrv_peer *peer, const struct
                 send_stats(s, peer->fd);
                 break;
         case FSRV_WIRE_ADMIN_STOP:
-                if (peer->uid != fsrv_euid() && peer->uid != 0) {
+                if (peer->uid != fsrv__euid() && peer->uid != 0) {
                         reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, "only its own uid and root may stop a fork server",
                               NULL, 0);
                         break;
                 }
                 peer->deadline = FSRV_NEVER; /* it hears our end as end-of-file */
                 reply(peer->fd, 0, 0, "", NULL, 0);
-                fsrv_drain(s);
+                fsrv__drain(s);
                 break;
         default:
                 reply(peer->fd, EPROTO, FSRV_STAGE_ADMIN, "unknown question", NULL, 0);
         }
 }
 
-void fsrv_peer_on_message(struct fsrv_supervisor *s, uint32_t fd) {
-        struct fsrv_peer **link = &s->peers;
-        struct fsrv_wire_admin admin;
-        struct fsrv_message message;
+void fsrv__peer_on_message(struct fsrv__supervisor *s, uint32_t fd) {
+        struct fsrv__peer **link = &s->peers;
+        struct fsrv__wire_admin admin;
+        struct fsrv__message message;
 
         while (*link && (*link)->fd != (int)fd)
                 link = &(*link)->next;
         if (!*link)
                 return;
-        int r = fsrv_channel_receive((int)fd, &admin, sizeof admin, MSG_DONTWAIT, &message);
+        int r = fsrv__channel_receive((int)fd, &admin, sizeof admin, MSG_DONTWAIT, &message);
         if (r == -EAGAIN)
                 return;
         if (r == 1 && message.size == sizeof admin && admin.version == FSRV_WIRE_VERSION) {
                 obey(s, *link, &admin, &message);
-                fsrv_message_close(&message);
+                fsrv__message_close(&message);
                 return;
         }
         if (r == 1 || r == -EMFILE)
-                fsrv_message_close(&message);
+                fsrv__message_close(&message);
         if (r == 1 && message.size >= sizeof admin.version && admin.version != FSRV_WIRE_VERSION) {
                 char text[96];
                 snprintf(text, sizeof text, "protocol %#x against the fork server's %#x", admin.version,
@@ -241,8 +241,8 @@ void fsrv_peer_on_message(struct fsrv_supervisor *s, uint32_t fd) {
         close_peer(s, link);
 }
 
-void fsrv_peers_on_time(struct fsrv_supervisor *s, int64_t now) {
-        for (struct fsrv_peer **link = &s->peers; *link;)
+void fsrv__peers_on_time(struct fsrv__supervisor *s, int64_t now) {
+        for (struct fsrv__peer **link = &s->peers; *link;)
                 if ((*link)->deadline <= now)
                         close_peer(s, link);
                 else

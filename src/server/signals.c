@@ -6,10 +6,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "server/server.h"
+#include "server/supervisor.h"
 
 /* A named server's supervisor drains it by these. A private one's client sees to its end. */
-static void fill_own(const struct fsrv_supervisor *s, sigset_t *ret_set) {
+static void fill_own(const struct fsrv__supervisor *s, sigset_t *ret_set) {
         sigemptyset(ret_set);
         if (!s->config.path)
                 return;
@@ -18,7 +18,7 @@ static void fill_own(const struct fsrv_supervisor *s, sigset_t *ret_set) {
 }
 
 /* A first signalfd is watched; another set of signals goes into the same one. */
-static int receive_signals(struct fsrv_supervisor *s, const sigset_t *set) {
+static int receive_signals(struct fsrv__supervisor *s, const sigset_t *set) {
         int before = s->signals;
 
         sigprocmask(SIG_SETMASK, set, NULL);
@@ -27,10 +27,10 @@ static int receive_signals(struct fsrv_supervisor *s, const sigset_t *set) {
                 s->signals = before;
                 return -errno;
         }
-        return before < 0 ? fsrv_watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0) : 0;
+        return before < 0 ? fsrv__watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0) : 0;
 }
 
-int fsrv_signals_take(struct fsrv_supervisor *s) {
+int fsrv__signals_take(struct fsrv__supervisor *s) {
         static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP };
         sigset_t set;
 
@@ -43,13 +43,13 @@ int fsrv_signals_take(struct fsrv_supervisor *s) {
         fill_own(s, &set);
         s->signals = -1;
         if (getpid() == 1)
-                return fsrv_signals_take_children(s);
+                return fsrv__signals_take_children(s);
         sigprocmask(SIG_SETMASK, &set, NULL);
         return s->config.path ? receive_signals(s, &set) : 0;
 }
 
 /* One that came before may have been the one that matters, so the first comes from ourselves. */
-int fsrv_signals_take_children(struct fsrv_supervisor *s) {
+int fsrv__signals_take_children(struct fsrv__supervisor *s) {
         sigset_t set;
         int r;
 

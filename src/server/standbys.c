@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "server/server.h"
+#include "server/supervisor.h"
 
 /*
  * A fork handler of a module may hang in a child, say on a lock that a thread held. Requests would wait for such a
@@ -48,32 +48,32 @@ static int has_run_fork_handlers(pid_t pid) {
         return own != 0 || r != 1 || parent != getpid();
 }
 
-void fsrv_standbys_watch(struct fsrv_supervisor *s, struct fsrv_child *standby) {
-        standby->since = fsrv_now();
+void fsrv__standbys_watch(struct fsrv__supervisor *s, struct fsrv__child *standby) {
+        standby->since = fsrv__now();
         if (s->next_look == 0)
-                s->next_look = standby->since + fsrv_zygote_fork_limit(s);
+                s->next_look = standby->since + fsrv__zygote_fork_limit(s);
 }
 
 /* One that was late is looked at twice: it may have been stopped together with the server. Then its claim is read, if
  * there is one. (It may be ready and claim since: then its client asks again, or hears of a death by SIGKILL.) */
-static void look_at(struct fsrv_supervisor *s, struct fsrv_child *standby, int64_t now) {
+static void look_at(struct fsrv__supervisor *s, struct fsrv__child *standby, int64_t now) {
         int r = has_run_fork_handlers(standby->pid);
 
         standby->is_ready = r == 1;
         if (r != 0)
                 return;
-        fsrv_children_on_claims(s);
+        fsrv__children_on_claims(s);
         if (standby->role != FSRV_ROLE_STANDBY)
                 return;
         if (standby->is_late) {
                 standby->timed_out = true;
-                fsrv_child_kill(standby);
+                fsrv__child_kill(standby);
         }
-        standby->is_late = now - standby->since >= fsrv_zygote_fork_limit(s);
+        standby->is_late = now - standby->since >= fsrv__zygote_fork_limit(s);
 }
 
-void fsrv_standbys_on_time(struct fsrv_supervisor *s, int64_t now) {
-        struct fsrv_child *child, *next;
+void fsrv__standbys_on_time(struct fsrv__supervisor *s, int64_t now) {
+        struct fsrv__child *child, *next;
 
         if (s->next_look == 0 || now < s->next_look)
                 return;
@@ -83,6 +83,6 @@ void fsrv_standbys_on_time(struct fsrv_supervisor *s, int64_t now) {
                         continue;
                 look_at(s, child, now);
                 if (!child->is_ready)
-                        s->next_look = now + fsrv_zygote_fork_limit(s) / 2 + 1;
+                        s->next_look = now + fsrv__zygote_fork_limit(s) / 2 + 1;
         }
 }

@@ -20,7 +20,7 @@ static const char *const type_names[] = {
         [FSRV_TRACKER_DUMMY] = "dummy",
 };
 
-const char *fsrv_tracker_type_name(enum fsrv_tracker_type type) {
+const char *fsrv__tracker_type_name(enum fsrv__tracker_type type) {
         return type_names[type];
 }
 
@@ -33,7 +33,7 @@ static int find(const char *const *names, size_t n_names, const char *word, size
 }
 
 static const char *take_words(const char *command, size_t command_n, const char *type, size_t type_n,
-                              struct fsrv_tracker_line *ret_line) {
+                              struct fsrv__tracker_line *ret_line) {
         int c = find(command_names, sizeof command_names / sizeof *command_names, command, command_n);
         int t = find(type_names, sizeof type_names / sizeof *type_names, type, type_n);
 
@@ -43,13 +43,13 @@ static const char *take_words(const char *command, size_t command_n, const char 
                 return "unknown type of resource";
         if (c != FSRV_TRACKER_PROBE && t == FSRV_TRACKER_NOOP)
                 return "'noop' is for probes alone";
-        ret_line->command = (enum fsrv_tracker_command)c;
-        ret_line->type = (enum fsrv_tracker_type)t;
+        ret_line->command = (enum fsrv__tracker_command)c;
+        ret_line->type = (enum fsrv__tracker_type)t;
         ret_line->name[0] = 0;
         return NULL;
 }
 
-static const char *take_name(const char *name, size_t n, struct fsrv_tracker_line *ret_line) {
+static const char *take_name(const char *name, size_t n, struct fsrv__tracker_line *ret_line) {
         if (n == 0)
                 return "empty name";
         if (n > FSRV_TRACKER_NAME_MAX)
@@ -63,7 +63,7 @@ static const char *take_name(const char *name, size_t n, struct fsrv_tracker_lin
 
 /* ---- COMMAND:NAME:TYPE ---- */
 
-static const char *parse_simple(const char *bytes, size_t n, struct fsrv_tracker_line *ret_line) {
+static const char *parse_simple(const char *bytes, size_t n, struct fsrv__tracker_line *ret_line) {
         const char *first = memchr(bytes, ':', n), *last = memrchr(bytes, ':', n);
 
         if (first == last)
@@ -107,7 +107,7 @@ static int decode_base64(const char *text, size_t n, char *ret_bytes) {
         return done;
 }
 
-static const char *parse_object(const json_t *object, struct fsrv_tracker_line *ret_line) {
+static const char *parse_object(const json_t *object, struct fsrv__tracker_line *ret_line) {
         const char *command = json_string_value(json_object_get(object, "cmd"));
         const char *type = json_string_value(json_object_get(object, "rtype"));
         const json_t *name = json_object_get(object, "base64_name");
@@ -124,7 +124,7 @@ static const char *parse_object(const json_t *object, struct fsrv_tracker_line *
         return n < 0 ? "\"base64_name\" is no URL-safe base64" : take_name(bytes, (size_t)n, ret_line);
 }
 
-static const char *parse_json(const char *bytes, size_t n, struct fsrv_tracker_line *ret_line) {
+static const char *parse_json(const char *bytes, size_t n, struct fsrv__tracker_line *ret_line) {
         json_t *object = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, NULL);
 
         if (!object)
@@ -134,8 +134,8 @@ static const char *parse_json(const char *bytes, size_t n, struct fsrv_tracker_l
         return wrong;
 }
 
-const char *fsrv_tracker_line_parse(const char *bytes, size_t n, struct fsrv_tracker_line *ret_line) {
-        struct fsrv_tracker_line line = { 0 };
+const char *fsrv__tracker_line_parse(const char *bytes, size_t n, struct fsrv__tracker_line *ret_line) {
+        struct fsrv__tracker_line line = { 0 };
 
         if (n > FSRV_TRACKER_LINE_MAX - 1)
                 return "more than 512 bytes";
@@ -150,7 +150,7 @@ const char *fsrv_tracker_line_parse(const char *bytes, size_t n, struct fsrv_tra
 
 /* ---- cutting ---- */
 
-size_t fsrv_tracker_cutter_take(struct fsrv_tracker_cutter *cutter, const char *bytes, size_t n) {
+size_t fsrv__tracker_cutter_take(struct fsrv__tracker_cutter *cutter, const char *bytes, size_t n) {
         if (cutter->whole) {
                 cutter->n = 0;
                 cutter->overlong = cutter->whole = false;
@@ -169,7 +169,7 @@ size_t fsrv_tracker_cutter_take(struct fsrv_tracker_cutter *cutter, const char *
 
 /* ---- for people ---- */
 
-void fsrv_tracker_escape(const char *bytes, size_t n, char *ret_text, size_t size) {
+void fsrv__tracker_escape(const char *bytes, size_t n, char *ret_text, size_t size) {
         static const char cut[] = "...";
         size_t at = 0;
 

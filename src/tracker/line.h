@@ -17,28 +17,28 @@
 #define FSRV_TRACKER_LINE_MAX 512 /* bytes, the newline among them: what a pipe takes in one piece on every system */
 #define FSRV_TRACKER_NAME_MAX 255
 
-enum fsrv_tracker_command { FSRV_TRACKER_REGISTER, FSRV_TRACKER_UNREGISTER, FSRV_TRACKER_PROBE };
+enum fsrv__tracker_command { FSRV_TRACKER_REGISTER, FSRV_TRACKER_UNREGISTER, FSRV_TRACKER_PROBE };
 
-enum fsrv_tracker_type {
+enum fsrv__tracker_type {
         FSRV_TRACKER_NOOP, /* of probes; nothing can be registered as one */
         FSRV_TRACKER_SEMAPHORE,
         FSRV_TRACKER_SHARED_MEMORY,
         FSRV_TRACKER_DUMMY,
 };
 
-struct fsrv_tracker_line {
-        enum fsrv_tracker_command command;
-        enum fsrv_tracker_type type;
+struct fsrv__tracker_line {
+        enum fsrv__tracker_command command;
+        enum fsrv__tracker_type type;
         char name[FSRV_TRACKER_NAME_MAX + 1]; /* empty for a probe */
 };
 
-const char *fsrv_tracker_type_name(enum fsrv_tracker_type type); /* static */
+const char *fsrv__tracker_type_name(enum fsrv__tracker_type type); /* static */
 
 /* Reads a line, given without its newline. NULL, or in words why it is none. */
-const char *fsrv_tracker_line_parse(const char *bytes, size_t n, struct fsrv_tracker_line *ret_line);
+const char *fsrv__tracker_line_parse(const char *bytes, size_t n, struct fsrv__tracker_line *ret_line);
 
 /* Cuts what comes in into lines; remembers one line at the most, however long one is. Begins zeroed. */
-struct fsrv_tracker_cutter {
+struct fsrv__tracker_cutter {
         char bytes[FSRV_TRACKER_LINE_MAX];
         size_t n;
         bool overlong; /* `bytes` is how it began; the rest is skipped */
@@ -46,10 +46,10 @@ struct fsrv_tracker_cutter {
 };
 
 /* Takes bytes up to the end of a line; returns how many. */
-size_t fsrv_tracker_cutter_take(struct fsrv_tracker_cutter *cutter, const char *bytes, size_t n);
+size_t fsrv__tracker_cutter_take(struct fsrv__tracker_cutter *cutter, const char *bytes, size_t n);
 
 /* For people: one printable word for any bytes; what isn't plain is \xNN, and what doesn't fit is cut
  * least 8. */
-void fsrv_tracker_escape(const char *bytes, size_t n, char *ret_text, size_t size);
+void fsrv__tracker_escape(const char *bytes, size_t n, char *ret_text, size_t size);
 
 #endif

@@ -15,21 +15,21 @@
 
 enum { TEXT_MAX = 1100 }; /* a name of 255 bytes, each as four characters */
 
-struct fsrv_resource {
+struct fsrv__resource {
         UT_hash_handle hh;
         bool in_set;
         int err; /* why it could not be removed; 0: it was */
-        enum fsrv_tracker_type type;
+        enum fsrv__tracker_type type;
         char key[]; /* the type's number plus 1, then the name: no two have the same, and it ends at the first NUL */
 };
 
-static void make_key(char ret_key[FSRV_TRACKER_NAME_MAX + 2], enum fsrv_tracker_type type, const char *name) {
+static void make_key(char ret_key[FSRV_TRACKER_NAME_MAX + 2], enum fsrv__tracker_type type, const char *name) {
         ret_key[0] = (char)(1 + type);
         strcpy(ret_key + 1, name);
 }
 
-static struct fsrv_resource *find(struct fsrv_resource *set, enum fsrv_tracker_type type, const char *name) {
-        struct fsrv_resource *resource;
+static struct fsrv__resource *find(struct fsrv__resource *set, enum fsrv__tracker_type type, const char *name) {
+        struct fsrv__resource *resource;
         char key[FSRV_TRACKER_NAME_MAX + 2];
 
         make_key(key, type, name);
@@ -37,10 +37,10 @@ static struct fsrv_resource *find(struct fsrv_resource *set, enum fsrv_tracker_t
         return resource;
 }
 
-bool fsrv_resources_add(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name) {
+bool fsrv__resources_add(struct fsrv__resource **set, enum fsrv__tracker_type type, const char *name) {
         if (find(*set, type, name))
                 return true;
-        struct fsrv_resource *resource = calloc(1, sizeof *resource + strlen(name) + 2);
+        struct fsrv__resource *resource = calloc(1, sizeof *resource + strlen(name) + 2);
         if (!resource)
                 return false;
         make_key(resource->key, type, name);
@@ -53,8 +53,8 @@ bool fsrv_resources_add(struct fsrv_resource **set, enum fsrv_tracker_type type,
         return added;
 }
 
-bool fsrv_resources_remove(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name) {
-        struct fsrv_resource *resource = find(*set, type, name);
+bool fsrv__resources_remove(struct fsrv__resource **set, enum fsrv__tracker_type type, const char *name) {
+        struct fsrv__resource *resource = find(*set, type, name);
 
         if (!resource)
                 return false;
@@ -65,14 +65,14 @@ bool fsrv_resources_remove(struct fsrv_resource **set, enum fsrv_tracker_type ty
 
 /* ---- the end ---- */
 
-static const char *describe(const struct fsrv_resource *resource, char ret_text[TEXT_MAX]) {
-        int n = snprintf(ret_text, TEXT_MAX, "%s ", fsrv_tracker_type_name(resource->type));
+static const char *describe(const struct fsrv__resource *resource, char ret_text[TEXT_MAX]) {
+        int n = snprintf(ret_text, TEXT_MAX, "%s ", fsrv__tracker_type_name(resource->type));
 
-        fsrv_tracker_escape(resource->key + 1, strlen(resource->key + 1), ret_text + n, (size_t)(TEXT_MAX - n));
+        fsrv__tracker_escape(resource->key + 1, strlen(resource->key + 1), ret_text + n, (size_t)(TEXT_MAX - n));
         return ret_text;
 }
 
-static int unlink_one(const struct fsrv_resource *resource) {
+static int unlink_one(const struct fsrv__resource *resource) {
         const char *name = resource->key + 1;
 
         switch (resource->type) {
@@ -86,27 +86,27 @@ static int unlink_one(const struct fsrv_resource *resource) {
 }
 
 /* One line that names all those with this outcome. In pieces, if memory is short. */
-static void name_all(const struct fsrv_resource *set, int err, const char *what) {
+static void name_all(const struct fsrv__resource *set, int err, const char *what) {
         char *text = NULL, one[TEXT_MAX];
         size_t size = 0;
         FILE *out = open_memstream(&text, &size);
         unsigned n = 0;
 
-        for (const struct fsrv_resource *resource = set; resource; resource = resource->hh.next) {
+        for (const struct fsrv__resource *resource = set; resource; resource = resource->hh.next) {
                 if (resource->err != err)
                         continue;
                 if (out)
                         fprintf(out, "%s%s", n++ > 0 ? ", " : "", describe(resource, one));
                 else
-                        fsrv_tracker_say("%s: %s", what, describe(resource, one));
+                        fsrv__tracker_say("%s: %s", what, describe(resource, one));
         }
         if (out && fclose(out) == 0 && n > 0)
-                fsrv_tracker_say("%s: %s", what, text);
+                fsrv__tracker_say("%s: %s", what, text);
         free(text);
 }
 
-static void free_all(struct fsrv_resource **set) {
-        struct fsrv_resource *resource = *set, *next;
+static void free_all(struct fsrv__resource **set) {
+        struct fsrv__resource *resource = *set, *next;
 
         HASH_CLEAR(hh, *set);
         for (; resource; resource = next) {
@@ -115,22 +115,22 @@ static void free_all(struct fsrv_resource **set) {
         }
 }
 
-int fsrv_resources_clean_up(struct fsrv_resource **set) {
+int fsrv__resources_clean_up(struct fsrv__resource **set) {
         int outcome = FSRV_TRACKER_CLEAN;
         char one[TEXT_MAX];
 
         /* All are removed before a word is said: who reads our words may have stopped doing so. */
-        for (struct fsrv_resource *resource = *set; resource; resource = resource->hh.next)
+        for (struct fsrv__resource *resource = *set; resource; resource = resource->hh.next)
                 resource->err = unlink_one(resource);
         name_all(*set, 0, "removed what was left behind");
         name_all(*set, ENOENT, "gone already, but never unregistered"); /* no leak */
-        for (struct fsrv_resource *resource = *set; resource; resource = resource->hh.next) {
+        for (struct fsrv__resource *resource = *set; resource; resource = resource->hh.next) {
                 if (resource->err == 0 && outcome == FSRV_TRACKER_CLEAN)
                         outcome = FSRV_TRACKER_LEFT;
                 if (resource->err == 0 || resource->err == ENOENT)
                         continue;
                 outcome = FSRV_TRACKER_FAILED;
-                fsrv_tracker_say("cannot remove %s: %s", describe(resource, one), strerrordesc_np(resource->err));
+                fsrv__tracker_say("cannot remove %s: %s", describe(resource, one), strerrordesc_np(resource->err));
         }
         free_all(set);
         return outcome;

@@ -8,15 +8,15 @@
 
 #include "tracker/line.h"
 
-struct fsrv_resource; /* one of the set; an empty set is NULL */
+struct fsrv__resource; /* one of the set; an empty set is NULL */
 
 /* Says what happened in text of `format`, one line, to who started the tracker. */
-void fsrv_tracker_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void fsrv__tracker_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* false: there is no memory for it */
-bool fsrv_resources_add(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name);
+bool fsrv__resources_add(struct fsrv__resource **set, enum fsrv__tracker_type type, const char *name);
 /* false: it is not there */
-bool fsrv_resources_remove(struct fsrv_resource **set, enum fsrv_tracker_type type, const char *name);
+bool fsrv__resources_remove(struct fsrv__resource **set, enum fsrv__tracker_type type, const char *name);
 
 /* exit codes, those of CPython's */
 enum {
@@ -27,6 +27,6 @@ enum {
 };
 
 /* Unlinks all, names them, and empties the set. CLEAN, LEFT (something was, and is gone) or FAILED (it cannot be). */
-int fsrv_resources_clean_up(struct fsrv_resource **set);
+int fsrv__resources_clean_up(struct fsrv__resource **set);
 
 #endif

@@ -9,7 +9,7 @@
 #include "base/call.h"
 #include "base/fd.h"
 
-int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags) {
+int fsrv__channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags) {
         union {
                 struct cmsghdr align;
                 char bytes[CMSG_SPACE(sizeof(int) * FSRV_WIRE_FDS_MAX)];
@@ -31,18 +31,18 @@ int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, cons
                         ((int *)CMSG_DATA(header))[n_fds] = 0;
         }
         do
-                sent = fsrv_call(SYS_sendmsg, sock, &message, MSG_NOSIGNAL | flags);
+                sent = fsrv__call(SYS_sendmsg, sock, &message, MSG_NOSIGNAL | flags);
         while (sent == -EINTR);
         return sent < 0 ? (int)sent : 0; /* SEQPACKET: whole or not at all */
 }
 
-int fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags) {
+int fsrv__channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags) {
         struct iovec part = { (void *)bytes, n };
 
-        return fsrv_channel_sendv(sock, &part, 1, fds, n_fds, flags);
+        return fsrv__channel_sendv(sock, &part, 1, fds, n_fds, flags);
 }
 
-static void take_control(struct msghdr *header, struct fsrv_message *message) {
+static void take_control(struct msghdr *header, struct fsrv__message *message) {
         for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
                 if (c->cmsg_level != SOL_SOCKET)
                         continue;
@@ -56,11 +56,11 @@ static void take_control(struct msghdr *header, struct fsrv_message *message) {
         }
 }
 
-static bool raise_fds(struct fsrv_message *message) {
+static bool raise_fds(struct fsrv__message *message) {
         size_t n = 0;
 
         for (size_t i = 0; i < message->n_fds; i++) {
-                int fd = fsrv_fd_raise(message->fds[i]);
+                int fd = fsrv__fd_raise(message->fds[i]);
                 if (fd >= 0)
                         message->fds[n++] = fd;
         }
@@ -82,7 +82,7 @@ static ssize_t receive(int sock, struct msghdr *header, int flags) {
         ssize_t n;
 
         do
-                n = fsrv_call(SYS_recvmsg, sock, header, flags);
+                n = fsrv__call(SYS_recvmsg, sock, header, flags);
         while (n == -EINTR);
         return n;
 }
@@ -113,7 +113,7 @@ static ssize_t receive_truly(int sock, struct msghdr *header, int flags) {
         return n;
 }
 
-int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv_message *ret_message) {
+int fsrv__channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv__message *ret_message) {
         union {
                 struct cmsghdr align; /* room for one full set of fds: the kernel puts all of a message's in one */
                 char bytes[CMSG_SPACE(sizeof(int) * FSRV_WIRE_FDS_MAX) + CMSG_SPACE(sizeof(struct ucred))];
@@ -139,32 +139,32 @@ int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct 
         if (!raised || header.msg_flags & MSG_CTRUNC)
                 return -EMFILE;
         if (header.msg_flags & MSG_TRUNC) {
-                fsrv_message_close(ret_message);
+                fsrv__message_close(ret_message);
                 return -EMSGSIZE;
         }
         /* An empty message looks like the end of file, but for the credentials on it (where they are on). */
         return n > 0 || ret_message->n_fds > 0 || ret_message->sender.pid > 0;
 }
 
-void fsrv_message_close(struct fsrv_message *message) {
-        fsrv_fds_close(message->fds, message->n_fds);
+void fsrv__message_close(struct fsrv__message *message) {
+        fsrv__fds_close(message->fds, message->n_fds);
         message->n_fds = 0;
 }
 
-int fsrv_channel_receive_unless(int sock, void *buffer, size_t size, int64_t deadline,
-                                const struct fsrv_interrupt *interrupt, struct fsrv_message *ret_message) {
+int fsrv__channel_receive_unless(int sock, void *buffer, size_t size, int64_t deadline,
+                                 const struct fsrv__interrupt *interrupt, struct fsrv__message *ret_message) {
         for (;;) {
                 struct pollfd entry = { .fd = sock, .events = POLLIN };
-                int r = fsrv_poll(&entry, deadline, interrupt);
+                int r = fsrv__poll(&entry, deadline, interrupt);
 
                 if (r <= 0)
                         return r < 0 ? r : -ETIMEDOUT;
-                r = fsrv_channel_receive(sock, buffer, size, MSG_DONTWAIT, ret_message);
+                r = fsrv__channel_receive(sock, buffer, size, MSG_DONTWAIT, ret_message);
                 if (r != -EAGAIN)
                         return r;
         }
 }
 
-int fsrv_channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv_message *ret_message) {
-        return fsrv_channel_receive_unless(sock, buffer, size, deadline, NULL, ret_message);
+int fsrv__channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv__message *ret_message) {
+        return fsrv__channel_receive_unless(sock, buffer, size, deadline, NULL, ret_message);
 }

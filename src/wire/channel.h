@@ -15,10 +15,10 @@
 
 /* One sendmsg of up to FSRV_WIRE_FDS_MAX fds; never SIGPIPE. 0 or -errno; with `flags` MSG_DONTWAIT -EAGAIN. The fds
  * stay the caller's. */
-int fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
-int fsrv_channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags);
+int fsrv__channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
+int fsrv__channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags);
 
-struct fsrv_message {
+struct fsrv__message {
         size_t size;
         size_t n_fds;
         struct ucred sender;        /* if SO_PASSCRED is on, else pid 0, uid -1 */
@@ -32,14 +32,14 @@ struct fsrv_message {
  *  sender can be told; close them.
  * Both have taken the message from the queue. On other failures there are no fds to close.
  */
-int fsrv_channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv_message *ret_message);
+int fsrv__channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv__message *ret_message);
 
-void fsrv_message_close(struct fsrv_message *message);
+void fsrv__message_close(struct fsrv__message *message);
 
-/* As fsrv_channel_receive(), after waiting until there is something or the deadline has passed (-ETIMEDOUT). */
-int fsrv_channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv_message *ret_message);
+/* As fsrv__channel_receive(), after waiting until there is something or the deadline has passed (-ETIMEDOUT). */
+int fsrv__channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv__message *ret_message);
 /* The same, and -EINTR when `interrupt` ends the wait. */
-int fsrv_channel_receive_unless(int sock, void *buffer, size_t size, int64_t deadline,
-                                const struct fsrv_interrupt *interrupt, struct fsrv_message *ret_message);
+int fsrv__channel_receive_unless(int sock, void *buffer, size_t size, int64_t deadline,
+                                 const struct fsrv__interrupt *interrupt, struct fsrv__message *ret_message);
 
 #endif

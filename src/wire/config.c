@@ -8,21 +8,22 @@
 #include "forkserver.h"
 #include "wire/strings.h"
 
-char **fsrv_program_argv;
+char **fsrv__program_argv;
 
-bool fsrv_config_has_program(const struct fsrv_config *config) {
+bool fsrv__config_has_program(const struct fsrv__config *config) {
         for (char **module = config->modules; module && *module; module++)
                 if (strcmp(*module, FSRV_PRELOAD_MAIN) == 0)
                         return true;
         return false;
 }
 
-int fsrv_config_encode(struct fsrv_config *config, char bytes[FSRV_WIRE_MESSAGE_MAX]) {
+int fsrv__config_encode(struct fsrv__config *config, char bytes[FSRV_WIRE_MESSAGE_MAX]) {
         const char *const *argv = (const char *const *)config->argv;
-        size_t n, size = fsrv_strings_size((const char *const *)config->modules, &n);
-        size_t n_argv, argv_size = fsrv_strings_size(argv, &n_argv), path = config->path ? strlen(config->path) + 1 : 0;
+        size_t n, size = fsrv__strings_size((const char *const *)config->modules, &n);
+        size_t n_argv, argv_size = fsrv__strings_size(argv, &n_argv),
+                       path = config->path ? strlen(config->path) + 1 : 0;
 
-        if (fsrv_config_has_program(config) && n_argv == 0)
+        if (fsrv__config_has_program(config) && n_argv == 0)
                 return -EINVAL;
         if (size > FSRV_WIRE_PRELOAD_MAX || sizeof config->head + path + argv_size + size > FSRV_WIRE_MESSAGE_MAX)
                 return -E2BIG;
@@ -33,14 +34,14 @@ int fsrv_config_encode(struct fsrv_config *config, char bytes[FSRV_WIRE_MESSAGE_
         memcpy(bytes, &config->head, sizeof config->head);
         char *at = bytes + sizeof config->head;
         if (config->path)
-                at = fsrv_string_put(at, config->path);
-        at = fsrv_strings_put(at, argv);
-        at = fsrv_strings_put(at, (const char *const *)config->modules);
+                at = fsrv__string_put(at, config->path);
+        at = fsrv__strings_put(at, argv);
+        at = fsrv__strings_put(at, (const char *const *)config->modules);
         return (int)(at - bytes);
 }
 
-int fsrv_config_decode(const void *bytes, size_t size, struct fsrv_config *ret_config) {
-        struct fsrv_config config = { 0 };
+int fsrv__config_decode(const void *bytes, size_t size, struct fsrv__config *ret_config) {
+        struct fsrv__config config = { 0 };
 
         if (size < sizeof config.head.version)
                 return -EPROTO;
@@ -62,8 +63,8 @@ int fsrv_config_decode(const void *bytes, size_t size, struct fsrv_config *ret_c
                 return -ENOMEM;
         const char *at = memcpy(list + n_room, (const char *)bytes + sizeof config.head, rest), *end = at + rest;
         char **argv = list + 1, **modules = argv + n_argv + 1;
-        if (fsrv_strings_get(&at, end, config.head.named, list) < 0 || fsrv_strings_get(&at, end, n_argv, argv) < 0 ||
-            fsrv_strings_get(&at, end, n_modules, modules) < 0 || at != end) {
+        if (fsrv__strings_get(&at, end, config.head.named, list) < 0 || fsrv__strings_get(&at, end, n_argv, argv) < 0 ||
+            fsrv__strings_get(&at, end, n_modules, modules) < 0 || at != end) {
                 free(list);
                 return -EPROTO;
         }
@@ -75,7 +76,7 @@ int fsrv_config_decode(const void *bytes, size_t size, struct fsrv_config *ret_c
         return 0;
 }
 
-void fsrv_config_done(struct fsrv_config *config) {
+void fsrv__config_done(struct fsrv__config *config) {
         free(config->memory);
-        *config = (struct fsrv_config){ 0 };
+        *config = (struct fsrv__config){ 0 };
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-struct fsrv_inherited {
+struct fsrv__inherited {
         bool is_worker;
         int doorbell; /* sending end; -1 after it turned out dead */
         int lifeline;
@@ -23,6 +23,6 @@ struct fsrv_inherited {
         uid_t client_uid;
 };
 
-extern struct fsrv_inherited fsrv_inherited;
+extern struct fsrv__inherited fsrv__inherited;
 
 #endif

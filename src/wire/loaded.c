@@ -13,37 +13,37 @@ static bool fits(size_t size, size_t more) {
         return more <= FSRV_WIRE_MESSAGE_MAX - size;
 }
 
-void fsrv_loaded_begin(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *ret_size, int err, const char *failure) {
-        struct fsrv_wire_loaded head = { .type = FSRV_WIRE_LOADED, .err = err };
+void fsrv__loaded_begin(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *ret_size, int err, const char *failure) {
+        struct fsrv__wire_loaded head = { .type = FSRV_WIRE_LOADED, .err = err };
 
         memcpy(bytes, &head, sizeof head);
-        *ret_size = (size_t)(fsrv_string_put(bytes + sizeof head, failure) - bytes);
+        *ret_size = (size_t)(fsrv__string_put(bytes + sizeof head, failure) - bytes);
 }
 
-void fsrv_loaded_add_thread(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, const char *name) {
-        struct fsrv_wire_loaded *head = (void *)bytes;
+void fsrv__loaded_add_thread(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, const char *name) {
+        struct fsrv__wire_loaded *head = (void *)bytes;
 
         if (!fits(*size, strlen(name) + 1))
                 return;
-        *size = (size_t)(fsrv_string_put(bytes + *size, name) - bytes);
+        *size = (size_t)(fsrv__string_put(bytes + *size, name) - bytes);
         head->n_threads++;
 }
 
-void fsrv_loaded_add_fd(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, int fd, const char *kind, const char *what) {
-        struct fsrv_wire_loaded *head = (void *)bytes;
+void fsrv__loaded_add_fd(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, int fd, const char *kind, const char *what) {
+        struct fsrv__wire_loaded *head = (void *)bytes;
         char number[16];
 
         snprintf(number, sizeof number, "%d", fd);
         if (!fits(*size, strlen(number) + strlen(kind) + strlen(what) + 3))
                 return;
-        char *at = fsrv_string_put(bytes + *size, number);
-        at = fsrv_string_put(at, kind);
-        *size = (size_t)(fsrv_string_put(at, what) - bytes);
+        char *at = fsrv__string_put(bytes + *size, number);
+        at = fsrv__string_put(at, kind);
+        *size = (size_t)(fsrv__string_put(at, what) - bytes);
         head->n_fds++;
 }
 
-int fsrv_loaded_decode(char *bytes, size_t size, struct fsrv_loaded *ret_loaded) {
-        struct fsrv_loaded loaded;
+int fsrv__loaded_decode(char *bytes, size_t size, struct fsrv__loaded *ret_loaded) {
+        struct fsrv__loaded loaded;
 
         if (size < sizeof loaded.head)
                 return -EPROTO;
@@ -56,7 +56,7 @@ int fsrv_loaded_decode(char *bytes, size_t size, struct fsrv_loaded *ret_loaded)
         if (!list)
                 return -ENOMEM;
         const char *at = bytes + sizeof loaded.head, *end = bytes + size;
-        if (fsrv_strings_get(&at, end, 1, &loaded.failure) < 0 || fsrv_strings_get(&at, end, n_strings, list) < 0 ||
+        if (fsrv__strings_get(&at, end, 1, &loaded.failure) < 0 || fsrv__strings_get(&at, end, n_strings, list) < 0 ||
             at != end) {
                 free(list);
                 return -EPROTO;
@@ -67,7 +67,7 @@ int fsrv_loaded_decode(char *bytes, size_t size, struct fsrv_loaded *ret_loaded)
         return 0;
 }
 
-void fsrv_loaded_done(struct fsrv_loaded *loaded) {
+void fsrv__loaded_done(struct fsrv__loaded *loaded) {
         free(loaded->memory);
         loaded->memory = NULL;
 }

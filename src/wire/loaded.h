@@ -8,26 +8,26 @@
 
 #include "wire/protocol.h"
 
-/* Appends to the message in `bytes`, which begins with a struct fsrv_wire_loaded; *size grows. What doesn't fit is left
- * out, and not counted. First the failure (may be empty), then all threads, then all fds. */
-void fsrv_loaded_begin(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *ret_size, int err, const char *failure);
-void fsrv_loaded_add_thread(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, const char *name);
-void fsrv_loaded_add_fd(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, int fd, const char *kind, const char *what);
+/* Appends to the message in `bytes`, which begins with a struct fsrv__wire_loaded; *size grows. What doesn't fit is
+ * left out, and not counted. First the failure (may be empty), then all threads, then all fds. */
+void fsrv__loaded_begin(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *ret_size, int err, const char *failure);
+void fsrv__loaded_add_thread(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, const char *name);
+void fsrv__loaded_add_fd(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, int fd, const char *kind, const char *what);
 
-struct fsrv_loaded_fd {
+struct fsrv__loaded_fd {
         char *number, *kind, *what;
 };
 
-struct fsrv_loaded {
-        struct fsrv_wire_loaded head;
+struct fsrv__loaded {
+        struct fsrv__wire_loaded head;
         char *failure;
-        char **threads;             /* head.n_threads */
-        struct fsrv_loaded_fd *fds; /* head.n_fds */
+        char **threads;              /* head.n_threads */
+        struct fsrv__loaded_fd *fds; /* head.n_fds */
         void *memory;
 };
 
-/* Points into the bytes, which stay in use. -EPROTO, -ENOMEM. Free with fsrv_loaded_done(). */
-int fsrv_loaded_decode(char *bytes, size_t size, struct fsrv_loaded *ret_loaded);
-void fsrv_loaded_done(struct fsrv_loaded *loaded);
+/* Points into the bytes, which stay in use. -EPROTO, -ENOMEM. Free with fsrv__loaded_done(). */
+int fsrv__loaded_decode(char *bytes, size_t size, struct fsrv__loaded *ret_loaded);
+void fsrv__loaded_done(struct fsrv__loaded *loaded);
 
 #endif

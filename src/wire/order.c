@@ -7,29 +7,29 @@
 #include <stdio.h>
 #include <string.h>
 
-int fsrv_order_send(int sock, uint32_t type, int err, int value, const char *text) {
-        struct fsrv_wire_order order = { .type = type, .err = err, .value = value };
-        size_t size = offsetof(struct fsrv_wire_order, text);
+int fsrv__order_send(int sock, uint32_t type, int err, int value, const char *text) {
+        struct fsrv__wire_order order = { .type = type, .err = err, .value = value };
+        size_t size = offsetof(struct fsrv__wire_order, text);
 
         if (text) {
                 snprintf(order.text, sizeof order.text, "%s", text);
                 size = sizeof order;
         }
-        return fsrv_channel_send(sock, &order, size, NULL, 0, 0);
+        return fsrv__channel_send(sock, &order, size, NULL, 0, 0);
 }
 
-int fsrv_order_receive(int sock, int64_t deadline, struct fsrv_wire_order *ret_order,
-                       struct fsrv_message *ret_message) {
-        struct fsrv_wire_order order = { 0 };
-        int r = fsrv_channel_receive_by(sock, &order, sizeof order, deadline, ret_message);
+int fsrv__order_receive(int sock, int64_t deadline, struct fsrv__wire_order *ret_order,
+                        struct fsrv__message *ret_message) {
+        struct fsrv__wire_order order = { 0 };
+        int r = fsrv__channel_receive_by(sock, &order, sizeof order, deadline, ret_message);
 
         if (r != 1) {
                 if (r == -EMFILE)
-                        fsrv_message_close(ret_message);
+                        fsrv__message_close(ret_message);
                 return r;
         }
-        if (ret_message->size < offsetof(struct fsrv_wire_order, text)) {
-                fsrv_message_close(ret_message);
+        if (ret_message->size < offsetof(struct fsrv__wire_order, text)) {
+                fsrv__message_close(ret_message);
                 return -EPROTO;
         }
         order.text[sizeof order.text - 1] = 0;

@@ -6,14 +6,14 @@
  * Every message of the fork server. Prose: doc/protocol.md. Both ends are on one machine, so numbers are native-endian.
  * A change of any of this is a new FSRV_WIRE_VERSION; numbers that are given up are never used again.
  *
- *   doorbell   client -> standby (or the server, when it refuses)   struct fsrv_wire_request, fds
- *   answer     worker, server -> client                              struct fsrv_wire_answer…
- *              client -> worker                                      struct fsrv_wire_more, fds
- *              client -> server, after shutting it                   struct fsrv_wire_more, another answer socket
- *   claims     standby -> server                                     struct fsrv_wire_claim, the answer socket
- *   orders     server <-> zygote                                     struct fsrv_wire_config, struct fsrv_wire_order
- *   heir       zygote <-> heir                                       struct fsrv_wire_order
- *   admin      client <-> server                                     struct fsrv_wire_config, struct fsrv_wire_admin…
+ *   doorbell   client -> standby (or the server, when it refuses)   struct fsrv__wire_request, fds
+ *   answer     worker, server -> client                              struct fsrv__wire_answer…
+ *              client -> worker                                      struct fsrv__wire_more, fds
+ *              client -> server, after shutting it                   struct fsrv__wire_more, another answer socket
+ *   claims     standby -> server                                     struct fsrv__wire_claim, the answer socket
+ *   orders     server <-> zygote                                     struct fsrv__wire_config, struct fsrv__wire_order
+ *   heir       zygote <-> heir                                       struct fsrv__wire_order
+ *   admin      client <-> server                                     struct fsrv__wire_config, struct fsrv__wire_admin…
  */
 
 #include <stdint.h>
@@ -65,7 +65,7 @@ enum {
         FSRV_WIRE_FLAGS = (1u << 9) - 1,
 };
 
-struct fsrv_wire_request {
+struct fsrv__wire_request {
         uint32_t version;
         uint32_t flags;
         uint32_t kind;
@@ -100,7 +100,7 @@ enum {
 /* mode of INSTALL: not in an entry point's process where a preloaded module uses the target's number */
 enum { FSRV_WIRE_IF_FREE = 1 };
 
-struct fsrv_wire_action {
+struct fsrv__wire_action {
         uint32_t type;
         int32_t target;
         uint32_t source;
@@ -109,7 +109,7 @@ struct fsrv_wire_action {
 
 /* On the answer socket, client -> worker: the next fds of a request that has more than fit into one message. Client ->
  * server, from one who gave up, shut the socket down and found STARTED in it: one fd, the socket for EXITED. */
-struct fsrv_wire_more {
+struct fsrv__wire_more {
         uint32_t n_fds;
 };
 
@@ -117,7 +117,7 @@ struct fsrv_wire_more {
 
 enum {
         FSRV_WIRE_STARTED = 1, /* fds: pidfd (if the kernel has them), then for a program the exec pipe's read end,
-                                * which ends empty when execve succeeded, else holds a struct fsrv_wire_failed */
+                                * which ends empty when execve succeeded, else holds a struct fsrv__wire_failed */
         FSRV_WIRE_FAILED = 2,
         FSRV_WIRE_EXITED = 3,
         FSRV_WIRE_STOPPED = 4,   /* before EXITED, if the request asked for it: a stop signal took effect */
@@ -131,17 +131,17 @@ enum {
         FSRV_WIRE_HAS_EXEC_PIPE = 1u << 1,
 };
 
-struct fsrv_wire_started {
+struct fsrv__wire_started {
         uint32_t type;
         int32_t pid;
         uint32_t fds; /* FSRV_WIRE_HAS_… */
 };
 
-struct fsrv_wire_word { /* LOADS, READY */
+struct fsrv__wire_word { /* LOADS, READY */
         uint32_t type;
 };
 
-struct fsrv_wire_failed {
+struct fsrv__wire_failed {
         uint32_t type;
         int32_t pid; /* the worker's; 0 from the server */
         uint32_t stage;
@@ -149,7 +149,7 @@ struct fsrv_wire_failed {
         char text[FSRV_WIRE_TEXT_MAX];
 };
 
-struct fsrv_wire_exited {
+struct fsrv__wire_exited {
         uint32_t type;
         int32_t pid;
         int32_t code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
@@ -159,19 +159,19 @@ struct fsrv_wire_exited {
         struct rusage rusage;
 };
 
-struct fsrv_wire_changed {
+struct fsrv__wire_changed {
         uint32_t type; /* STOPPED, CONTINUED */
         int32_t pid;
         int32_t signal; /* that stopped it; SIGCONT */
 };
 
-union fsrv_wire_answer {
+union fsrv__wire_answer {
         uint32_t type;
-        struct fsrv_wire_started started;
-        struct fsrv_wire_word word;
-        struct fsrv_wire_failed failed;
-        struct fsrv_wire_exited exited;
-        struct fsrv_wire_changed changed;
+        struct fsrv__wire_started started;
+        struct fsrv__wire_word word;
+        struct fsrv__wire_failed failed;
+        struct fsrv__wire_exited exited;
+        struct fsrv__wire_changed changed;
 };
 
 /* ---- claims: the sender's pid is the kernel's stamp ---- */
@@ -183,7 +183,7 @@ enum {
         FSRV_WIRE_RETIRED = 3,
 };
 
-struct fsrv_wire_claim {
+struct fsrv__wire_claim {
         uint32_t type;
         uint32_t flags;   /* of the request */
         uint32_t stage;   /* SETUP_FAILED */
@@ -195,7 +195,7 @@ struct fsrv_wire_claim {
 /* ---- orders ---- */
 
 enum {
-        /* 1: server -> zygote: a struct fsrv_wire_config and its strings */
+        /* 1: server -> zygote: a struct fsrv__wire_config and its strings */
         FSRV_WIRE_LOADING = 2,     /* zygote: text names the module that it loads now */
         FSRV_WIRE_LOAD_FAILED = 3, /* zygote: err, text; it ends */
         FSRV_WIRE_PRELOADED = 4,   /* zygote: ready for its sockets; value: 1 if it forks twice */
@@ -204,9 +204,9 @@ enum {
         FSRV_WIRE_FORKED = 7,      /* zygote: value is the pid */
         /* zygote: err; or 0, and value: the wait status of what it forked, which ended by itself */
         FSRV_WIRE_CANNOT_FORK = 8,
-        FSRV_WIRE_LOADED = 9,  /* zygote: a struct fsrv_wire_loaded: the module of the last LOADING is there */
-        FSRV_WIRE_MEMORY = 10, /* zygote: a struct fsrv_wire_memory, before PRELOADED */
-        /* zygote: a struct fsrv_wire_mapping for each, before MEMORY, if config.measure says so */
+        FSRV_WIRE_LOADED = 9,  /* zygote: a struct fsrv__wire_loaded: the module of the last LOADING is there */
+        FSRV_WIRE_MEMORY = 10, /* zygote: a struct fsrv__wire_memory, before PRELOADED */
+        /* zygote: a struct fsrv__wire_mapping for each, before MEMORY, if config.measure says so */
         FSRV_WIRE_MAPPING = 11,
         FSRV_WIRE_FREEZING = 12, /* zygote: all modules are loaded; next it sees to its memory */
         /* zygote: wants an heir; value: 1 if it forks twice. Answered by FORK */
@@ -216,7 +216,7 @@ enum {
         FSRV_WIRE_LEFT_OUT = 16,  /* zygote: text: which module each process has to load by itself, and why */
 };
 
-struct fsrv_wire_order {
+struct fsrv__wire_order {
         uint32_t type;
         int32_t err;
         int32_t value;
@@ -225,7 +225,7 @@ struct fsrv_wire_order {
 
 /* What a module did to the zygote. Then NUL-terminated strings: why it could not be loaded (empty: it was), the names
  * of n_threads threads, and of n_fds fds the number, the kind and what it is. */
-struct fsrv_wire_loaded {
+struct fsrv__wire_loaded {
         uint32_t type;
         int32_t err;
         uint64_t load_us;
@@ -236,7 +236,7 @@ struct fsrv_wire_loaded {
 };
 
 /* What was done to the zygote's memory. */
-struct fsrv_wire_memory {
+struct fsrv__wire_memory {
         uint32_t type;
         uint32_t reserved;
         uint64_t frozen, collapsed, left; /* bytes */
@@ -244,7 +244,7 @@ struct fsrv_wire_memory {
 };
 
 /* What was done to a mapping of the zygote's. */
-struct fsrv_wire_mapping {
+struct fsrv__wire_mapping {
         uint32_t type;
         uint32_t reserved;
         uint64_t start, end;
@@ -256,7 +256,7 @@ struct fsrv_wire_mapping {
 /* ---- admin ---- */
 
 enum {
-        /* the first message to a new server: struct fsrv_wire_config, strings, the program */
+        /* the first message to a new server: struct fsrv__wire_config, strings, the program */
         FSRV_WIRE_ADMIN_CONFIG = 1,
         FSRV_WIRE_ADMIN_ATTACH = 2, /* a named server's answer brings the doorbell's sending end */
         FSRV_WIRE_ADMIN_STATS = 3,
@@ -278,7 +278,7 @@ enum {
 /* that many aren't somebody's whim: the zygote does less for its memory, and with one more, nothing */
 enum { FSRV_WIRE_KILLED = 2 };
 
-struct fsrv_wire_config {
+struct fsrv__wire_config {
         uint32_t version;
         uint32_t type;
         uint32_t policy;        /* for modules that cannot be loaded */
@@ -303,12 +303,12 @@ struct fsrv_wire_config {
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };
 
-struct fsrv_wire_admin {
+struct fsrv__wire_admin {
         uint32_t version;
         uint32_t type;
 };
 
-struct fsrv_wire_reply {
+struct fsrv__wire_reply {
         uint32_t version;
         int32_t err; /* 0, or a positive errno value; then stage and text */
         uint32_t stage;
@@ -316,8 +316,8 @@ struct fsrv_wire_reply {
         char text[FSRV_WIRE_TEXT_MAX];
 };
 
-struct fsrv_wire_stats {
-        struct fsrv_wire_reply reply;
+struct fsrv__wire_stats {
+        struct fsrv__wire_reply reply;
         int32_t zygote_pid;
         uint32_t workers;
         uint32_t standbys;
@@ -328,7 +328,7 @@ struct fsrv_wire_stats {
         uint64_t exits;
         uint64_t zygote_starts;
         uint64_t zygote_restarts;
-        struct fsrv_wire_memory memory;
+        struct fsrv__wire_memory memory;
         uint64_t failures[32];
         uint64_t signals[65];              /* workers that signal n ended */
         char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-size_t fsrv_strings_size(const char *const *list, size_t *ret_n) {
+size_t fsrv__strings_size(const char *const *list, size_t *ret_n) {
         size_t size = 0, n = 0;
 
         for (; list && list[n]; n++)
@@ -13,20 +13,20 @@ size_t fsrv_strings_size(const char *const *list, size_t *ret_n) {
         return size;
 }
 
-char *fsrv_string_put(char *at, const char *string) {
+char *fsrv__string_put(char *at, const char *string) {
         size_t n = strlen(string) + 1;
 
         memcpy(at, string, n);
         return at + n;
 }
 
-char *fsrv_strings_put(char *at, const char *const *list) {
+char *fsrv__strings_put(char *at, const char *const *list) {
         for (; list && *list; list++)
-                at = fsrv_string_put(at, *list);
+                at = fsrv__string_put(at, *list);
         return at;
 }
 
-int fsrv_strings_get(const char **at, const char *end, size_t n, char **ret_strings) {
+int fsrv__strings_get(const char **at, const char *end, size_t n, char **ret_strings) {
         const char *next = *at;
 
         for (size_t i = 0; i < n; i++) {

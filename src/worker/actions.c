@@ -14,15 +14,15 @@
 #include "base/linux.h"
 #include "worker/worker.h"
 
-static bool touches(const struct fsrv_wire_action *action) {
+static bool touches(const struct fsrv__wire_action *action) {
         return action->type != FSRV_WIRE_HAND && action->type != FSRV_WIRE_DATA;
 }
 
-static bool is_optional(const struct fsrv_wire_action *action) {
+static bool is_optional(const struct fsrv__wire_action *action) {
         return action->type == FSRV_WIRE_INSTALL && action->mode == FSRV_WIRE_IF_FREE;
 }
 
-static bool is_target(const struct fsrv_request_parts *request, int fd) {
+static bool is_target(const struct fsrv__request_parts *request, int fd) {
         for (uint32_t i = 0; i < request->head.n_actions; i++)
                 if (touches(&request->actions[i]) && request->actions[i].target == fd)
                         return true;
@@ -31,20 +31,20 @@ static bool is_target(const struct fsrv_request_parts *request, int fd) {
 
 /* A free number between those that the request wants, where there is none above them: one is the last that the limit of
  * open files lets be. */
-static int dup_between(const struct fsrv_request_parts *request, int fd) {
+static int dup_between(const struct fsrv__request_parts *request, int fd) {
         for (int copy = STDERR_FILENO;;) {
-                copy = fsrv_fd_dup_above(fd, copy + 1);
+                copy = fsrv__fd_dup_above(fd, copy + 1);
                 if (copy < 0 || !is_target(request, copy))
                         return copy;
-                fsrv_fd_close(copy);
+                fsrv__fd_close(copy);
         }
 }
 
 /* Our own fds may lie on numbers that the request wants: all such go above them first. */
-static int make_way_by(const struct fsrv_request_parts *request, int *fd, int highest) {
+static int make_way_by(const struct fsrv__request_parts *request, int *fd, int highest) {
         if (*fd < 0 || *fd > highest)
                 return 0;
-        int copy = fsrv_fd_dup_above(*fd, highest + 1);
+        int copy = fsrv__fd_dup_above(*fd, highest + 1);
         if (copy == -EINVAL || copy == -EMFILE) {
                 if (!is_target(request, *fd))
                         return 0;
@@ -52,12 +52,12 @@ static int make_way_by(const struct fsrv_request_parts *request, int *fd, int hi
         }
         if (copy < 0)
                 return copy;
-        fsrv_fd_close(*fd);
+        fsrv__fd_close(*fd);
         *fd = copy;
         return 0;
 }
 
-static int make_way(struct fsrv_task *task, int highest, struct fsrv_error *error) {
+static int make_way(struct fsrv__task *task, int highest, struct fsrv_error *error) {
         int *own[] = { &task->claims,   &task->pidfd,   &task->answer,   &task->doorbell,
                        &task->lifeline, &task->tracker, &task->directory };
         int r = 0;
@@ -66,33 +66,33 @@ static int make_way(struct fsrv_task *task, int highest, struct fsrv_error *erro
                 r = make_way_by(&task->request, own[i], highest);
         for (size_t i = 0; r == 0 && i < task->request.head.n_fds; i++)
                 r = make_way_by(&task->request, &task->fds[i], highest);
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_FDS, -r, "making room below fd %d", highest + 1) : 0;
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_FDS, -r, "making room below fd %d", highest + 1) : 0;
 }
 
 /* dup2 with one case more: onto itself it has to become inheritable all the same. */
 static int put(int fd, int target, struct fsrv_error *error) {
-        long r = fd == target ? fsrv_fd_set_cloexec(fd, 0) : fsrv_call(SYS_dup3, fd, target, 0);
+        long r = fd == target ? fsrv__fd_set_cloexec(fd, 0) : fsrv__call(SYS_dup3, fd, target, 0);
 
-        return r < 0 ? fsrv_fail(error, FSRV_STAGE_FDS, (int)-r, "dup2(%d, %d)", fd, target) : 0;
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_FDS, (int)-r, "dup2(%d, %d)", fd, target) : 0;
 }
 
-static int open_at(const struct fsrv_wire_action *action, const char *path, struct fsrv_error *error) {
+static int open_at(const struct fsrv__wire_action *action, const char *path, struct fsrv_error *error) {
         int fd = open(path, (int)action->source | O_CLOEXEC, (mode_t)action->mode);
 
         if (fd < 0)
-                return fsrv_fail(error, FSRV_STAGE_OPEN, errno, "opening '%s' as fd %d", path, action->target);
+                return fsrv__fail(error, FSRV_STAGE_OPEN, errno, "opening '%s' as fd %d", path, action->target);
         int r = put(fd, action->target, error);
         if (fd != action->target)
-                fsrv_fd_close(fd);
+                fsrv__fd_close(fd);
         return r;
 }
 
-static int run_one(struct fsrv_task *task, const struct fsrv_wire_action *action, const char *path,
+static int run_one(struct fsrv__task *task, const struct fsrv__wire_action *action, const char *path,
                    struct fsrv_error *error) {
         switch (action->type) {
         case FSRV_WIRE_INSTALL:
                 if (is_optional(action) && task->request.head.kind == FSRV_WIRE_ENTRY &&
-                    fsrv_fd_is_open(action->target) == 1)
+                    fsrv__fd_is_open(action->target) == 1)
                         return 0; /* all of ours are elsewhere by now: it is a module's */
                 return put(task->fds[action->source], action->target, error);
         case FSRV_WIRE_DUP:
@@ -100,7 +100,7 @@ static int run_one(struct fsrv_task *task, const struct fsrv_wire_action *action
         case FSRV_WIRE_OPEN:
                 return open_at(action, path, error);
         case FSRV_WIRE_CLOSE:
-                fsrv_fd_close(action->target);
+                fsrv__fd_close(action->target);
                 return 0;
         default:
                 return 0; /* HAND, DATA: stays where it is */
@@ -108,20 +108,20 @@ static int run_one(struct fsrv_task *task, const struct fsrv_wire_action *action
 }
 
 /* Preloaded code may hold a file at a number that the request maps: to overwrite it would break that code silently. */
-static int check_free(const struct fsrv_request_parts *request, struct fsrv_error *error) {
+static int check_free(const struct fsrv__request_parts *request, struct fsrv_error *error) {
         for (uint32_t i = 0; i < request->head.n_actions; i++) {
-                const struct fsrv_wire_action *action = &request->actions[i];
+                const struct fsrv__wire_action *action = &request->actions[i];
 
                 if (touches(action) && !is_optional(action) && action->target > STDERR_FILENO &&
-                    fsrv_fd_is_open(action->target) == 1)
-                        return fsrv_fail_text(error, FSRV_STAGE_FDS, EBUSY,
-                                              "fd %d is in use by a preloaded module of the zygote", action->target);
+                    fsrv__fd_is_open(action->target) == 1)
+                        return fsrv__fail_text(error, FSRV_STAGE_FDS, EBUSY,
+                                               "fd %d is in use by a preloaded module of the zygote", action->target);
         }
         return 0;
 }
 
-int fsrv_actions_run(struct fsrv_task *task, struct fsrv_error *error) {
-        const struct fsrv_request_parts *request = &task->request;
+int fsrv__actions_run(struct fsrv__task *task, struct fsrv_error *error) {
+        const struct fsrv__request_parts *request = &task->request;
         int highest = STDERR_FILENO, r;
         size_t path = 0;
 
@@ -129,17 +129,17 @@ int fsrv_actions_run(struct fsrv_task *task, struct fsrv_error *error) {
                 if (touches(&request->actions[i]) && request->actions[i].target > highest)
                         highest = request->actions[i].target;
         if (highest == INT_MAX)
-                return fsrv_fail(error, FSRV_STAGE_FDS, EBADF, "fd %d", highest);
+                return fsrv__fail(error, FSRV_STAGE_FDS, EBADF, "fd %d", highest);
         r = make_way(task, highest, error);
         if (r < 0)
                 return r;
         /* A program gets what the actions put in place and nothing else, neither the zygote's nor its modules'. */
         if (request->head.kind == FSRV_WIRE_PROGRAM)
-                fsrv_cloexec_range(STDERR_FILENO + 1, UINT_MAX);
+                fsrv__cloexec_range(STDERR_FILENO + 1, UINT_MAX);
         else if ((r = check_free(request, error)) < 0)
                 return r;
         for (uint32_t i = 0; i < request->head.n_actions; i++) {
-                const struct fsrv_wire_action *action = &request->actions[i];
+                const struct fsrv__wire_action *action = &request->actions[i];
 
                 r = run_one(task, action, request->paths[path], error);
                 if (r < 0)

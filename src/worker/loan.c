@@ -40,21 +40,21 @@ enum { GAP = 32 << 10, USUAL = 16 << 10, MOST = 1 << 20, LIMIT_MS = 100 };
  * CLONE_CHILD_CLEARTID, which is how pthread_join(3) waits. */
 static bool is_back_by(const int *lent, int64_t deadline) {
         while (__atomic_load_n(lent, __ATOMIC_ACQUIRE)) {
-                int left = fsrv_left(deadline);
+                int left = fsrv__left(deadline);
                 const struct { long s, ns; } timeout = { left / 1000, left % 1000 * 1000000L };
 
                 if (left == 0)
                         return false;
-                fsrv_call(SYS_futex, lent, FUTEX_WAIT, 1, &timeout);
+                fsrv__call(SYS_futex, lent, FUTEX_WAIT, 1, &timeout);
         }
         return true;
 }
 
 /* The memory may still be in use: to end is not to touch it. */
-static _Noreturn void retire(const struct fsrv_birth *birth, pid_t borrower) {
-        const struct fsrv_wire_claim claim = { .type = FSRV_WIRE_RETIRED, .borrower = borrower };
+static _Noreturn void retire(const struct fsrv__birth *birth, pid_t borrower) {
+        const struct fsrv__wire_claim claim = { .type = FSRV_WIRE_RETIRED, .borrower = borrower };
 
-        fsrv_claim_send(birth, &claim, NULL, 0);
+        fsrv__claim_send(birth, &claim, NULL, 0);
         _exit(0);
 }
 
@@ -64,12 +64,12 @@ static void wipe(char *end) {
 
         ASAN_UNPOISON_MEMORY_REGION(end - MOST, MOST);
         explicit_bzero((char *)rest, (uintptr_t)end - rest);
-        fsrv_call(SYS_madvise, rest - MOST, MOST, MADV_DONTNEED); /* ENOMEM: not all of that is there */
+        fsrv__call(SYS_madvise, rest - MOST, MOST, MADV_DONTNEED); /* ENOMEM: not all of that is there */
 }
 
 struct loan {
-        const struct fsrv_birth *birth;
-        void (*borrower)(const struct fsrv_birth *birth);
+        const struct fsrv__birth *birth;
+        void (*borrower)(const struct fsrv__birth *birth);
 };
 
 static int borrow(void *data) {
@@ -79,9 +79,9 @@ static int borrow(void *data) {
         return 127;
 }
 
-__attribute__((noinline)) int fsrv_lend(const struct fsrv_birth *birth,
-                                        void (*borrower)(const struct fsrv_birth *birth),
-                                        struct fsrv_message *message) {
+__attribute__((noinline)) int fsrv__lend(const struct fsrv__birth *birth,
+                                         void (*borrower)(const struct fsrv__birth *birth),
+                                         struct fsrv__message *message) {
         struct loan loan = { birth, borrower };
         char *stack = (char *)((uintptr_t)__builtin_frame_address(0) / 64 * 64 - GAP);
         int fds[FSRV_WIRE_FDS_MAX], err = errno, lent = 1;
@@ -92,11 +92,11 @@ __attribute__((noinline)) int fsrv_lend(const struct fsrv_birth *birth,
                           &lent);
         if (pid < 0)
                 return -errno;
-        fsrv_fds_close(fds, n_fds); /* whoever waits for the end of a pipe must not wait for us */
-        bool is_back = is_back_by(&lent, fsrv_deadline(LIMIT_MS));
+        fsrv__fds_close(fds, n_fds); /* whoever waits for the end of a pipe must not wait for us */
+        bool is_back = is_back_by(&lent, fsrv__deadline(LIMIT_MS));
         /* Of who died before its claim the server doesn't know, and the pid stays its own until it does. */
-        if (!is_back || !fsrv_own.task.has_claimed)
-                retire(birth, fsrv_own.task.has_claimed ? 0 : pid);
+        if (!is_back || !fsrv__own.task.has_claimed)
+                retire(birth, fsrv__own.task.has_claimed ? 0 : pid);
         wipe(stack);
         errno = err;
         message->n_fds = 0;
@@ -105,8 +105,8 @@ __attribute__((noinline)) int fsrv_lend(const struct fsrv_birth *birth,
 
 #else
 
-int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth),
-              struct fsrv_message *message) {
+int fsrv__lend(const struct fsrv__birth *birth, void (*borrower)(const struct fsrv__birth *birth),
+               struct fsrv__message *message) {
         (void)birth;
         (void)borrower;
         (void)message;

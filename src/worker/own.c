@@ -7,15 +7,15 @@
 
 /* The last in .bss (src/meson.build): all small variables, which a worker writes to as well, share a page with the
  * beginning of it. */
-struct fsrv_own fsrv_own;
+struct fsrv__own fsrv__own;
 
-void fsrv_own_adopt_environment(void) {
+void fsrv__own_adopt_environment(void) {
         size_t n = 0;
 
         while (environ && environ[n])
                 n++;
-        if (environ && n < sizeof fsrv_own.task.lists / sizeof *fsrv_own.task.lists) {
-                memcpy(fsrv_own.task.lists, environ, (n + 1) * sizeof *environ);
-                environ = fsrv_own.task.lists;
+        if (environ && n < sizeof fsrv__own.task.lists / sizeof *fsrv__own.task.lists) {
+                memcpy(fsrv__own.task.lists, environ, (n + 1) * sizeof *environ);
+                environ = fsrv__own.task.lists;
         }
 }

@@ -17,12 +17,12 @@
 #include "worker/worker.h"
 
 /* Only who could tell the client runs: a client that gave up has shut its end down before it looked (EPIPE here). */
-static void send_started(struct fsrv_task *task, int exec_pipe) {
-        struct fsrv_wire_started started = { .type = FSRV_WIRE_STARTED, .pid = getpid() };
+static void send_started(struct fsrv__task *task, int exec_pipe) {
+        struct fsrv__wire_started started = { .type = FSRV_WIRE_STARTED, .pid = getpid() };
         int fds[2];
         size_t n = 0;
 
-        fsrv_setup_watchdog_off();
+        fsrv__setup_watchdog_off();
         if (task->pidfd >= 0) {
                 started.fds |= FSRV_WIRE_HAS_PIDFD;
                 fds[n++] = task->pidfd;
@@ -32,7 +32,7 @@ static void send_started(struct fsrv_task *task, int exec_pipe) {
                 fds[n++] = exec_pipe;
         }
         for (int tries = 0;; tries++) {
-                int r = fsrv_channel_send(task->answer, &started, sizeof started, fds, n, 0);
+                int r = fsrv__channel_send(task->answer, &started, sizeof started, fds, n, 0);
                 if (r == 0)
                         return;
                 if (tries == 1000 || (r != -ETOOMANYREFS && r != -ENOBUFS && r != -ENOMEM))
@@ -42,22 +42,22 @@ static void send_started(struct fsrv_task *task, int exec_pipe) {
 }
 
 /* Or the client would take an end in a module's constructor for one before anything ran, and try again. */
-static void send_loads(const struct fsrv_task *task) {
-        const struct fsrv_wire_word loads = { .type = FSRV_WIRE_LOADS };
+static void send_loads(const struct fsrv__task *task) {
+        const struct fsrv__wire_word loads = { .type = FSRV_WIRE_LOADS };
 
-        if (fsrv_channel_send(task->answer, &loads, sizeof loads, &task->pidfd, task->pidfd >= 0, 0) < 0)
+        if (fsrv__channel_send(task->answer, &loads, sizeof loads, &task->pidfd, task->pidfd >= 0, 0) < 0)
                 _exit(1); /* the client has given up */
 }
 
-_Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct fsrv_error *error) {
-        struct fsrv_wire_failed failed = {
+_Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error) {
+        struct fsrv__wire_failed failed = {
                 .type = FSRV_WIRE_FAILED, .pid = getpid(), .stage = error->stage, .err = error->err
         };
-        struct fsrv_wire_claim count = { .type = FSRV_WIRE_SETUP_FAILED, .stage = error->stage };
+        struct fsrv__wire_claim count = { .type = FSRV_WIRE_SETUP_FAILED, .stage = error->stage };
 
         memcpy(failed.text, error->text, sizeof failed.text);
-        fsrv_channel_send(task->claims, &count, sizeof count, NULL, 0, MSG_DONTWAIT);
-        if (fsrv_channel_send(sock, &failed, sizeof failed, NULL, 0, 0) == -ENOTSOCK)
+        fsrv__channel_send(task->claims, &count, sizeof count, NULL, 0, MSG_DONTWAIT);
+        if (fsrv__channel_send(sock, &failed, sizeof failed, NULL, 0, 0) == -ENOTSOCK)
                 (void)!write(sock, &failed, sizeof failed); /* the exec pipe; less than PIPE_BUF */
         _exit(127);
 }
@@ -65,7 +65,7 @@ _Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct f
 /* Of another machine, or torn: a shell would only say nonsense of it. */
 static bool is_elf(const char *path) {
         char magic[4] = "";
-        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_RDONLY);
+        FSRV_CLEANUP_FD int fd = fsrv__open(path, O_RDONLY);
 
         return fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic && memcmp(magic, "\177ELF", sizeof magic) == 0;
 }
@@ -89,7 +89,7 @@ static int exec_file(const char *path, char *const *argv, size_t n_argv, char *c
 }
 
 /* As execvp(3): the first that can be executed; EACCES is told if nothing better was found. */
-static int exec_search(const struct fsrv_request_parts *request) {
+static int exec_search(const struct fsrv__request_parts *request) {
         const char *name = request->name;
         size_t name_size = strlen(name) + 1;
         int found = ENOENT;
@@ -120,45 +120,45 @@ static int exec_search(const struct fsrv_request_parts *request) {
 static void set_core_filter(uint64_t filter) {
         char text[32];
         int n = snprintf(text, sizeof text, "%#llx", (unsigned long long)filter);
-        FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/coredump_filter", O_WRONLY);
+        FSRV_CLEANUP_FD int fd = fsrv__open("/proc/self/coredump_filter", O_WRONLY);
 
         if (fd >= 0)
                 (void)!write(fd, text, (size_t)n);
 }
 
 /* It is a property of the memory that execve(2) hands on to the new one. */
-void fsrv_core_filter_restore(const struct fsrv_birth *birth) {
+void fsrv__core_filter_restore(const struct fsrv__birth *birth) {
         if (birth->core_filter)
                 set_core_filter(birth->core_filter - 1);
 }
 
-void fsrv_core_filter_widen(const struct fsrv_birth *birth) {
+void fsrv__core_filter_widen(const struct fsrv__birth *birth) {
         if (birth->core_filter)
                 set_core_filter((birth->core_filter - 1) | FSRV_COREDUMP_FILE_PRIVATE);
 }
 
-_Noreturn void fsrv_run_program(struct fsrv_task *task) {
-        const struct fsrv_request_parts *request = &task->request;
+_Noreturn void fsrv__run_program(struct fsrv__task *task) {
+        const struct fsrv__request_parts *request = &task->request;
         struct fsrv_error error;
         int ends[2];
 
         if (pipe2(ends, O_CLOEXEC) < 0) {
-                fsrv_fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
-                fsrv_worker_fail(task, task->answer, &error);
+                fsrv__fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
+                fsrv__worker_fail(task, task->answer, &error);
         }
-        fsrv_core_filter_restore(task->birth);
+        fsrv__core_filter_restore(task->birth);
         send_started(task, ends[0]);
-        fsrv_setup_unblock(&request->head);
+        fsrv__setup_unblock(&request->head);
         int err = exec_search(request);
         /* The reader may be gone. Blocked again, or SIGPIPE would end us with a status that looks like a program's. */
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, NULL);
-        fsrv_fail(&error, FSRV_STAGE_EXEC, err, "executing '%s'", request->name);
-        fsrv_worker_fail(task, ends[1], &error);
+        fsrv__fail(&error, FSRV_STAGE_EXEC, err, "executing '%s'", request->name);
+        fsrv__worker_fail(task, ends[1], &error);
 }
 
-static size_t count_handed(const struct fsrv_request_parts *request) {
+static size_t count_handed(const struct fsrv__request_parts *request) {
         size_t n = 0;
 
         for (uint32_t i = 0; i < request->head.n_actions; i++)
@@ -167,14 +167,14 @@ static size_t count_handed(const struct fsrv_request_parts *request) {
 }
 
 /* What the module may use later stays, close-on-exec; all else of ours goes. */
-static int keep_for_module(struct fsrv_task *task, struct fsrv_error *error) {
-        const struct fsrv_request_parts *request = &task->request;
+static int keep_for_module(struct fsrv__task *task, struct fsrv_error *error) {
+        const struct fsrv__request_parts *request = &task->request;
         size_t n = count_handed(request);
         int *fds = n ? malloc(n * sizeof *fds) : NULL;
 
         if (n && !fds)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, ENOMEM, "a list of %zu fds", n);
-        fsrv_inherited = (struct fsrv_inherited){
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, ENOMEM, "a list of %zu fds", n);
+        fsrv__inherited = (struct fsrv__inherited){
                 .is_worker = true,
                 .doorbell = task->doorbell,
                 .lifeline = task->lifeline,
@@ -187,14 +187,14 @@ static int keep_for_module(struct fsrv_task *task, struct fsrv_error *error) {
                 .client_uid = task->client.uid,
         };
         for (uint32_t i = 0; i < request->head.n_actions; i++) {
-                const struct fsrv_wire_action *action = &request->actions[i];
+                const struct fsrv__wire_action *action = &request->actions[i];
 
                 if (action->type == FSRV_WIRE_HAND && fds)
-                        fds[fsrv_inherited.n_fds++] = fsrv_fd_steal(&task->fds[action->source]);
+                        fds[fsrv__inherited.n_fds++] = fsrv__fd_steal(&task->fds[action->source]);
                 else if (action->type == FSRV_WIRE_DATA)
-                        fsrv_inherited.data = fsrv_fd_steal(&task->fds[action->source]);
+                        fsrv__inherited.data = fsrv__fd_steal(&task->fds[action->source]);
         }
-        fsrv_fds_close(task->fds, request->head.n_fds);
+        fsrv__fds_close(task->fds, request->head.n_fds);
         return 0;
 }
 
@@ -206,8 +206,8 @@ static void leave_quickly(int code, void *data) {
         _exit(code);
 }
 
-_Noreturn void fsrv_run_entry(struct fsrv_task *task) {
-        const struct fsrv_request_parts *request = &task->request;
+_Noreturn void fsrv__run_entry(struct fsrv__task *task) {
+        const struct fsrv__request_parts *request = &task->request;
         const struct fsrv_host *host = task->birth->host;
         struct fsrv_error error;
 
@@ -217,22 +217,22 @@ _Noreturn void fsrv_run_entry(struct fsrv_task *task) {
         const char *slash = strrchr(request->argv[0], '/');
         program_invocation_short_name = slash ? (char *)slash + 1 : request->argv[0];
         if (request->head.flags & FSRV_WIRE_QUICK_EXIT && on_exit(leave_quickly, NULL) != 0) {
-                fsrv_fail(&error, FSRV_STAGE_SETUP, ENOMEM, "the exit function of a quick exit");
-                fsrv_worker_fail(task, task->answer, &error);
+                fsrv__fail(&error, FSRV_STAGE_SETUP, ENOMEM, "the exit function of a quick exit");
+                fsrv__worker_fail(task, task->answer, &error);
         }
         /* A constructor of a module that isn't preloaded would find it. (The answer socket it may have: that is about
          * this process alone.) */
         if (host->loads && host->loads(request->name)) {
-                task->claims = fsrv_fd_close(task->claims);
+                task->claims = fsrv__fd_close(task->claims);
                 send_loads(task);
         }
         if (host->find(request->name, &error) < 0 || keep_for_module(task, &error) < 0)
-                fsrv_worker_fail(task, task->answer, &error);
+                fsrv__worker_fail(task, task->answer, &error);
         send_started(task, -1);
-        fsrv_fd_close(task->answer);
-        fsrv_fd_close(task->claims);
-        fsrv_fd_close(task->pidfd);
-        fsrv_fd_close(task->directory);
-        fsrv_setup_unblock(&request->head);
+        fsrv__fd_close(task->answer);
+        fsrv__fd_close(task->claims);
+        fsrv__fd_close(task->pidfd);
+        fsrv__fd_close(task->directory);
+        fsrv__setup_unblock(&request->head);
         exit(host->run((int)request->head.n_argv, (char **)request->argv, environ));
 }

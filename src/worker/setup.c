@@ -30,7 +30,7 @@ static void change_mask(int how, uint64_t signals) {
 
         for (size_t i = 0; i < 64 / BITS; i++)
                 set[i] = (unsigned long)(signals >> i * BITS);
-        fsrv_call(SYS_rt_sigprocmask, how, set, NULL, sizeof set);
+        fsrv__call(SYS_rt_sigprocmask, how, set, NULL, sizeof set);
 }
 
 /* signal(3), which may take a lock of libc's (SIGABRT's in glibc 2.41): who is killed then would leave it to whose
@@ -39,7 +39,7 @@ static int set_disposition(int s, void (*disposition)(int)) {
 #ifdef FSRV_CALLS_ARE_BARE
         const long action[8] = { (long)disposition }; /* the kernel's begins with it, here; no flags, an empty mask */
 
-        return (int)fsrv_call(SYS_rt_sigaction, s, action, NULL, _NSIG / 8);
+        return (int)fsrv__call(SYS_rt_sigaction, s, action, NULL, _NSIG / 8);
 #else
         return signal(s, disposition) == SIG_ERR ? -errno : 0;
 #endif
@@ -49,19 +49,19 @@ static int set_disposition(int s, void (*disposition)(int)) {
 static void set_alarm(uint32_t ms) {
         const struct { long interval_s, interval_us, s, us; } timer = { .s = ms / 1000, .us = ms % 1000 * 1000 };
 
-        fsrv_call(SYS_setitimer, ITIMER_REAL, &timer, NULL);
+        fsrv__call(SYS_setitimer, ITIMER_REAL, &timer, NULL);
 }
 
 /* A module's constructor, or a file system, may hang when the client has long given up: SIGALRM, at its default and
  * alone not blocked, ends us then. (timer_create(2) with SIGKILL costs a short worker 15 us.) */
-void fsrv_setup_watchdog(uint32_t limit_ms) {
+void fsrv__setup_watchdog(uint32_t limit_ms) {
         if (limit_ms == 0)
                 return;
         set_alarm(limit_ms);
         change_mask(SIG_UNBLOCK, bit(SIGALRM));
 }
 
-void fsrv_setup_watchdog_off(void) {
+void fsrv__setup_watchdog_off(void) {
         set_alarm(0); /* it would outlive execve(2) */
         change_mask(SIG_BLOCK, bit(SIGALRM));
         if (ignore_alarm)
@@ -73,7 +73,7 @@ void fsrv_setup_watchdog_off(void) {
 static void discard_pending(void) {
         unsigned long set[LONGS] = { 0 };
 
-        fsrv_call(SYS_rt_sigpending, set, sizeof set);
+        fsrv__call(SYS_rt_sigpending, set, sizeof set);
         for (int s = 1; s <= LAST_SIGNAL; s++)
                 if (set[(s - 1) / BITS] >> (s - 1) % BITS & 1) {
                         set_disposition(s, SIG_IGN);
@@ -82,7 +82,7 @@ static void discard_pending(void) {
 }
 
 /* Zygote and standby left every disposition at its default, and every signal blocked. */
-int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+int fsrv__setup_signals(const struct fsrv__wire_request *head, struct fsrv_error *error) {
         discard_pending();
         ignore_alarm = false; /* the memory may have been lent before */
         for (int s = 1; s <= LAST_SIGNAL; s++) {
@@ -96,20 +96,20 @@ int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *
                 }
                 int r = set_disposition(s, SIG_IGN);
                 if (r < 0)
-                        return fsrv_fail(error, FSRV_STAGE_SIGNALS, -r, "ignoring signal %d", s);
+                        return fsrv__fail(error, FSRV_STAGE_SIGNALS, -r, "ignoring signal %d", s);
         }
         return 0;
 }
 
-int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *error) {
+int fsrv__setup_group(const struct fsrv__wire_request *head, struct fsrv_error *error) {
         if (head->flags & FSRV_WIRE_NEW_SESSION)
-                return setsid() < 0 ? fsrv_fail(error, FSRV_STAGE_GROUP, errno, "setsid") : 0;
+                return setsid() < 0 ? fsrv__fail(error, FSRV_STAGE_GROUP, errno, "setsid") : 0;
         if (head->flags & FSRV_WIRE_SET_GROUP && setpgid(0, head->group) < 0)
-                return fsrv_fail(error, FSRV_STAGE_GROUP, errno, "setpgid to group %d", head->group);
+                return fsrv__fail(error, FSRV_STAGE_GROUP, errno, "setpgid to group %d", head->group);
         /* EPERM: the client is in another session, or its group has gone. Not to stay in the server's: whoever
          * signals that means the server. */
         if (head->flags & FSRV_WIRE_JOIN_GROUP && setpgid(0, head->group) < 0 && setpgid(0, 0) < 0)
-                return fsrv_fail(error, FSRV_STAGE_GROUP, errno, "setpgid");
+                return fsrv__fail(error, FSRV_STAGE_GROUP, errno, "setpgid");
         return 0;
 }
 
@@ -121,22 +121,22 @@ static bool is_here(int directory) {
                wanted.st_dev == own.st_dev && wanted.st_ino == own.st_ino;
 }
 
-int fsrv_setup_directory(const struct fsrv_task *task, struct fsrv_error *error) {
+int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *error) {
         const char *directory = task->request.directory;
 
-        fsrv_call(SYS_umask, task->request.head.umask);
-        long r = directory[0] != '/' ? fsrv_call(SYS_fchdir, task->directory) : 0;
+        fsrv__call(SYS_umask, task->request.head.umask);
+        long r = directory[0] != '/' ? fsrv__call(SYS_fchdir, task->directory) : 0;
         if (r == -EACCES && !is_here(task->directory))
-                return fsrv_fail_text(error, FSRV_STAGE_DIRECTORY, EACCES,
-                                      "the caller's working directory may not be searched, and the fork server was "
-                                      "started in another");
+                return fsrv__fail_text(error, FSRV_STAGE_DIRECTORY, EACCES,
+                                       "the caller's working directory may not be searched, and the fork server was "
+                                       "started in another");
         if (r < 0 && r != -EACCES)
-                return fsrv_fail(error, FSRV_STAGE_DIRECTORY, (int)-r, "the caller's working directory");
+                return fsrv__fail(error, FSRV_STAGE_DIRECTORY, (int)-r, "the caller's working directory");
         if (directory[0] && chdir(directory) < 0)
-                return fsrv_fail(error, FSRV_STAGE_DIRECTORY, errno, "directory '%s'", directory);
+                return fsrv__fail(error, FSRV_STAGE_DIRECTORY, errno, "directory '%s'", directory);
         return 0;
 }
 
-void fsrv_setup_unblock(const struct fsrv_wire_request *head) {
+void fsrv__setup_unblock(const struct fsrv__wire_request *head) {
         change_mask(SIG_SETMASK, head->signal_mask & ~(bit(FIRST_OF_LIBC) | bit(LAST_OF_LIBC)));
 }

@@ -18,63 +18,64 @@
 
 /* Answers a request that nobody has claimed. What is left of it may be anything: never blocks, may not arrive. */
 static void answer(const void *bytes, size_t size) {
-        if (fsrv_own.message.n_fds > 0)
-                fsrv_channel_send(fsrv_own.message.fds[0], bytes, size, NULL, 0, MSG_DONTWAIT);
-        fsrv_message_close(&fsrv_own.message);
-        memset(fsrv_own.buffer, 0, fsrv_own.message.size); /* not for the request that this process will run */
+        if (fsrv__own.message.n_fds > 0)
+                fsrv__channel_send(fsrv__own.message.fds[0], bytes, size, NULL, 0, MSG_DONTWAIT);
+        fsrv__message_close(&fsrv__own.message);
+        memset(fsrv__own.buffer, 0, fsrv__own.message.size); /* not for the request that this process will run */
 }
 
 static void refuse(const struct fsrv_error *error) {
-        struct fsrv_wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = error->stage, .err = error->err };
+        struct fsrv__wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = error->stage, .err = error->err };
 
         memcpy(failed.text, error->text, sizeof failed.text);
         answer(&failed, sizeof failed);
 }
 
 /* The doorbell alone doesn't do: a worker that gave up its privileges still holds it. */
-static int check_sender(const struct fsrv_wire_config *config, struct fsrv_error *error) {
-        uid_t uid = fsrv_own.message.sender.uid;
+static int check_sender(const struct fsrv__wire_config *config, struct fsrv_error *error) {
+        uid_t uid = fsrv__own.message.sender.uid;
 
-        if (uid == fsrv_euid() || uid == 0)
+        if (uid == fsrv__euid() || uid == 0)
                 return 0;
         for (uint32_t i = 0; i < config->n_uids; i++)
                 if (uid == config->uids[i])
                         return 0;
-        return fsrv_fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "uid %u may not spawn from a fork server of uid %u",
-                         (unsigned)uid, (unsigned)fsrv_euid());
+        return fsrv__fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "uid %u may not spawn from a fork server of uid %u",
+                          (unsigned)uid, (unsigned)fsrv__euid());
 }
 
-/* 0 if fsrv_own holds a request that can be claimed. */
-static int check_request(int received, const struct fsrv_wire_config *config, struct fsrv_error *error) {
-        const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
+/* 0 if fsrv__own holds a request that can be claimed. */
+static int check_request(int received, const struct fsrv__wire_config *config, struct fsrv_error *error) {
+        const struct fsrv__wire_request *head = (void *)fsrv__own.buffer;
         int r;
 
         if (received == -EMFILE)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EMFILE,
-                                 "the request's fds did not fit into the new process");
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EMFILE,
+                                  "the request's fds did not fit into the new process");
         if (received < 0)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, -received, "receiving the request");
-        if (fsrv_own.message.size < sizeof *head)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", fsrv_own.message.size);
-        r = fsrv_request_check_head(head);
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, -received, "receiving the request");
+        if (fsrv__own.message.size < sizeof *head)
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", fsrv__own.message.size);
+        r = fsrv__request_check_head(head);
         if (r == -EPROTONOSUPPORT)
-                return fsrv_fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
-                                 "protocol %#x against the fork server's %#x", head->version, FSRV_WIRE_VERSION);
+                return fsrv__fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
+                                  "protocol %#x against the fork server's %#x", head->version, FSRV_WIRE_VERSION);
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
-        size_t n_fds = fsrv_request_own_fds(head) + head->n_fds_here;
-        if (fsrv_own.message.n_fds != n_fds)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
-                                 fsrv_own.message.n_fds, n_fds);
-        if (fsrv_own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %llu",
-                                 fsrv_own.message.size, (unsigned long long)head->body_size);
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
+        size_t n_fds = fsrv__request_own_fds(head) + head->n_fds_here;
+        if (fsrv__own.message.n_fds != n_fds)
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
+                                  fsrv__own.message.n_fds, n_fds);
+        if (fsrv__own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %llu",
+                                  fsrv__own.message.size, (unsigned long long)head->body_size);
         return check_sender(config, error);
 }
 
-int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim *claim, const int *fds, size_t n_fds) {
+int fsrv__claim_send(const struct fsrv__birth *birth, const struct fsrv__wire_claim *claim, const int *fds,
+                     size_t n_fds) {
         for (int tries = 0;; tries++) {
-                int r = fsrv_channel_send(birth->claims, claim, sizeof *claim, fds, n_fds, 0);
+                int r = fsrv__channel_send(birth->claims, claim, sizeof *claim, fds, n_fds, 0);
                 /* Too many fds of this uid in flight, or no memory: it passes. */
                 if (tries == 1000 || (r != -ETOOMANYREFS && r != -ENOBUFS && r != -ENOMEM))
                         return r;
@@ -83,65 +84,65 @@ int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim
 }
 
 /* The server hears of it, has the zygote fork the next standby, and owes the client an exit status from now on. */
-static void claim(const struct fsrv_birth *birth, const int *fds, const struct fsrv_wire_request *head) {
-        struct fsrv_wire_claim claim = { .type = FSRV_WIRE_CLAIM,
-                                         .flags = head->flags,
-                                         .time_limit_ms = head->time_limit_ms,
-                                         .grace_ms = head->grace_ms };
+static void claim(const struct fsrv__birth *birth, const int *fds, const struct fsrv__wire_request *head) {
+        struct fsrv__wire_claim claim = { .type = FSRV_WIRE_CLAIM,
+                                          .flags = head->flags,
+                                          .time_limit_ms = head->time_limit_ms,
+                                          .grace_ms = head->grace_ms };
 
         bool has_status = head->flags & FSRV_WIRE_HAS_STATUS;
         int both[] = { fds[FSRV_WIRE_FD_ANSWER], has_status ? fds[FSRV_WIRE_OWN_FDS] : -1 };
 
-        if (fsrv_claim_send(birth, &claim, both, has_status ? 2 : 1) < 0)
+        if (fsrv__claim_send(birth, &claim, both, has_status ? 2 : 1) < 0)
                 _exit(1); /* and with the server the request: its client hears end-of-file and asks again */
-        fsrv_own.task.has_claimed = true;
-        fsrv_call(SYS_prctl, PR_SET_PDEATHSIG, 0); /* workers outlive the server */
+        fsrv__own.task.has_claimed = true;
+        fsrv__call(SYS_prctl, PR_SET_PDEATHSIG, 0); /* workers outlive the server */
 }
 
-static void take(struct fsrv_task *task, const struct fsrv_wire_request *head) {
+static void take(struct fsrv__task *task, const struct fsrv__wire_request *head) {
         int at = FSRV_WIRE_OWN_FDS;
 
-        task->answer = fsrv_own.message.fds[FSRV_WIRE_FD_ANSWER];
-        task->doorbell = fsrv_own.message.fds[FSRV_WIRE_FD_DOORBELL];
-        task->lifeline = fsrv_own.message.fds[FSRV_WIRE_FD_LIFELINE];
-        task->directory = fsrv_own.message.fds[FSRV_WIRE_FD_DIRECTORY];
+        task->answer = fsrv__own.message.fds[FSRV_WIRE_FD_ANSWER];
+        task->doorbell = fsrv__own.message.fds[FSRV_WIRE_FD_DOORBELL];
+        task->lifeline = fsrv__own.message.fds[FSRV_WIRE_FD_LIFELINE];
+        task->directory = fsrv__own.message.fds[FSRV_WIRE_FD_DIRECTORY];
         /* the server's now: nobody else could end the client's waiting with a lie */
         if (head->flags & FSRV_WIRE_HAS_STATUS)
-                fsrv_fd_close(fsrv_own.message.fds[at++]);
-        task->tracker = head->flags & FSRV_WIRE_HAS_TRACKER ? fsrv_own.message.fds[at++] : -1;
-        task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? fsrv_own.message.fds[at++] : -1;
-        task->fds = fsrv_own.message.fds + at; /* moved to memory of their number when more are to come */
-        task->client = fsrv_own.message.sender;
+                fsrv__fd_close(fsrv__own.message.fds[at++]);
+        task->tracker = head->flags & FSRV_WIRE_HAS_TRACKER ? fsrv__own.message.fds[at++] : -1;
+        task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? fsrv__own.message.fds[at++] : -1;
+        task->fds = fsrv__own.message.fds + at; /* moved to memory of their number when more are to come */
+        task->client = fsrv__own.message.sender;
 }
 
-static _Noreturn void become_worker(const struct fsrv_birth *birth) {
-        const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
+static _Noreturn void become_worker(const struct fsrv__birth *birth) {
+        const struct fsrv__wire_request *head = (void *)fsrv__own.buffer;
 
-        claim(birth, fsrv_own.message.fds, head);
-        fsrv_fd_close(birth->doorbell);
-        take(&fsrv_own.task, head);
-        fsrv_worker_main(&fsrv_own.task, head, fsrv_own.buffer + sizeof *head);
+        claim(birth, fsrv__own.message.fds, head);
+        fsrv__fd_close(birth->doorbell);
+        take(&fsrv__own.task, head);
+        fsrv__worker_main(&fsrv__own.task, head, fsrv__own.buffer + sizeof *head);
 }
 
 /* The rest of the task is what take() and the decoding fill in. */
-static void begin(const struct fsrv_birth *birth, int pidfd) {
-        fsrv_title_set("forkserver: standby", NULL);
-        fsrv_own.task.birth = birth;
-        fsrv_own.task.claims = birth->claims;
-        fsrv_own.task.pidfd = pidfd;
-        fsrv_own.task.has_claimed = false;
+static void begin(const struct fsrv__birth *birth, int pidfd) {
+        fsrv__title_set("forkserver: standby", NULL);
+        fsrv__own.task.birth = birth;
+        fsrv__own.task.claims = birth->claims;
+        fsrv__own.task.pidfd = pidfd;
+        fsrv__own.task.has_claimed = false;
 }
 
 /* ---- programs: their processes borrow our memory ---- */
 
 /* Whose lists need no malloc, and who opens nothing: that may take long, as of a FIFO, and of /proc/self/mem the
  * program would have our memory. (A malformed one is refused by whoever takes it.) */
-static bool can_borrow(const struct fsrv_wire_request *head) {
-        const struct fsrv_wire_action *actions = (const void *)(head + 1);
+static bool can_borrow(const struct fsrv__wire_request *head) {
+        const struct fsrv__wire_action *actions = (const void *)(head + 1);
 
         if (head->kind != FSRV_WIRE_PROGRAM || head->flags & FSRV_WIRE_BODY_IN_MEMFD ||
             head->n_fds > head->n_fds_here ||
-            !fsrv_request_fits(head, sizeof fsrv_own.task.lists / sizeof *fsrv_own.task.lists))
+            !fsrv__request_fits(head, sizeof fsrv__own.task.lists / sizeof *fsrv__own.task.lists))
                 return false;
         for (uint32_t i = 0; i < head->n_actions; i++)
                 if (actions[i].type == FSRV_WIRE_OPEN)
@@ -149,20 +150,20 @@ static bool can_borrow(const struct fsrv_wire_request *head) {
         return true;
 }
 
-static _Noreturn void borrow(const struct fsrv_birth *birth) {
-        fsrv_own.task.pidfd = fsrv_pidfd_open(getpid());
+static _Noreturn void borrow(const struct fsrv__birth *birth) {
+        fsrv__own.task.pidfd = fsrv__pidfd_open(getpid());
         become_worker(birth);
 }
 
 /* Whether somebody has taken the request off our hands. What it wrote is not for the next one. */
-static bool lend(const struct fsrv_birth *birth) {
-        int pidfd = fsrv_own.task.pidfd;
+static bool lend(const struct fsrv__birth *birth) {
+        int pidfd = fsrv__own.task.pidfd;
 
-        if (fsrv_lend(birth, borrow, &fsrv_own.message) < 0)
+        if (fsrv__lend(birth, borrow, &fsrv__own.message) < 0)
                 return false;
-        memset(fsrv_own.buffer, 0, fsrv_own.message.size);
+        memset(fsrv__own.buffer, 0, fsrv__own.message.size);
         begin(birth, pidfd);
-        fsrv_core_filter_widen(birth);
+        fsrv__core_filter_widen(birth);
         return true;
 }
 
@@ -176,22 +177,22 @@ static void warm_up(const struct fsrv_host *host) {
         if (host->warm_up)
                 host->warm_up();
         /* The zygote's, which forks by it. The server takes it for the sign that fork handlers have run. */
-        fsrv_call(SYS_rt_sigaction, SIGSYS, none, NULL, _NSIG / 8);
-        *(volatile char *)fsrv_own.buffer = 0;
-        *(volatile bool *)&fsrv_inherited.is_worker = false;
+        fsrv__call(SYS_rt_sigaction, SIGSYS, none, NULL, _NSIG / 8);
+        *(volatile char *)fsrv__own.buffer = 0;
+        *(volatile bool *)&fsrv__inherited.is_worker = false;
 }
 
-_Noreturn void fsrv_standby(const struct fsrv_birth *birth) {
-        const struct fsrv_wire_request *head = (void *)fsrv_own.buffer;
-        const struct fsrv_wire_word ready = { .type = FSRV_WIRE_READY };
+_Noreturn void fsrv__standby(const struct fsrv__birth *birth) {
+        const struct fsrv__wire_request *head = (void *)fsrv__own.buffer;
+        const struct fsrv__wire_word ready = { .type = FSRV_WIRE_READY };
         uint32_t loans = birth->config->loans;
 
-        begin(birth, fsrv_pidfd_open(getpid()));
+        begin(birth, fsrv__pidfd_open(getpid()));
         warm_up(birth->host);
         for (;;) {
                 struct fsrv_error error;
-                int r = fsrv_channel_receive(birth->doorbell, fsrv_own.buffer, sizeof fsrv_own.buffer, 0,
-                                             &fsrv_own.message);
+                int r = fsrv__channel_receive(birth->doorbell, fsrv__own.buffer, sizeof fsrv__own.buffer, 0,
+                                              &fsrv__own.message);
 
                 if (r == 0)
                         _exit(0); /* the last client has gone, or the server drains */

@@ -20,27 +20,27 @@
 #include "wire/inherited.h"
 
 /* The caller's fds that did not fit into the first message. */
-static int receive_more_fds(struct fsrv_task *task, const struct fsrv_wire_request *head, struct fsrv_error *error) {
-        int64_t deadline = fsrv_deadline(FSRV_WIRE_MORE_TIMEOUT_MS);
+static int receive_more_fds(struct fsrv__task *task, const struct fsrv__wire_request *head, struct fsrv_error *error) {
+        int64_t deadline = fsrv__deadline(FSRV_WIRE_MORE_TIMEOUT_MS);
         int *fds = malloc(head->n_fds * sizeof *fds);
         uint32_t n = head->n_fds_here;
 
         if (!fds)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, ENOMEM, "%u fds", head->n_fds);
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, ENOMEM, "%u fds", head->n_fds);
         memcpy(fds, task->fds, n * sizeof *fds);
         while (n < head->n_fds) {
-                struct fsrv_message message;
-                struct fsrv_wire_more more;
-                int r = fsrv_channel_receive_by(task->answer, &more, sizeof more, deadline, &message);
+                struct fsrv__message message;
+                struct fsrv__wire_more more;
+                int r = fsrv__channel_receive_by(task->answer, &more, sizeof more, deadline, &message);
 
                 if (r == 0)
                         _exit(1); /* the client has gone */
                 if (r < 0)
-                        return fsrv_fail(error, FSRV_STAGE_REQUEST, -r, "%u of the request's %u fds arrived", n,
-                                         head->n_fds);
+                        return fsrv__fail(error, FSRV_STAGE_REQUEST, -r, "%u of the request's %u fds arrived", n,
+                                          head->n_fds);
                 if (message.size != sizeof more || more.n_fds != message.n_fds || message.n_fds == 0 ||
                     message.n_fds > head->n_fds - n)
-                        return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "fds that the request did not announce");
+                        return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "fds that the request did not announce");
                 memcpy(fds + n, message.fds, message.n_fds * sizeof *fds);
                 n += (uint32_t)message.n_fds;
         }
@@ -56,7 +56,7 @@ static void *map(int memfd, uint64_t offset, uint64_t size) {
 }
 
 /* What a request has besides a large payload is copied, so that the memfd goes with the payload. */
-static const void *map_apart(int memfd, const struct fsrv_wire_request *head, const void **ret_payload) {
+static const void *map_apart(int memfd, const struct fsrv__wire_request *head, const void **ret_payload) {
         uint64_t rest = head->body_size - head->payload_size, page = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t offset = rest / page * page;
         char *mapped = map(memfd, offset, head->body_size - offset), *copy = mapped ? malloc(rest) : NULL;
@@ -76,32 +76,32 @@ static const void *map_apart(int memfd, const struct fsrv_wire_request *head, co
         return copy;
 }
 
-static bool is_apart(const struct fsrv_wire_request *head) {
+static bool is_apart(const struct fsrv__wire_request *head) {
         return head->payload_size > FSRV_WIRE_MESSAGE_MAX;
 }
 
-static int read_body(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body,
+static int read_body(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body,
                      struct fsrv_error *error) {
         const void *payload = NULL;
 
         if (head->flags & FSRV_WIRE_BODY_IN_MEMFD) {
-                if (fsrv_check_sealed(task->memfd, head->body_size) < 0)
-                        return fsrv_fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request's body is not sealed");
+                if (fsrv__check_sealed(task->memfd, head->body_size) < 0)
+                        return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request's body is not sealed");
                 body = is_apart(head) ? map_apart(task->memfd, head, &payload) : map(task->memfd, 0, head->body_size);
                 if (!body)
-                        return fsrv_fail(error, FSRV_STAGE_REQUEST, errno, "a request of %llu bytes",
-                                         (unsigned long long)head->body_size);
-                task->memfd = fsrv_fd_close(task->memfd);
+                        return fsrv__fail(error, FSRV_STAGE_REQUEST, errno, "a request of %llu bytes",
+                                          (unsigned long long)head->body_size);
+                task->memfd = fsrv__fd_close(task->memfd);
         }
-        int r = fsrv_request_decode(head, body, task->lists, sizeof task->lists / sizeof *task->lists, &task->request);
+        int r = fsrv__request_decode(head, body, task->lists, sizeof task->lists / sizeof *task->lists, &task->request);
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_REQUEST, -r, "malformed request");
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, -r, "malformed request");
         if (payload)
                 task->request.payload = payload;
         return 0;
 }
 
-static void set_title(const struct fsrv_request_parts *request) {
+static void set_title(const struct fsrv__request_parts *request) {
         char words[FSRV_TITLE_SIZE];
         size_t n = 0;
 
@@ -111,24 +111,24 @@ static void set_title(const struct fsrv_request_parts *request) {
                         words[n++] = *c;
         }
         words[n] = 0;
-        fsrv_title_set("forkserver: worker", words);
+        fsrv__title_set("forkserver: worker", words);
 }
 
 /* The server's raised limit is no business of the worker's. */
 static void restore_nofile(rlim_t soft) {
         struct rlimit64 limit;
 
-        if (fsrv_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur != soft) {
+        if (fsrv__call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur != soft) {
                 limit.rlim_cur = soft;
-                fsrv_call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+                fsrv__call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
         }
 }
 
-static int set_up(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body,
+static int set_up(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body,
                   struct fsrv_error *error) {
         int r = 0;
 
-        fsrv_setup_watchdog(head->setup_limit_ms);
+        fsrv__setup_watchdog(head->setup_limit_ms);
         if (head->n_fds > head->n_fds_here)
                 r = receive_more_fds(task, head, error);
         if (r == 0)
@@ -136,70 +136,70 @@ static int set_up(struct fsrv_task *task, const struct fsrv_wire_request *head, 
         if (r < 0)
                 return r;
         set_title(&task->request);
-        if ((r = fsrv_setup_signals(head, error)) < 0 || (r = fsrv_setup_group(head, error)) < 0 ||
-            (r = fsrv_setup_directory(task, error)) < 0 || (r = fsrv_actions_run(task, error)) < 0)
+        if ((r = fsrv__setup_signals(head, error)) < 0 || (r = fsrv__setup_group(head, error)) < 0 ||
+            (r = fsrv__setup_directory(task, error)) < 0 || (r = fsrv__actions_run(task, error)) < 0)
                 return r;
         restore_nofile(task->birth->config->nofile);
         return 0;
 }
 
-_Noreturn void fsrv_worker_main(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body) {
+_Noreturn void fsrv__worker_main(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body) {
         struct fsrv_error error;
 
         if (set_up(task, head, body, &error) < 0)
-                fsrv_worker_fail(task, task->answer, &error);
+                fsrv__worker_fail(task, task->answer, &error);
         if (head->kind == FSRV_WIRE_PROGRAM)
-                fsrv_run_program(task);
-        fsrv_run_entry(task);
+                fsrv__run_program(task);
+        fsrv__run_entry(task);
 }
 
 /* ---- the public calls of a module ---- */
 
 int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds) {
-        if (!fsrv_inherited.is_worker)
+        if (!fsrv__inherited.is_worker)
                 return -ENOENT;
-        *ret_fds = fsrv_inherited.fds;
-        *ret_n_fds = fsrv_inherited.n_fds;
+        *ret_fds = fsrv__inherited.fds;
+        *ret_n_fds = fsrv__inherited.n_fds;
         return 0;
 }
 
 int fsrv_worker_get_lifeline(void) {
-        return fsrv_inherited.is_worker ? fsrv_inherited.lifeline : -ENOENT;
+        return fsrv__inherited.is_worker ? fsrv__inherited.lifeline : -ENOENT;
 }
 
 int fsrv_worker_get_data(void) {
-        return fsrv_inherited.data >= 0 ? fsrv_inherited.data : -ENOENT;
+        return fsrv__inherited.data >= 0 ? fsrv__inherited.data : -ENOENT;
 }
 
 int fsrv_worker_get_payload(const void **ret_bytes, size_t *ret_n) {
-        if (!fsrv_inherited.is_worker)
+        if (!fsrv__inherited.is_worker)
                 return -ENOENT;
-        *ret_bytes = fsrv_inherited.payload;
-        *ret_n = fsrv_inherited.payload_size;
+        *ret_bytes = fsrv__inherited.payload;
+        *ret_n = fsrv__inherited.payload_size;
         return 0;
 }
 
 int fsrv_worker_drop_payload(void) {
-        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)fsrv_inherited.payload;
-        size_t size = fsrv_inherited.payload_size;
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)fsrv__inherited.payload;
+        size_t size = fsrv__inherited.payload_size;
 
-        if (!fsrv_inherited.is_worker)
+        if (!fsrv__inherited.is_worker)
                 return -ENOENT;
-        fsrv_inherited.payload = NULL;
-        fsrv_inherited.payload_size = 0;
+        fsrv__inherited.payload = NULL;
+        fsrv__inherited.payload_size = 0;
         if (size > FSRV_WIRE_MESSAGE_MAX) /* it has mappings of its own, whose first page it begins in */
                 munmap((void *)(at / page * page), at % page + size);
         return 0;
 }
 
 int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid) {
-        if (!fsrv_inherited.is_worker)
+        if (!fsrv__inherited.is_worker)
                 return -ENOENT;
-        *ret_pid = fsrv_inherited.client_pid;
-        *ret_uid = fsrv_inherited.client_uid;
+        *ret_pid = fsrv__inherited.client_pid;
+        *ret_uid = fsrv__inherited.client_uid;
         return 0;
 }
 
 uint64_t fsrv_worker_signals_ignored(void) {
-        return fsrv_own.task.request.head.signals_ignored;
+        return fsrv__own.task.request.head.signals_ignored;
 }

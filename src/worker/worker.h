@@ -3,7 +3,7 @@
 #define FSRV_WORKER_WORKER_H
 
 /* From standby to entry or exec. A process goes through these once, in this order, and returns from none of it:
- * fsrv_standby() -> claim -> fsrv_worker_main(): receive the rest, set up, STARTED, run. For most programs a process
+ * fsrv__standby() -> claim -> fsrv__worker_main(): receive the rest, set up, STARTED, run. For most programs a process
  * that borrows the standby's memory goes through what follows the receiving. */
 
 #include <stdbool.h>
@@ -11,20 +11,20 @@
 
 #include "forkserver-host.h"
 #include "wire/channel.h"
-#include "wire/request.h"
+#include "wire/request_codec.h"
 
 /* What a standby has from the zygote. */
-struct fsrv_birth {
+struct fsrv__birth {
         int doorbell; /* receiving end */
         int claims;
-        const struct fsrv_wire_config *config;
+        const struct fsrv__wire_config *config;
         const struct fsrv_host *host;
         uint64_t core_filter; /* what a program's /proc/self/coredump_filter is to be, plus one; 0: as it is */
 };
 
 /* A request as it was taken from the doorbell, and what it takes to answer it. Owns its fds. */
-struct fsrv_task {
-        const struct fsrv_birth *birth;
+struct fsrv__task {
+        const struct fsrv__birth *birth;
         int claims;
         int pidfd; /* our own, opened ahead; -1 if the kernel has none */
         int answer;
@@ -36,60 +36,61 @@ struct fsrv_task {
         int *fds;  /* the caller's, head.n_fds of them */
         bool has_claimed;
         struct ucred client;
-        struct fsrv_request_parts request;
+        struct fsrv__request_parts request;
         /* what request points to, when it fits, the environment first: no malloc on the usual way to the start */
         char *lists[240];
 };
 
 /* Where a standby receives a request. In .bss, touched by nobody before the fork: each request lies in the memory of
  * the process that runs it alone. */
-struct fsrv_own {
-        struct fsrv_task task;
-        struct fsrv_message message;
+struct fsrv__own {
+        struct fsrv__task task;
+        struct fsrv__message message;
         char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
 };
-extern struct fsrv_own fsrv_own;
+extern struct fsrv__own fsrv__own;
 
 /* own.c: has `environ` point to the task's lists, where a worker's environment comes first: it lies on a page that a
  * worker writes to for nothing else, so it is set once, in the zygote. */
-void fsrv_own_adopt_environment(void);
+void fsrv__own_adopt_environment(void);
 
 /* Waits on the doorbell for a request and becomes its worker. */
-_Noreturn void fsrv_standby(const struct fsrv_birth *birth);
+_Noreturn void fsrv__standby(const struct fsrv__birth *birth);
 
 /* standby.c: with patience where memory or room for fds is short. 0; else the server is gone. */
-int fsrv_claim_send(const struct fsrv_birth *birth, const struct fsrv_wire_claim *claim, const int *fds, size_t n_fds);
+int fsrv__claim_send(const struct fsrv__birth *birth, const struct fsrv__wire_claim *claim, const int *fds,
+                     size_t n_fds);
 
 /* loan.c: has a child of our parent's call the borrower with our memory, until it executes a program or ends. It gets
  * the message's fds, which are closed here. 0: the memory is ours alone again. -errno: there is no such child. When it
  * takes its time, or dies before the server knows of it, this process ends, as a standby less for the server. */
-int fsrv_lend(const struct fsrv_birth *birth, void (*borrower)(const struct fsrv_birth *birth),
-              struct fsrv_message *message);
+int fsrv__lend(const struct fsrv__birth *birth, void (*borrower)(const struct fsrv__birth *birth),
+               struct fsrv__message *message);
 
 /* The claimed task's way to its end. `body` is what came with the head, when it isn't in the memfd. */
-_Noreturn void fsrv_worker_main(struct fsrv_task *task, const struct fsrv_wire_request *head, const void *body);
+_Noreturn void fsrv__worker_main(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body);
 
 /* setup.c: the attributes. 0, or -errno and *error. */
-void fsrv_setup_watchdog(uint32_t limit_ms); /* until STARTED: ends us when it takes longer; 0: no limit */
-void fsrv_setup_watchdog_off(void);
-int fsrv_setup_signals(const struct fsrv_wire_request *head, struct fsrv_error *error);
-int fsrv_setup_group(const struct fsrv_wire_request *head, struct fsrv_error *error);
-int fsrv_setup_directory(const struct fsrv_task *task, struct fsrv_error *error);
+void fsrv__setup_watchdog(uint32_t limit_ms); /* until STARTED: ends us when it takes longer; 0: no limit */
+void fsrv__setup_watchdog_off(void);
+int fsrv__setup_signals(const struct fsrv__wire_request *head, struct fsrv_error *error);
+int fsrv__setup_group(const struct fsrv__wire_request *head, struct fsrv_error *error);
+int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *error);
 /* Last of all before user code: signals that came meanwhile are delivered now. */
-void fsrv_setup_unblock(const struct fsrv_wire_request *head);
+void fsrv__setup_unblock(const struct fsrv__wire_request *head);
 
 /* actions.c: puts the fds in place. */
-int fsrv_actions_run(struct fsrv_task *task, struct fsrv_error *error);
+int fsrv__actions_run(struct fsrv__task *task, struct fsrv_error *error);
 
 /* run.c */
-_Noreturn void fsrv_run_program(struct fsrv_task *task);
-_Noreturn void fsrv_run_entry(struct fsrv_task *task);
+_Noreturn void fsrv__run_program(struct fsrv__task *task);
+_Noreturn void fsrv__run_entry(struct fsrv__task *task);
 
 /* A program's /proc/self/coredump_filter as the zygote found it; or again as its frozen memory needs it. */
-void fsrv_core_filter_restore(const struct fsrv_birth *birth);
-void fsrv_core_filter_widen(const struct fsrv_birth *birth);
+void fsrv__core_filter_restore(const struct fsrv__birth *birth);
+void fsrv__core_filter_widen(const struct fsrv__birth *birth);
 
 /* Tells the client (on `sock`: the answer socket, or the exec pipe) and the server, and ends. */
-_Noreturn void fsrv_worker_fail(struct fsrv_task *task, int sock, const struct fsrv_error *error);
+_Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error);
 
 #endif

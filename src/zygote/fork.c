@@ -61,7 +61,7 @@ static void begin_child(void) {
                 wait_for_orphanage(own.middle);
         if (!own.parent)
                 return;
-        fsrv_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        fsrv__call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != own.parent)
                 _exit(0);
 }
@@ -73,21 +73,21 @@ static pid_t bound_fork(struct bond to) {
         return pid;
 }
 
-pid_t fsrv_fork_helper(void) {
+pid_t fsrv__fork_helper(void) {
         return bound_fork((struct bond){ .parent = getpid() });
 }
 
-int fsrv_fork_await(pid_t pid, int64_t limit_ms, int *ret_status) {
-        FSRV_CLEANUP_FD int pidfd = fsrv_pidfd_open(pid);
+int fsrv__fork_await(pid_t pid, int64_t limit_ms, int *ret_status) {
+        FSRV_CLEANUP_FD int pidfd = fsrv__pidfd_open(pid);
         struct pollfd entry = { .fd = pidfd, .events = POLLIN };
-        int64_t deadline = fsrv_deadline(limit_ms);
+        int64_t deadline = fsrv__deadline(limit_ms);
         bool late = false;
 
         *ret_status = 0;
-        while (pidfd >= 0 && !late && poll(&entry, 1, fsrv_left(deadline)) <= 0)
-                late = fsrv_now() >= deadline;
+        while (pidfd >= 0 && !late && poll(&entry, 1, fsrv__left(deadline)) <= 0)
+                late = fsrv__now() >= deadline;
         if (late)
-                fsrv_pidfd_send_signal(pidfd, SIGKILL);
+                fsrv__pidfd_send_signal(pidfd, SIGKILL);
         while (waitpid(pid, ret_status, 0) < 0)
                 if (errno != EINTR)
                         return -errno;
@@ -112,19 +112,19 @@ static bool caught;
 
 /* The way back from the handler is a system call too, and has to be let through while the selector says BLOCK: its
  * address range is the one that the dispatch leaves alone. */
-void fsrv_dispatch_restorer(void) __attribute__((visibility("hidden")));
-extern const char fsrv_dispatch_restorer_end[] __attribute__((visibility("hidden")));
+void fsrv__dispatch_restorer(void) __attribute__((visibility("hidden")));
+extern const char fsrv__dispatch_restorer_end[] __attribute__((visibility("hidden")));
 __asm__(".text\n"
-        ".type fsrv_dispatch_restorer, @function\n"
-        "fsrv_dispatch_restorer:\n"
+        ".type fsrv__dispatch_restorer, @function\n"
+        "fsrv__dispatch_restorer:\n"
         "        mov $15, %eax\n" /* rt_sigreturn */
         "        syscall\n"
         "        nop\n" /* the kernel looks at where the call returns to: that has to be within the range */
-        "fsrv_dispatch_restorer_end:\n"
-        ".hidden fsrv_dispatch_restorer\n"
-        ".hidden fsrv_dispatch_restorer_end\n"
-        ".global fsrv_dispatch_restorer\n"
-        ".global fsrv_dispatch_restorer_end\n"
+        "fsrv__dispatch_restorer_end:\n"
+        ".hidden fsrv__dispatch_restorer\n"
+        ".hidden fsrv__dispatch_restorer_end\n"
+        ".global fsrv__dispatch_restorer\n"
+        ".global fsrv__dispatch_restorer_end\n"
         ".previous\n");
 
 /* The mask to change is the one that the return from this handler sets. SIGSYS has to stay deliverable: blocked, the
@@ -169,7 +169,7 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
         if (number == SYS_rt_sigprocmask)
                 result = emulate_sigprocmask(context, (int)a, (const uint64_t *)b, (uint64_t *)regs[REG_RDX]);
         else
-                result = fsrv_call(number, a, b, regs[REG_RDX], regs[REG_R10], regs[REG_R8], regs[REG_R9]);
+                result = fsrv__call(number, a, b, regs[REG_RDX], regs[REG_R10], regs[REG_R8], regs[REG_R9]);
         if (result != 0)
                 regs[REG_RAX] = result;
         if (!is_clone)
@@ -188,7 +188,7 @@ struct kernel_sigaction {
 static int install_handler(void) {
         struct kernel_sigaction action = { .handler = on_syscall,
                                            .flags = SA_SIGINFO | KERNEL_SA_RESTORER,
-                                           .restorer = fsrv_dispatch_restorer };
+                                           .restorer = fsrv__dispatch_restorer };
 
         return (int)syscall(SYS_rt_sigaction, SIGSYS, &action, NULL, sizeof action.mask) < 0 ? -errno : 0;
 }
@@ -208,8 +208,8 @@ static void after_fork_child(void) {
 }
 
 static int dispatch(bool on) {
-        unsigned long start = (unsigned long)fsrv_dispatch_restorer;
-        unsigned long length = on ? (unsigned long)fsrv_dispatch_restorer_end - start : 0;
+        unsigned long start = (unsigned long)fsrv__dispatch_restorer;
+        unsigned long length = on ? (unsigned long)fsrv__dispatch_restorer_end - start : 0;
 
         return prctl(PR_SET_SYSCALL_USER_DISPATCH, on ? PR_SYS_DISPATCH_ON : PR_SYS_DISPATCH_OFF, on ? start : 0,
                      length, on ? &selector : NULL) < 0
@@ -237,11 +237,11 @@ static bool dispatch_works(void) {
         if (pid == 0)
                 _exit(0);
         if (pid > 0)
-                fsrv_fork_await(pid, fsrv_zygote_patience(), &status);
+                fsrv__fork_await(pid, fsrv__zygote_patience(), &status);
         return pid > 0 && caught;
 }
 
-int fsrv_fork_init(void) {
+int fsrv__fork_init(void) {
         int r = pthread_atfork(before_fork, after_fork, after_fork_child);
 
         if (r != 0)
@@ -278,7 +278,7 @@ static void end_dispatch(void) {
 
 #else
 
-int fsrv_fork_init(void) {
+int fsrv__fork_init(void) {
         return -pthread_atfork(NULL, NULL, begin_child);
 }
 
@@ -292,15 +292,15 @@ static void end_dispatch(void) {
 
 #endif
 
-bool fsrv_fork_is_twice(void) {
+bool fsrv__fork_is_twice(void) {
         return twice;
 }
 
 enum { MIDDLE_TOLD = 117 }; /* an exit code that no fork handler is likely to use */
 
-static pid_t fork_twice(int orders, const struct fsrv_wire_config *config) {
+static pid_t fork_twice(int orders, const struct fsrv__wire_config *config) {
         int status;
-        pid_t middle = fsrv_fork_helper();
+        pid_t middle = fsrv__fork_helper();
 
         if (middle < 0)
                 return -errno;
@@ -308,27 +308,27 @@ static pid_t fork_twice(int orders, const struct fsrv_wire_config *config) {
                 pid_t child = bound_fork((struct bond){ .parent = config->server, .middle = getpid() });
                 if (child == 0)
                         return 0;
-                struct fsrv_wire_order told = { .type = child < 0 ? FSRV_WIRE_CANNOT_FORK : FSRV_WIRE_FORKED };
+                struct fsrv__wire_order told = { .type = child < 0 ? FSRV_WIRE_CANNOT_FORK : FSRV_WIRE_FORKED };
                 told.err = child < 0 ? errno : 0;
                 told.value = child;
-                fsrv_channel_send(orders, &told, offsetof(struct fsrv_wire_order, text), NULL, 0, 0);
+                fsrv__channel_send(orders, &told, offsetof(struct fsrv__wire_order, text), NULL, 0, 0);
                 _exit(MIDDLE_TOLD);
         }
-        int r = fsrv_fork_await(middle, config->preload_timeout_ms, &status);
+        int r = fsrv__fork_await(middle, config->preload_timeout_ms, &status);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != MIDDLE_TOLD) {
                 /* A fork handler has ended it, and would have ended its child; or it hangs. */
-                struct fsrv_wire_order told = { .type = FSRV_WIRE_CANNOT_FORK, .err = -r, .value = status };
-                fsrv_channel_send(orders, &told, offsetof(struct fsrv_wire_order, text), NULL, 0, 0);
+                struct fsrv__wire_order told = { .type = FSRV_WIRE_CANNOT_FORK, .err = -r, .value = status };
+                fsrv__channel_send(orders, &told, offsetof(struct fsrv__wire_order, text), NULL, 0, 0);
         }
         return FSRV_FORK_TOLD;
 }
 
-pid_t fsrv_fork_sibling(int orders, const struct fsrv_wire_config *config) {
+pid_t fsrv__fork_sibling(int orders, const struct fsrv__wire_config *config) {
         return twice ? fork_twice(orders, config) : fork_once(config->server);
 }
 
-pid_t fsrv_fork_heir(const struct fsrv_wire_config *config) {
-        pid_t pid = fsrv_fork_sibling(-1, config);
+pid_t fsrv__fork_heir(const struct fsrv__wire_config *config) {
+        pid_t pid = fsrv__fork_sibling(-1, config);
 
         end_dispatch();
         return pid;

@@ -59,7 +59,7 @@ static const uint64_t MOST_OF_HUGE_PAGE = UINT64_C(3) << 19;
 #endif
 
 struct work {
-        struct fsrv_pieces pieces;
+        struct fsrv__pieces pieces;
         const char *doing; /* what failed, if something has */
 };
 
@@ -94,7 +94,7 @@ static const char *obstacle(unsigned killed) {
                 return "zygotes were killed while they froze it";
         if (!malloc_is_glibcs())
                 return "malloc is not the C library's";
-        return fsrv_measure_has_threads() ? "a thread runs" : NULL;
+        return fsrv__measure_has_threads() ? "a thread runs" : NULL;
 }
 
 /* ---- freezing ---- */
@@ -123,7 +123,7 @@ static int copy(int memfd, uintptr_t start, uint64_t size, uint64_t offset) {
  * Little by little: nobody has room for all of it twice, least of all who is near the limit of a control group and
  * would be killed. The kernel makes one mapping of what follows one another in the file.
  */
-static int move(struct work *work, int memfd, const struct place *place, struct fsrv_freeze_report *report) {
+static int move(struct work *work, int memfd, const struct place *place, struct fsrv__freeze_report *report) {
         for (uint64_t done = 0, size; done < place->size; done += size) {
                 uintptr_t start = place->start + done;
                 size = HUGE_PAGE - start % HUGE_PAGE; /* of a huge page, all or nothing can be given back */
@@ -137,7 +137,7 @@ static int move(struct work *work, int memfd, const struct place *place, struct 
                 if (mmap((void *)start, size, place->protection, MAP_PRIVATE | MAP_FIXED, memfd,
                          (off_t)(place->offset + done)) == MAP_FAILED)
                         return -errno;
-                fsrv_pieces_mapping_at(&work->pieces, start)->frozen += size;
+                fsrv__pieces_mapping_at(&work->pieces, start)->frozen += size;
                 report->memory.frozen += size;
         }
         return 0;
@@ -152,13 +152,13 @@ static uint64_t next_offset(uint64_t end, uintptr_t start, uint64_t size, uint64
         return offset - HUGE_PAGE > end ? offset - HUGE_PAGE : offset;
 }
 
-static int split(const struct work *work, uint64_t largest, struct fsrv_list *places, uint64_t *ret_end) {
+static int split(const struct work *work, uint64_t largest, struct fsrv__list *places, uint64_t *ret_end) {
         const struct fsrv_run *piece = work->pieces.runs.items;
 
         for (size_t i = 0; i < work->pieces.runs.n; i++)
                 for (uintptr_t at = piece[i].start; at < piece[i].end;) {
                         uint64_t left = piece[i].end - at, size = left < largest ? left : largest;
-                        struct place *place = fsrv_list_add(places, sizeof *place);
+                        struct place *place = fsrv__list_add(places, sizeof *place);
                         if (!place)
                                 return -ENOMEM;
                         *place = (struct place){ at, size, next_offset(*ret_end, at, size, work->pieces.page),
@@ -220,7 +220,7 @@ static bool collapses(int memfd) {
 
 /* How much of a huge page of the file's is in use. Places come in the file's order; those before *first are behind
  * us. */
-static uint64_t used_at(const struct fsrv_list *places, uint64_t offset, size_t *first) {
+static uint64_t used_at(const struct fsrv__list *places, uint64_t offset, size_t *first) {
         const struct place *place = places->items;
         uint64_t used = 0;
 
@@ -237,11 +237,11 @@ static uint64_t used_at(const struct fsrv_list *places, uint64_t offset, size_t 
 /* A child that reads memory in 4 KiB pages, each of which has to be found in the file, takes seven times as long as in
  * reading its own; in huge pages it does not. It is faster already where pieces of a huge page are mapped. What isn't
  * used of one costs memory. */
-static void collapse_file(int memfd, const struct fsrv_list *places, uint64_t size) {
-        int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
+static void collapse_file(int memfd, const struct fsrv__list *places, uint64_t size) {
+        int64_t deadline = fsrv__deadline(COLLAPSE_LIMIT_MS);
         size_t first = 0;
 
-        for (uint64_t at = 0; at < size && fsrv_now() < deadline; at += HUGE_PAGE)
+        for (uint64_t at = 0; at < size && fsrv__now() < deadline; at += HUGE_PAGE)
                 if (used_at(places, at, &first) >= MOST_OF_HUGE_PAGE)
                         collapse_at(memfd, at);
 }
@@ -251,13 +251,13 @@ static int seal(int memfd) {
         return fcntl(memfd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno : 0;
 }
 
-static int freeze(struct work *work, struct fsrv_freeze_report *report) {
+static int freeze(struct work *work, struct fsrv__freeze_report *report) {
         work->doing = "memfd_create";
         FSRV_CLEANUP_FD int memfd = memfd_create(FSRV_FROZEN_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        struct fsrv_list moved = { 0 };
+        struct fsrv__list moved = { 0 };
         uint64_t end = 0;
         bool is_large = memfd >= 0 && work->pieces.candidates > LARGEST;
-        int r = memfd < 0 ? -errno : fsrv_pieces_give_zeros_back(&work->pieces);
+        int r = memfd < 0 ? -errno : fsrv__pieces_give_zeros_back(&work->pieces);
 
         if (r == 0)
                 r = split(work, is_large && collapses(memfd) ? LARGEST_OF_HUGE_PAGES : LARGEST, &moved, &end);
@@ -271,7 +271,7 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
         for (size_t i = 0; r == 0 && mirror && i < moved.n; i++)
                 if (madvise(mirror + place[i].offset, place[i].size, MADV_POPULATE_READ) < 0) /* Linux 5.14 */
                         read_each_page(work, mirror + place[i].offset, place[i].size);
-        fsrv_list_done(&moved);
+        fsrv__list_done(&moved);
         int sealed = memfd < 0 ? 0 : seal(memfd); /* after a failure too: part of the memory may be in it */
         if (r == 0 && sealed < 0)
                 work->doing = "sealing the memfd";
@@ -281,20 +281,20 @@ static int freeze(struct work *work, struct fsrv_freeze_report *report) {
 /* ---- the weaker mode: of a huge page a fork copies one entry instead of 512 ---- */
 
 /* 0 or -errno of what could not be collapsed. */
-static int collapse(struct work *work, struct fsrv_freeze_report *report) {
+static int collapse(struct work *work, struct fsrv__freeze_report *report) {
         const struct fsrv_run *piece = work->pieces.runs.items;
-        int64_t deadline = fsrv_deadline(COLLAPSE_LIMIT_MS);
+        int64_t deadline = fsrv__deadline(COLLAPSE_LIMIT_MS);
         int r = 0, failed;
 
         for (size_t i = 0; i < work->pieces.runs.n; i++) {
-                struct fsrv_mapping *mapping = fsrv_pieces_mapping_at(&work->pieces, piece[i].start);
+                struct fsrv__mapping *mapping = fsrv__pieces_mapping_at(&work->pieces, piece[i].start);
                 mapping->why = mapping->no_huge ? "advised of no huge pages" : "only whole huge pages can be collapsed";
                 if (mapping->no_huge)
                         continue;
                 for (uint64_t at = round_up(piece[i].start, HUGE_PAGE); at + HUGE_PAGE <= piece[i].end; at += HUGE_PAGE)
-                        if (fsrv_now() >= deadline)
+                        if (fsrv__now() >= deadline)
                                 r = -ETIME;
-                        else if (mapping->found > mapping->anonymous && fsrv_pieces_are_zero(at, HUGE_PAGE))
+                        else if (mapping->found > mapping->anonymous && fsrv__pieces_are_zero(at, HUGE_PAGE))
                                 continue; /* the zero page is somewhere here, which takes no memory */
                         else if ((failed = collapse_page((void *)(uintptr_t)at)) < 0)
                                 r = failed;
@@ -310,8 +310,8 @@ static int collapse(struct work *work, struct fsrv_freeze_report *report) {
 
 /* Cores hold no private mappings of files that nobody has written to, but by this bit, core(5); Python's, say, would be
  * without most of its objects. */
-static void want_in_cores(struct fsrv_freeze_report *report) {
-        FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/coredump_filter", O_RDWR);
+static void want_in_cores(struct fsrv__freeze_report *report) {
+        FSRV_CLEANUP_FD int fd = fsrv__open("/proc/self/coredump_filter", O_RDWR);
         char text[32];
         ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 
@@ -327,7 +327,7 @@ static void want_in_cores(struct fsrv_freeze_report *report) {
 }
 
 /* Adds to what is to be told. */
-static void tell(struct fsrv_freeze_report *report, const char *what, int r) {
+static void tell(struct fsrv__freeze_report *report, const char *what, int r) {
         char *why = report->memory.why;
         size_t n = strlen(why);
 
@@ -336,13 +336,13 @@ static void tell(struct fsrv_freeze_report *report, const char *what, int r) {
 }
 
 static void find_and_freeze(struct work *work, enum fsrv_memory mode, unsigned killed,
-                            struct fsrv_freeze_report *report) {
+                            struct fsrv__freeze_report *report) {
         const char *why = NULL;
 
         work->doing = "looking for pages in /proc/self/pagemap";
-        int r = fsrv_pieces_find(&work->pieces);
+        int r = fsrv__pieces_find(&work->pieces);
         if (r == 0 && mode != FSRV_MEMORY_COLLAPSE && !(why = obstacle(killed)) &&
-            !(why = fsrv_redirect(work->pieces.runs.items, work->pieces.runs.n))) {
+            !(why = fsrv__redirect(work->pieces.runs.items, work->pieces.runs.n))) {
                 want_in_cores(report);
                 r = freeze(work, report);
                 if (r == 0)
@@ -364,15 +364,15 @@ static uint64_t less(uint64_t bytes, uint64_t done) {
 }
 
 /* What was given back was found, but nobody knows how much of it was anonymous and how much the zero page. */
-static uint64_t left_of(const struct fsrv_mapping *mapping) {
+static uint64_t left_of(const struct fsrv__mapping *mapping) {
         uint64_t done = mapping->frozen + mapping->collapsed;
         uint64_t anonymous = less(mapping->anonymous, done), found = less(mapping->found, done + mapping->given_back);
 
         return found < anonymous ? found : anonymous;
 }
 
-static void settle(const struct work *work, const char *why, struct fsrv_freeze_report *report) {
-        struct fsrv_mapping *mapping = work->pieces.mappings->items;
+static void settle(const struct work *work, const char *why, struct fsrv__freeze_report *report) {
+        struct fsrv__mapping *mapping = work->pieces.mappings->items;
 
         for (size_t i = 0; i < work->pieces.mappings->n; i++) {
                 mapping[i].left = left_of(&mapping[i]);
@@ -384,13 +384,13 @@ static void settle(const struct work *work, const char *why, struct fsrv_freeze_
         }
 }
 
-void fsrv_freeze(enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_report *ret_report) {
+void fsrv__freeze(enum fsrv_memory mode, unsigned killed, struct fsrv__freeze_report *ret_report) {
         struct work work = { .pieces.mappings = &ret_report->mappings, .doing = "/proc/self/smaps" };
 
-        *ret_report = (struct fsrv_freeze_report){ .memory.type = FSRV_WIRE_MEMORY };
+        *ret_report = (struct fsrv__freeze_report){ .memory.type = FSRV_WIRE_MEMORY };
         if (mode == FSRV_MEMORY_OFF)
                 return;
-        int r = fsrv_pieces_read(&work.pieces);
+        int r = fsrv__pieces_read(&work.pieces);
         bool little = mode == FSRV_MEMORY_AUTO && work.pieces.candidates < LITTLE;
         if (r < 0)
                 tell(ret_report, work.doing, r);
@@ -401,5 +401,5 @@ void fsrv_freeze(enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_repo
                : little                  ? "it is little in all"
                                          : NULL,
                ret_report);
-        fsrv_list_done(&work.pieces.runs);
+        fsrv__list_done(&work.pieces.runs);
 }

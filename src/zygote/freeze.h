@@ -10,17 +10,17 @@
 #include "wire/protocol.h"
 #include "zygote/mappings.h"
 
-struct fsrv_freeze_report {
-        struct fsrv_wire_memory memory; /* what was done; `why` without a full stop */
-        uint64_t core_filter;           /* what /proc/self/coredump_filter was, plus one; 0: it wasn't changed */
-        struct fsrv_list mappings;      /* struct fsrv_mapping: what became of each, but with the mode off */
+struct fsrv__freeze_report {
+        struct fsrv__wire_memory memory; /* what was done; `why` without a full stop */
+        uint64_t core_filter;            /* what /proc/self/coredump_filter was, plus one; 0: it wasn't changed */
+        struct fsrv__list mappings;      /* struct fsrv__mapping: what became of each, but with the mode off */
 };
 
 /* Freezes or collapses this process's memory. In a process of one thread, with all signals blocked that could be
  * caught, when all is loaded: whatever is written later to what is frozen makes forks slower again. What fails leaves
  * the memory as it was. The report is not to be moved: its mappings' `why` may point into it. Free them by
- * fsrv_list_done(). `killed` zygotes before this one were killed at it, who is near a control group's limit: from the
+ * fsrv__list_done(). `killed` zygotes before this one were killed at it, who is near a control group's limit: from the
  * second on less is done. */
-void fsrv_freeze(enum fsrv_memory mode, unsigned killed, struct fsrv_freeze_report *ret_report);
+void fsrv__freeze(enum fsrv_memory mode, unsigned killed, struct fsrv__freeze_report *ret_report);
 
 #endif

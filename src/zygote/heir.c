@@ -21,61 +21,61 @@ static void call(void (*hook)(void)) {
 
 /* The server may have to become the reaper of orphans first. */
 static int ask_server(int boot) {
-        struct fsrv_wire_order order;
-        struct fsrv_message message;
-        int r = fsrv_order_send(boot, FSRV_WIRE_WANTS_HEIR, 0, fsrv_fork_is_twice(), NULL);
+        struct fsrv__wire_order order;
+        struct fsrv__message message;
+        int r = fsrv__order_send(boot, FSRV_WIRE_WANTS_HEIR, 0, fsrv__fork_is_twice(), NULL);
 
         if (r < 0)
                 return r;
-        r = fsrv_order_receive(boot, FSRV_NEVER, &order, &message);
+        r = fsrv__order_receive(boot, FSRV_NEVER, &order, &message);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        fsrv_message_close(&message);
+        fsrv__message_close(&message);
         return order.type == FSRV_WIRE_FORK ? 0 : -EPROTO;
 }
 
 /* The server knows of it before it loads anything: it sees to its end. */
-static int meet_zygote(const struct fsrv_heir *heir) {
-        struct fsrv_wire_order order;
-        struct fsrv_message message;
-        int r = fsrv_order_send(heir->sock, FSRV_WIRE_HEIR, 0, getpid(), NULL);
+static int meet_zygote(const struct fsrv__heir *heir) {
+        struct fsrv__wire_order order;
+        struct fsrv__message message;
+        int r = fsrv__order_send(heir->sock, FSRV_WIRE_HEIR, 0, getpid(), NULL);
 
         if (r < 0)
                 return r;
-        r = fsrv_order_receive(heir->sock, FSRV_NEVER, &order, &message);
+        r = fsrv__order_receive(heir->sock, FSRV_NEVER, &order, &message);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        fsrv_message_close(&message);
+        fsrv__message_close(&message);
         return 0;
 }
 
-static int meet_heir(struct fsrv_heir *heir, int limit_ms) {
-        struct fsrv_wire_order order;
-        struct fsrv_message message;
-        int r = fsrv_order_receive(heir->sock, fsrv_deadline(limit_ms), &order, &message);
+static int meet_heir(struct fsrv__heir *heir, int limit_ms) {
+        struct fsrv__wire_order order;
+        struct fsrv__message message;
+        int r = fsrv__order_receive(heir->sock, fsrv__deadline(limit_ms), &order, &message);
 
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        fsrv_message_close(&message);
-        heir->pidfd = fsrv_pidfd_open(order.value);
+        fsrv__message_close(&message);
+        heir->pidfd = fsrv__pidfd_open(order.value);
         heir->limit_ms = limit_ms;
-        heir->deadline = fsrv_deadline(limit_ms);
-        r = fsrv_order_send(heir->server, FSRV_WIRE_HEIR, 0, order.value, NULL);
-        return r < 0 ? r : fsrv_order_send(heir->sock, FSRV_WIRE_HEIR, 0, 0, NULL);
+        heir->deadline = fsrv__deadline(limit_ms);
+        r = fsrv__order_send(heir->server, FSRV_WIRE_HEIR, 0, order.value, NULL);
+        return r < 0 ? r : fsrv__order_send(heir->sock, FSRV_WIRE_HEIR, 0, 0, NULL);
 }
 
-static void forget(struct fsrv_heir *heir) {
-        heir->sock = fsrv_fd_close(heir->sock);
-        heir->pidfd = fsrv_fd_close(heir->pidfd);
+static void forget(struct fsrv__heir *heir) {
+        heir->sock = fsrv__fd_close(heir->sock);
+        heir->pidfd = fsrv__fd_close(heir->pidfd);
 }
 
-int fsrv_heir_fork(struct fsrv_heir *heir, int boot, const char *module, const struct fsrv_wire_config *config,
-                   const struct fsrv_host *host) {
+int fsrv__heir_fork(struct fsrv__heir *heir, int boot, const char *module, const struct fsrv__wire_config *config,
+                    const struct fsrv_host *host) {
         sigset_t all, before;
         int ends[2], r = ask_server(boot);
 
         if (r == 0)
-                r = fsrv_socketpair(ends);
+                r = fsrv__socketpair(ends);
         if (r < 0)
                 return r;
         heir->module = module;
@@ -85,12 +85,12 @@ int fsrv_heir_fork(struct fsrv_heir *heir, int boot, const char *module, const s
         sigdelset(&all, SIGSYS);
         sigprocmask(SIG_BLOCK, &all, &before);
         call(host->before_fork);
-        pid_t pid = fsrv_fork_heir(config);
+        pid_t pid = fsrv__fork_heir(config);
         heir->is_me = pid == 0;
         call(pid == 0 ? host->after_fork_child : host->after_fork_zygote);
         sigprocmask(SIG_SETMASK, &before, NULL);
         heir->sock = ends[heir->is_me];
-        fsrv_fd_close(ends[!heir->is_me]);
+        fsrv__fd_close(ends[!heir->is_me]);
         r = pid < 0 ? pid : heir->is_me ? meet_zygote(heir) : meet_heir(heir, (int)config->preload_timeout_ms);
         if (r < 0 && heir->is_me)
                 _exit(1);
@@ -101,55 +101,55 @@ int fsrv_heir_fork(struct fsrv_heir *heir, int boot, const char *module, const s
 
 /* ---- in the zygote ---- */
 
-static void give_up(struct fsrv_heir *heir, int err, const char *why) {
+static void give_up(struct fsrv__heir *heir, int err, const char *why) {
         heir->failure = err;
         snprintf(heir->why, sizeof heir->why, "%s", why);
-        fsrv_order_send(heir->server, FSRV_WIRE_LEFT_OUT, err, 0, why);
+        fsrv__order_send(heir->server, FSRV_WIRE_LEFT_OUT, err, 0, why);
         forget(heir);
 }
 
-static void on_late(struct fsrv_heir *heir) {
+static void on_late(struct fsrv__heir *heir) {
         char why[FSRV_WIRE_TEXT_MAX];
 
-        fsrv_pidfd_send_signal(heir->pidfd, SIGKILL);
+        fsrv__pidfd_send_signal(heir->pidfd, SIGKILL);
         snprintf(why, sizeof why, "module '%.120s' did not finish loading within %d ms", heir->module, heir->limit_ms);
         give_up(heir, ETIMEDOUT, why);
 }
 
 /* True when it is ready. */
-static bool listen_to(struct fsrv_heir *heir) {
-        struct fsrv_wire_order order;
-        struct fsrv_message message;
+static bool listen_to(struct fsrv__heir *heir) {
+        struct fsrv__wire_order order;
+        struct fsrv__message message;
         char why[FSRV_WIRE_TEXT_MAX];
-        int r = fsrv_order_receive(heir->sock, 0, &order, &message);
+        int r = fsrv__order_receive(heir->sock, 0, &order, &message);
 
         if (r == 1)
-                fsrv_message_close(&message);
+                fsrv__message_close(&message);
         if (r == 1 && order.type == FSRV_WIRE_PRELOADED)
                 return true;
         if (r != 1) /* it may have closed the socket, and run on */
-                fsrv_pidfd_send_signal(heir->pidfd, SIGKILL);
+                fsrv__pidfd_send_signal(heir->pidfd, SIGKILL);
         snprintf(why, sizeof why, "module '%.120s' ended the process that loaded it, or closed its fds", heir->module);
         give_up(heir, r == 1 ? order.err : EIO, r == 1 ? order.text : why);
         return false;
 }
 
-bool fsrv_heir_is_ready(struct fsrv_heir *heir, int orders, int64_t until) {
+bool fsrv__heir_is_ready(struct fsrv__heir *heir, int orders, int64_t until) {
         while (heir->sock >= 0) {
                 struct pollfd entries[] = { { .fd = heir->sock, .events = POLLIN },
                                             { .fd = orders, .events = POLLIN } };
                 int64_t deadline = until < heir->deadline ? until : heir->deadline;
 
-                if (poll(entries, 2, fsrv_left(deadline)) < 0)
+                if (poll(entries, 2, fsrv__left(deadline)) < 0)
                         continue;
                 if (entries[0].revents) {
                         if (listen_to(heir))
                                 return true;
                 } else if (entries[1].revents) {
                         return false;
-                } else if (fsrv_now() >= heir->deadline) {
+                } else if (fsrv__now() >= heir->deadline) {
                         on_late(heir);
-                } else if (fsrv_now() >= until) {
+                } else if (fsrv__now() >= until) {
                         return false;
                 }
         }
@@ -157,34 +157,34 @@ bool fsrv_heir_is_ready(struct fsrv_heir *heir, int orders, int64_t until) {
 }
 
 /* The server first: it is not to hear of a standby of the heir's before. */
-void fsrv_heir_hand_over(struct fsrv_heir *heir, const int fds[3]) {
-        struct fsrv_wire_order order = { .type = FSRV_WIRE_SOCKETS };
+void fsrv__heir_hand_over(struct fsrv__heir *heir, const int fds[3]) {
+        struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS };
 
         heir->has_taken_over = true;
-        if (fsrv_order_send(heir->server, FSRV_WIRE_HAND_OVER, 0, 0, NULL) == 0)
-                fsrv_channel_send(heir->sock, &order, offsetof(struct fsrv_wire_order, text), fds, fds ? 3 : 0, 0);
+        if (fsrv__order_send(heir->server, FSRV_WIRE_HAND_OVER, 0, 0, NULL) == 0)
+                fsrv__channel_send(heir->sock, &order, offsetof(struct fsrv__wire_order, text), fds, fds ? 3 : 0, 0);
 }
 
 /* ---- in the heir ---- */
 
-void fsrv_heir_give_up(const struct fsrv_heir *heir, int err, const char *why) {
-        fsrv_order_send(heir->sock, FSRV_WIRE_LEFT_OUT, err, 0, why);
+void fsrv__heir_give_up(const struct fsrv__heir *heir, int err, const char *why) {
+        fsrv__order_send(heir->sock, FSRV_WIRE_LEFT_OUT, err, 0, why);
         _exit(0);
 }
 
-int fsrv_heir_succeed(struct fsrv_heir *heir, int ret_fds[3]) {
-        struct fsrv_wire_order order;
-        struct fsrv_message message;
-        int r = fsrv_order_send(heir->sock, FSRV_WIRE_PRELOADED, 0, 0, NULL);
+int fsrv__heir_succeed(struct fsrv__heir *heir, int ret_fds[3]) {
+        struct fsrv__wire_order order;
+        struct fsrv__message message;
+        int r = fsrv__order_send(heir->sock, FSRV_WIRE_PRELOADED, 0, 0, NULL);
 
         if (r < 0)
                 return r;
-        r = fsrv_order_receive(heir->sock, FSRV_NEVER, &order, &message);
-        heir->sock = fsrv_fd_close(heir->sock);
+        r = fsrv__order_receive(heir->sock, FSRV_NEVER, &order, &message);
+        heir->sock = fsrv__fd_close(heir->sock);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
         if (message.n_fds != 3) {
-                fsrv_message_close(&message);
+                fsrv__message_close(&message);
                 return 0;
         }
         memcpy(ret_fds, message.fds, 3 * sizeof *ret_fds);

@@ -15,7 +15,7 @@
 #include "forkserver-host.h"
 #include "wire/order.h"
 
-struct fsrv_heir {
+struct fsrv__heir {
         bool is_me;
         int sock;         /* between zygote and heir; -1: there is none, or none any more */
         int server;       /* in the zygote: where the server listens */
@@ -31,24 +31,24 @@ struct fsrv_heir {
         { .sock = -1, .server = -1, .pidfd = -1 }
 
 /* Returns twice, as fork(2): in the heir with is_me. 0, or -errno when there can be none. */
-int fsrv_heir_fork(struct fsrv_heir *heir, int boot, const char *module, const struct fsrv_wire_config *config,
-                   const struct fsrv_host *host);
+int fsrv__heir_fork(struct fsrv__heir *heir, int boot, const char *module, const struct fsrv__wire_config *config,
+                    const struct fsrv_host *host);
 
 /* ---- in the zygote ---- */
 
 /* Waits until `until`, or until there is an order at `orders` (-1: none can come). True: the heir is ready. The server
  * has been told if it never will be. */
-bool fsrv_heir_is_ready(struct fsrv_heir *heir, int orders, int64_t until);
+bool fsrv__heir_is_ready(struct fsrv__heir *heir, int orders, int64_t until);
 /* The heir is the zygote from now on; the caller ends. fds: doorbell, claims, orders; NULL: it asks the server for
  * them, as the zygote would have done. */
-void fsrv_heir_hand_over(struct fsrv_heir *heir, const int fds[3]);
+void fsrv__heir_hand_over(struct fsrv__heir *heir, const int fds[3]);
 
 /* ---- in the heir ---- */
 
 /* The module cannot be preloaded, which `why` says. err: 0, or the errno of its loading. */
-_Noreturn void fsrv_heir_give_up(const struct fsrv_heir *heir, int err, const char *why);
+_Noreturn void fsrv__heir_give_up(const struct fsrv__heir *heir, int err, const char *why);
 /* Waits until the zygote has handed over. 1: ret_fds has doorbell, claims, orders; 0: the server has to be asked for
  * them; -errno: nobody listens. */
-int fsrv_heir_succeed(struct fsrv_heir *heir, int ret_fds[3]);
+int fsrv__heir_succeed(struct fsrv__heir *heir, int ret_fds[3]);
 
 #endif

@@ -34,25 +34,25 @@ struct found {
 
 /* ---- in the rehearsal: which pages are its own by now? ---- */
 
-static void scan(const struct fsrv_list *mappings, struct found *found) {
-        FSRV_CLEANUP_FD int pagemap = fsrv_open("/proc/self/pagemap", O_RDONLY);
-        const struct fsrv_mapping *mapping = mappings->items;
-        struct fsrv_list runs = { 0 };
+static void scan(const struct fsrv__list *mappings, struct found *found) {
+        FSRV_CLEANUP_FD int pagemap = fsrv__open("/proc/self/pagemap", O_RDONLY);
+        const struct fsrv__mapping *mapping = mappings->items;
+        struct fsrv__list runs = { 0 };
 
         if (pagemap < 0)
                 return;
         for (size_t i = 0; i < mappings->n; i++)
                 if (mapping[i].is_private && mapping[i].is_writable && mapping[i].anonymous > 0 &&
-                    fsrv_pages_find_own(pagemap, mapping[i].start, mapping[i].end, &runs) < 0)
+                    fsrv__pages_find_own(pagemap, mapping[i].start, mapping[i].end, &runs) < 0)
                         return;
         const struct fsrv_run *run = runs.items;
         for (size_t i = 0; i < runs.n && i < RUNS_MAX; i++)
                 found->runs[found->n++] = run[i];
 }
 
-static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const struct fsrv_list *mappings,
+static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const struct fsrv__list *mappings,
                                         struct found *found) {
-        int null = fsrv_open("/dev/null", O_RDWR);
+        int null = fsrv__open("/dev/null", O_RDWR);
 
         for (int fd = 0; null >= 0 && fd < 3; fd++)
                 dup2(null, fd); /* nobody is to hear what handlers and finalizers say */
@@ -74,34 +74,34 @@ static void keep(const struct found *found) {
 }
 
 /* The mappings are those from before the fork: what the rehearsal maps itself isn't in a standby. */
-static void rehearse(const struct fsrv_host *host, const struct fsrv_list *mappings, struct found *found) {
-        int64_t patience = fsrv_zygote_patience();
+static void rehearse(const struct fsrv_host *host, const struct fsrv__list *mappings, struct found *found) {
+        int64_t patience = fsrv__zygote_patience();
         int status;
 
         if (host->before_fork)
                 host->before_fork();
-        pid_t pid = fsrv_fork_helper();
+        pid_t pid = fsrv__fork_helper();
         if (pid == 0)
                 rehearse_and_scan(host, mappings, found);
         if (host->after_fork_zygote)
                 host->after_fork_zygote();
         if (pid > 0 &&
-            fsrv_fork_await(pid, patience < REHEARSAL_LIMIT_MS ? patience : REHEARSAL_LIMIT_MS, &status) == 0 &&
+            fsrv__fork_await(pid, patience < REHEARSAL_LIMIT_MS ? patience : REHEARSAL_LIMIT_MS, &status) == 0 &&
             WIFEXITED(status) && WEXITSTATUS(status) == 0)
                 keep(found);
 }
 
-void fsrv_hot_rehearse(const struct fsrv_host *host) {
+void fsrv__hot_rehearse(const struct fsrv_host *host) {
         struct found *found =
                 !host->rehearse ? MAP_FAILED
                                 : mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        struct fsrv_list mappings = { 0 };
+        struct fsrv__list mappings = { 0 };
 
         if (found == MAP_FAILED)
                 return;
-        if (fsrv_mappings_read(&mappings) == 0)
+        if (fsrv__mappings_read(&mappings) == 0)
                 rehearse(host, &mappings, found);
-        fsrv_list_done(&mappings);
+        fsrv__list_done(&mappings);
         munmap(found, sizeof *found);
 }
 
@@ -112,25 +112,25 @@ void fsrv_hot_rehearse(const struct fsrv_host *host) {
 
 /* A write that changes nothing, by one fault where a read and a write would be two. Not MADV_POPULATE_WRITE (2.3 us for
  * one page, 1.2 for each of many; a fault takes 1.4): most runs are of one or two pages. */
-void fsrv_hot_touch(uintptr_t at) __attribute__((visibility("hidden")));
-extern const char fsrv_hot_touched[] __attribute__((visibility("hidden")));
+void fsrv__hot_touch(uintptr_t at) __attribute__((visibility("hidden")));
+extern const char fsrv__hot_touched[] __attribute__((visibility("hidden")));
 __asm__(".text\n"
-        ".type fsrv_hot_touch, @function\n"
-        "fsrv_hot_touch:\n"
+        ".type fsrv__hot_touch, @function\n"
+        "fsrv__hot_touch:\n"
         "        lock orb $0, (%rdi)\n"
-        "fsrv_hot_touched:\n"
+        "fsrv__hot_touched:\n"
         "        ret\n"
-        ".hidden fsrv_hot_touch\n"
-        ".hidden fsrv_hot_touched\n"
-        ".global fsrv_hot_touch\n"
-        ".global fsrv_hot_touched\n"
+        ".hidden fsrv__hot_touch\n"
+        ".hidden fsrv__hot_touched\n"
+        ".global fsrv__hot_touch\n"
+        ".global fsrv__hot_touched\n"
         ".previous\n");
 
 /* Not by siglongjmp(3): only the way back through the kernel restores the floating-point modes. */
 static void on_fault(int signal, siginfo_t *info, void *context) {
         (void)signal;
         if (info->si_code > 0) /* else somebody has sent it */
-                ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)fsrv_hot_touched;
+                ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)fsrv__hot_touched;
 }
 
 static void touch_all(void) {
@@ -138,10 +138,10 @@ static void touch_all(void) {
 
         for (size_t i = 0; i < n_hot; i++)
                 for (uintptr_t at = hot[i].start; at < hot[i].end; at += page)
-                        fsrv_hot_touch(at);
+                        fsrv__hot_touch(at);
 }
 
-void fsrv_hot_copy(void) {
+void fsrv__hot_copy(void) {
         struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO }, segv, bus;
         sigset_t faults, mask;
 
@@ -165,7 +165,7 @@ void fsrv_hot_copy(void) {
 #define MADV_POPULATE_WRITE 23
 #endif
 
-void fsrv_hot_copy(void) {
+void fsrv__hot_copy(void) {
         for (size_t i = 0; i < n_hot; i++)
                 if (madvise((void *)hot[i].start, hot[i].end - hot[i].start, MADV_POPULATE_WRITE) < 0 &&
                     errno == EINVAL)

@@ -11,8 +11,8 @@
  */
 
 /* In the zygote, before its memory is frozen. It costs speed, nothing else, when this fails. */
-void fsrv_hot_rehearse(const struct fsrv_host *host);
+void fsrv__hot_rehearse(const struct fsrv_host *host);
 /* In each standby. */
-void fsrv_hot_copy(void);
+void fsrv__hot_copy(void);
 
 #endif

@@ -10,27 +10,27 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void *fsrv_list_add(struct fsrv_list *list, size_t size) {
+void *fsrv__list_add(struct fsrv__list *list, size_t size) {
         enum { FIRST = 1 << 16 };
 
         if ((list->n + 1) * size > list->size) {
-                struct fsrv_list grown = { .n = list->n, .size = list->size ? 2 * list->size : FIRST };
+                struct fsrv__list grown = { .n = list->n, .size = list->size ? 2 * list->size : FIRST };
                 /* Not mremap(2): the object behind shared memory keeps its first size. */
                 grown.items = mmap(NULL, grown.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
                 if (grown.items == MAP_FAILED)
                         return NULL;
                 if (list->items)
                         memcpy(grown.items, list->items, list->n * size);
-                fsrv_list_done(list);
+                fsrv__list_done(list);
                 *list = grown;
         }
         return (char *)list->items + list->n++ * size;
 }
 
-void fsrv_list_done(struct fsrv_list *list) {
+void fsrv__list_done(struct fsrv__list *list) {
         if (list->items)
                 munmap(list->items, list->size);
-        *list = (struct fsrv_list){ 0 };
+        *list = (struct fsrv__list){ 0 };
 }
 
 /* proc_pid_smaps(5). NULL: nothing special. Locked, wiped or left out at a fork, a stack that grows, watched by
@@ -78,7 +78,7 @@ static const char *special(const char *flags) {
         return readable ? NULL : "not to be read";
 }
 
-static enum fsrv_mapping_kind kind_of(uint64_t inode, const char *name) {
+static enum fsrv__mapping_kind kind_of(uint64_t inode, const char *name) {
         if (inode != 0)
                 return FSRV_MAPPING_FILE;
         if (strncmp(name, "[heap]", 6) == 0)
@@ -88,7 +88,7 @@ static enum fsrv_mapping_kind kind_of(uint64_t inode, const char *name) {
                                                                              : FSRV_MAPPING_ANONYMOUS;
 }
 
-static void keep_name(struct fsrv_mapping *mapping, char *name) {
+static void keep_name(struct fsrv__mapping *mapping, char *name) {
         size_t n = strcspn(name, "\n"), room = sizeof mapping->name - 1;
 
         name[n] = 0;
@@ -98,8 +98,8 @@ static void keep_name(struct fsrv_mapping *mapping, char *name) {
                 memcpy(mapping->name, name, n + 1);
 }
 
-int fsrv_mappings_read(struct fsrv_list *ret_mappings) {
-        struct fsrv_mapping *now = NULL;
+int fsrv__mappings_read(struct fsrv__list *ret_mappings) {
+        struct fsrv__mapping *now = NULL;
         FILE *file = fopen("/proc/self/smaps", "re");
         char line[512], permissions[5];
         int r = 0, at = 0;
@@ -111,11 +111,11 @@ int fsrv_mappings_read(struct fsrv_list *ret_mappings) {
 
                 if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %" SCNu64 " %n", &start, &end,
                            permissions, &offset, &inode, &at) == 5) {
-                        if (!(now = fsrv_list_add(ret_mappings, sizeof *now))) {
+                        if (!(now = fsrv__list_add(ret_mappings, sizeof *now))) {
                                 r = -ENOMEM;
                                 break;
                         }
-                        *now = (struct fsrv_mapping){ .start = start, .end = end, .offset = offset };
+                        *now = (struct fsrv__mapping){ .start = start, .end = end, .offset = offset };
                         now->is_private = permissions[3] == 'p';
                         now->is_writable = permissions[1] == 'w';
                         now->kind = kind_of(inode, line + at);
@@ -146,21 +146,21 @@ struct region {
 enum { IS_PRESENT = 1 << 3, IS_SWAPPED = 1 << 4 };
 #define SCAN _IOWR('f', 16, struct scan)
 
-static int add_run(struct fsrv_list *runs, uintptr_t start, uintptr_t end) {
+static int add_run(struct fsrv__list *runs, uintptr_t start, uintptr_t end) {
         struct fsrv_run *last = runs->n ? (struct fsrv_run *)runs->items + runs->n - 1 : NULL;
 
         if (last && last->end == start) {
                 last->end = end;
                 return 0;
         }
-        struct fsrv_run *run = fsrv_list_add(runs, sizeof *run);
+        struct fsrv_run *run = fsrv__list_add(runs, sizeof *run);
         if (!run)
                 return -ENOMEM;
         *run = (struct fsrv_run){ .start = start, .end = end };
         return 0;
 }
 
-static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs) {
+static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
         struct region regions[64];
 
         while (start < end) {
@@ -191,7 +191,7 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *r
 #define ENTRY_EXCLUSIVE (UINT64_C(1) << 56)
 
 static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wanted, uint64_t unwanted,
-                        struct fsrv_list *runs) {
+                        struct fsrv__list *runs) {
         uint64_t entries[512];
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -208,7 +208,7 @@ static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wa
         return 0;
 }
 
-int fsrv_pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs) {
+int fsrv__pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
         int r = scan(pagemap, start, end, runs);
 
         if (r == -ENOTTY || r == -EINVAL || r == -EPERM || r == -ENOSYS)
@@ -216,6 +216,6 @@ int fsrv_pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_lis
         return r;
 }
 
-int fsrv_pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs) {
+int fsrv__pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
         return read_entries(pagemap, start, end, ENTRY_EXCLUSIVE, ENTRY_FILE, runs);
 }

@@ -12,17 +12,17 @@
 
 /* A list in memory that is no mapping of the kind that we look for: shared, so that it stays as it is while all else is
  * copied. */
-struct fsrv_list {
+struct fsrv__list {
         void *items;
         size_t n, size; /* in bytes */
 };
 /* Room for one more item of `size` bytes, or NULL. Always the same `size` for one list. */
-void *fsrv_list_add(struct fsrv_list *list, size_t size);
-void fsrv_list_done(struct fsrv_list *list);
+void *fsrv__list_add(struct fsrv__list *list, size_t size);
+void fsrv__list_done(struct fsrv__list *list);
 
-enum fsrv_mapping_kind { FSRV_MAPPING_OTHER, FSRV_MAPPING_ANONYMOUS, FSRV_MAPPING_HEAP, FSRV_MAPPING_FILE };
+enum fsrv__mapping_kind { FSRV_MAPPING_OTHER, FSRV_MAPPING_ANONYMOUS, FSRV_MAPPING_HEAP, FSRV_MAPPING_FILE };
 
-struct fsrv_mapping {
+struct fsrv__mapping {
         uintptr_t start, end;
         uint64_t anonymous; /* bytes of private pages, in memory or swapped */
         uint64_t offset;    /* in its file */
@@ -30,7 +30,7 @@ struct fsrv_mapping {
         bool no_huge; /* advised of no huge pages */
         /* NULL: plain, that is private, readable, nothing in VmFlags that we don't know, and no code */
         const char *special;
-        enum fsrv_mapping_kind kind;
+        enum fsrv__mapping_kind kind;
         char name[104]; /* a path's end if it is longer */
 
         /* What pieces.c finds out and freeze.c does: */
@@ -42,7 +42,7 @@ struct fsrv_mapping {
 };
 
 /* All mappings, in ascending order, from /proc/self/smaps. 0 or -errno. */
-int fsrv_mappings_read(struct fsrv_list *ret_mappings);
+int fsrv__mappings_read(struct fsrv__list *ret_mappings);
 
 struct fsrv_run {
         uintptr_t start, end;
@@ -52,8 +52,8 @@ struct fsrv_run {
 /* Appends the runs of pages in [start, end), which is anonymous, that are there: in memory or swapped. The zero page,
  * as which a hole was read, is among them: not every kernel tells it from others, and pagemap calls the huge one a
  * file's. 0 or -errno. */
-int fsrv_pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs);
+int fsrv__pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs);
 /* The same, in any mapping, for private pages that no other process shares. */
-int fsrv_pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv_list *runs);
+int fsrv__pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs);
 
 #endif

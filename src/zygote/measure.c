@@ -30,7 +30,7 @@ struct memory {
         uint64_t fork_pages;
 };
 
-/* From fsrv_measure_begin() to fsrv_measure_end(). */
+/* From fsrv__measure_begin() to fsrv__measure_end(). */
 static struct {
         int64_t time_us;
         bool with_memory;
@@ -114,7 +114,7 @@ static void read_name(int tid, char ret_name[32]) {
         ssize_t n;
 
         snprintf(path, sizeof path, "/proc/self/task/%d/comm", tid);
-        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_RDONLY);
+        FSRV_CLEANUP_FD int fd = fsrv__open(path, O_RDONLY);
         n = fd < 0 ? -1 : read(fd, ret_name, 31);
         ret_name[n < 0 ? 0 : n] = 0;
         ret_name[strcspn(ret_name, "\n")] = 0;
@@ -145,7 +145,7 @@ static const char *kind_of(int fd, const char *what) {
 
 /* ---- before and after ---- */
 
-void fsrv_measure_begin(bool memory) {
+void fsrv__measure_begin(bool memory) {
         before.threads = read_numbers("/proc/self/task");
         before.fds = read_numbers(OWN_FDS);
         before.with_memory = memory;
@@ -173,7 +173,7 @@ static void add_threads(const char *module, char bytes[FSRV_WIRE_MESSAGE_MAX], s
                         continue;
                 read_name(threads.list[i], name);
                 remember_owner(threads.list[i], module);
-                fsrv_loaded_add_thread(bytes, size, name);
+                fsrv__loaded_add_thread(bytes, size, name);
         }
         forget(&threads);
         forget(&before.threads);
@@ -191,7 +191,7 @@ static void add_fds(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size) {
                 if (n < 0)
                         continue;
                 what[n] = 0;
-                fsrv_loaded_add_fd(bytes, size, fds.list[i], kind_of(fds.list[i], what), what);
+                fsrv__loaded_add_fd(bytes, size, fds.list[i], kind_of(fds.list[i], what), what);
         }
         forget(&fds);
         forget(&before.fds);
@@ -201,12 +201,12 @@ static uint64_t growth(uint64_t from, uint64_t to) {
         return to > from ? to - from : 0;
 }
 
-size_t fsrv_measure_end(const char *module, int err, const char *failure, char ret_bytes[FSRV_WIRE_MESSAGE_MAX]) {
-        struct fsrv_wire_loaded *head = (void *)ret_bytes;
+size_t fsrv__measure_end(const char *module, int err, const char *failure, char ret_bytes[FSRV_WIRE_MESSAGE_MAX]) {
+        struct fsrv__wire_loaded *head = (void *)ret_bytes;
         int64_t time_us = now_us() - before.time_us;
         size_t size;
 
-        fsrv_loaded_begin(ret_bytes, &size, err, failure);
+        fsrv__loaded_begin(ret_bytes, &size, err, failure);
         head->load_us = (uint64_t)time_us;
         if (before.with_memory) {
                 struct memory after = read_memory();
@@ -220,7 +220,7 @@ size_t fsrv_measure_end(const char *module, int err, const char *failure, char r
 
 /* ---- threads at the time of a fork ---- */
 
-bool fsrv_measure_has_threads(void) {
+bool fsrv__measure_has_threads(void) {
         struct stat st;
 
         return stat("/proc/self/task", &st) == 0 &&
@@ -234,7 +234,7 @@ static const char *owner_of(int tid) {
         return NULL;
 }
 
-void fsrv_measure_describe_threads(char *ret_text, size_t size) {
+void fsrv__measure_describe_threads(char *ret_text, size_t size) {
         struct numbers threads = read_numbers("/proc/self/task");
         char names[100] = "";
         const char *culprit = NULL;
@@ -258,15 +258,15 @@ void fsrv_measure_describe_threads(char *ret_text, size_t size) {
                  others, others == 1 ? "" : "s", names);
 }
 
-void fsrv_measure_fork_once(const struct fsrv_host *host) {
+void fsrv__measure_fork_once(const struct fsrv_host *host) {
         if (host->before_fork)
                 host->before_fork();
-        pid_t pid = fsrv_fork_helper();
+        pid_t pid = fsrv__fork_helper();
         int status;
         if (pid == 0)
                 _exit(0);
         if (host->after_fork_zygote)
                 host->after_fork_zygote();
         if (pid > 0)
-                fsrv_fork_await(pid, fsrv_zygote_patience(), &status);
+                fsrv__fork_await(pid, fsrv__zygote_patience(), &status);
 }

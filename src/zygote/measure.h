@@ -11,16 +11,16 @@
 #include "wire/protocol.h"
 
 /* Before a module is loaded. `memory`: measure that too, which takes time in proportion to it. */
-void fsrv_measure_begin(bool memory);
+void fsrv__measure_begin(bool memory);
 /* After it: the message to the server. `err`, `failure`: of the loading, 0 and "" if it went well. */
-size_t fsrv_measure_end(const char *module, int err, const char *failure, char ret_bytes[FSRV_WIRE_MESSAGE_MAX]);
+size_t fsrv__measure_end(const char *module, int err, const char *failure, char ret_bytes[FSRV_WIRE_MESSAGE_MAX]);
 
 /* Whether there are threads besides the calling one. */
-bool fsrv_measure_has_threads(void);
+bool fsrv__measure_has_threads(void);
 /* A sentence that names them and the modules that started them. */
-void fsrv_measure_describe_threads(char *ret_text, size_t size);
+void fsrv__measure_describe_threads(char *ret_text, size_t size);
 
 /* Forks for nothing: some libraries stop their threads by handlers of pthread_atfork(3), as OpenBLAS does. */
-void fsrv_measure_fork_once(const struct fsrv_host *host);
+void fsrv__measure_fork_once(const struct fsrv_host *host);
 
 #endif

@@ -23,7 +23,7 @@ static const struct fsrv_entry *program_entry;
 struct module {
         const char *name;
         void *handle;
-        struct fsrv_symbols symbols;
+        struct fsrv__symbols symbols;
 };
 static struct module *preloaded;
 static size_t n_preloaded;
@@ -37,7 +37,7 @@ static void remember(const char *name, void *handle) {
         struct module *module = &preloaded[n_preloaded++];
         module->name = name; /* of the configuration, which stays */
         module->handle = handle;
-        fsrv_symbols_init(handle, &module->symbols);
+        fsrv__symbols_init(handle, &module->symbols);
 }
 
 static const struct module *find_preloaded(const char *name, size_t n) {
@@ -66,9 +66,9 @@ static int preload_hook(void *module, const char *name, struct fsrv_error *error
         if (r == 0)
                 return 0;
         if (r > 0 && strerrorname_np(r))
-                return fsrv_fail(error, FSRV_STAGE_PRELOAD, r, "module '%s': its forkserver_preload()", name);
-        return fsrv_fail_text(error, FSRV_STAGE_PRELOAD, EIO, "module '%s': its forkserver_preload() returned %d", name,
-                              r);
+                return fsrv__fail(error, FSRV_STAGE_PRELOAD, r, "module '%s': its forkserver_preload()", name);
+        return fsrv__fail_text(error, FSRV_STAGE_PRELOAD, EIO, "module '%s': its forkserver_preload() returned %d",
+                               name, r);
 }
 
 /* dlerror() has only words. What it says of a file that isn't there, or isn't one of ours, has an errno of its own. */
@@ -86,14 +86,14 @@ static int complain_of_load(uint32_t stage, const char *name, struct fsrv_error 
         int err = errno_of_words(words);
 
         if (err == ENOENT && !strchr(name, '/') && access(name, F_OK) == 0)
-                return fsrv_fail_text(error, stage, err,
-                                      "module '%s' is no installed library; the file in this directory is './%s'", name,
-                                      name);
-        return fsrv_fail_text(error, stage, err, "module '%s': %s", name, words);
+                return fsrv__fail_text(error, stage, err,
+                                       "module '%s' is no installed library; the file in this directory is './%s'",
+                                       name, name);
+        return fsrv__fail_text(error, stage, err, "module '%s': %s", name, words);
 }
 
 static int module_preload(const char *name, struct fsrv_error *error) {
-        if (strcmp(name, FSRV_PRELOAD_MAIN) == 0 && fsrv_program_is_host())
+        if (strcmp(name, FSRV_PRELOAD_MAIN) == 0 && fsrv__program_is_host())
                 return 0; /* it has run up to here */
         void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 
@@ -108,7 +108,7 @@ static void *load(const char *entry, size_t n, struct fsrv_error *error) {
         void *module = name ? dlopen(name, RTLD_NOW | RTLD_LOCAL) : NULL;
 
         if (!name)
-                fsrv_fail(error, FSRV_STAGE_ENTRY, ENOMEM, "entry point '%s'", entry);
+                fsrv__fail(error, FSRV_STAGE_ENTRY, ENOMEM, "entry point '%s'", entry);
         else if (!module)
                 complain_of_load(FSRV_STAGE_ENTRY, name, error);
         free(name);
@@ -132,33 +132,33 @@ static bool is_variable(void *symbol) {
 /* The symbol is what dlsym(3) found. */
 static int complain_of_entry(void *handle, const char *entry, int n, void *symbol, struct fsrv_error *error) {
         const char *function = entry + n + 1;
-        struct fsrv_symbols symbols;
+        struct fsrv__symbols symbols;
 
         if (symbol)
-                return fsrv_fail_text(error, FSRV_STAGE_ENTRY, EINVAL, "module '%.*s': '%s' is a variable, no function",
-                                      n, entry, function);
-        fsrv_symbols_init(handle, &symbols);
-        const char *mangled = fsrv_symbols_find_mangled(&symbols, function);
+                return fsrv__fail_text(error, FSRV_STAGE_ENTRY, EINVAL,
+                                       "module '%.*s': '%s' is a variable, no function", n, entry, function);
+        fsrv__symbols_init(handle, &symbols);
+        const char *mangled = fsrv__symbols_find_mangled(&symbols, function);
         if (mangled)
-                return fsrv_fail_text(
+                return fsrv__fail_text(
                         error, FSRV_STAGE_ENTRY, ENOENT,
                         "module '%.*s' has the C++ function '%s' as '%s'; extern \"C\" before it keeps its "
                         "name",
                         n, entry, function, mangled);
-        return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%.*s' has no function '%s'", n, entry,
-                              function);
+        return fsrv__fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "module '%.*s' has no function '%s'", n, entry,
+                               function);
 }
 
 static int module_find(const char *entry, struct fsrv_error *error) {
         const char *colon = strrchr(entry, ':');
 
         if (entry[0] == ':')
-                return fsrv_program_find(entry + 1, &program_entry, error);
+                return fsrv__program_find(entry + 1, &program_entry, error);
         if (!colon)
-                return fsrv_fail(error, FSRV_STAGE_ENTRY, EINVAL, "entry point '%s'", entry);
+                return fsrv__fail(error, FSRV_STAGE_ENTRY, EINVAL, "entry point '%s'", entry);
         size_t n = (size_t)(colon - entry);
         const struct module *module = find_preloaded(entry, n);
-        entry_function = module ? (main_function)fsrv_symbols_find(&module->symbols, colon + 1) : NULL;
+        entry_function = module ? (main_function)fsrv__symbols_find(&module->symbols, colon + 1) : NULL;
         if (entry_function)
                 return 0;
         void *handle = module ? module->handle : load(entry, n, error);
@@ -175,7 +175,7 @@ static int module_run(int argc, char **argv, char **environment) {
         return program_entry ? program_entry->function(argc, argv) : entry_function(argc, argv, environment);
 }
 
-const struct fsrv_host fsrv_module_host = {
+const struct fsrv_host fsrv__module_host = {
         .preload = module_preload,
         .loads = module_loads,
         .find = module_find,

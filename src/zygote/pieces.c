@@ -20,7 +20,7 @@ enum {
 };
 
 struct search {
-        const struct fsrv_mapping *mapping;
+        const struct fsrv__mapping *mapping;
         bool found;
 };
 
@@ -41,7 +41,7 @@ static int find_segment(struct dl_phdr_info *info, size_t size, void *data) {
 /* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files'
  * private mappings the file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they
  * are. */
-static bool is_of_object(const struct fsrv_mapping *mapping) {
+static bool is_of_object(const struct fsrv__mapping *mapping) {
         struct search search = { mapping, false };
 
         if (mapping->special || mapping->kind != FSRV_MAPPING_FILE || mapping->anonymous == 0)
@@ -53,7 +53,7 @@ static bool is_of_object(const struct fsrv_mapping *mapping) {
 /* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each
  * library: worth it where there are many. (Of a few, most are used by each child, for which the page that a fork has
  * copied costs less than a fault.) */
-static const char *why_not(const struct fsrv_mapping *mapping, uint64_t page, size_t n_of_files) {
+static const char *why_not(const struct fsrv__mapping *mapping, uint64_t page, size_t n_of_files) {
         if (mapping->is_private && mapping->anonymous == 0)
                 return "nothing was written to it";
         if (mapping->special)
@@ -69,12 +69,12 @@ static const char *why_not(const struct fsrv_mapping *mapping, uint64_t page, si
         return mapping->anonymous < SHORTEST * page ? "so little is copied as fast" : NULL;
 }
 
-int fsrv_pieces_read(struct fsrv_pieces *pieces) {
+int fsrv__pieces_read(struct fsrv__pieces *pieces) {
         size_t n_of_files = 0;
 
         pieces->page = (uint64_t)sysconf(_SC_PAGESIZE);
-        int r = fsrv_mappings_read(pieces->mappings);
-        struct fsrv_mapping *mapping = pieces->mappings->items;
+        int r = fsrv__mappings_read(pieces->mappings);
+        struct fsrv__mapping *mapping = pieces->mappings->items;
         for (size_t i = 0; i < pieces->mappings->n; i++) {
                 mapping[i].is_of_object = is_of_object(&mapping[i]);
                 n_of_files += mapping[i].is_of_object;
@@ -88,19 +88,19 @@ int fsrv_pieces_read(struct fsrv_pieces *pieces) {
         return r;
 }
 
-static int add_piece(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
+static int add_piece(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
         if (pieces->runs.n >= PIECES_MAX) {
                 mapping->why = "there are too many pieces: a process may have so many mappings alone";
                 return 0;
         }
-        struct fsrv_run *piece = fsrv_list_add(&pieces->runs, sizeof *piece);
+        struct fsrv_run *piece = fsrv__list_add(&pieces->runs, sizeof *piece);
         if (!piece)
                 return -ENOMEM;
         *piece = (struct fsrv_run){ start, end, mapping->is_writable ? PROT_READ | PROT_WRITE : PROT_READ };
         return 0;
 }
 
-static int add_large(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
+static int add_large(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
         if (end >= start + SHORTEST * pieces->page)
                 return add_piece(pieces, mapping, start, end);
         mapping->why = "runs of few pages are copied as fast";
@@ -122,12 +122,12 @@ __attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at,
                        : 0;
 }
 
-static void keep_last(struct fsrv_mapping *mapping) {
+static void keep_last(struct fsrv__mapping *mapping) {
         mapping->why = "last pages stay, so that what grows is copied";
 }
 
 /* A run without the last pages of the chunks that end in it. */
-static int add_run(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, struct fsrv_run run) {
+static int add_run(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping, struct fsrv_run run) {
         uintptr_t start = run.start;
 
         for (uintptr_t at = run.start; at < run.end;) {
@@ -143,9 +143,9 @@ static int add_run(struct fsrv_pieces *pieces, struct fsrv_mapping *mapping, str
         return start < run.end ? add_large(pieces, mapping, start, run.end) : 0;
 }
 
-static int add_memory(struct fsrv_pieces *pieces, int pagemap, struct fsrv_mapping *mapping) {
-        struct fsrv_list runs = { 0 };
-        int r = fsrv_pages_find(pagemap, mapping->start, mapping->end, &runs);
+static int add_memory(struct fsrv__pieces *pieces, int pagemap, struct fsrv__mapping *mapping) {
+        struct fsrv__list runs = { 0 };
+        int r = fsrv__pages_find(pagemap, mapping->start, mapping->end, &runs);
         const struct fsrv_run *run = runs.items;
         bool is_anonymous = mapping->kind == FSRV_MAPPING_ANONYMOUS;
 
@@ -162,13 +162,13 @@ static int add_memory(struct fsrv_pieces *pieces, int pagemap, struct fsrv_mappi
                 }
                 r = is_anonymous ? add_run(pieces, mapping, whole) : add_large(pieces, mapping, whole.start, whole.end);
         }
-        fsrv_list_done(&runs);
+        fsrv__list_done(&runs);
         return r;
 }
 
-int fsrv_pieces_find(struct fsrv_pieces *pieces) {
-        FSRV_CLEANUP_FD int pagemap = fsrv_open("/proc/self/pagemap", O_RDONLY);
-        struct fsrv_mapping *mapping = pieces->mappings->items;
+int fsrv__pieces_find(struct fsrv__pieces *pieces) {
+        FSRV_CLEANUP_FD int pagemap = fsrv__open("/proc/self/pagemap", O_RDONLY);
+        struct fsrv__mapping *mapping = pieces->mappings->items;
         int r = pagemap < 0 ? pagemap : 0;
 
         for (size_t i = 0; r == 0 && i < pieces->mappings->n; i++)
@@ -181,7 +181,7 @@ int fsrv_pieces_find(struct fsrv_pieces *pieces) {
 /* ---- zeros: the zero page, huge or small, or pages of its own, as of an array that was filled with them ---- */
 
 /* A sanitizer's allocator lets nobody look at what lies between its blocks. */
-__attribute__((no_sanitize_address)) bool fsrv_pieces_are_zero(uintptr_t at, uint64_t size) {
+__attribute__((no_sanitize_address)) bool fsrv__pieces_are_zero(uintptr_t at, uint64_t size) {
         const uint64_t *word = (const void *)at;
 
         for (uint64_t i = 0; i < size / sizeof *word; i++)
@@ -191,13 +191,13 @@ __attribute__((no_sanitize_address)) bool fsrv_pieces_are_zero(uintptr_t at, uin
 }
 
 static uintptr_t end_of_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
-        while (at < end && fsrv_pieces_are_zero(at, page))
+        while (at < end && fsrv__pieces_are_zero(at, page))
                 at += page;
         return at;
 }
 
 static uintptr_t start_of_zeros(uintptr_t from, uintptr_t at, uint64_t page) {
-        while (at > from && fsrv_pieces_are_zero(at - page, page))
+        while (at > from && fsrv__pieces_are_zero(at - page, page))
                 at -= page;
         return at;
 }
@@ -216,7 +216,7 @@ static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
 
 /* What has just been seen to be zeros; since then nothing was written but the stack. (Calls of madvise lead to
  * redirect.c by now, which would look for what was frozen there.) */
-static bool give_back(struct fsrv_mapping *mapping, uintptr_t start, uintptr_t end) {
+static bool give_back(struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
         if (syscall(SYS_madvise, start, end - start, MADV_DONTNEED) < 0)
                 return false;
         mapping->given_back += end - start;
@@ -224,8 +224,8 @@ static bool give_back(struct fsrv_mapping *mapping, uintptr_t start, uintptr_t e
 }
 
 /* Adds a run without its zeros: those at its ends, for which it takes no mapping more, and long stretches between. */
-static int add_without_zeros(struct fsrv_pieces *pieces, struct fsrv_run run, size_t n_others) {
-        struct fsrv_mapping *mapping = fsrv_pieces_mapping_at(pieces, run.start);
+static int add_without_zeros(struct fsrv__pieces *pieces, struct fsrv_run run, size_t n_others) {
+        struct fsrv__mapping *mapping = fsrv__pieces_mapping_at(pieces, run.start);
         uint64_t page = pieces->page, least = SHORTEST * page;
         uintptr_t first = end_of_zeros(run.start, run.end, page), last = start_of_zeros(first, run.end, page);
 
@@ -245,25 +245,25 @@ static int add_without_zeros(struct fsrv_pieces *pieces, struct fsrv_run run, si
         return 0;
 }
 
-int fsrv_pieces_give_zeros_back(struct fsrv_pieces *pieces) {
-        struct fsrv_list all = pieces->runs;
+int fsrv__pieces_give_zeros_back(struct fsrv__pieces *pieces) {
+        struct fsrv__list all = pieces->runs;
         const struct fsrv_run *run = all.items;
         int r = 0;
 
-        pieces->runs = (struct fsrv_list){ 0 };
+        pieces->runs = (struct fsrv__list){ 0 };
         for (size_t i = 0; r == 0 && i < all.n; i++) {
-                struct fsrv_mapping *mapping = fsrv_pieces_mapping_at(pieces, run[i].start);
+                struct fsrv__mapping *mapping = fsrv__pieces_mapping_at(pieces, run[i].start);
                 r = mapping->is_of_object ? add_piece(pieces, mapping, run[i].start, run[i].end)
                                           : add_without_zeros(pieces, run[i], all.n - i);
         }
-        fsrv_list_done(r < 0 ? &pieces->runs : &all);
+        fsrv__list_done(r < 0 ? &pieces->runs : &all);
         if (r < 0)
                 pieces->runs = all;
         return r;
 }
 
-struct fsrv_mapping *fsrv_pieces_mapping_at(struct fsrv_pieces *pieces, uintptr_t address) {
-        struct fsrv_mapping *mapping = pieces->mappings->items;
+struct fsrv__mapping *fsrv__pieces_mapping_at(struct fsrv__pieces *pieces, uintptr_t address) {
+        struct fsrv__mapping *mapping = pieces->mappings->items;
 
         if (mapping[pieces->at].start > address)
                 pieces->at = 0;

@@ -6,26 +6,26 @@
 
 #include "zygote/mappings.h"
 
-struct fsrv_pieces {
-        struct fsrv_list *mappings; /* the caller's */
-        struct fsrv_list runs;      /* struct fsrv_run, in the mappings' order */
-        uint64_t page, candidates;  /* bytes: of a page; private, of all candidates */
-        size_t at;                  /* of the mappings: where mapping_at() was last */
+struct fsrv__pieces {
+        struct fsrv__list *mappings; /* the caller's */
+        struct fsrv__list runs;      /* struct fsrv_run, in the mappings' order */
+        uint64_t page, candidates;   /* bytes: of a page; private, of all candidates */
+        size_t at;                   /* of the mappings: where mapping_at() was last */
 };
 
 /* Reads the mappings from /proc/self/smaps and marks who is a candidate; the others' `why` says why not. 0 or
  * -errno. */
-int fsrv_pieces_read(struct fsrv_pieces *pieces);
+int fsrv__pieces_read(struct fsrv__pieces *pieces);
 /* Finds the runs of pages in them that are worth it; what is left of a candidate is told in its `why`. 0 or -errno.
- * Free the runs by fsrv_list_done(). */
-int fsrv_pieces_find(struct fsrv_pieces *pieces);
+ * Free the runs by fsrv__list_done(). */
+int fsrv__pieces_find(struct fsrv__pieces *pieces);
 /* Takes stretches of zeros out of the runs, and gives them back to the kernel: they are zeros as before, but no pages.
  * Never beside a thread, which could write there meanwhile. 0; or -errno, and the runs are as they were. */
-int fsrv_pieces_give_zeros_back(struct fsrv_pieces *pieces);
+int fsrv__pieces_give_zeros_back(struct fsrv__pieces *pieces);
 /* Whether the bytes of whole pages are zero. */
-bool fsrv_pieces_are_zero(uintptr_t at, uint64_t size);
+bool fsrv__pieces_are_zero(uintptr_t at, uint64_t size);
 /* Whose an address in a run is. Writes to nothing but `pieces`, which is to be on the stack while memory is
  * replaced. */
-struct fsrv_mapping *fsrv_pieces_mapping_at(struct fsrv_pieces *pieces, uintptr_t address);
+struct fsrv__mapping *fsrv__pieces_mapping_at(struct fsrv__pieces *pieces, uintptr_t address);
 
 #endif

@@ -26,7 +26,7 @@ static const struct fsrv_entry *entries; /* NULL: this process is no such progra
 /* ---- who has started us? There is nothing in argv or the environment that a helper of ours could inherit. ---- */
 
 /* The configuration, which waits in the boot socket from before we were forked, begins with FSRV_WIRE_VERSION, or with
- * that of another release, which is for fsrv_config_decode() to complain of. */
+ * that of another release, which is for fsrv__config_decode() to complain of. */
 static bool is_boot_socket(int fd, pid_t *ret_peer) {
         uint32_t version;
         struct ucred peer;
@@ -46,7 +46,7 @@ static bool parent_is_server(void) {
         char path[64], name[16] = "";
 
         snprintf(path, sizeof path, "/proc/%d/comm", (int)getppid());
-        FSRV_CLEANUP_FD int fd = fsrv_open(path, O_RDONLY);
+        FSRV_CLEANUP_FD int fd = fsrv__open(path, O_RDONLY);
         return fd >= 0 && read(fd, name, sizeof name - 1) > 0 &&
                strncmp(name, "forkserver-server", sizeof name - 1) == 0;
 }
@@ -65,21 +65,21 @@ static int is_zygote(struct fsrv_error *error) {
         if (!file || strncmp(file, "/dev/fd/", strlen("/dev/fd/")) != 0)
                 return 0;
         if (has_boot)
-                return fsrv_fail_text(error, FSRV_STAGE_START, ECHILD,
-                                      "this process is not the zygote that the fork server started: the program has "
-                                      "forked before fsrv_zygote_enter(), or the server has died");
+                return fsrv__fail_text(error, FSRV_STAGE_START, ECHILD,
+                                       "this process is not the zygote that the fork server started: the program has "
+                                       "forked before fsrv_zygote_enter(), or the server has died");
         if (prctl(PR_GET_PDEATHSIG, &death_signal) == 0 && death_signal == SIGKILL && parent_is_server())
-                return fsrv_fail_text(error, FSRV_STAGE_START, EBADF,
-                                      "fd %d, the zygote's connection to its server, was closed before "
-                                      "fsrv_zygote_enter()",
-                                      FSRV_ZYGOTE_BOOT_FD);
+                return fsrv__fail_text(error, FSRV_STAGE_START, EBADF,
+                                       "fd %d, the zygote's connection to its server, was closed before "
+                                       "fsrv_zygote_enter()",
+                                       FSRV_ZYGOTE_BOOT_FD);
         return 0;
 }
 
 /* ---- the arguments that we were started with: main's argv may have been permuted by getopt(3) ---- */
 
 static char *read_command_line(size_t *ret_size) {
-        FSRV_CLEANUP_FD int fd = fsrv_open("/proc/self/cmdline", O_RDONLY);
+        FSRV_CLEANUP_FD int fd = fsrv__open("/proc/self/cmdline", O_RDONLY);
         char *bytes = NULL;
         size_t n = 0;
         ssize_t k = fd < 0 ? -1 : 1;
@@ -105,7 +105,7 @@ static int remember_arguments(char **argv) {
         char *bytes = read_command_line(&size);
 
         if (!bytes) { /* no /proc: nothing can be started from here, but that is said when it is tried */
-                fsrv_program_argv = argv;
+                fsrv__program_argv = argv;
                 return 0;
         }
         for (size_t i = 0; i < size; i++)
@@ -116,8 +116,8 @@ static int remember_arguments(char **argv) {
                 return -ENOMEM;
         }
         const char *at = bytes;
-        fsrv_strings_get(&at, bytes + size, n, list);
-        fsrv_program_argv = list; /* for the life of the process, like the table */
+        fsrv__strings_get(&at, bytes + size, n, list);
+        fsrv__program_argv = list; /* for the life of the process, like the table */
         return 0;
 }
 
@@ -125,22 +125,22 @@ static int remember_arguments(char **argv) {
 
 static int check(char **argv, const struct fsrv_entry *table, struct fsrv_error *error) {
         if (entries)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EALREADY, "fsrv_zygote_enter() was called before");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EALREADY, "fsrv_zygote_enter() was called before");
         if (!argv || !table)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%s is NULL",
-                                      argv ? "the table of entry points" : "argv");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%s is NULL",
+                                       argv ? "the table of entry points" : "argv");
         for (const struct fsrv_entry *entry = table; entry->name; entry++)
                 if (!entry->name[0] || !entry->function)
-                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "entry point %td, '%s', has no %s",
-                                              entry - table, entry->name, entry->name[0] ? "function" : "name");
+                        return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "entry point %td, '%s', has no %s",
+                                               entry - table, entry->name, entry->name[0] ? "function" : "name");
         return 0;
 }
 
 static int be_zygote(const struct fsrv_host *host) {
         /* It cannot be before: programs that the code above the call executes have it. It is of no use to them: the
          * sockets that matter come later, and then the server closes its end of this one. */
-        fsrv_fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1);
-        return fsrv_zygote_run(FSRV_ZYGOTE_BOOT_FD, host);
+        fsrv__fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1);
+        return fsrv__zygote_run(FSRV_ZYGOTE_BOOT_FD, host);
 }
 
 int fsrv_zygote_serve(const struct fsrv_host *host) {
@@ -165,18 +165,18 @@ int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *table, str
                 return here;
         r = remember_arguments(argv);
         if (r < 0)
-                return fsrv_fail(error, FSRV_STAGE_START, -r, "the program's arguments");
+                return fsrv__fail(error, FSRV_STAGE_START, -r, "the program's arguments");
         entries = table;
         if (!here)
                 return 0;
-        int code = be_zygote(&fsrv_module_host);
+        int code = be_zygote(&fsrv__module_host);
         fflush(NULL);
         _exit(code); /* not exit(3): what the program registered there may clean up after the program itself */
 }
 
 /* ---- in a worker ---- */
 
-bool fsrv_program_is_host(void) {
+bool fsrv__program_is_host(void) {
         return entries;
 }
 
@@ -186,16 +186,16 @@ static int unknown(const char *name, struct fsrv_error *error) {
 
         for (const struct fsrv_entry *entry = entries; entry->name && n < sizeof names; entry++)
                 n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", entry->name);
-        return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "the program has no entry point '%.100s'; it has: %s",
-                              name, names[0] ? names : "none");
+        return fsrv__fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "the program has no entry point '%.100s'; it has: %s",
+                               name, names[0] ? names : "none");
 }
 
-int fsrv_program_find(const char *name, const struct fsrv_entry **ret_entry, struct fsrv_error *error) {
+int fsrv__program_find(const char *name, const struct fsrv_entry **ret_entry, struct fsrv_error *error) {
         if (!entries)
-                return fsrv_fail_text(error, FSRV_STAGE_ENTRY, ENOENT,
-                                      "entry point ':%.80s': the zygote is no program with entry points of its own "
-                                      "('%s' is not in the preload list)",
-                                      name, FSRV_PRELOAD_MAIN);
+                return fsrv__fail_text(error, FSRV_STAGE_ENTRY, ENOENT,
+                                       "entry point ':%.80s': the zygote is no program with entry points of its own "
+                                       "('%s' is not in the preload list)",
+                                       name, FSRV_PRELOAD_MAIN);
         for (const struct fsrv_entry *entry = entries; entry->name; entry++)
                 if (strcmp(entry->name, name) == 0) {
                         *ret_entry = entry;

@@ -350,7 +350,7 @@ static int is_dynamic(struct dl_phdr_info *info, size_t size, void *data) {
         return 1;
 }
 
-const char *fsrv_redirect(const struct fsrv_run *frozen, size_t n) {
+const char *fsrv__redirect(const struct fsrv_run *frozen, size_t n) {
         bool dynamic = false, good = true;
 
         dl_iterate_phdr(is_dynamic, &dynamic);

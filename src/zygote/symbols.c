@@ -12,10 +12,10 @@ static const void *pointer(uintptr_t base, ElfW(Addr) value) {
         return (const void *)(value < base ? value + base : value);
 }
 
-void fsrv_symbols_init(void *handle, struct fsrv_symbols *ret_symbols) {
+void fsrv__symbols_init(void *handle, struct fsrv__symbols *ret_symbols) {
         struct link_map *map;
 
-        *ret_symbols = (struct fsrv_symbols){ 0 };
+        *ret_symbols = (struct fsrv__symbols){ 0 };
         if (dlinfo(handle, RTLD_DI_LINKMAP, &map) < 0)
                 return;
         ret_symbols->base = map->l_addr;
@@ -50,7 +50,7 @@ static uint32_t hash_of(const char *name) {
 
 /* An indirect function has to be asked which it is, and of several versions one is the default: that is dlsym's to
  * know. */
-static void *address_of(const struct fsrv_symbols *symbols, uint32_t index) {
+static void *address_of(const struct fsrv__symbols *symbols, uint32_t index) {
         enum { NOT_DEFAULT = 0x8000 };
         const ElfW(Sym) *symbol = &symbols->symbols[index];
 
@@ -78,7 +78,7 @@ static bool is_mangled_from(const char *mangled, const char *name) {
         return n > 0 && strlen(name) == n && strncmp(last, name, n) == 0;
 }
 
-const char *fsrv_symbols_find_mangled(const struct fsrv_symbols *symbols, const char *name) {
+const char *fsrv__symbols_find_mangled(const struct fsrv__symbols *symbols, const char *name) {
         const uint32_t *table = symbols->hash;
 
         if (!table)
@@ -98,7 +98,7 @@ const char *fsrv_symbols_find_mangled(const struct fsrv_symbols *symbols, const 
 
 /* The table: number of buckets, first symbol, words of the Bloom filter, its shift; filter, buckets, and a hash for
  * each symbol, whose lowest bit says that it is its bucket's last. */
-void *fsrv_symbols_find(const struct fsrv_symbols *symbols, const char *name) {
+void *fsrv__symbols_find(const struct fsrv__symbols *symbols, const char *name) {
         const uint32_t *table = symbols->hash, hash = hash_of(name);
 
         if (!table || table[0] == 0)

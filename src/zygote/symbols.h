@@ -9,7 +9,7 @@
 #include <link.h>
 #include <stdint.h>
 
-struct fsrv_symbols {
+struct fsrv__symbols {
         uintptr_t base;
         const uint32_t *hash; /* DT_GNU_HASH; NULL: nothing can be found */
         const ElfW(Sym) *symbols;
@@ -18,12 +18,12 @@ struct fsrv_symbols {
 };
 
 /* What dlopen(3) returned. */
-void fsrv_symbols_init(void *handle, struct fsrv_symbols *ret_symbols);
+void fsrv__symbols_init(void *handle, struct fsrv__symbols *ret_symbols);
 
 /* A plain function that the object itself defines. NULL: there may be one all the same, which dlsym(3) knows. */
-void *fsrv_symbols_find(const struct fsrv_symbols *symbols, const char *name);
+void *fsrv__symbols_find(const struct fsrv__symbols *symbols, const char *name);
 
 /* The C++ function of that name, as the linker knows it: with the kinds of its arguments. NULL: none. */
-const char *fsrv_symbols_find_mangled(const struct fsrv_symbols *symbols, const char *name);
+const char *fsrv__symbols_find_mangled(const struct fsrv__symbols *symbols, const char *name);
 
 #endif

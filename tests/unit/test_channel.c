@@ -16,16 +16,16 @@
 #include "wire/channel.h"
 
 static int pair[2];
-static struct fsrv_message message;
+static struct fsrv__message message;
 
 static int setup(void **state) {
         (void)state;
-        return fsrv_socketpair(pair);
+        return fsrv__socketpair(pair);
 }
 
 static int teardown(void **state) {
         (void)state;
-        fsrv_fds_close(pair, 2);
+        fsrv__fds_close(pair, 2);
         return 0;
 }
 
@@ -34,11 +34,11 @@ static void fds_arrive_close_on_exec(void **state) {
         int null = open("/dev/null", O_RDONLY); /* inheritable here */
 
         (void)state;
-        assert_int_equal(fsrv_channel_send(pair[0], &byte, 1, &null, 1, 0), 0);
-        assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 1);
+        assert_int_equal(fsrv__channel_send(pair[0], &byte, 1, &null, 1, 0), 0);
+        assert_int_equal(fsrv__channel_receive(pair[1], &byte, 1, 0, &message), 1);
         assert_int_equal(message.n_fds, 1);
         assert_int_equal(fcntl(message.fds[0], F_GETFD), FD_CLOEXEC);
-        fsrv_message_close(&message);
+        fsrv__message_close(&message);
         close(null);
 }
 
@@ -49,11 +49,11 @@ static void a_full_message_of_fds_fits(void **state) {
         (void)state;
         for (size_t i = 0; i < FSRV_WIRE_FDS_MAX + 1; i++)
                 fds[i] = pair[0];
-        assert_int_equal(fsrv_channel_send(pair[0], &byte, 1, fds, FSRV_WIRE_FDS_MAX + 1, 0), -EINVAL);
-        assert_int_equal(fsrv_channel_send(pair[0], &byte, 1, fds, FSRV_WIRE_FDS_MAX, 0), 0);
-        assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 1);
+        assert_int_equal(fsrv__channel_send(pair[0], &byte, 1, fds, FSRV_WIRE_FDS_MAX + 1, 0), -EINVAL);
+        assert_int_equal(fsrv__channel_send(pair[0], &byte, 1, fds, FSRV_WIRE_FDS_MAX, 0), 0);
+        assert_int_equal(fsrv__channel_receive(pair[1], &byte, 1, 0, &message), 1);
         assert_int_equal(message.n_fds, FSRV_WIRE_FDS_MAX);
-        fsrv_message_close(&message);
+        fsrv__message_close(&message);
 }
 
 /* At the fd limit the kernel drops fds and says so in a flag alone. */
@@ -63,7 +63,7 @@ static void lost_fds_are_an_error(void **state) {
         char byte = 'x';
 
         (void)state;
-        assert_int_equal(fsrv_channel_send(pair[0], &byte, 1, fds, 2, 0), 0);
+        assert_int_equal(fsrv__channel_send(pair[0], &byte, 1, fds, 2, 0), 0);
         getrlimit(RLIMIT_NOFILE, &limit);
         small = limit;
         small.rlim_cur = 40;
@@ -71,20 +71,20 @@ static void lost_fds_are_an_error(void **state) {
         while (n < 64 && (filler[n] = dup(pair[0])) >= 0)
                 n++;
         close(filler[--n]); /* room for one of the two */
-        int r = fsrv_channel_receive(pair[1], &byte, 1, 0, &message);
+        int r = fsrv__channel_receive(pair[1], &byte, 1, 0, &message);
         setrlimit(RLIMIT_NOFILE, &limit);
         assert_int_equal(r, -EMFILE);
         assert_int_equal(message.n_fds, 1);
-        fsrv_message_close(&message);
-        fsrv_fds_close(filler, (size_t)n);
+        fsrv__message_close(&message);
+        fsrv__fds_close(filler, (size_t)n);
 }
 
 static void a_message_that_is_too_long_is_an_error(void **state) {
         char bytes[8] = "1234567";
 
         (void)state;
-        assert_int_equal(fsrv_channel_send(pair[0], bytes, 8, &pair[0], 1, 0), 0);
-        assert_int_equal(fsrv_channel_receive(pair[1], bytes, 4, 0, &message), -EMSGSIZE);
+        assert_int_equal(fsrv__channel_send(pair[0], bytes, 8, &pair[0], 1, 0), 0);
+        assert_int_equal(fsrv__channel_receive(pair[1], bytes, 4, 0, &message), -EMSGSIZE);
         assert_int_equal(message.n_fds, 0);
 }
 
@@ -94,29 +94,29 @@ static void the_end_and_an_empty_message_differ_where_credentials_are_on(void **
 
         (void)state;
         assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
-        assert_int_equal(fsrv_channel_send(pair[0], "", 0, NULL, 0, 0), 0);
-        assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 1);
+        assert_int_equal(fsrv__channel_send(pair[0], "", 0, NULL, 0, 0), 0);
+        assert_int_equal(fsrv__channel_receive(pair[1], &byte, 1, 0, &message), 1);
         assert_int_equal(message.sender.pid, getpid());
         assert_int_equal(message.sender.uid, getuid());
-        pair[0] = fsrv_fd_close(pair[0]);
-        assert_int_equal(fsrv_channel_receive(pair[1], &byte, 1, 0, &message), 0);
+        pair[0] = fsrv__fd_close(pair[0]);
+        assert_int_equal(fsrv__channel_receive(pair[1], &byte, 1, 0, &message), 0);
 }
 
 /* Without credentials it brings nothing that says what came along; what lies on the stack from the message before,
  * which is received with nothing else in between, doesn't. */
 static void an_empty_message_brings_no_fds(void **state) {
-        struct fsrv_message empty;
+        struct fsrv__message empty;
         int fds[FSRV_WIRE_FDS_MAX];
         char byte;
 
         (void)state;
         for (size_t i = 0; i < FSRV_WIRE_FDS_MAX; i++)
                 fds[i] = pair[0];
-        assert_int_equal(fsrv_channel_send(pair[0], "y", 1, fds, FSRV_WIRE_FDS_MAX, 0), 0);
-        assert_int_equal(fsrv_channel_send(pair[0], "", 0, NULL, 0, 0), 0);
-        int first = fsrv_channel_receive(pair[1], &byte, 1, 0, &message);
-        int second = fsrv_channel_receive(pair[1], &byte, 1, 0, &empty);
-        fsrv_message_close(&message);
+        assert_int_equal(fsrv__channel_send(pair[0], "y", 1, fds, FSRV_WIRE_FDS_MAX, 0), 0);
+        assert_int_equal(fsrv__channel_send(pair[0], "", 0, NULL, 0, 0), 0);
+        int first = fsrv__channel_receive(pair[1], &byte, 1, 0, &message);
+        int second = fsrv__channel_receive(pair[1], &byte, 1, 0, &empty);
+        fsrv__message_close(&message);
         assert_int_equal(first, 1);
         assert_int_equal(second, 0);
         assert_int_equal(empty.n_fds, 0);
@@ -127,16 +127,16 @@ static void waiting_ends_at_its_deadline(void **state) {
         char byte;
 
         (void)state;
-        assert_int_equal(fsrv_channel_receive_by(pair[1], &byte, 1, fsrv_deadline(0), &message), -ETIMEDOUT);
-        assert_int_equal(fsrv_channel_receive_by(pair[1], &byte, 1, fsrv_deadline(20), &message), -ETIMEDOUT);
-        assert_int_equal(fsrv_channel_send(pair[0], "y", 1, NULL, 0, 0), 0);
-        assert_int_equal(fsrv_channel_receive_by(pair[1], &byte, 1, FSRV_NEVER, &message), 1);
+        assert_int_equal(fsrv__channel_receive_by(pair[1], &byte, 1, fsrv__deadline(0), &message), -ETIMEDOUT);
+        assert_int_equal(fsrv__channel_receive_by(pair[1], &byte, 1, fsrv__deadline(20), &message), -ETIMEDOUT);
+        assert_int_equal(fsrv__channel_send(pair[0], "y", 1, NULL, 0, 0), 0);
+        assert_int_equal(fsrv__channel_receive_by(pair[1], &byte, 1, FSRV_NEVER, &message), 1);
 }
 
 static void a_closed_reader_is_an_error_not_a_signal(void **state) {
         (void)state;
-        pair[1] = fsrv_fd_close(pair[1]);
-        assert_int_equal(fsrv_channel_send(pair[0], "y", 1, NULL, 0, 0), -EPIPE);
+        pair[1] = fsrv__fd_close(pair[1]);
+        assert_int_equal(fsrv__channel_send(pair[0], "y", 1, NULL, 0, 0), -EPIPE);
 }
 
 /* ---- a message that was sent before the other end closed ---- */
@@ -150,7 +150,7 @@ static void *say_and_close(void *data) {
 
                 while ((fd = atomic_exchange(&to_end, -1)) < 0)
                         ;
-                fsrv_channel_send(fd, "end", 4, NULL, 0, 0);
+                fsrv__channel_send(fd, "end", 4, NULL, 0, 0);
                 close(fd);
         }
         return data;
@@ -168,10 +168,10 @@ static void the_end_does_not_overtake_the_last_message(void **state) {
                 char bytes[8];
                 int ends[2], r;
 
-                assert_int_equal(fsrv_socketpair(ends), 0);
+                assert_int_equal(fsrv__socketpair(ends), 0);
                 atomic_store(&to_end, ends[1]);
                 do
-                        r = fsrv_channel_receive(ends[0], bytes, sizeof bytes, MSG_DONTWAIT, &message);
+                        r = fsrv__channel_receive(ends[0], bytes, sizeof bytes, MSG_DONTWAIT, &message);
                 while (r == -EAGAIN);
                 lost += r != 1;
                 close(ends[0]);

@@ -7,13 +7,13 @@
 
 #include "wire/config.h"
 #include "wire/loaded.h"
-#include "wire/request.h"
+#include "wire/request_codec.h"
 
 static char *argv_of_three[] = { "a", "", "c c", NULL };
 static char *environment_of_one[] = { "X=1", NULL };
 static char *path_of_one[] = { "/dev/null", NULL };
 
-static const struct fsrv_wire_action all_actions[] = {
+static const struct fsrv__wire_action all_actions[] = {
         { .type = FSRV_WIRE_INSTALL, .target = 0, .source = 0 },
         { .type = FSRV_WIRE_DUP, .target = 1, .source = 0 },
         { .type = FSRV_WIRE_OPEN, .target = 2, .source = 1, .mode = 0644 },
@@ -21,8 +21,8 @@ static const struct fsrv_wire_action all_actions[] = {
         { .type = FSRV_WIRE_HAND, .source = 1 },
 };
 
-static struct fsrv_request_parts sample(void) {
-        return (struct fsrv_request_parts){
+static struct fsrv__request_parts sample(void) {
+        return (struct fsrv__request_parts){
                 .head = { .kind = FSRV_WIRE_PROGRAM, .n_actions = 5, .n_fds = 2, .umask = 022 },
                 .actions = all_actions,
                 .name = "prog",
@@ -35,22 +35,22 @@ static struct fsrv_request_parts sample(void) {
 }
 
 static void encode(char **ret_bytes, size_t *ret_size) {
-        struct fsrv_request_parts parts = sample();
+        struct fsrv__request_parts parts = sample();
 
-        assert_int_equal(fsrv_request_encode(&parts, ret_bytes, ret_size), 0);
+        assert_int_equal(fsrv__request_encode(&parts, ret_bytes, ret_size), 0);
 }
 
 static void a_request_comes_back_as_it_was(void **state) {
-        struct fsrv_request_parts parts;
+        struct fsrv__request_parts parts;
         char *bytes, *room[1];
         size_t size;
 
         (void)state;
         encode(&bytes, &size);
-        struct fsrv_wire_request *head = (void *)bytes;
+        struct fsrv__wire_request *head = (void *)bytes;
         assert_int_equal(size, sizeof *head + head->body_size);
-        assert_int_equal(fsrv_request_check_head(head), 0);
-        assert_int_equal(fsrv_request_decode(head, head + 1, room, 1, &parts), 0);
+        assert_int_equal(fsrv__request_check_head(head), 0);
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 1, &parts), 0);
         assert_string_equal(parts.name, "prog");
         assert_string_equal(parts.search, "/bin");
         assert_string_equal(parts.directory, "");
@@ -60,33 +60,33 @@ static void a_request_comes_back_as_it_was(void **state) {
         assert_null(parts.environment[1]);
         assert_string_equal(parts.paths[0], "/dev/null");
         assert_memory_equal(parts.actions, all_actions, sizeof all_actions);
-        fsrv_request_parts_done(&parts);
+        fsrv__request_parts_done(&parts);
         free(bytes);
 }
 
 static void a_small_request_needs_no_memory(void **state) {
-        struct fsrv_request_parts parts;
+        struct fsrv__request_parts parts;
         char *bytes, *room[16];
         size_t size;
 
         (void)state;
         encode(&bytes, &size);
-        struct fsrv_wire_request *head = (void *)bytes;
-        assert_int_equal(fsrv_request_decode(head, head + 1, room, 16, &parts), 0);
+        struct fsrv__wire_request *head = (void *)bytes;
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 16, &parts), 0);
         assert_null(parts.memory);
         free(bytes);
 }
 
 static void bad_heads_are_refused(void **state) {
-        struct fsrv_wire_request good = {
+        struct fsrv__wire_request good = {
                 .version = FSRV_WIRE_VERSION, .kind = FSRV_WIRE_ENTRY, .n_argv = 1, .body_size = 100
         };
-        struct fsrv_wire_request bad;
+        struct fsrv__wire_request bad;
 
         (void)state;
-        assert_int_equal(fsrv_request_check_head(&good), 0);
+        assert_int_equal(fsrv__request_check_head(&good), 0);
 #define REFUSED(field, value, error) \
-        (bad = good, bad.field = (value), assert_int_equal(fsrv_request_check_head(&bad), error))
+        (bad = good, bad.field = (value), assert_int_equal(fsrv__request_check_head(&bad), error))
         REFUSED(version, FSRV_WIRE_VERSION + 1, -EPROTONOSUPPORT);
         REFUSED(flags, 1u << 31, -EPROTO);
         REFUSED(kind, 0, -EPROTO);
@@ -110,28 +110,28 @@ static void bad_heads_are_refused(void **state) {
 }
 
 static void bad_bodies_are_refused(void **state) {
-        struct fsrv_request_parts parts;
+        struct fsrv__request_parts parts;
         char *bytes, *room[64];
         size_t size;
 
         (void)state;
         encode(&bytes, &size);
-        struct fsrv_wire_request *head = (void *)bytes;
-        struct fsrv_wire_action *action = (void *)(head + 1);
+        struct fsrv__wire_request *head = (void *)bytes;
+        struct fsrv__wire_action *action = (void *)(head + 1);
         bytes[size - 1] = 'x'; /* the last string has no end */
-        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 64, &parts), -EPROTO);
         bytes[size - 1] = 0;
         head->n_env = 0; /* a string too many */
-        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 64, &parts), -EPROTO);
         head->n_env = 1;
         action[0].source = 2; /* an fd that doesn't come */
-        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 64, &parts), -EPROTO);
         action[0].source = 0;
         action[1].target = -1;
-        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 64, &parts), -EPROTO);
         action[1].target = 1;
         action[3].type = 99;
-        assert_int_equal(fsrv_request_decode(head, head + 1, room, 64, &parts), -EPROTO);
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 64, &parts), -EPROTO);
         free(bytes);
 }
 
@@ -144,22 +144,22 @@ static void mutated_requests_do_no_harm(void **state) {
         srand(1);
         encode(&bytes, &size);
         for (int i = 0; i < 200000; i++) {
-                struct fsrv_request_parts parts;
+                struct fsrv__request_parts parts;
                 char *copy = malloc(size), *room[4];
 
                 memcpy(copy, bytes, size);
                 for (int k = rand() % 4; k >= 0; k--)
                         copy[(size_t)rand() % size] = (char)(rand() % 3 ? rand() : 0);
-                struct fsrv_wire_request *head = (void *)copy;
-                if (size == sizeof *head + head->body_size && fsrv_request_check_head(head) == 0 &&
-                    fsrv_request_decode(head, head + 1, room, 4, &parts) == 0) {
+                struct fsrv__wire_request *head = (void *)copy;
+                if (size == sizeof *head + head->body_size && fsrv__request_check_head(head) == 0 &&
+                    fsrv__request_decode(head, head + 1, room, 4, &parts) == 0) {
                         size_t n = 0;
                         for (char *const *arg = parts.argv; *arg; arg++)
                                 n += strlen(*arg);
                         for (char *const *variable = parts.environment; *variable; variable++)
                                 n += strlen(*variable);
                         assert_true(n <= size);
-                        fsrv_request_parts_done(&parts);
+                        fsrv__request_parts_done(&parts);
                         accepted++;
                 }
                 free(copy);
@@ -171,33 +171,33 @@ static void mutated_requests_do_no_harm(void **state) {
 static void a_config_comes_back_as_it_was(void **state) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         char *modules[] = { "a.so", "libb.so.1", NULL };
-        struct fsrv_config config = { .head = { .policy = 1, .standbys = 3 }, .path = "/run/x", .modules = modules },
-                           back;
+        struct fsrv__config config = { .head = { .policy = 1, .standbys = 3 }, .path = "/run/x", .modules = modules },
+                            back;
 
         (void)state;
-        int size = fsrv_config_encode(&config, bytes);
+        int size = fsrv__config_encode(&config, bytes);
         assert_true(size > 0);
-        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), 0);
+        assert_int_equal(fsrv__config_decode(bytes, (size_t)size, &back), 0);
         assert_string_equal(back.path, "/run/x");
         assert_string_equal(back.modules[1], "libb.so.1");
         assert_null(back.modules[2]);
-        fsrv_config_done(&back);
-        assert_int_equal(fsrv_config_decode(bytes, (size_t)size - 1, &back), -EPROTO);
-        assert_int_equal(fsrv_config_decode(bytes, 2, &back), -EPROTO);
+        fsrv__config_done(&back);
+        assert_int_equal(fsrv__config_decode(bytes, (size_t)size - 1, &back), -EPROTO);
+        assert_int_equal(fsrv__config_decode(bytes, 2, &back), -EPROTO);
         bytes[0] ^= 1;
-        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), -EPROTONOSUPPORT);
+        assert_int_equal(fsrv__config_decode(bytes, (size_t)size, &back), -EPROTONOSUPPORT);
 }
 
 static void a_programs_arguments_come_back_as_they_were(void **state) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX], long_argument[10000];
         char *modules[] = { "a.so", "__main__", NULL };
         char *argv[] = { "prog", "", "-x y", NULL }, *long_argv[] = { long_argument, NULL };
-        struct fsrv_config config = { .path = "/run/x", .argv = argv, .modules = modules }, back;
+        struct fsrv__config config = { .path = "/run/x", .argv = argv, .modules = modules }, back;
 
         (void)state;
-        int size = fsrv_config_encode(&config, bytes);
+        int size = fsrv__config_encode(&config, bytes);
         assert_true(size > 0);
-        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), 0);
+        assert_int_equal(fsrv__config_decode(bytes, (size_t)size, &back), 0);
         assert_string_equal(back.path, "/run/x");
         assert_string_equal(back.argv[0], "prog");
         assert_string_equal(back.argv[1], "");
@@ -205,73 +205,73 @@ static void a_programs_arguments_come_back_as_they_were(void **state) {
         assert_null(back.argv[3]);
         assert_string_equal(back.modules[1], "__main__");
         assert_null(back.modules[2]);
-        fsrv_config_done(&back);
-        struct fsrv_wire_config *head = (void *)bytes;
+        fsrv__config_done(&back);
+        struct fsrv__wire_config *head = (void *)bytes;
         head->n_argv = 2; /* a string too many */
-        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), -EPROTO);
+        assert_int_equal(fsrv__config_decode(bytes, (size_t)size, &back), -EPROTO);
         head->n_argv = UINT32_MAX;
-        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), -EPROTO);
+        assert_int_equal(fsrv__config_decode(bytes, (size_t)size, &back), -EPROTO);
         config.argv = NULL;
-        assert_int_equal(fsrv_config_encode(&config, bytes), -EINVAL);
+        assert_int_equal(fsrv__config_encode(&config, bytes), -EINVAL);
         modules[1] = "b.so"; /* another zygote than ours, or than the client's own program */
         config.argv = argv;
-        size = fsrv_config_encode(&config, bytes);
-        assert_int_equal(fsrv_config_decode(bytes, (size_t)size, &back), 0);
+        size = fsrv__config_encode(&config, bytes);
+        assert_int_equal(fsrv__config_decode(bytes, (size_t)size, &back), 0);
         assert_string_equal(back.argv[0], "prog");
-        fsrv_config_done(&back);
+        fsrv__config_done(&back);
         modules[1] = "__main__";
         config.argv = long_argv;
         memset(long_argument, 'x', sizeof long_argument - 1);
-        assert_true(fsrv_config_encode(&config, bytes) > 0);
+        assert_true(fsrv__config_encode(&config, bytes) > 0);
 }
 
 static void a_report_comes_back_as_it_was(void **state) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX], copy[FSRV_WIRE_MESSAGE_MAX];
-        struct fsrv_loaded back;
+        struct fsrv__loaded back;
         size_t size;
 
         (void)state;
-        fsrv_loaded_begin(bytes, &size, EIO, "why");
-        fsrv_loaded_add_thread(bytes, &size, "one");
-        fsrv_loaded_add_thread(bytes, &size, "");
-        fsrv_loaded_add_fd(bytes, &size, 7, "epoll", "anon_inode:[eventpoll]");
-        assert_int_equal(fsrv_loaded_decode(bytes, size, &back), 0);
+        fsrv__loaded_begin(bytes, &size, EIO, "why");
+        fsrv__loaded_add_thread(bytes, &size, "one");
+        fsrv__loaded_add_thread(bytes, &size, "");
+        fsrv__loaded_add_fd(bytes, &size, 7, "epoll", "anon_inode:[eventpoll]");
+        assert_int_equal(fsrv__loaded_decode(bytes, size, &back), 0);
         assert_string_equal(back.failure, "why");
         assert_int_equal(back.head.n_threads, 2);
         assert_string_equal(back.threads[1], "");
         assert_string_equal(back.fds[0].number, "7");
         assert_string_equal(back.fds[0].what, "anon_inode:[eventpoll]");
-        fsrv_loaded_done(&back);
+        fsrv__loaded_done(&back);
         for (int i = 0; i < 50000; i++) { /* whatever it holds: an error or strings that end */
                 size_t n = 1 + (size_t)rand() % size;
                 memcpy(copy, bytes, n);
                 for (int k = rand() % 4; k > 0; k--)
                         copy[(size_t)rand() % n] = (char)rand();
-                if (fsrv_loaded_decode(copy, n, &back) == 0) {
+                if (fsrv__loaded_decode(copy, n, &back) == 0) {
                         size_t all = strlen(back.failure);
                         for (uint32_t t = 0; t < back.head.n_threads; t++)
                                 all += strlen(back.threads[t]);
                         for (uint32_t f = 0; f < back.head.n_fds; f++)
                                 all += strlen(back.fds[f].number) + strlen(back.fds[f].kind) + strlen(back.fds[f].what);
                         assert_true(all < n);
-                        fsrv_loaded_done(&back);
+                        fsrv__loaded_done(&back);
                 }
         }
         for (int i = 0; i < 100000; i++) /* more than fits */
-                fsrv_loaded_add_thread(bytes, &size, "a name");
+                fsrv__loaded_add_thread(bytes, &size, "a name");
         assert_true(size <= FSRV_WIRE_MESSAGE_MAX);
 }
 
 static void a_preload_list_has_a_limit(void **state) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX], name[FSRV_WIRE_PRELOAD_MAX + 1];
         char *modules[] = { name, NULL };
-        struct fsrv_config config = { .modules = modules };
+        struct fsrv__config config = { .modules = modules };
 
         (void)state;
         memset(name, 'm', sizeof name - 1);
-        assert_int_equal(fsrv_config_encode(&config, bytes), -E2BIG);
+        assert_int_equal(fsrv__config_encode(&config, bytes), -E2BIG);
         name[sizeof name - 2] = 0;
-        assert_true(fsrv_config_encode(&config, bytes) > 0);
+        assert_true(fsrv__config_encode(&config, bytes) > 0);
 }
 
 int main(void) {

@@ -7,12 +7,12 @@
 
 #include "zygote/symbols.h"
 
-static struct fsrv_symbols open_library(const char *name, void **ret_handle) {
-        struct fsrv_symbols symbols;
+static struct fsrv__symbols open_library(const char *name, void **ret_handle) {
+        struct fsrv__symbols symbols;
 
         *ret_handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
         assert_non_null(*ret_handle);
-        fsrv_symbols_init(*ret_handle, &symbols);
+        fsrv__symbols_init(*ret_handle, &symbols);
         assert_non_null(symbols.hash);
         return symbols;
 }
@@ -21,12 +21,12 @@ static void functions_are_where_dlsym_finds_them(void **state) {
         static const char *const names[] = { "cmocka_set_message_output", "_assert_true", "_fail", "mock_assert",
                                              "_skip" };
         void *handle;
-        struct fsrv_symbols symbols = open_library("libcmocka.so.0", &handle);
+        struct fsrv__symbols symbols = open_library("libcmocka.so.0", &handle);
 
         (void)state;
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
                 assert_non_null(dlsym(handle, names[i]));
-                assert_ptr_equal(fsrv_symbols_find(&symbols, names[i]), dlsym(handle, names[i]));
+                assert_ptr_equal(fsrv__symbols_find(&symbols, names[i]), dlsym(handle, names[i]));
         }
 }
 
@@ -34,23 +34,23 @@ static void functions_are_where_dlsym_finds_them(void **state) {
 static void what_is_not_plain_is_not_found(void **state) {
         static const char *const names[] = { "", "no_such_function", "environ", "strlen", "pthread_create_" };
         void *handle;
-        struct fsrv_symbols symbols = open_library("libc.so.6", &handle);
+        struct fsrv__symbols symbols = open_library("libc.so.6", &handle);
         char name[32];
 
         (void)state;
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-                assert_null(fsrv_symbols_find(&symbols, names[i]));
+                assert_null(fsrv__symbols_find(&symbols, names[i]));
         for (int i = 0; i < 10000; i++) {
                 snprintf(name, sizeof name, "nobody_%d", i);
-                assert_null(fsrv_symbols_find(&symbols, name));
+                assert_null(fsrv__symbols_find(&symbols, name));
         }
 }
 
 static void without_a_table_nothing_is_found(void **state) {
-        struct fsrv_symbols none = { 0 };
+        struct fsrv__symbols none = { 0 };
 
         (void)state;
-        assert_null(fsrv_symbols_find(&none, "main"));
+        assert_null(fsrv__symbols_find(&none, "main"));
 }
 
 int main(void) {

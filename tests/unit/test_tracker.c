@@ -8,14 +8,14 @@
 
 #include "tracker/line.h"
 
-static struct fsrv_tracker_line line;
+static struct fsrv__tracker_line line;
 
 static const char *parse(const char *text) {
         memset(&line, 0x5a, sizeof line);
-        return fsrv_tracker_line_parse(text, strlen(text), &line);
+        return fsrv__tracker_line_parse(text, strlen(text), &line);
 }
 
-static void assert_line(const char *text, enum fsrv_tracker_command command, enum fsrv_tracker_type type,
+static void assert_line(const char *text, enum fsrv__tracker_command command, enum fsrv__tracker_type type,
                         const char *name) {
         assert_null(parse(text));
         assert_int_equal(line.command, command);
@@ -76,7 +76,7 @@ static void what_is_none(void **state) {
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 assert_string_equal(parse(cases[i][0]), cases[i][1]);
         assert_int_equal(line.name[0], 0x5a); /* left alone */
-        assert_string_equal(fsrv_tracker_line_parse("REGISTER:a\0b:dummy", 18, &line), "name with a NUL byte");
+        assert_string_equal(fsrv__tracker_line_parse("REGISTER:a\0b:dummy", 18, &line), "name with a NUL byte");
 }
 
 static void wrong_base64(void **state) {
@@ -111,12 +111,12 @@ static void the_longest_name(void **state) {
 
 /* Whatever its pieces are, the same lines come out. */
 static void cut(const char *bytes, size_t n, size_t piece, char *ret_text) {
-        struct fsrv_tracker_cutter cutter = { 0 };
+        struct fsrv__tracker_cutter cutter = { 0 };
 
         *ret_text = 0;
         for (size_t at = 0; at < n;) {
                 size_t here = n - at < piece ? n - at : piece;
-                size_t taken = fsrv_tracker_cutter_take(&cutter, bytes + at, here);
+                size_t taken = fsrv__tracker_cutter_take(&cutter, bytes + at, here);
                 assert_in_range(taken, 1, here);
                 at += taken;
                 if (cutter.whole)
@@ -141,15 +141,15 @@ static void text_for_people(void **state) {
         char text[16];
 
         (void)state;
-        fsrv_tracker_escape("a b", 3, text, sizeof text);
+        fsrv__tracker_escape("a b", 3, text, sizeof text);
         assert_string_equal(text, "a b");
-        fsrv_tracker_escape("a\n\\\377", 4, text, sizeof text);
+        fsrv__tracker_escape("a\n\\\377", 4, text, sizeof text);
         assert_string_equal(text, "a\\x0a\\x5c..."); /* cut between characters */
-        fsrv_tracker_escape("", 0, text, 8);
+        fsrv__tracker_escape("", 0, text, 8);
         assert_string_equal(text, "");
-        fsrv_tracker_escape("0123456789abcdef", 16, text, sizeof text);
+        fsrv__tracker_escape("0123456789abcdef", 16, text, sizeof text);
         assert_string_equal(text, "0123456789ab...");
-        fsrv_tracker_escape("\n\n\n", 3, text, 8);
+        fsrv__tracker_escape("\n\n\n", 3, text, 8);
         assert_string_equal(text, "\\x0a...");
 }
 

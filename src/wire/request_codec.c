@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "wire/request.h"
+#include "wire/request_codec.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,15 +10,15 @@
 
 enum { FIXED_STRINGS = 3 }; /* name, search, directory */
 
-int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size_t *ret_size) {
-        struct fsrv_wire_request *head = &parts->head;
+int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, size_t *ret_size) {
+        struct fsrv__wire_request *head = &parts->head;
         size_t n_argv, n_env, n_paths, size = 0, actions = head->n_actions * sizeof *parts->actions;
 
         size += actions;
         size += strlen(parts->name) + strlen(parts->search) + strlen(parts->directory) + FIXED_STRINGS;
-        size += fsrv_strings_size((const char *const *)parts->argv, &n_argv);
-        size += fsrv_strings_size((const char *const *)parts->environment, &n_env);
-        size += fsrv_strings_size((const char *const *)parts->paths, &n_paths);
+        size += fsrv__strings_size((const char *const *)parts->argv, &n_argv);
+        size += fsrv__strings_size((const char *const *)parts->environment, &n_env);
+        size += fsrv__strings_size((const char *const *)parts->paths, &n_paths);
         if (size > FSRV_WIRE_BODY_MAX || head->payload_size > FSRV_WIRE_PAYLOAD_MAX)
                 return -E2BIG;
         head->body_size = size + head->payload_size;
@@ -35,12 +35,12 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
         char *at = bytes + sizeof *head;
         if (actions)
                 memcpy(at, parts->actions, actions);
-        at = fsrv_string_put(at + actions, parts->name);
-        at = fsrv_string_put(at, parts->search);
-        at = fsrv_string_put(at, parts->directory);
-        at = fsrv_strings_put(at, (const char *const *)parts->argv);
-        at = fsrv_strings_put(at, (const char *const *)parts->environment);
-        at = fsrv_strings_put(at, (const char *const *)parts->paths);
+        at = fsrv__string_put(at + actions, parts->name);
+        at = fsrv__string_put(at, parts->search);
+        at = fsrv__string_put(at, parts->directory);
+        at = fsrv__strings_put(at, (const char *const *)parts->argv);
+        at = fsrv__strings_put(at, (const char *const *)parts->environment);
+        at = fsrv__strings_put(at, (const char *const *)parts->paths);
         if (parts->payload && head->payload_size)
                 memcpy(at, parts->payload, head->payload_size);
         *ret_bytes = bytes;
@@ -48,16 +48,16 @@ int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size
         return 0;
 }
 
-size_t fsrv_request_own_fds(const struct fsrv_wire_request *head) {
+size_t fsrv__request_own_fds(const struct fsrv__wire_request *head) {
         return FSRV_WIRE_OWN_FDS + !!(head->flags & FSRV_WIRE_HAS_STATUS) + !!(head->flags & FSRV_WIRE_HAS_TRACKER) +
                !!(head->flags & FSRV_WIRE_BODY_IN_MEMFD);
 }
 
-bool fsrv_request_fits(const struct fsrv_wire_request *head, size_t n) {
+bool fsrv__request_fits(const struct fsrv__wire_request *head, size_t n) {
         return (uint64_t)head->n_argv + head->n_env + head->n_actions + 3 <= n;
 }
 
-int fsrv_request_check_head(const struct fsrv_wire_request *head) {
+int fsrv__request_check_head(const struct fsrv__wire_request *head) {
         if (head->version != FSRV_WIRE_VERSION)
                 return -EPROTONOSUPPORT;
         if (head->flags & ~(uint32_t)FSRV_WIRE_FLAGS)
@@ -71,7 +71,7 @@ int fsrv_request_check_head(const struct fsrv_wire_request *head) {
             head->n_fds_here > FSRV_WIRE_FIRST_FDS_MAX)
                 return -EPROTO;
         /* Each string has at least its NUL: a count that cannot fit asks for memory in vain. */
-        uint64_t least = (uint64_t)head->n_actions * sizeof(struct fsrv_wire_action) + FIXED_STRINGS +
+        uint64_t least = (uint64_t)head->n_actions * sizeof(struct fsrv__wire_action) + FIXED_STRINGS +
                          (uint64_t)head->n_argv + head->n_env + head->payload_size;
         if (head->n_argv == 0 || head->n_argv > INT_MAX || least > head->body_size || head->umask > 0777)
                 return -EPROTO;
@@ -79,12 +79,12 @@ int fsrv_request_check_head(const struct fsrv_wire_request *head) {
 }
 
 /* 0 and the number of OPEN actions, or -EPROTO. */
-static int check_actions(const struct fsrv_wire_request *head, const struct fsrv_wire_action *actions,
+static int check_actions(const struct fsrv__wire_request *head, const struct fsrv__wire_action *actions,
                          size_t *ret_n_paths) {
         size_t n_paths = 0;
 
         for (uint32_t i = 0; i < head->n_actions; i++) {
-                const struct fsrv_wire_action *action = &actions[i];
+                const struct fsrv__wire_action *action = &actions[i];
 
                 switch (action->type) {
                 case FSRV_WIRE_INSTALL:
@@ -112,10 +112,10 @@ static int check_actions(const struct fsrv_wire_request *head, const struct fsrv
         return 0;
 }
 
-int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, char **room, size_t n,
-                        struct fsrv_request_parts *ret_parts) {
-        struct fsrv_request_parts parts = { .head = *head, .actions = body };
-        const char *at = (const char *)body + head->n_actions * sizeof(struct fsrv_wire_action);
+int fsrv__request_decode(const struct fsrv__wire_request *head, const void *body, char **room, size_t n,
+                         struct fsrv__request_parts *ret_parts) {
+        struct fsrv__request_parts parts = { .head = *head, .actions = body };
+        const char *at = (const char *)body + head->n_actions * sizeof(struct fsrv__wire_action);
         const char *end = (const char *)body + head->body_size - head->payload_size;
         char *fixed[FIXED_STRINGS];
         size_t n_paths;
@@ -129,10 +129,10 @@ int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, 
         if (needed > n && !memory)
                 return -ENOMEM;
         char **environment = lists, **argv = environment + head->n_env + 1, **paths = argv + head->n_argv + 1;
-        if (fsrv_strings_get(&at, end, FIXED_STRINGS, fixed) < 0 ||
-            fsrv_strings_get(&at, end, head->n_argv, argv) < 0 ||
-            fsrv_strings_get(&at, end, head->n_env, environment) < 0 ||
-            fsrv_strings_get(&at, end, n_paths, paths) < 0 || at != end) {
+        if (fsrv__strings_get(&at, end, FIXED_STRINGS, fixed) < 0 ||
+            fsrv__strings_get(&at, end, head->n_argv, argv) < 0 ||
+            fsrv__strings_get(&at, end, head->n_env, environment) < 0 ||
+            fsrv__strings_get(&at, end, n_paths, paths) < 0 || at != end) {
                 free(memory);
                 return -EPROTO;
         }
@@ -149,7 +149,7 @@ int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, 
         return 0;
 }
 
-void fsrv_request_parts_done(struct fsrv_request_parts *parts) {
+void fsrv__request_parts_done(struct fsrv__request_parts *parts) {
         free(parts->memory);
         parts->memory = NULL;
 }

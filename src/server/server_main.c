@@ -16,7 +16,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
-#include "server/server.h"
+#include "server/supervisor.h"
 
 /* Started by the library with the admin socket, on which its configuration waits, at fd 3, and for a private server the
  * doorbell's receiving end at fd 4. */
@@ -33,7 +33,7 @@ static int complain(const char *what, int err) {
         return 125;
 }
 
-static void raise_limit(struct fsrv_supervisor *s) {
+static void raise_limit(struct fsrv__supervisor *s) {
         struct rlimit limit = { 1024, 1024 };
 
         getrlimit(RLIMIT_NOFILE, &limit);
@@ -44,13 +44,13 @@ static void raise_limit(struct fsrv_supervisor *s) {
         rlim_t most = limit.rlim_cur > 1u << 20 ? 1u << 20 : limit.rlim_cur;
         s->room = most > RESERVED_FDS ? (unsigned)(most - RESERVED_FDS) : 0;
         s->config.head.loans = s->room / ROOM_PER_LOAN < LOANS ? s->room / ROOM_PER_LOAN : LOANS;
-        if (!fsrv_cores_end_one()) /* that of a standby's next request would end the program before */
+        if (!fsrv__cores_end_one()) /* that of a standby's next request would end the program before */
                 s->config.head.loans = 0;
 }
 
 /* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't.
  * Without /proc the name that we were executed by has to do, relative to the same directory as it may be. */
-static int find_zygote(struct fsrv_supervisor *s) {
+static int find_zygote(struct fsrv__supervisor *s) {
         const char *executed = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr): the kernel's
         size_t room = sizeof s->zygote_program - sizeof "/forkserver-zygote";
         ssize_t n = readlink("/proc/self/exe", s->zygote_program, room);
@@ -65,14 +65,14 @@ static int find_zygote(struct fsrv_supervisor *s) {
 }
 
 /* The config's sockets. A private server's doorbell is given, a named one's made here. */
-static int take_doorbell(struct fsrv_supervisor *s) {
+static int take_doorbell(struct fsrv__supervisor *s) {
         int on = 1, pair[2];
 
         s->doorbell = DOORBELL_FD;
         s->doorbell_send = -1;
         if (!s->config.path)
-                return fsrv_fd_set_cloexec(s->doorbell, 1);
-        int r = fsrv_socketpair(pair);
+                return fsrv__fd_set_cloexec(s->doorbell, 1);
+        int r = fsrv__socketpair(pair);
         if (r < 0)
                 return r;
         s->doorbell = pair[0];
@@ -85,49 +85,49 @@ static int take_streams(void) {
         FSRV_CLEANUP_FD int null = -1;
 
         do /* above the three, which may be closed */
-                null = fsrv_open_null();
-        while (null >= 0 && null <= STDERR_FILENO && fsrv_fd_set_cloexec(null, 0) == 0);
+                null = fsrv__open_null();
+        while (null >= 0 && null <= STDERR_FILENO && fsrv__fd_set_cloexec(null, 0) == 0);
         if (null < 0)
                 return null;
         return dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ? -errno : 0;
 }
 
-static int set_up(struct fsrv_supervisor *s) {
+static int set_up(struct fsrv__supervisor *s) {
         int on = 1, r;
 
         raise_limit(s);
-        s->started = fsrv_now();
+        s->started = fsrv__now();
         s->listener = -1;
         s->zygote.pidfd = s->zygote.orders = -1;
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         if (s->epoll < 0)
                 return -errno;
-        if ((r = take_streams()) < 0 || (r = fsrv_socketpair(s->claims)) < 0 || (r = find_zygote(s)) < 0 ||
-            (r = take_doorbell(s)) < 0 || (r = fsrv_signals_take(s)) < 0)
+        if ((r = take_streams()) < 0 || (r = fsrv__socketpair(s->claims)) < 0 || (r = find_zygote(s)) < 0 ||
+            (r = take_doorbell(s)) < 0 || (r = fsrv__signals_take(s)) < 0)
                 return r;
         if (setsockopt(s->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
                 return -errno;
-        if ((r = fsrv_watch(s, s->claims[0], EPOLLIN, FSRV_SOURCE_CLAIMS, 0)) < 0)
+        if ((r = fsrv__watch(s, s->claims[0], EPOLLIN, FSRV_SOURCE_CLAIMS, 0)) < 0)
                 return r;
-        return fsrv_watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0); /* its hang-up is always reported */
+        return fsrv__watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0); /* its hang-up is always reported */
 }
 
 /* Its configuration, and the fds that came along: of another zygote program than ours, of what it is to know, and of
  * its first output. */
-static int receive_config(struct fsrv_supervisor *s) {
+static int receive_config(struct fsrv__supervisor *s) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
-        struct fsrv_message message;
-        int64_t deadline = fsrv_deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
-        int r = fsrv_channel_receive_by(ADMIN_FD, bytes, sizeof bytes, deadline, &message);
+        struct fsrv__message message;
+        int64_t deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
+        int r = fsrv__channel_receive_by(ADMIN_FD, bytes, sizeof bytes, deadline, &message);
 
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        r = fsrv_config_decode(bytes, message.size, &s->config);
+        r = fsrv__config_decode(bytes, message.size, &s->config);
         const bool comes[] = { s->config.argv, s->config.head.has_data, s->config.head.has_output };
         if (r == 0 && message.n_fds != (size_t)comes[0] + comes[1] + comes[2])
                 r = -EPROTO;
         if (r < 0) {
-                fsrv_message_close(&message);
+                fsrv__message_close(&message);
                 return r;
         }
         size_t n = 0;
@@ -138,25 +138,25 @@ static int receive_config(struct fsrv_supervisor *s) {
 }
 
 /* To the client that waits for it; a named server has none, and says it on standard error. */
-static void say_ready(const struct fsrv_supervisor *s, int err, const char *what) {
-        struct fsrv_wire_reply reply = { .version = FSRV_WIRE_VERSION, .err = err, .server_pid = getpid() };
+static void say_ready(const struct fsrv__supervisor *s, int err, const char *what) {
+        struct fsrv__wire_reply reply = { .version = FSRV_WIRE_VERSION, .err = err, .server_pid = getpid() };
 
         if (err) {
                 reply.stage = err == EPROTONOSUPPORT ? FSRV_STAGE_VERSION : FSRV_STAGE_START;
                 snprintf(reply.text, sizeof reply.text, "the fork server: %s: %s", what, strerrordesc_np(err));
         }
         if (!s->config.path)
-                fsrv_channel_send(ADMIN_FD, &reply, sizeof reply, NULL, 0, MSG_DONTWAIT);
+                fsrv__channel_send(ADMIN_FD, &reply, sizeof reply, NULL, 0, MSG_DONTWAIT);
 }
 
 int main(int argc, char **argv) {
-        static struct fsrv_supervisor s;
+        static struct fsrv__supervisor s;
         int r;
 
         (void)argc;
-        fsrv_title_init(argv);
-        fsrv_title_set("forkserver: server", NULL);
-        if (fsrv_fd_set_cloexec(ADMIN_FD, 1) < 0) {
+        fsrv__title_init(argv);
+        fsrv__title_set("forkserver: server", NULL);
+        if (fsrv__fd_set_cloexec(ADMIN_FD, 1) < 0) {
                 dprintf(STDERR_FILENO, "forkserver-server: started by libforkserver; by hand use 'forkserver serve'\n");
                 return 125;
         }
@@ -165,7 +165,7 @@ int main(int argc, char **argv) {
                 say_ready(&s, -r, "its configuration");
                 return complain("configuration", -r);
         }
-        if ((r = fsrv_pidfd_check()) < 0) { /* or no exit status would ever be told */
+        if ((r = fsrv__pidfd_check()) < 0) { /* or no exit status would ever be told */
                 say_ready(&s, -r, "pidfds, without which it cannot be");
                 return complain("pidfds, without which it cannot be", -r);
         }
@@ -176,12 +176,12 @@ int main(int argc, char **argv) {
         }
         if (s.config.path) {
                 close(ADMIN_FD);
-                if ((r = fsrv_listen(&s)) < 0)
+                if ((r = fsrv__listen(&s)) < 0)
                         return complain(s.config.path, -r);
-                fsrv_log(&s, "listening on %s, pid %d", s.config.path, (int)getpid());
+                fsrv__log(&s, "listening on %s, pid %d", s.config.path, (int)getpid());
         } else {
                 say_ready(&s, 0, "");
-                fsrv_peer_add(&s, ADMIN_FD, fsrv_euid(), FSRV_NEVER);
+                fsrv__peer_add(&s, ADMIN_FD, fsrv__euid(), FSRV_NEVER);
         }
-        return fsrv_supervise(&s);
+        return fsrv__supervise(&s);
 }

@@ -17,10 +17,10 @@
 #include "base/fd.h"
 #include "base/title.h"
 #include "forkserver-host.h"
-#include "server/server.h"
+#include "server/supervisor.h"
 
 /* Returns on failure only: what could not be executed. */
-static const char *execute(const struct fsrv_supervisor *s) {
+static const char *execute(const struct fsrv__supervisor *s) {
         char title[FSRV_TITLE_SIZE];
         char *argv[] = { title, NULL };
 
@@ -30,23 +30,23 @@ static const char *execute(const struct fsrv_supervisor *s) {
                         execv(s->config.argv[0], s->config.argv);
                 return s->config.argv[0];
         }
-        fsrv_title_argument(title, "forkserver: zygote");
+        fsrv__title_argument(title, "forkserver: zygote");
         execv(s->zygote_program, argv);
         return s->zygote_program;
 }
 
 /* From its beginning: the zygote before this one has read it too. */
-static void leave_data(const struct fsrv_supervisor *s) {
+static void leave_data(const struct fsrv__supervisor *s) {
         if (s->data < 0)
                 return;
         lseek(s->data, 0, SEEK_SET);
         if (s->data == FSRV_ZYGOTE_DATA_FD)
-                fsrv_fd_set_cloexec(s->data, 0);
+                fsrv__fd_set_cloexec(s->data, 0);
         else
                 dup2(s->data, FSRV_ZYGOTE_DATA_FD);
 }
 
-static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t server, int boot) {
+static _Noreturn void become_zygote(const struct fsrv__supervisor *s, pid_t server, int boot) {
         sigset_t none;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -57,45 +57,45 @@ static _Noreturn void become_zygote(const struct fsrv_supervisor *s, pid_t serve
         if (s->output >= 0)
                 dup2(s->output, STDOUT_FILENO);
         if (boot == FSRV_ZYGOTE_BOOT_FD)
-                fsrv_fd_set_cloexec(boot, 0);
+                fsrv__fd_set_cloexec(boot, 0);
         else
                 dup2(boot, FSRV_ZYGOTE_BOOT_FD);
-        fsrv_cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
+        fsrv__cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
         leave_data(s);
         /* Else each worker would look up anew what nobody in the zygote has called before. The zygote takes it out
          * again. */
         setenv("LD_BIND_NOW", FSRV_WIRE_BIND_NOW, 0);
         const char *program = execute(s);
 
-        struct fsrv_wire_order order = { .type = FSRV_WIRE_LOAD_FAILED, .err = errno };
+        struct fsrv__wire_order order = { .type = FSRV_WIRE_LOAD_FAILED, .err = errno };
         snprintf(order.text, sizeof order.text, "cannot execute the zygote program '%.180s': %.30s", program,
                  strerrordesc_np(order.err));
-        fsrv_channel_send(FSRV_ZYGOTE_BOOT_FD, &order, sizeof order, NULL, 0, 0);
+        fsrv__channel_send(FSRV_ZYGOTE_BOOT_FD, &order, sizeof order, NULL, 0, 0);
         _exit(127);
 }
 
-static int send_config(struct fsrv_supervisor *s, int boot) {
+static int send_config(struct fsrv__supervisor *s, int boot) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
-        struct fsrv_config config = s->config;
+        struct fsrv__config config = s->config;
 
         config.path = NULL;
         config.head.server = getpid();
         config.head.has_output = s->output >= 0;
         config.head.killed = s->zygote.killed_freezing;
-        int n = fsrv_config_encode(&config, bytes);
-        return n < 0 ? n : fsrv_channel_send(boot, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+        int n = fsrv__config_encode(&config, bytes);
+        return n < 0 ? n : fsrv__channel_send(boot, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
 }
 
-static int fail(struct fsrv_supervisor *s, int err, const char *what) {
+static int fail(struct fsrv__supervisor *s, int err, const char *what) {
         s->zygote.failure =
-                (struct fsrv_wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = err };
+                (struct fsrv__wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = err };
         snprintf(s->zygote.failure.text, sizeof s->zygote.failure.text, "starting the zygote: %s: %s", what,
                  strerrordesc_np(err));
         return -err;
 }
 
 /* What it is at until it says something else. */
-static void name_program(struct fsrv_supervisor *s) {
+static void name_program(struct fsrv__supervisor *s) {
         const char *program = s->program >= 0 ? s->config.argv[0] : "", *slash = strrchr(program, '/');
 
         s->zygote.loading[0] = 0;
@@ -104,34 +104,34 @@ static void name_program(struct fsrv_supervisor *s) {
                          FSRV_PRELOAD_MAIN, slash ? slash + 1 : program);
 }
 
-int fsrv_zygote_launch(struct fsrv_supervisor *s) {
-        struct fsrv_zygote *z = &s->zygote;
+int fsrv__zygote_launch(struct fsrv__supervisor *s) {
+        struct fsrv__zygote *z = &s->zygote;
         int sockets[2], r;
 
-        r = fsrv_socketpair(sockets);
+        r = fsrv__socketpair(sockets);
         if (r < 0)
                 return fail(s, -r, "a socket pair");
         r = send_config(s, sockets[0]);
         pid_t server = getpid(), pid = r < 0 ? -1 : fork();
         if (pid < 0) {
                 int err = r < 0 ? -r : errno;
-                fsrv_fds_close(sockets, 2);
+                fsrv__fds_close(sockets, 2);
                 return fail(s, err, r < 0 ? "its configuration" : "fork");
         }
         if (pid == 0)
                 become_zygote(s, server, sockets[1]);
-        fsrv_fd_close(sockets[1]);
+        fsrv__fd_close(sockets[1]);
         z->pid = pid;
         z->orders = sockets[0];
-        z->pidfd = fsrv_pidfd_open(pid);
+        z->pidfd = fsrv__pidfd_open(pid);
         z->due = 0;
         z->has_forked = z->is_freezing = z->is_late = z->is_killed = z->is_ending = z->hangs = false;
         name_program(s);
         z->failure.stage = 0;
-        z->deadline = fsrv_deadline(s->config.head.preload_timeout_ms);
+        z->deadline = fsrv__deadline(s->config.head.preload_timeout_ms);
         z->state = FSRV_ZYGOTE_LOADING;
-        fsrv_watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, (uint32_t)pid);
+        fsrv__watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, (uint32_t)pid);
         if (z->pidfd >= 0)
-                fsrv_watch(s, z->pidfd, EPOLLIN, FSRV_SOURCE_ZYGOTE, (uint32_t)pid);
+                fsrv__watch(s, z->pidfd, EPOLLIN, FSRV_SOURCE_ZYGOTE, (uint32_t)pid);
         return 0;
 }

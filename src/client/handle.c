@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "client/server.h"
+#include "client/handle.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,11 +27,11 @@ static void before_fork(void) {
         pthread_mutex_lock(&handles_lock);
         for (struct fsrv_server *s = handles; s; s = s->next)
                 pthread_mutex_lock(&s->lock);
-        fsrv_anchors_lock();
+        fsrv__anchors_lock();
 }
 
 static void after_fork(void) {
-        fsrv_anchors_unlock();
+        fsrv__anchors_unlock();
         for (struct fsrv_server *s = handles; s; s = s->next)
                 pthread_mutex_unlock(&s->lock);
         pthread_mutex_unlock(&handles_lock);
@@ -39,7 +39,7 @@ static void after_fork(void) {
 
 static void after_fork_in_child(void) {
         for (struct fsrv_server *s = handles; s; s = s->next)
-                fsrv_launch_abandon(s);
+                fsrv__launch_abandon(s);
         after_fork();
 }
 
@@ -67,7 +67,7 @@ static void delist(struct fsrv_server *s) {
 
 /* ---- making and freeing ---- */
 
-static struct fsrv_server *new_handle(enum fsrv_server_kind kind) {
+static struct fsrv_server *new_handle(enum fsrv__server_kind kind) {
         struct fsrv_server *s = calloc(1, sizeof *s);
 
         if (!s)
@@ -89,11 +89,11 @@ struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
         if (!s)
                 return NULL;
         delist(s);
-        fsrv_server_let_go(s);
-        fsrv_fd_close(s->tracker);
-        fsrv_fd_close(s->lifeline_read);
-        fsrv_fd_close(s->lifeline_write);
-        fsrv_fd_close(s->proc_status);
+        fsrv__server_let_go(s);
+        fsrv__fd_close(s->tracker);
+        fsrv__fd_close(s->lifeline_read);
+        fsrv__fd_close(s->lifeline_write);
+        fsrv__fd_close(s->proc_status);
         free_modules(s->config.modules);
         free(s->config.argv);
         free(s->data);
@@ -123,7 +123,8 @@ static int copy_modules(const char *const *modules, char ***ret_copy, struct fsr
 
         while (modules && modules[n]) {
                 if (!modules[n][0])
-                        return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the preload list has an empty name");
+                        return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                               "the preload list has an empty name");
                 n++;
         }
         char **copy = calloc(n + 1, sizeof *copy);
@@ -133,18 +134,18 @@ static int copy_modules(const char *const *modules, char ***ret_copy, struct fsr
                         copy = NULL;
                 }
         if (!copy)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "the preload list");
-        if (fsrv_strings_size((const char *const *)copy, &n) > FSRV_WIRE_PRELOAD_MAX) {
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "the preload list");
+        if (fsrv__strings_size((const char *const *)copy, &n) > FSRV_WIRE_PRELOAD_MAX) {
                 free_modules(copy);
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG, "the preload list has more than %d bytes",
-                                      FSRV_WIRE_PRELOAD_MAX);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG, "the preload list has more than %d bytes",
+                                       FSRV_WIRE_PRELOAD_MAX);
         }
         *ret_copy = copy;
         return 0;
 }
 
 static int copy_zygote(struct fsrv_server *s, const struct fsrv_server_options *options) {
-        size_t n, size = fsrv_strings_size(options->zygote_argv, &n);
+        size_t n, size = fsrv__strings_size(options->zygote_argv, &n);
         char **argv = n ? malloc((n + 1) * sizeof *argv + size) : NULL;
 
         s->config.argv = argv;
@@ -156,8 +157,8 @@ static int copy_zygote(struct fsrv_server *s, const struct fsrv_server_options *
                 memcpy(s->data, options->zygote_data, s->data_size);
         if (argv) {
                 const char *at = (char *)(argv + n + 1);
-                fsrv_strings_put((char *)at, options->zygote_argv);
-                fsrv_strings_get(&at, at + size, n, argv);
+                fsrv__strings_put((char *)at, options->zygote_argv);
+                fsrv__strings_get(&at, at + size, n, argv);
                 argv[n] = NULL;
         }
         return 0;
@@ -172,7 +173,7 @@ static int configure(struct fsrv_server *s, const struct fsrv_server_options *gi
         if (options->size != sizeof *options || options->flags & ~FLAGS ||
             options->preload_policy > FSRV_PRELOAD_IGNORE || options->thread_policy > FSRV_PRELOAD_IGNORE ||
             options->memory > FSRV_MEMORY_OFF || options->standbys > STANDBYS_MAX || options->preload_timeout_ms < 0)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the server is out of range");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the server is out of range");
         s->wants_tracker = options->flags & FSRV_SERVER_TRACKER;
         s->in_tree = options->flags & FSRV_SERVER_IN_TREE;
         s->config.head.has_output = !!(options->flags & FSRV_SERVER_PRELOAD_OUTPUT);
@@ -183,9 +184,9 @@ static int configure(struct fsrv_server *s, const struct fsrv_server_options *gi
         s->config.head.preload_timeout_ms =
                 options->preload_timeout_ms ? (uint32_t)options->preload_timeout_ms : PRELOAD_TIMEOUT_MS;
         if (copy_zygote(s, options) < 0)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "options");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "options");
         if (options->helper_directory && !(s->helper_directory = strdup(options->helper_directory)))
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "options");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "options");
         return copy_modules(options->preload, &s->config.modules, error);
 }
 
@@ -194,7 +195,7 @@ int fsrv_server_new(const struct fsrv_server_options *options, struct fsrv_serve
         struct fsrv_server *s = new_handle(FSRV_SERVER_PRIVATE);
 
         if (!s)
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "a server handle");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "a server handle");
         int r = configure(s, options, error);
         if (r < 0) {
                 fsrv_server_free(s);
@@ -209,7 +210,7 @@ int fsrv_server_connect(const char *path, uid_t server_uid, struct fsrv_server *
         int r = 0;
 
         if (!s || !(s->path = strdup(path)))
-                r = fsrv_fail(error, FSRV_STAGE_CONNECT, ENOMEM, "a server handle");
+                r = fsrv__fail(error, FSRV_STAGE_CONNECT, ENOMEM, "a server handle");
         if (r == 0) {
                 s->server_uid = server_uid;
                 r = fsrv_server_ensure_running(s, error);
@@ -223,24 +224,25 @@ int fsrv_server_connect(const char *path, uid_t server_uid, struct fsrv_server *
 }
 
 int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv_error *error) {
-        if (!fsrv_inherited.is_worker)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, ENOENT, "this process was not made by a fork server");
+        if (!fsrv__inherited.is_worker)
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, ENOENT,
+                                       "this process was not made by a fork server");
         struct fsrv_server *s = new_handle(FSRV_SERVER_INHERITED);
-        int doorbell = s ? fsrv_fd_dup_above(fsrv_inherited.doorbell, 3) : -ENOMEM;
+        int doorbell = s ? fsrv__fd_dup_above(fsrv__inherited.doorbell, 3) : -ENOMEM;
         if (doorbell >= 0)
-                s->link = fsrv_link_new(doorbell);
+                s->link = fsrv__link_new(doorbell);
         if (!s || !s->link) {
                 fsrv_server_free(s);
-                return fsrv_fail(error, FSRV_STAGE_ARGUMENT, doorbell < 0 ? -doorbell : ENOMEM, "a server handle");
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, doorbell < 0 ? -doorbell : ENOMEM, "a server handle");
         }
-        int tracker = fsrv_inherited.tracker < 0 ? -1 : fsrv_fd_dup_above(fsrv_inherited.tracker, 3);
+        int tracker = fsrv__inherited.tracker < 0 ? -1 : fsrv__fd_dup_above(fsrv__inherited.tracker, 3);
         s->tracker = tracker < 0 ? -1 : tracker; /* without a free number for it: started when it is asked for */
         *ret_server = s;
         return 0;
 }
 
 void fsrv_server_set_interrupt(struct fsrv_server *s, int (*check)(void *data), void *data) {
-        s->interrupt = (struct fsrv_interrupt){ check, data };
+        s->interrupt = (struct fsrv__interrupt){ check, data };
 }
 
 int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, uint32_t policy,
@@ -248,10 +250,10 @@ int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, u
         char **copy = NULL;
 
         if (s->kind != FSRV_SERVER_PRIVATE)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EPERM,
-                                      "only who started a fork server may change its preload list");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EPERM,
+                                       "only who started a fork server may change its preload list");
         if (policy > FSRV_PRELOAD_IGNORE)
-                return fsrv_fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "preload policy %u", policy);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "preload policy %u", policy);
         int r = copy_modules(modules, &copy, error);
         if (r < 0)
                 return r;
@@ -260,7 +262,7 @@ int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, u
         s->config.modules = copy;
         s->config.head.policy = policy;
         /* The old server ends when its last worker has: it holds the old doorbell. */
-        s->anchor = fsrv_server_let_go(s);
+        s->anchor = fsrv__server_let_go(s);
         pthread_mutex_unlock(&s->lock);
         return 0;
 }

@@ -41,7 +41,7 @@ static void write_patiently(const char *text, size_t n) {
         }
 }
 
-void fsrv_tracker_say(const char *format, ...) {
+void fsrv__tracker_say(const char *format, ...) {
         va_list args;
         char *text = NULL, *line = NULL;
 
@@ -72,35 +72,35 @@ static void take_signals(void) {
 static void complain(const char *wrong, const char *bytes, size_t n) {
         char shown[SHOWN_MAX];
 
-        fsrv_tracker_escape(bytes, n, shown, sizeof shown);
-        fsrv_tracker_say("skipped a line: %s: '%s'", wrong, shown);
+        fsrv__tracker_escape(bytes, n, shown, sizeof shown);
+        fsrv__tracker_say("skipped a line: %s: '%s'", wrong, shown);
 }
 
 /* Whether it was a good line; what is wrong has been said. */
-static bool obey(struct fsrv_resource **set, const char *bytes, size_t n) {
-        struct fsrv_tracker_line line;
-        const char *wrong = fsrv_tracker_line_parse(bytes, n, &line);
+static bool obey(struct fsrv__resource **set, const char *bytes, size_t n) {
+        struct fsrv__tracker_line line;
+        const char *wrong = fsrv__tracker_line_parse(bytes, n, &line);
 
-        if (!wrong && line.command == FSRV_TRACKER_REGISTER && !fsrv_resources_add(set, line.type, line.name))
+        if (!wrong && line.command == FSRV_TRACKER_REGISTER && !fsrv__resources_add(set, line.type, line.name))
                 wrong = "out of memory";
         if (wrong) {
                 complain(wrong, bytes, n);
                 return false;
         }
-        if (line.command != FSRV_TRACKER_UNREGISTER || fsrv_resources_remove(set, line.type, line.name))
+        if (line.command != FSRV_TRACKER_UNREGISTER || fsrv__resources_remove(set, line.type, line.name))
                 return true;
         char shown[FSRV_TRACKER_LINE_MAX];
-        fsrv_tracker_escape(line.name, strlen(line.name), shown, sizeof shown);
-        fsrv_tracker_say("unregistered, but never registered: %s %s", fsrv_tracker_type_name(line.type), shown);
+        fsrv__tracker_escape(line.name, strlen(line.name), shown, sizeof shown);
+        fsrv__tracker_say("unregistered, but never registered: %s %s", fsrv__tracker_type_name(line.type), shown);
         return false;
 }
 
 /* Whether all the lines in these bytes were good ones. */
-static bool take(struct fsrv_resource **set, struct fsrv_tracker_cutter *cutter, const char *bytes, size_t n) {
+static bool take(struct fsrv__resource **set, struct fsrv__tracker_cutter *cutter, const char *bytes, size_t n) {
         bool good = true;
 
         while (n > 0) {
-                size_t taken = fsrv_tracker_cutter_take(cutter, bytes, n);
+                size_t taken = fsrv__tracker_cutter_take(cutter, bytes, n);
 
                 bytes += taken;
                 n -= taken;
@@ -113,8 +113,8 @@ static bool take(struct fsrv_resource **set, struct fsrv_tracker_cutter *cutter,
 }
 
 /* Until the last one that could tell us something has gone. */
-static bool listen_to_all(struct fsrv_resource **set) {
-        static struct fsrv_tracker_cutter cutter;
+static bool listen_to_all(struct fsrv__resource **set) {
+        static struct fsrv__tracker_cutter cutter;
         static char bytes[65536];
         bool good = true;
 
@@ -135,21 +135,21 @@ static bool listen_to_all(struct fsrv_resource **set) {
 }
 
 int main(int argc, char **argv) {
-        struct fsrv_resource *set = NULL;
+        struct fsrv__resource *set = NULL;
 
-        if (fsrv_fd_set_cloexec(PIPE_FD, 1) < 0) {
-                fsrv_tracker_say("started by libforkserver, not by hand");
+        if (fsrv__fd_set_cloexec(PIPE_FD, 1) < 0) {
+                fsrv__tracker_say("started by libforkserver, not by hand");
                 return 125;
         }
         take_signals();
-        fsrv_title_init(argv);
-        fsrv_title_set("forkserver: resource tracker", NULL);
+        fsrv__title_init(argv);
+        fsrv__title_set("forkserver: resource tracker", NULL);
         chdir("/"); /* nobody's file system is kept busy */
         if (argc > 1) {
                 memset(argv[1], 0, strlen(argv[1])); /* not for ps */
-                fsrv_tracker_say("the one before died; started anew, what it knew may be left behind");
+                fsrv__tracker_say("the one before died; started anew, what it knew may be left behind");
         }
         bool good = listen_to_all(&set);
-        int outcome = fsrv_resources_clean_up(&set);
+        int outcome = fsrv__resources_clean_up(&set);
         return outcome != FSRV_TRACKER_CLEAN ? outcome : good ? FSRV_TRACKER_CLEAN : FSRV_TRACKER_BAD_LINE;
 }

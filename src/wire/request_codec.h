@@ -9,9 +9,9 @@
 
 #include "wire/protocol.h"
 
-struct fsrv_request_parts {
-        struct fsrv_wire_request head;
-        const struct fsrv_wire_action *actions; /* head.n_actions */
+struct fsrv__request_parts {
+        struct fsrv__wire_request head;
+        const struct fsrv__wire_action *actions; /* head.n_actions */
         const char *name;
         const char *search;
         const char *directory;
@@ -27,21 +27,21 @@ struct fsrv_request_parts {
  * sets the rest of the head (but FSRV_WIRE_BODY_IN_MEMFD and n_fds_here later, in the bytes). -E2BIG: over
  * FSRV_WIRE_BODY_MAX or FSRV_WIRE_PAYLOAD_MAX; -ENOMEM.
  */
-int fsrv_request_encode(struct fsrv_request_parts *parts, char **ret_bytes, size_t *ret_size);
+int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, size_t *ret_size);
 
 /* How many fds come before the caller's. */
-size_t fsrv_request_own_fds(const struct fsrv_wire_request *head);
+size_t fsrv__request_own_fds(const struct fsrv__wire_request *head);
 
 /* Checks a head that came from outside. -EPROTONOSUPPORT: another version; -EPROTO: it breaks a limit or a rule. */
-int fsrv_request_check_head(const struct fsrv_wire_request *head);
+int fsrv__request_check_head(const struct fsrv__wire_request *head);
 
 /* Whether n pointers are room enough for the lists of such a request. */
-bool fsrv_request_fits(const struct fsrv_wire_request *head, size_t n);
+bool fsrv__request_fits(const struct fsrv__wire_request *head, size_t n);
 
 /* A checked head and its body, of exactly head->body_size bytes, which stays in use. The lists go into `room` if its n
- * pointers suffice, else into new memory. Free with fsrv_request_parts_done(). -EPROTO: malformed; -ENOMEM. */
-int fsrv_request_decode(const struct fsrv_wire_request *head, const void *body, char **room, size_t n,
-                        struct fsrv_request_parts *ret_parts);
-void fsrv_request_parts_done(struct fsrv_request_parts *parts);
+ * pointers suffice, else into new memory. Free with fsrv__request_parts_done(). -EPROTO: malformed; -ENOMEM. */
+int fsrv__request_decode(const struct fsrv__wire_request *head, const void *body, char **room, size_t n,
+                         struct fsrv__request_parts *ret_parts);
+void fsrv__request_parts_done(struct fsrv__request_parts *parts);
 
 #endif

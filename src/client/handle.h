@@ -11,7 +11,7 @@
 #include "wire/config.h"
 
 /* A doorbell's sending end, in use by any number of spawns, even while the handle has gone over to the next server. */
-struct fsrv_link {
+struct fsrv__link {
         atomic_int references;
         int doorbell;
 };
@@ -24,7 +24,7 @@ enum { FSRV_NEEDS_TRACKER = 1, FSRV_NEEDS_SERVER = 2 };
  * goes without waiting, then waits until `changed` is readable, each with a deadline of its own; the handle's lock is
  * held for none of that. When who began it gives up, the next one finds it as far as it has come.
  */
-struct fsrv_launch {
+struct fsrv__launch {
         int references; /* all with the handle's lock */
         unsigned brings;
         enum {
@@ -50,24 +50,24 @@ struct fsrv_launch {
         struct fsrv_error error;
 };
 
-enum fsrv_server_kind { FSRV_SERVER_PRIVATE, FSRV_SERVER_NAMED, FSRV_SERVER_INHERITED };
+enum fsrv__server_kind { FSRV_SERVER_PRIVATE, FSRV_SERVER_NAMED, FSRV_SERVER_INHERITED };
 
 struct fsrv_server {
-        enum fsrv_server_kind kind;
+        enum fsrv__server_kind kind;
         pthread_mutex_t lock; /* for all below; held over fork(), and by nobody who waits */
         struct fsrv_server *next, *previous;
 
-        struct fsrv_config config; /* private: for the servers to come; `modules` and the rest are ours */
+        struct fsrv__config config; /* private: for the servers to come; `modules` and the rest are ours */
         char *helper_directory;
         void *data; /* for another zygote than ours; config.argv is its */
         size_t data_size;
         char *path; /* named */
         uid_t server_uid;
 
-        struct fsrv_interrupt interrupt; /* who may end the waits of calls on this handle; set before it is used */
-        struct fsrv_link *link;          /* NULL: not running, or not connected */
-        int admin;                       /* private: to the server of `link`; else -1 */
-        struct fsrv_launch *launch;      /* NULL: nothing is on its way */
+        struct fsrv__interrupt interrupt; /* who may end the waits of calls on this handle; set before it is used */
+        struct fsrv__link *link;          /* NULL: not running, or not connected */
+        int admin;                        /* private: to the server of `link`; else -1 */
+        struct fsrv__launch *launch;      /* NULL: nothing is on its way */
         bool wants_tracker;
         bool in_tree; /* private: a server below us in the tree of processes */
         pid_t anchor; /* between us and the server of `link`; 0: none, or another process's */
@@ -81,9 +81,9 @@ struct fsrv_server {
         int proc_status;    /* /proc/self/status; -1 if there is none */
 };
 
-/* What one spawn needs of the handle: valid until fsrv_server_release(), whatever others do to the handle. */
-struct fsrv_grip {
-        struct fsrv_link *link;
+/* What one spawn needs of the handle: valid until fsrv__server_release(), whatever others do to the handle. */
+struct fsrv__grip {
+        struct fsrv__link *link;
         int lifeline;
         int proc_status;
         int tracker; /* -1: none */
@@ -91,67 +91,67 @@ struct fsrv_grip {
 
 /* launching.c: makes sure that the server runs, and takes hold of it. Ends at the deadline, or when the handle's
  * interrupt says so. */
-int fsrv_server_acquire(struct fsrv_server *server, int64_t deadline, struct fsrv_grip *ret_grip,
-                        struct fsrv_error *error);
-void fsrv_server_release(struct fsrv_grip *grip);
+int fsrv__server_acquire(struct fsrv_server *server, int64_t deadline, struct fsrv__grip *ret_grip,
+                         struct fsrv_error *error);
+void fsrv__server_release(struct fsrv__grip *grip);
 
 /* The same without waiting. */
-struct fsrv_pending {
-        struct fsrv_launch *launch; /* whose `changed` is to be polled */
-        int64_t look_at;            /* when to look again though nothing has changed */
+struct fsrv__pending {
+        struct fsrv__launch *launch; /* whose `changed` is to be polled */
+        int64_t look_at;             /* when to look again though nothing has changed */
 };
-static inline unsigned fsrv_server_needs(const struct fsrv_server *server) {
+static inline unsigned fsrv__server_needs(const struct fsrv_server *server) {
         return FSRV_NEEDS_SERVER | (server->wants_tracker ? FSRV_NEEDS_TRACKER : 0);
 }
-/* 0; 1: it is on its way; -errno. In the end fsrv_server_try_no_more() has to be called. */
-int fsrv_server_try(struct fsrv_server *server, unsigned needs, struct fsrv_pending *pending,
-                    struct fsrv_grip *ret_grip, struct fsrv_error *error);
-void fsrv_server_try_no_more(struct fsrv_server *server, struct fsrv_pending *pending);
+/* 0; 1: it is on its way; -errno. In the end fsrv__server_try_no_more() has to be called. */
+int fsrv__server_try(struct fsrv_server *server, unsigned needs, struct fsrv__pending *pending,
+                     struct fsrv__grip *ret_grip, struct fsrv_error *error);
+void fsrv__server_try_no_more(struct fsrv_server *server, struct fsrv__pending *pending);
 /* What is said when the caller's time is over before the server is there: -ETIMEDOUT. */
-int fsrv_server_time_out(const struct fsrv_server *server, struct fsrv_error *error);
+int fsrv__server_time_out(const struct fsrv_server *server, struct fsrv_error *error);
 
 /* Makes sure that the tracker runs. Its number, borrowed, or -errno. */
-int fsrv_server_need_tracker(struct fsrv_server *server, struct fsrv_error *error);
+int fsrv__server_need_tracker(struct fsrv_server *server, struct fsrv_error *error);
 /* The server behind this link is gone: the next acquire makes or finds another. */
-void fsrv_server_forget(struct fsrv_server *server, const struct fsrv_link *link);
+void fsrv__server_forget(struct fsrv_server *server, const struct fsrv__link *link);
 /* With the lock: gives up the server, or the one that is on its way. Its anchor; 0: none. */
-pid_t fsrv_server_let_go(struct fsrv_server *server);
+pid_t fsrv__server_let_go(struct fsrv_server *server);
 /* With the lock: puts a tracker's pipe, which it takes over, under the handle's number. 0 or -errno. */
-int fsrv_server_install_tracker(struct fsrv_server *server, int fd);
+int fsrv__server_install_tracker(struct fsrv_server *server, int fd);
 /* In a forked child, with the lock: what a thread of the parent was about is not the child's. */
-void fsrv_launch_abandon(struct fsrv_server *server);
+void fsrv__launch_abandon(struct fsrv_server *server);
 
 /* link.c */
-struct fsrv_link *fsrv_link_new(int doorbell); /* takes the fd over, also on failure; NULL: out of memory */
-struct fsrv_link *fsrv_link_unref(struct fsrv_link *link);
+struct fsrv__link *fsrv__link_new(int doorbell); /* takes the fd over, also on failure; NULL: out of memory */
+struct fsrv__link *fsrv__link_unref(struct fsrv__link *link);
 
 /* launch.c: the first step, with the lock: sockets, and what lies in them for the new processes. 0 or -errno. */
-int fsrv_launch_prepare(const struct fsrv_server *server, struct fsrv_launch *launch, struct fsrv_error *error);
+int fsrv__launch_prepare(const struct fsrv_server *server, struct fsrv__launch *launch, struct fsrv_error *error);
 /* The second, without: starts the processes. 0 or -errno. */
-int fsrv_launch_start(const struct fsrv_server *server, struct fsrv_launch *launch, struct fsrv_error *error);
+int fsrv__launch_start(const struct fsrv_server *server, struct fsrv__launch *launch, struct fsrv_error *error);
 /* The third, with it: 0, the server is ready; 1: it has not said so yet; -errno. */
-int fsrv_launch_answer(struct fsrv_launch *launch, struct fsrv_error *error);
+int fsrv__launch_answer(struct fsrv__launch *launch, struct fsrv_error *error);
 
 /* anchors.c: the processes between us and our servers (client/start.h), which nobody else reaps. */
-void fsrv_anchors_add(pid_t pid);
+void fsrv__anchors_add(pid_t pid);
 /* Reaps those that have ended, after waiting for this one; 0: for none. Whether that one has ended. */
-bool fsrv_anchors_reap(pid_t pid, int64_t deadline);
+bool fsrv__anchors_reap(pid_t pid, int64_t deadline);
 /* Around fork(2), after all locks of handles. */
-void fsrv_anchors_lock(void);
-void fsrv_anchors_unlock(void);
+void fsrv__anchors_lock(void);
+void fsrv__anchors_unlock(void);
 
 /* connect.c: a named server's admin connection, with the server's uid checked. The fd or -errno. */
-int fsrv_connect(const struct fsrv_server *server, struct fsrv_error *error);
+int fsrv__connect(const struct fsrv_server *server, struct fsrv_error *error);
 /* Without waiting: asks for its doorbell. 0; 1: its backlog is full now, and there is nothing to poll
  * for; -errno. */
-int fsrv_attach_start(const struct fsrv_server *server, struct fsrv_launch *launch, struct fsrv_error *error);
+int fsrv__attach_start(const struct fsrv_server *server, struct fsrv__launch *launch, struct fsrv_error *error);
 /* 0; 1: the answer isn't here yet; -errno. */
-int fsrv_attach_answer(const struct fsrv_server *server, struct fsrv_launch *launch, struct fsrv_error *error);
+int fsrv__attach_answer(const struct fsrv_server *server, struct fsrv__launch *launch, struct fsrv_error *error);
 /* Sends one question and receives the answer into reply (size: its own). Fills *error from an answer that says no;
  * `whom` is for its text. */
-int fsrv_ask(int admin, uint32_t type, const char *whom, const struct fsrv_interrupt *interrupt,
-             struct fsrv_wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error);
+int fsrv__ask(int admin, uint32_t type, const char *whom, const struct fsrv__interrupt *interrupt,
+              struct fsrv__wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error);
 /* What a call says that was ended by who may: -EINTR. */
-int fsrv_interrupted(struct fsrv_error *error, uint32_t stage);
+int fsrv__interrupted(struct fsrv_error *error, uint32_t stage);
 
 #endif
