@@ -132,7 +132,7 @@ int64_t fsrv__zygote_fork_limit(const struct fsrv__supervisor *s) {
 }
 
 static void describe_hang(const struct fsrv__supervisor *s, const char *what, char ret_text[FSRV_WIRE_TEXT_MAX]) {
-        snprintf(ret_text, FSRV_WIRE_TEXT_MAX, "%s within %lld ms: does a fork handler of what is preloaded hang?",
+        snprintf(ret_text, FSRV_WIRE_TEXT_MAX, "%s within %lld ms: does a fork handler of a preloaded module hang?",
                  what, (long long)fsrv__zygote_fork_limit(s));
 }
 
@@ -166,8 +166,9 @@ void fsrv__zygote_on_standby_end(struct fsrv__supervisor *s, const struct fsrv__
                 return;
         describe(exit->code, exit->status, how);
         snprintf(text, sizeof text, "a new process %s before it took a request: %s?", how,
-                 exit->status == SIGKILL && exit->code == CLD_KILLED ? "is there too little memory"
-                                                                     : "does a fork handler of what is preloaded fail");
+                 exit->status == SIGKILL && exit->code == CLD_KILLED
+                         ? "is there too little memory"
+                         : "does a fork handler of a preloaded module fail");
         fsrv__refuse(s, z->crashes++, FSRV_STAGE_FORK, EIO, text);
 }
 
@@ -325,7 +326,7 @@ static void on_hand_over(struct fsrv__supervisor *s) {
 static void on_left_out(struct fsrv__supervisor *s, const struct fsrv__wire_order *order) {
         memcpy(s->stats.left_out, order->text, sizeof s->stats.left_out);
         s->stats.left_out[sizeof s->stats.left_out - 1] = 0;
-        fsrv__log(s, "each process loads by itself: %s", s->stats.left_out);
+        fsrv__log(s, "each process loads a module by itself: %s", s->stats.left_out);
 }
 
 static void on_order(struct fsrv__supervisor *s, const struct fsrv__wire_order *order) {
@@ -454,7 +455,7 @@ static void on_late_loading(struct fsrv__supervisor *s) {
                                                  .err = ETIMEDOUT };
         snprintf(z->failure.text, sizeof z->failure.text, "module '%.120s' did not finish loading within %u ms%s",
                  z->loading, s->config.head.preload_timeout_ms,
-                 z->is_freezing ? " (it was there, its memory was not frozen)" : "");
+                 z->is_freezing ? " (it was loaded, but its memory was not frozen)" : "");
 }
 
 /* It gets half as long again: it may have been stopped together with us. */
