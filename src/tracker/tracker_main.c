@@ -91,7 +91,8 @@ static bool obey(struct fsrv__resource **set, const char *bytes, size_t n) {
                 return true;
         char shown[FSRV_TRACKER_LINE_MAX];
         fsrv__tracker_escape(line.name, strlen(line.name), shown, sizeof shown);
-        fsrv__tracker_say("unregistered, but never registered: %s %s", fsrv__tracker_type_name(line.type), shown);
+        fsrv__tracker_say("a name was unregistered, but never registered: %s %s", fsrv__tracker_type_name(line.type),
+                          shown);
         return false;
 }
 
@@ -138,7 +139,7 @@ int main(int argc, char **argv) {
         struct fsrv__resource *set = NULL;
 
         if (fsrv__fd_set_cloexec(PIPE_FD, 1) < 0) {
-                fsrv__tracker_say("started by libforkserver, not by hand");
+                fsrv__tracker_say("libforkserver starts this program; it is not for use by hand");
                 return 125;
         }
         take_signals();
@@ -147,7 +148,7 @@ int main(int argc, char **argv) {
         chdir("/"); /* nobody's file system is kept busy */
         if (argc > 1) {
                 memset(argv[1], 0, strlen(argv[1])); /* not for ps */
-                fsrv__tracker_say("the one before died; started anew, what it knew may be left behind");
+                fsrv__tracker_say("the tracker before this one died; the names that it knew may be left behind");
         }
         bool good = listen_to_all(&set);
         int outcome = fsrv__resources_clean_up(&set);
