@@ -150,7 +150,7 @@ int fsrv_zygote_serve(const struct fsrv_host *host) {
         if (here == 1)
                 return be_zygote(host);
         dprintf(STDERR_FILENO, "forkserver: %s\n",
-                here < 0 ? error.text : "this program is a zygote, for a fork server to start");
+                here < 0 ? error.text : "this program is a zygote: only a fork server starts it");
         return 125;
 }
 

@@ -428,7 +428,8 @@ int fsrv_zygote_main(int argc, char **argv) {
         sigprocmask(SIG_SETMASK, &none, NULL); /* who checks modules starts us with all signals blocked */
         fsrv__title_init(argv);
         if (fsrv__fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1) < 0) {
-                dprintf(STDERR_FILENO, "forkserver-zygote: started by forkserver-server, not by hand\n");
+                dprintf(STDERR_FILENO,
+                        "forkserver-zygote: forkserver-server starts this program; it is not for use by hand\n");
                 return 125;
         }
         return fsrv__zygote_run(FSRV_ZYGOTE_BOOT_FD, &fsrv__module_host);
