@@ -29,7 +29,7 @@ static const char help[] =
         "the page-table entries that each fork has to copy because of it, the threads it\n"
         "left running (those that end when the process forks do not count), the files it\n"
         "left open, and a verdict:\n"
-        "  safe to fork\n"
+        "  no risk found\n"
         "  risky: …  it left threads, which no child has, or something that all children\n"
         "            would share: sockets, epoll, eventfd, io_uring, devices. (Plain files\n"
         "            and pipes are listed, and not held against it.)\n"
@@ -190,7 +190,7 @@ static void print_summary(const struct summary *summary, const struct cli_target
                 printf("memory: %" PRIu64 " KiB frozen, %" PRIu64 " KiB collapsed, %" PRIu64
                        " KiB left alone, in %u mappings\n",
                        summary->frozen / 1024, summary->collapsed / 1024, summary->left / 1024, summary->mappings);
-        printf("%u module%s: %u safe to fork, %u risky, %u failing%s\n", summary->modules,
+        printf("%u module%s: %u with no risk found, %u risky, %u failing%s\n", summary->modules,
                summary->modules == 1 ? "" : "s", summary->modules - summary->risky - summary->failing, summary->risky,
                summary->failing, summary->modules < target->n_preload ? "; the rest was not loaded" : "");
 }
