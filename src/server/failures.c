@@ -40,18 +40,18 @@ static void describe_standby(const struct fsrv__exit *how, char *ret_text, size_
 
         name_end(how, end);
         snprintf(ret_text, size, "a new process %s before it took a request: %s?", end,
-                 is_kill ? "is there too little memory" : "does a fork handler of what is preloaded fail");
+                 is_kill ? "is there too little memory" : "does a fork handler of a preloaded module fail");
 }
 
 static void describe_hang(const struct fsrv__supervisor *s, const char *what, char *ret_text, size_t size) {
-        snprintf(ret_text, size, "%s within %lld ms: does a fork handler of what is preloaded hang?", what,
+        snprintf(ret_text, size, "%s within %lld ms: does a fork handler of a preloaded module hang?", what,
                  (long long)fsrv__fork_limit(s));
 }
 
 static void describe_late(const struct fsrv__supervisor *s, const struct fsrv__zygote *z, char *ret_text, size_t size) {
         snprintf(ret_text, size, "module '%.120s' did not finish loading within %u ms%s", z->loading,
                  s->config.head.preload_timeout_ms,
-                 z->state == FSRV_ZYGOTE_FREEZING ? " (it was there, its memory was not frozen)" : "");
+                 z->state == FSRV_ZYGOTE_FREEZING ? " (it was loaded, but its memory was not frozen)" : "");
 }
 
 static void describe(const struct fsrv__supervisor *s, const struct fsrv__zygote *z,

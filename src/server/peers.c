@@ -118,7 +118,8 @@ static void answer_question(struct fsrv__supervisor *s, struct fsrv__peer *peer,
                         s->wish = FSRV_WISH_DRAIN;
                 break;
         default:
-                fsrv__peer_reply(peer->fd, EPROTO, FSRV_STAGE_ADMIN, "unknown question", NULL, 0);
+                fsrv__peer_reply(peer->fd, EPROTO, FSRV_STAGE_ADMIN, "the fork server does not know this question",
+                                 NULL, 0);
         }
 }
 
@@ -143,7 +144,7 @@ void fsrv__peer_on_message(struct fsrv__supervisor *s, uint32_t fd) {
                 fsrv__message_close(&message);
         if (r == 1 && message.size >= sizeof admin.version && admin.version != FSRV_WIRE_VERSION) {
                 char text[96];
-                snprintf(text, sizeof text, "protocol %#x against the fork server's %#x", admin.version,
+                snprintf(text, sizeof text, "the client speaks protocol %#x, the fork server %#x", admin.version,
                          FSRV_WIRE_VERSION);
                 fsrv__peer_reply((int)fd, EPROTONOSUPPORT, FSRV_STAGE_VERSION, text, NULL, 0);
         }

@@ -151,7 +151,8 @@ int main(int argc, char **argv) {
         fsrv__title_init(argv);
         fsrv__title_set("forkserver: server", NULL);
         if (fsrv__fd_set_cloexec(ADMIN_FD, 1) < 0) {
-                dprintf(STDERR_FILENO, "forkserver-server: started by libforkserver; by hand use 'forkserver serve'\n");
+                dprintf(STDERR_FILENO,
+                        "forkserver-server: libforkserver starts this program; use 'forkserver serve' instead\n");
                 return 125;
         }
         r = receive_config(&s);
@@ -160,8 +161,8 @@ int main(int argc, char **argv) {
                 return complain("configuration", -r);
         }
         if ((r = fsrv__pidfd_check()) < 0) { /* or no exit status would ever be told */
-                say_ready(&s, -r, "pidfds, without which it cannot be");
-                return complain("pidfds, without which it cannot be", -r);
+                say_ready(&s, -r, "this kernel or sandbox lacks pidfds, which Forkserver needs");
+                return complain("this kernel or sandbox lacks pidfds, which Forkserver needs", -r);
         }
         r = set_up(&s);
         if (r < 0) {
