@@ -103,7 +103,7 @@ static int on_lost_fds(const struct fsrv__spawning *s, const struct answer *answ
                              SIGKILL); /* its parent has told of no end: the pid is its own */
         }
         fsrv__fd_close(answer->slots[FSRV_SLOT_PIDFD]);
-        return fsrv__fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
+        return fsrv__fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process was killed, as its pidfd did not fit");
 }
 
 /* The first of the fds that were to come may be there: of STARTED it is the pidfd. */
@@ -223,7 +223,7 @@ static int once_more(struct fsrv__spawning *s, int why) {
                 s->lost = 0; /* a new server, new luck */
                 if (++s->gone >= SERVER_TRIES)
                         return fsrv__fail_text(s->error, FSRV_STAGE_START, ECONNRESET,
-                                               "the fork server died, %d times in a row", SERVER_TRIES);
+                                               "the fork server died (tried %d times)", SERVER_TRIES);
         } else if (++s->lost >= TRIES)
                 return fsrv__stillborn_vain(s, TRIES);
         fsrv__spawning_leave(s);
@@ -315,8 +315,8 @@ static int kill_it(const struct fsrv__spawning *s, int why) {
                 fsrv__pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)
                 return fsrv__interrupted(s->error, FSRV_STAGE_EXEC);
-        return fsrv__fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT, "executing '%s' took too long; killed it",
-                               s->request->name);
+        return fsrv__fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT,
+                               "executing '%s' took too long, so the process was killed", s->request->name);
 }
 
 static int end_by(struct fsrv__spawning *s, int why) {

@@ -15,6 +15,7 @@
 #include "base/title.h"
 #include "wire/inherited.h"
 #include "wire/messages.h"
+#include "wire/readiness.h"
 #include "worker/worker.h"
 
 /* Answers a request that nobody has claimed. What is left of it may be anything: never blocks, may not arrive. */
@@ -59,16 +60,18 @@ static int check_request(int received, const struct fsrv__wire_config *config, s
         int r = fsrv__request_check_head(head);
         if (r == -EPROTONOSUPPORT)
                 return fsrv__fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
-                                  "protocol %#x against the fork server's %#x", head->version, FSRV_WIRE_VERSION);
+                                  "the client speaks protocol %#x, the fork server %#x", head->version,
+                                  FSRV_WIRE_VERSION);
         if (r < 0)
-                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request is malformed");
         size_t n_fds = fsrv__message_count_fds(FSRV_TABLE_DOORBELL, head);
         if (fsrv__own.message.n_fds != n_fds)
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
                                   fsrv__own.message.n_fds, n_fds);
         if (fsrv__own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
-                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %llu",
-                                  fsrv__own.message.size, (unsigned long long)head->body_size);
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO,
+                                  "the request has %zu bytes and says that it has %llu", fsrv__own.message.size,
+                                  (unsigned long long)head->body_size);
         return check_sender(config, error);
 }
 
@@ -160,13 +163,9 @@ static bool lend(const struct fsrv__birth *birth) {
 
 /* Off the client's way: what each worker does, or writes to, as far as it is known before the request. */
 static void warm_up(const struct fsrv_host *host) {
-        /* no less than the kernel's struct sigaction: the default, no flags, an empty mask */
-        const long none[8] = { 0 };
-
         if (host->warm_up)
                 host->warm_up();
-        /* The zygote's, which forks by it. The server takes it for the sign that fork handlers have run. */
-        fsrv__call(SYS_rt_sigaction, SIGSYS, none, NULL, _NSIG / 8);
+        fsrv__readiness_show();
         *(volatile char *)fsrv__own.buffer = 0;
         *(volatile bool *)&fsrv__inherited.is_worker = false;
 }
