@@ -32,7 +32,7 @@ enum { SHARERS_MAX = 32, LOOK_MS = 20 };
 static atomic_int sharers;
 
 /* Before a step, which may close it: where a forked child has it too it would stay in the epoll. */
-static void unwatch(struct fsrv_spawn_handle *h) {
+static void unwatch_spawn(struct fsrv_spawn_handle *h) {
         if (h->watched >= 0)
                 epoll_ctl(h->poll_fd, EPOLL_CTL_DEL, h->watched, NULL);
         if (h->is_sharing)
@@ -50,7 +50,7 @@ static bool may_watch(struct fsrv_spawn_handle *h) {
         return h->is_sharing;
 }
 
-static void watch(struct fsrv_spawn_handle *h) {
+static void watch_spawn(struct fsrv_spawn_handle *h) {
         struct epoll_event event = { .events = (uint32_t)h->spawning.events };
         int64_t soon;
 
@@ -79,7 +79,7 @@ static int set_timer(const struct fsrv_spawn_handle *h) {
 }
 
 static void free_handle(struct fsrv_spawn_handle *h) {
-        unwatch(h);
+        unwatch_spawn(h);
         fsrv__spawning_leave(&h->spawning);
         fsrv__prepared_done(&h->prepared);
         fsrv__fd_close(h->poll_fd);
@@ -101,7 +101,7 @@ static int make_fds(struct fsrv_spawn_handle *h) {
 static int prepare_to_wait(struct fsrv_spawn_handle *h, int r) {
         if (r != 1)
                 return r;
-        watch(h);
+        watch_spawn(h);
         r = set_timer(h);
         return r < 0 ? fsrv__fail(&h->spawning.error, FSRV_STAGE_QUEUE, -r, "a timer for the spawn") : 1;
 }
@@ -144,7 +144,7 @@ int fsrv_spawn_get_poll_fd(const struct fsrv_spawn_handle *h) {
 int fsrv_spawn_finish(struct fsrv_spawn_handle *h, struct fsrv_process **ret_process, struct fsrv_error *error) {
         struct fsrv__spawning *s = &h->spawning;
 
-        unwatch(h);
+        unwatch_spawn(h);
         int r = fsrv__spawning_step(s);
         if (r == 1 && fsrv__now() >= s->deadline)
                 r = fsrv__spawning_end(s, -ETIMEDOUT);

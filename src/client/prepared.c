@@ -116,7 +116,7 @@ static const char *search_path(const struct fsrv_request *request) {
         return path ? path : "/bin:/usr/bin";
 }
 
-static int encode(struct fsrv__prepared *p, struct fsrv__wire_request *head, const struct numbered *list) {
+static int encode_request(struct fsrv__prepared *p, struct fsrv__wire_request *head, const struct numbered *list) {
         const struct fsrv_request *request = p->request;
         char *only_name[] = { request->name, NULL };
         bool is_large = request->payload_size > FSRV_WIRE_MESSAGE_MAX; /* copied once, to where it goes */
@@ -148,7 +148,7 @@ static int number_and_encode(struct fsrv__prepared *p, struct fsrv__wire_request
 
         if (list.actions && list.fds) {
                 number_fds(p, &list);
-                r = encode(p, head, &list);
+                r = encode_request(p, head, &list);
         }
         free(list.actions);
         if (r < 0) {

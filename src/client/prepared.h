@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/handle.h"
+#include "client/grip.h"
 #include "forkserver.h"
 #include "wire/protocol.h"
 

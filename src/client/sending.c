@@ -22,7 +22,8 @@ static int name_bad_fd(struct fsrv__spawning *s) {
         return fsrv__fail(&s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
 }
 
-static int put(struct fsrv__spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
+static int put_message(struct fsrv__spawning *s, int sock, const void *bytes, size_t size, const int *fds,
+                       size_t n_fds) {
         int r = fsrv__channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
 
         s->full = r;
@@ -78,7 +79,7 @@ static int put_request(struct fsrv__spawning *s, int directory) {
         int fds[FSRV_WIRE_FDS_MAX];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_DOORBELL, s->prepared->bytes, slots, s->prepared->user_fds, fds);
 
-        return put(s, s->grip.link->doorbell, s->prepared->bytes, s->prepared->size, fds, n_fds);
+        return put_message(s, s->grip.link->doorbell, s->prepared->bytes, s->prepared->size, fds, n_fds);
 }
 
 enum { HANG_UP_MS = 20 };
@@ -120,7 +121,7 @@ int fsrv__spawning_send_more(struct fsrv__spawning *s) {
                 if (n > FSRV_WIRE_FDS_MAX)
                         n = FSRV_WIRE_FDS_MAX;
                 const struct fsrv__wire_more more = { .type = FSRV_WIRE_MORE_FDS, .n_fds = (uint32_t)n };
-                int r = put(s, s->answer, &more, sizeof more, s->prepared->user_fds + s->n_sent, n);
+                int r = put_message(s, s->answer, &more, sizeof more, s->prepared->user_fds + s->n_sent, n);
                 if (r == FSRV_STEP_SERVER_GONE)
                         break; /* the other end has closed: what it said first is read next */
                 if (r != 0)

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
+#include "client/launch.h"
 #include "client/process.h"
 #include "client/request.h"
 #include "client/spawning.h"
@@ -38,7 +39,7 @@ void fsrv__spawning_init(struct fsrv__spawning *s, struct fsrv_server *server, s
 
 /* ---- the server ---- */
 
-static int acquire(struct fsrv__spawning *s) {
+static int acquire_server(struct fsrv__spawning *s) {
         int r = fsrv__server_try(s->server, fsrv__server_needs(s->server), &s->pending, &s->grip, &s->error);
 
         if (r == 1)
@@ -87,7 +88,7 @@ static int on_started(struct fsrv__spawning *s, const struct fsrv__wire_started 
 }
 
 /* The pipe ends empty when execve(2) has succeeded, as it is close-on-exec. */
-static int execute(struct fsrv__spawning *s) {
+static int hear_of_execve(struct fsrv__spawning *s) {
         struct pollfd entry = { .fd = s->exec_pipe, .events = POLLIN };
         struct fsrv__wire_failed failed;
         ssize_t n;
@@ -154,7 +155,7 @@ static bool is_by_the_way(struct fsrv__spawning *s, const struct answer *answer)
         return answer->bytes.type == FSRV_WIRE_STOPPED || answer->bytes.type == FSRV_WIRE_CONTINUED;
 }
 
-static int receive(struct fsrv__spawning *s, struct answer *answer) {
+static int receive_answer(struct fsrv__spawning *s, struct answer *answer) {
         int r;
 
         do
@@ -174,7 +175,7 @@ static int on_silence(struct fsrv__spawning *s) {
         return FSRV_STEP_GO_ON;
 }
 
-static int dying(struct fsrv__spawning *s) {
+static int look_for_death(struct fsrv__spawning *s) {
         struct pollfd entry = { .fd = s->grip.link->doorbell };
 
         if (poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR))
@@ -207,9 +208,9 @@ static int on_answer(struct fsrv__spawning *s, int received, const struct answer
         }
 }
 
-static int hear(struct fsrv__spawning *s) {
+static int hear_answer(struct fsrv__spawning *s) {
         struct answer answer;
-        int r = receive(s, &answer);
+        int r = receive_answer(s, &answer);
 
         return r == -EAGAIN ? fsrv__spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER) : on_answer(s, r, &answer);
 }
@@ -242,12 +243,12 @@ static int once_more(struct fsrv__spawning *s, int why) {
 
 static int go_on(struct fsrv__spawning *s, int r) {
         static int (*const steps[])(struct fsrv__spawning * s) = {
-                [FSRV_SPAWNING_ACQUIRE] = acquire,
+                [FSRV_SPAWNING_ACQUIRE] = acquire_server,
                 [FSRV_SPAWNING_SEND] = fsrv__spawning_send,
                 [FSRV_SPAWNING_SEND_MORE] = fsrv__spawning_send_more,
-                [FSRV_SPAWNING_HEAR] = hear,
-                [FSRV_SPAWNING_DYING] = dying,
-                [FSRV_SPAWNING_EXECUTE] = execute,
+                [FSRV_SPAWNING_HEAR] = hear_answer,
+                [FSRV_SPAWNING_DYING] = look_for_death,
+                [FSRV_SPAWNING_EXECUTE] = hear_of_execve,
         };
 
         for (;;) {
@@ -284,19 +285,19 @@ static void replace_answer(int *answer) {
 
 /* Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
 static int last_look(struct fsrv__spawning *s, struct answer *answer) {
-        int r = receive(s, answer);
+        int r = receive_answer(s, answer);
 
         if (r != -EAGAIN)
                 return r;
         shutdown(s->answer, SHUT_RD);
-        r = receive(s, answer);
+        r = receive_answer(s, answer);
         if (r == 1 && answer->bytes.type == FSRV_WIRE_STARTED)
                 replace_answer(&s->answer);
         return r;
 }
 
 /* Nobody runs it any more, or somebody does. */
-static int withdraw(struct fsrv__spawning *s, int why) {
+static int withdraw_request(struct fsrv__spawning *s, int why) {
         struct answer answer;
         int r = last_look(s, &answer);
 
@@ -333,7 +334,7 @@ static int end_by(struct fsrv__spawning *s, int why) {
         switch (s->at) {
         case FSRV_SPAWNING_ACQUIRE:
                 return why == -EINTR ? fsrv__interrupted(&s->error, FSRV_STAGE_START)
-                                     : fsrv__server_time_out(s->server, &s->error);
+                                     : fsrv__launch_time_out(s->server, &s->error);
         case FSRV_SPAWNING_SEND:
         case FSRV_SPAWNING_SEND_MORE:
                 return why == -EINTR ? fsrv__interrupted(&s->error, FSRV_STAGE_QUEUE) : no_room(s);
@@ -342,7 +343,7 @@ static int end_by(struct fsrv__spawning *s, int why) {
         case FSRV_SPAWNING_DYING:
                 return FSRV_STEP_NOTHING_RAN;
         default:
-                return withdraw(s, why);
+                return withdraw_request(s, why);
         }
 }
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/handle.h"
+#include "client/grip.h"
 #include "client/prepared.h"
 #include "forkserver.h"
 

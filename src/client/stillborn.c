@@ -15,7 +15,7 @@
 
 enum { WATCHDOG_MS = 100 }; /* the worker's own time-out and ours don't end in the same moment */
 
-static int told(struct fsrv__spawning *s, int err) {
+static int fail_with_pid(struct fsrv__spawning *s, int err) {
         s->error.pid = s->death.type ? s->death.pid : 0;
         return -err;
 }
@@ -30,7 +30,7 @@ int fsrv__stillborn_vain(struct fsrv__spawning *s, int tries) {
         fsrv__fail_text(&s->error, FSRV_STAGE_SETUP, ECONNABORTED,
                         "the new process %s %s%d before it ran anything (tried %d times)",
                         exited ? "exited" : "was killed", exited ? "with " : "by signal ", death->status, tries);
-        return told(s, ECONNABORTED);
+        return fail_with_pid(s, ECONNABORTED);
 }
 
 /* ---- while it loads a module ---- */
@@ -49,7 +49,7 @@ static int fail_slow(struct fsrv__spawning *s, const char *limit, uint64_t ms) {
         fsrv__fail_text(&s->error, FSRV_STAGE_ENTRY, ETIMEDOUT,
                         "the module '%.*s' was still loading when the %s of %llu %s ended", module_length(name), name,
                         limit, (unsigned long long)(whole ? ms / 1000 : ms), whole ? "s" : "ms");
-        return told(s, ETIMEDOUT);
+        return fail_with_pid(s, ETIMEDOUT);
 }
 
 int fsrv__stillborn_slow(struct fsrv__spawning *s) {
@@ -80,5 +80,5 @@ int fsrv__stillborn_loading(struct fsrv__spawning *s) {
                 snprintf(how, sizeof how, "was killed by signal %d", death->status);
         fsrv__fail_text(&s->error, FSRV_STAGE_ENTRY, EIO, "the module '%.*s' %s while it was being loaded",
                         module_length(name), name, how);
-        return told(s, EIO);
+        return fail_with_pid(s, EIO);
 }
