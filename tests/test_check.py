@@ -27,11 +27,11 @@ def report(forkserver, *modules, leaves="", code=0, more=()):
 
 def test_a_library_that_is_safe(forkserver, testmod):
     (one,) = report(forkserver, testmod)
-    assert one["verdict"] == "safe to fork" and one["module"] == testmod
+    assert one["verdict"] == "no risk found" and one["module"] == testmod
     assert one["errno"] == 0 and one["load_ms"] > 0 and not one["threads"] and not one["fds"]
     text = check(forkserver, "--preload", testmod)
-    assert text.startswith(f"{testmod}: safe to fork\n    load ")
-    assert text.endswith("\n1 module: 1 safe to fork, 0 risky, 0 failing\n")
+    assert text.startswith(f"{testmod}: no risk found\n    load ")
+    assert text.endswith("\n1 module: 1 with no risk found, 0 risky, 0 failing\n")
 
 
 @pytest.mark.parametrize("leaves, kind, n", [("epoll", "epoll", 1), ("eventfd", "eventfd", 1), ("socket", "socket", 2),
@@ -47,19 +47,19 @@ def test_what_all_children_would_share(forkserver, module, leaves, kind, n):
 
 def test_what_is_mentioned_and_not_held_against_it(forkserver, module):
     (one,) = report(forkserver, module("leaves"), leaves="pipe")
-    assert one["verdict"] == "safe to fork" and [fd["kind"] for fd in one["fds"]] == ["pipe"] * 2
+    assert one["verdict"] == "no risk found" and [fd["kind"] for fd in one["fds"]] == ["pipe"] * 2
 
 
 def test_a_thread(forkserver, module, testmod):
     first, second = report(forkserver, module("leaves"), testmod, leaves="thread")
     assert first["threads"] == ["leaves-thread"]
     assert first["verdict"].startswith("risky: ") and "leaves-thread" in first["verdict"]
-    assert second["verdict"] == "safe to fork"  # it isn't the second's
+    assert second["verdict"] == "no risk found"  # it isn't the second's
 
 
 def test_a_thread_that_ends_for_a_fork_is_no_risk(forkserver, module):
     (one,) = report(forkserver, module("leaves"), leaves="stopped thread")
-    assert one["verdict"] == "safe to fork" and not one["threads"]
+    assert one["verdict"] == "no risk found" and not one["threads"]
 
 
 def test_memory(forkserver, module, sanitized):
@@ -78,13 +78,13 @@ def test_memory(forkserver, module, sanitized):
 ])
 def test_failing(forkserver, module, testmod, name, words, sanitized):
     reports = report(forkserver, testmod, module(name), code=1)
-    assert reports[0]["verdict"] == "safe to fork"
+    assert reports[0]["verdict"] == "no risk found"
     assert reports[1]["verdict"].startswith("fails: ") and words in reports[1]["verdict"] and reports[1]["errno"]
 
 
 def test_the_rest_is_loaded_after_one_that_fails(forkserver, module, testmod):
     reports = report(forkserver, "/nonexistent.so", module("preload_fails"), testmod, code=1)
-    assert [one["verdict"].split(":")[0] for one in reports] == ["fails", "fails", "safe to fork"]
+    assert [one["verdict"].split(":")[0] for one in reports] == ["fails", "fails", "no risk found"]
     text = check(forkserver, "--preload", module("crash_on_load"), "--preload", testmod, code=1)
     assert text.endswith("1 failing; the rest was not loaded\n")
 
@@ -123,14 +123,14 @@ def test_each_mapping_and_why(memory, module):
     assert {"locked", "wiped at a fork", "kept out of forks", "a stack", "shared: no fork copies it"} <= set(why)
     own = [one for one in told if one["what"].endswith("/frozen.so")]  # of a long path the end is told
     assert own and {one["why"] for one in own} <= {"nothing was written to it", "read-only",
-                                                   "so little is copied as fast"}
+                                                   "it is small: copying it is as fast"}
     for one in told:
         assert one["frozen"] or one["why"], one  # nothing is left alone without a reason
         assert not one["left"] or one["why"], one
     (heap,) = (one for one in told if one["what"] == "[heap]")
     assert heap["frozen"] > 8 << 20
     large = [one for one in told if one["frozen"] >= 60 << 20]
-    assert large and large[0]["left"] == 4096 and large[0]["why"] == "last pages stay, so that what grows is copied"
+    assert large and large[0]["left"] == 4096 and large[0]["why"] == "the last page stays, so that memory that grows is copied"
 
 
 @pytest.mark.parametrize("what", ["zeros", "huge zeros", "written zeros"])
@@ -147,11 +147,11 @@ def test_each_mapping_is_told_as_text(forkserver, module, memory):
     assert re.search(r"^    [0-9a-f]+-[0-9a-f]+ /\S+/libc.so.6: left alone: nothing was written to it$", text, re.M)
     n = len(re.findall(r"^    [0-9a-f]+-[0-9a-f]+ ", text, re.M))
     summary = rf"^memory: 1\d{{5}} KiB frozen, 0 KiB collapsed, \d+ KiB left alone, in {n} mappings$"
-    assert re.search(summary, text, re.M) and text.endswith("\n1 module: 1 safe to fork, 0 risky, 0 failing\n")
+    assert re.search(summary, text, re.M) and text.endswith("\n1 module: 1 with no risk found, 0 risky, 0 failing\n")
 
 
 def test_why_a_weaker_mode(memory):
-    assert {one["why"] for one in memory("auto", "small") if one["left"] >= 256 << 10} == {"it is little in all"}
+    assert {one["why"] for one in memory("auto", "small") if one["left"] >= 256 << 10} == {"all of it together is small"}
     told = memory("freeze", "thread")
     assert all(one["frozen"] == 0 for one in told) and "a thread runs" in {one["why"].split(";")[0] for one in told}
     told = memory("collapse")

@@ -191,7 +191,7 @@ def test_variable_as_entry(call, built, tmp_path):
     built("m", "int counter = 3; static int hidden[2]; int *pointer = hidden; const char name[] = \"x\";")
     for name in "counter", "pointer", "name":
         for text in complaints(call, tmp_path, f"./m.so:{name}"):
-            assert f"'{name}' is a variable, no function" in text
+            assert f"'{name}' is a variable, not a function" in text
 
 
 def test_cplusplus_function_as_entry(call, built, tmp_path):

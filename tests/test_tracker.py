@@ -351,7 +351,7 @@ def test_s15_unregister_of_what_was_never_registered(client):
     client.unregister("dummy", name)
     client.unregister("semaphore", name)
     client.unregister("semaphore", name)
-    assert client.leave() == (3, [f"{TITLE}: unregistered, but never registered: {kind} {name}"
+    assert client.leave() == (3, [f"{TITLE}: a name was unregistered, but never registered: {kind} {name}"
                                   for kind in ("semaphore", "dummy", "semaphore")])
 
 
@@ -517,7 +517,7 @@ def test_s15_from_many_threads(client):
 # ---- when it dies or hangs ----
 
 
-WARNING = f"{TITLE}: the one before died; started anew, what it knew may be left behind"
+WARNING = f"{TITLE}: the tracker before this one died; the names that it knew may be left behind"
 
 
 def kill_tracker():

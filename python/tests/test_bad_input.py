@@ -131,7 +131,7 @@ class Installation(Program):
                     try: multiprocessing.Process(target=print).start()
                     except OSError as error: print(error)
         """), "a new process exited with 7 before it took a request: "
-              "does a fork handler of what is preloaded fail? [fork]\n" * 3)
+              "does a fork handler of a preloaded module fail? [fork]\n" * 3)
 
     def test_a_fork_handler_that_unmaps_memory(self):
         """Children of the zygote wrote to it while its pages were looked for that are worth copying ahead."""

@@ -12,38 +12,39 @@
 
 static const char help[] =
         "Usage: forkserver check [OPTION]... MODULE...\n"
-        "Load modules as a server would, and tell of each what that costs and whether\n"
-        "forking after it is safe.\n"
+        "Load modules as a server would. Show for each what that costs and what speaks\n"
+        "against forking after it.\n"
         "\n"
         "      --preload MODULE   the same as an operand; may be given more than once\n"
-        "      --strict           exit with 1 also if one is risky\n"
-        "      --timeout TIME     for loading all of them (default: 60 seconds; as in 500ms,\n"
-        "                         2m, 1h)\n"
+        "      --strict           exit with 1 also if a module is risky\n"
+        "      --timeout TIME     limit for loading all of them (default: 60 seconds; as in\n"
+        "                         500ms, 2m, 1h)\n"
         "      --memory MODE      auto, freeze, collapse or off, as a server's\n"
-        "      --verbose          also tell what is done to each mapping of the loaded\n"
+        "      --verbose          also show what is done to each mapping of the loaded\n"
         "                         memory: frozen, collapsed or left alone, and why\n"
         "      --json             print one JSON object instead\n"
         "  -h, --help             show this help\n"
         "\n"
-        "For each module: the time to load it, the memory that became private and dirty,\n"
-        "the page-table entries that each fork has to copy because of it, the threads it\n"
-        "left running (those that end when the process forks do not count), the files it\n"
-        "left open, and a verdict:\n"
-        "  safe to fork\n"
-        "  risky: …  it left threads, which no child has, or something that all children\n"
-        "            would share: sockets, epoll, eventfd, io_uring, devices. (Plain files\n"
-        "            and pipes are listed, and not held against it.)\n"
-        "  fails: …  it cannot be loaded\n"
+        "Each module's report has the time to load it, the memory that became private\n"
+        "and dirty, the page-table entries that each fork has to copy because of it, the\n"
+        "threads it left running, the files it left open, and a verdict. Threads that end\n"
+        "when the process forks do not count. The verdicts:\n"
+        "  no risk found  nothing speaks against forking after it is loaded\n"
+        "  risky: …       it left threads, which no child has, or something that all\n"
+        "                 children would share: sockets, epoll, eventfd, io_uring,\n"
+        "                 devices. Plain files and pipes are shown, but are no risk.\n"
+        "  fails: …       it cannot be loaded\n"
         "\n"
-        "Then processes are tried that do nothing but end: what that costs, with exit\n"
-        "functions and destructors of the modules and without them (--quick-exit). No\n"
-        "function of a module is called, so what it does in a process isn't tried.\n"
+        "Then processes are tried that do nothing but end. The report shows what that\n"
+        "costs, with the modules' exit functions and destructors and without them\n"
+        "(--quick-exit). Functions of a module are not called, so what they do in a\n"
+        "process isn't tried.\n"
         "\n"
-        "What is frozen is not copied by forks, of what is collapsed they copy one entry\n"
-        "for 2 MiB, what is left they copy as ever.\n"
+        "Forks don't copy memory that is frozen. Of collapsed memory they copy one entry\n"
+        "for 2 MiB. Memory that is left alone they copy page by page.\n"
         "\n"
-        "Exit code: 0 if all can be loaded, 1 if one cannot (with --strict: or if\n"
-        "something is risky); 125 if forkserver itself fails.\n";
+        "Exit code: 0 if all can be loaded, 1 if one cannot (with --strict: or if one is\n"
+        "risky); 125 if forkserver itself fails.\n";
 
 enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_MEMORY, OPT_VERBOSE, OPT_STRICT, OPT_JSON };
 
@@ -190,7 +191,7 @@ static void print_summary(const struct summary *summary, const struct cli_target
                 printf("memory: %" PRIu64 " KiB frozen, %" PRIu64 " KiB collapsed, %" PRIu64
                        " KiB left alone, in %u mappings\n",
                        summary->frozen / 1024, summary->collapsed / 1024, summary->left / 1024, summary->mappings);
-        printf("%u module%s: %u safe to fork, %u risky, %u failing%s\n", summary->modules,
+        printf("%u module%s: %u with no risk found, %u risky, %u failing%s\n", summary->modules,
                summary->modules == 1 ? "" : "s", summary->modules - summary->risky - summary->failing, summary->risky,
                summary->failing, summary->modules < target->n_preload ? "; the rest was not loaded" : "");
 }

@@ -8,13 +8,14 @@
 
 static const char help[] =
         "Usage: forkserver COMMAND [OPTION]... [ARG]...\n"
-        "Create processes from a process that was prepared once.\n"
+        "Load libraries and data once; run every job in its own fresh process.\n"
         "\n"
         "Commands:\n"
         "  run     run one program, or one function of a module, in a new process\n"
-        "  map     the same once for each line of standard input\n"
-        "  check   tell what preloading a module costs, and whether forking after it is safe\n"
-        "  serve   a server that others use by a socket\n"
+        "  map     run one process for each line of standard input\n"
+        "  check   show what preloading a module costs, and what speaks against forking\n"
+        "          after it\n"
+        "  serve   run a server that others use by a socket\n"
         "  stop    let such a server finish its work and end\n"
         "  ping    ask whether such a server answers\n"
         "  stats   show what such a server counted\n"

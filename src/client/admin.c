@@ -39,7 +39,7 @@ static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
 static int open_admin(struct fsrv_server *s, struct fsrv_error *error) {
         if (s->kind == FSRV_SERVER_INHERITED)
                 return fsrv__fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP,
-                                       "only who started a fork server may ask that of it");
+                                       "only the program that started a fork server may ask that of it");
         return s->kind == FSRV_SERVER_NAMED ? fsrv__connect(s, error) : connect_private(s, error);
 }
 

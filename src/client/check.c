@@ -89,7 +89,7 @@ static void judge(const struct fsrv__loaded *loaded, char *text, size_t size) {
                 text[0] = 0;
                 append(text, size, "fails: %.480s", loaded->failure);
         } else if (!shared && !loaded->head.n_threads) {
-                snprintf(text, size, "safe to fork");
+                snprintf(text, size, "no risk found");
         }
 }
 

@@ -65,7 +65,7 @@ int fsrv_set_preload(const char *const *modules, size_t n, struct fsrv_error *er
         if (r < 0)
                 return r;
         if (n > 0 && !modules)
-                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu modules at NULL", n);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the list of %zu modules is NULL", n);
         for (size_t i = 0; i < n; i++)
                 if (!modules[i])
                         return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
@@ -106,8 +106,8 @@ int fsrv_set_entry(const char *entry, struct fsrv_error *error) {
                 return r;
         r = make_request(entry, NULL, 0, &valid);
         if (r == -EINVAL)
-                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "'%s' is no entry point \"module:function\"",
-                                       entry ? entry : "(null)");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "'%s' is not an entry point \"module:function\"", entry ? entry : "(null)");
         if (r == 0)
                 fsrv_request_free(valid);
         char *copy = r < 0 ? NULL : strdup(entry);
@@ -124,13 +124,14 @@ int fsrv_set_entry(const char *entry, struct fsrv_error *error) {
 static int request_for(struct fsrv_server *s, const int *fds, size_t n, struct fsrv_request **ret_request,
                        struct fsrv_error *error) {
         if (n > 0 && !fds)
-                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu fds at NULL", n);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the list of %zu fds is NULL", n);
         pthread_mutex_lock(&s->lock);
         char *entry = s->entry ? strdup(s->entry) : NULL;
         bool is_set = s->entry;
         pthread_mutex_unlock(&s->lock);
         if (!is_set)
-                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "no entry point was set: fsrv_set_entry()");
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "no entry point was set: call fsrv_set_entry() first");
         int r = entry ? make_request(entry, fds, n, ret_request) : -ENOMEM;
         free(entry);
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_ARGUMENT, -r, "a request with %zu fds", n) : 0;

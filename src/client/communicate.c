@@ -142,7 +142,7 @@ static int transfer(struct fsrv_process *process, int fds[3], struct fsrv_commun
         }
         if (r == 0 && (fds[0] >= 0 || fds[1] >= 0 || fds[2] >= 0))
                 return fsrv__fail_text(error, FSRV_STAGE_STATUS, ETIMEDOUT,
-                                       "process %d, or who has its streams, is not done with them",
+                                       "process %d, or another that holds its streams, still uses them",
                                        (int)fsrv_process_get_pid(process));
         return r;
 }

@@ -30,7 +30,7 @@ static int check_uid(int sock, const char *path, uid_t wanted, struct fsrv_error
         socklen_t size = sizeof cred;
 
         if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
-                return fsrv__fail(error, FSRV_STAGE_CREDENTIALS, errno, "who serves '%s'", path);
+                return fsrv__fail(error, FSRV_STAGE_CREDENTIALS, errno, "finding the user that serves '%s'", path);
         if (wanted == FSRV_UID_OWN ? cred.uid == fsrv__euid() || cred.uid == 0 : cred.uid == wanted)
                 return 0;
         return fsrv__fail(error, FSRV_STAGE_CREDENTIALS, EPERM, "'%s' is served by uid %u", path, (unsigned)cred.uid);
@@ -43,7 +43,7 @@ static int try_connect(const struct fsrv_server *s, struct fsrv_error *error) {
 
         if (strlen(path) >= sizeof address.sun_path)
                 return fsrv__fail_text(error, FSRV_STAGE_CONNECT, ENAMETOOLONG,
-                                       "socket path of %zu bytes, at most %zu: '%s'", strlen(path),
+                                       "the socket path has %zu bytes, of at most %zu: '%s'", strlen(path),
                                        sizeof address.sun_path - 1, path);
         strcpy(address.sun_path, path);
         FSRV_CLEANUP_FD int sock = fsrv__fd_raise(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

@@ -251,7 +251,7 @@ int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, u
 
         if (s->kind != FSRV_SERVER_PRIVATE)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EPERM,
-                                       "only who started a fork server may change its preload list");
+                                       "only the program that started a fork server may change its preload list");
         if (policy > FSRV_PRELOAD_IGNORE)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "preload policy %u", policy);
         int r = copy_modules(modules, &copy, error);

@@ -87,7 +87,7 @@ static int fill_head(const struct fsrv__spawning *s, const struct fsrv__grip *gr
                 int r = fsrv__caller_read(grip->proc_status, &caller);
                 if (r < 0)
                         return fsrv__fail(s->error, FSRV_STAGE_ARGUMENT, -r,
-                                          "the caller's umask, which a process of its own is needed for without /proc");
+                                          "starting a process that finds the caller's umask, as there is no /proc");
         }
         pthread_sigmask(SIG_SETMASK, NULL, &mask);
         head->kind = request->kind;

@@ -23,7 +23,7 @@ static int fill_config(struct fsrv__config *config, const struct fsrv_listen_opt
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the listener is out of range");
         if (strlen(options->path) >= sizeof((struct sockaddr_un *)0)->sun_path)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, ENAMETOOLONG,
-                                       "socket path of %zu bytes, at most %zu: '%s'", strlen(options->path),
+                                       "the socket path has %zu bytes, of at most %zu: '%s'", strlen(options->path),
                                        sizeof((struct sockaddr_un *)0)->sun_path - 1, options->path);
         config->path = options->path;
         config->head.has_output = 0; /* it serves many, and nobody's output is for all of them */

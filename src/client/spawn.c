@@ -179,8 +179,8 @@ int fsrv_spawn_many(struct fsrv_server *server, const struct fsrv_request *reque
         size_t made = 0;
 
         if (n == 0 || n > MANY_MAX)
-                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%zu processes, where 1 to %d can be had", n,
-                                       MANY_MAX);
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "%zu processes were asked for, 1 to %d are possible", n, MANY_MAX);
         int r = fsrv__spawning_init(&all, server, request, &no_extra, error);
         if (r < 0)
                 return r;

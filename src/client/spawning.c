@@ -103,7 +103,7 @@ static int on_lost_fds(const struct fsrv__spawning *s, const union fsrv__wire_an
                         kill(reply->started.pid, SIGKILL); /* its parent has told of no end: the pid is still its own */
         }
         fsrv__message_close(message);
-        return fsrv__fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process's pidfd; killed it");
+        return fsrv__fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process was killed, as its pidfd did not fit");
 }
 
 /* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
@@ -198,7 +198,7 @@ static int once_more(struct fsrv__spawning *s, int why) {
                 s->lost = 0; /* a new server, new luck */
                 if (++s->gone >= SERVER_TRIES)
                         return fsrv__fail_text(s->error, FSRV_STAGE_START, ECONNRESET,
-                                               "the fork server died, %d times in a row", SERVER_TRIES);
+                                               "the fork server died (tried %d times)", SERVER_TRIES);
         } else if (++s->lost >= TRIES)
                 return fsrv__stillborn_vain(s, TRIES);
         fsrv__spawning_leave(s);
@@ -291,8 +291,8 @@ static int kill_it(const struct fsrv__spawning *s, int why) {
                 fsrv__pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)
                 return fsrv__interrupted(s->error, FSRV_STAGE_EXEC);
-        return fsrv__fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT, "executing '%s' took too long; killed it",
-                               s->request->name);
+        return fsrv__fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT,
+                               "executing '%s' took too long, so the process was killed", s->request->name);
 }
 
 static int end_by(struct fsrv__spawning *s, int why) {

@@ -26,10 +26,10 @@ int fsrv__stillborn_vain(const struct fsrv__spawning *s, int tries) {
 
         if (death->type == 0)
                 return fsrv__fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
-                                       "the new process ended before it took the request, %d times in a row", tries);
+                                       "the new process ended before it took the request (tried %d times)", tries);
         bool exited = death->code == CLD_EXITED;
         fsrv__fail_text(s->error, FSRV_STAGE_SETUP, ECONNABORTED,
-                        "the new process %s %s%d before it ran anything, %d times in a row",
+                        "the new process %s %s%d before it ran anything (tried %d times)",
                         exited ? "exited" : "was killed", exited ? "with " : "by signal ", death->status, tries);
         return told(s, ECONNABORTED);
 }
@@ -72,7 +72,7 @@ int fsrv__stillborn_loading(const struct fsrv__spawning *s) {
         if (death->type && is_watchdog(s))
                 return fsrv__stillborn_slow(s);
         if (death->type == 0)
-                snprintf(how, sizeof how, "ended its process, as did the fork server,");
+                snprintf(how, sizeof how, "ended its process (the fork server ended as well)");
         else if (death->code == CLD_EXITED)
                 snprintf(how, sizeof how, "called exit(%d)", death->status);
         else if ((signal = sigabbrev_np(death->status)))

@@ -66,7 +66,7 @@ static int check(const char *type, const char *name, struct fsrv_error *error) {
         while (type && i < sizeof types / sizeof *types && strcmp(types[i], type) != 0)
                 i++;
         if (!type || i == sizeof types / sizeof *types)
-                return fsrv__fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "'%s' is no type of resource that is tracked",
+                return fsrv__fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "the resource tracker knows no type '%s'",
                                        type ? type : "(null)");
         if (!name || !name[0])
                 return fsrv__fail_text(error, FSRV_STAGE_TRACKER, EINVAL, "the name of the %s is %s", type,

@@ -54,7 +54,8 @@ static bool obey_line(struct fsrv__resource **set, const char *bytes, size_t n) 
                 return true;
         char shown[FSRV_TRACKER_LINE_MAX];
         fsrv__tracker_escape(line.name, strlen(line.name), shown, sizeof shown);
-        fsrv__tracker_say("unregistered, but never registered: %s %s", fsrv__tracker_type_name(line.type), shown);
+        fsrv__tracker_say("a name was unregistered, but never registered: %s %s", fsrv__tracker_type_name(line.type),
+                          shown);
         return false;
 }
 
@@ -101,7 +102,7 @@ int main(int argc, char **argv) {
         struct fsrv__resource *set = NULL;
 
         if (fsrv__fd_set_cloexec(PIPE_FD, 1) < 0) {
-                fsrv__tracker_say("started by libforkserver, not by hand");
+                fsrv__tracker_say("libforkserver starts this program; it is not for use by hand");
                 return 125;
         }
         set_signals();
@@ -110,7 +111,7 @@ int main(int argc, char **argv) {
         chdir("/"); /* a file system that is in use could not be unmounted */
         if (argc > 1) {
                 memset(argv[1], 0, strlen(argv[1])); /* not for ps */
-                fsrv__tracker_say("the one before died; started anew, what it knew may be left behind");
+                fsrv__tracker_say("the tracker before this one died; the names that it knew may be left behind");
         }
         bool good = read_all_lines(&set);
         int outcome = fsrv__resources_clean_up(&set);

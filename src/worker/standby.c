@@ -60,16 +60,18 @@ static int check_request(int received, const struct fsrv__wire_config *config, s
         r = fsrv__request_check_head(head);
         if (r == -EPROTONOSUPPORT)
                 return fsrv__fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
-                                  "protocol %#x against the fork server's %#x", head->version, FSRV_WIRE_VERSION);
+                                  "the client speaks protocol %#x, the fork server %#x", head->version,
+                                  FSRV_WIRE_VERSION);
         if (r < 0)
-                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "malformed request");
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request is malformed");
         size_t n_fds = fsrv__request_own_fds(head) + head->n_fds_here;
         if (fsrv__own.message.n_fds != n_fds)
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
                                   fsrv__own.message.n_fds, n_fds);
         if (fsrv__own.message.size != sizeof *head + (head->flags & FSRV_WIRE_BODY_IN_MEMFD ? 0 : head->body_size))
-                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes says it has %llu",
-                                  fsrv__own.message.size, (unsigned long long)head->body_size);
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO,
+                                  "the request has %zu bytes and says that it has %llu", fsrv__own.message.size,
+                                  (unsigned long long)head->body_size);
         return check_sender(config, error);
 }
 

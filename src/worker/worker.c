@@ -95,7 +95,7 @@ static int read_body(struct fsrv__task *task, const struct fsrv__wire_request *h
         }
         int r = fsrv__request_decode(head, body, task->lists, sizeof task->lists / sizeof *task->lists, &task->request);
         if (r < 0)
-                return fsrv__fail(error, FSRV_STAGE_REQUEST, -r, "malformed request");
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, -r, "the request is malformed");
         if (payload)
                 task->request.payload = payload;
         return 0;

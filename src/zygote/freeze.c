@@ -288,7 +288,8 @@ static int collapse(struct work *work, struct fsrv__freeze_report *report) {
 
         for (size_t i = 0; i < work->pieces.runs.n; i++) {
                 struct fsrv__mapping *mapping = fsrv__pieces_mapping_at(&work->pieces, piece[i].start);
-                mapping->why = mapping->no_huge ? "advised of no huge pages" : "only whole huge pages can be collapsed";
+                mapping->why =
+                        mapping->no_huge ? "huge pages were advised against" : "only whole huge pages can be collapsed";
                 if (mapping->no_huge)
                         continue;
                 for (uint64_t at = round_up(piece[i].start, HUGE_PAGE); at + HUGE_PAGE <= piece[i].end; at += HUGE_PAGE)
@@ -398,7 +399,7 @@ void fsrv__freeze(enum fsrv_memory mode, unsigned killed, struct fsrv__freeze_re
                 find_and_freeze(&work, mode, killed, ret_report);
         settle(&work,
                ret_report->memory.why[0] ? ret_report->memory.why
-               : little                  ? "it is little in all"
+               : little                  ? "all of it together is small"
                                          : NULL,
                ret_report);
         fsrv__list_done(&work.pieces.runs);

@@ -90,7 +90,7 @@ static int complain_of_load(uint32_t stage, const char *name, struct fsrv_error 
 
         if (err == ENOENT && !strchr(name, '/') && access(name, F_OK) == 0)
                 return fsrv__fail_text(error, stage, err,
-                                       "module '%s' is no installed library; the file in this directory is './%s'",
+                                       "module '%s' is not an installed library; the file in this directory is './%s'",
                                        name, name);
         return fsrv__fail_text(error, stage, err, "module '%s': %s", name, words);
 }
@@ -139,7 +139,7 @@ static int complain_of_entry(void *handle, const char *entry, int n, void *symbo
 
         if (symbol)
                 return fsrv__fail_text(error, FSRV_STAGE_ENTRY, EINVAL,
-                                       "module '%.*s': '%s' is a variable, no function", n, entry, function);
+                                       "module '%.*s': '%s' is a variable, not a function", n, entry, function);
         fsrv__symbols_init(handle, &symbols);
         const char *mangled = fsrv__symbols_find_mangled(&symbols, function);
         if (mangled)

@@ -59,14 +59,14 @@ static const char *why_not(const struct fsrv__mapping *mapping, uint64_t page, s
         if (mapping->special)
                 return mapping->special;
         if (mapping->kind == FSRV_MAPPING_OTHER)
-                return "the kernel's";
+                return "it is the kernel's";
         if (mapping->kind == FSRV_MAPPING_FILE && !mapping->is_of_object)
-                return "of a file that is no loaded object: MADV_DONTNEED is to bring its bytes back";
+                return "it is of a file that is not loaded: MADV_DONTNEED has to bring its bytes back";
         if (mapping->is_of_object && n_of_files >= MANY)
                 return NULL;
         if (!mapping->is_writable)
                 return "read-only";
-        return mapping->anonymous < SHORTEST * page ? "so little is copied as fast" : NULL;
+        return mapping->anonymous < SHORTEST * page ? "it is small: copying it is as fast" : NULL;
 }
 
 int fsrv__pieces_read(struct fsrv__pieces *pieces) {
@@ -90,7 +90,7 @@ int fsrv__pieces_read(struct fsrv__pieces *pieces) {
 
 static int add_piece(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
         if (pieces->runs.n >= PIECES_MAX) {
-                mapping->why = "there are too many pieces: a process may have so many mappings alone";
+                mapping->why = "there are too many pieces: the number of mappings is limited";
                 return 0;
         }
         struct fsrv_run *piece = fsrv__list_add(&pieces->runs, sizeof *piece);
@@ -103,7 +103,7 @@ static int add_piece(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping,
 static int add_large(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
         if (end >= start + SHORTEST * pieces->page)
                 return add_piece(pieces, mapping, start, end);
-        mapping->why = "runs of few pages are copied as fast";
+        mapping->why = "its runs of pages are short: copying them is as fast";
         return 0;
 }
 
@@ -123,7 +123,7 @@ __attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at,
 }
 
 static void keep_last(struct fsrv__mapping *mapping) {
-        mapping->why = "last pages stay, so that what grows is copied";
+        mapping->why = "the last page stays, so that memory that grows is copied";
 }
 
 /* A run without the last pages of the chunks that end in it. */

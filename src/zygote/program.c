@@ -152,7 +152,7 @@ int fsrv_zygote_serve(const struct fsrv_host *host) {
         if (here == 1)
                 return be_zygote(host);
         dprintf(STDERR_FILENO, "forkserver: %s\n",
-                here < 0 ? error.text : "this program is a zygote, for a fork server to start");
+                here < 0 ? error.text : "this program is a zygote: only a fork server starts it");
         return 125;
 }
 
@@ -184,7 +184,8 @@ int fsrv_zygote_main(int argc, char **argv) {
         sigprocmask(SIG_SETMASK, &none, NULL); /* `forkserver check` starts the zygote with all signals blocked */
         fsrv__title_init(argv);
         if (fsrv__fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1) < 0) {
-                dprintf(STDERR_FILENO, "forkserver-zygote: started by forkserver-server, not by hand\n");
+                dprintf(STDERR_FILENO,
+                        "forkserver-zygote: forkserver-server starts this program; it is not for use by hand\n");
                 return 125;
         }
         return fsrv__zygote_run(FSRV_ZYGOTE_BOOT_FD, &fsrv__module_host);

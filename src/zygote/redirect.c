@@ -355,13 +355,14 @@ const char *fsrv__redirect(const struct fsrv_run *frozen, size_t n) {
 
         dl_iterate_phdr(is_dynamic, &dynamic);
         if (!dynamic || JUMP_SLOT < 0 || sizeof(void *) != 8)
-                return dynamic ? "this architecture" : "a static program: who calls madvise cannot be told";
+                return dynamic ? "it is not known on this architecture"
+                               : "the program is static: its calls of madvise cannot be redirected";
         if (!(places = malloc(n * sizeof *places + 1)))
-                return "no memory";
+                return "there is no memory for it";
         memcpy(places, frozen, n * sizeof *places);
         n_places = n;
         if (!find_realloc())
-                return "not known with this C library";
+                return "it is not known with this C library";
         find_calls();
         dl_iterate_phdr(redirect_object, &good);
         return good ? NULL : "madvise could not be redirected";

@@ -65,10 +65,10 @@ def write_torture(torture):
     yield "## The last run\n"
     command = f"./dev torture --minutes {torture['minutes']:g} --seed {torture['seed']}"
     yield (f"{torture['date']}, {torture['machine']}, `{command}`: {number(acts)} kills and stops, "
-           f"{number(spawned)} spawns. Spawns may fail only where a server is killed and somebody else has to start "
-           "the next one; statuses may be lost only where the kernel does not tell them.\n")
+           f"{number(spawned)} spawns. Spawns may fail only where a server is killed and another program has to start "
+           "the next one. Statuses may be lost only where the kernel does not tell them.\n")
     yield from table(torture["variants"])
-    yield ("\nThe time from a death to the next good spawn is that of one which was asked for after it, under the "
+    yield ("\nThe next good spawn after a death is one that was asked for after it. Its time is measured under the "
            "whole load, with other parts killed and stopped meanwhile.\n")
 
 
