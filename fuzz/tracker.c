@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tracker/complaint.h"
 #include "tracker/resources.h"
 
 int __wrap_sem_unlink(const char *name);

@@ -3,16 +3,25 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "server/supervisor.h"
 
+static struct epoll_event event_of(uint32_t events, enum fsrv__source source, uint32_t id) {
+        return (struct epoll_event){ .events = events, .data.u64 = (uint64_t)source << 32 | id };
+}
+
 int fsrv__watch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id) {
-        struct epoll_event event = { .events = events, .data.u64 = (uint64_t)source << 32 | id };
+        struct epoll_event event = event_of(events, source, id);
 
         return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+void fsrv__rewatch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id) {
+        struct epoll_event event = event_of(events, source, id);
+
+        epoll_ctl(s->epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
 void fsrv__unwatch(struct fsrv__supervisor *s, int fd) {

@@ -1,158 +1,248 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <signal.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/call.h"
 #include "base/clock.h"
-#include "base/fd.h"
 #include "server/supervisor.h"
 
-void fsrv__drain(struct fsrv__supervisor *s) {
-        if (s->draining)
-                return;
-        fsrv__children_on_claims(s);
-        s->draining = true;
-        /* What is queued is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle
-         * standbys instead could hit one that has just begun to work. */
-        shutdown(s->doorbell, SHUT_RDWR);
-        fsrv__unwatch(s, s->doorbell);
-        fsrv__zygote_end(s);
-        fsrv__unlisten(s);
-        fsrv__children_watch_clients(s);
-        fsrv__log(s, "draining: %u workers", HASH_COUNT(s->children) - s->idle);
+/* What the kernel reported in this turn. */
+struct turn {
+        struct epoll_event events[64];
+        int n;
+        int64_t now;
+};
+
+static enum fsrv__source source_of(const struct epoll_event *event) {
+        return (enum fsrv__source)(event->data.u64 >> 32);
 }
 
-static void on_sigchld(struct fsrv__supervisor *s) {
-        fsrv__stops_tell(s);
-        if (s->is_reaper || getpid() == 1)
-                fsrv__children_reap_all(s);
+static uint32_t id_of(const struct epoll_event *event) {
+        return (uint32_t)event->data.u64;
 }
 
-static void on_signal(struct fsrv__supervisor *s) {
-        struct signalfd_siginfo info;
-
-        while (read(s->signals, &info, sizeof info) == sizeof info) {
-                if (info.ssi_signo == SIGCHLD)
-                        on_sigchld(s);
-                else if (!s->draining)
-                        fsrv__drain(s);
-                else
-                        fsrv__children_kill(s);
-        }
+static bool has_event(const struct turn *turn, enum fsrv__source source, uint32_t id) {
+        for (int i = 0; i < turn->n; i++)
+                if (source_of(&turn->events[i]) == source && id_of(&turn->events[i]) == id)
+                        return true;
+        return false;
 }
 
-static void on_doorbell(struct fsrv__supervisor *s, uint32_t events) {
-        if (events & (EPOLLHUP | EPOLLERR))
-                fsrv__drain(s); /* the last client has gone */
-        else
-                fsrv__refusal_on_request(s);
-}
+/* ---- it waits ---- */
 
-static void on_event(struct fsrv__supervisor *s, const struct epoll_event *event) {
-        uint32_t id = (uint32_t)event->data.u64;
-
-        switch ((enum fsrv__source)(event->data.u64 >> 32)) {
-        case FSRV_SOURCE_CLAIMS:
-                fsrv__children_on_claims(s);
-                break;
-        case FSRV_SOURCE_DOORBELL:
-                on_doorbell(s, event->events);
-                break;
-        case FSRV_SOURCE_ORDERS:
-                fsrv__zygote_on_orders(s, id);
-                break;
-        case FSRV_SOURCE_ZYGOTE:
-                fsrv__zygote_on_exit(s, id);
-                break;
-        case FSRV_SOURCE_CHILD:
-                fsrv__child_on_exit(s, id);
-                break;
-        case FSRV_SOURCE_ANSWER:
-                fsrv__child_on_hangup(s, id);
-                break;
-        case FSRV_SOURCE_LISTENER:
-                fsrv__peers_on_listener(s);
-                break;
-        case FSRV_SOURCE_PEER:
-                fsrv__peer_on_message(s, id);
-                break;
-        case FSRV_SOURCE_SIGNAL:
-                on_signal(s);
-                break;
-        }
-}
-
-static void earlier(int64_t *deadline, int64_t other) {
-        if (other < *deadline)
-                *deadline = other;
+static int64_t earlier(int64_t one, int64_t other) {
+        return one < other ? one : other;
 }
 
 static int64_t next_deadline(const struct fsrv__supervisor *s) {
-        int64_t deadline = FSRV_NEVER;
+        int64_t deadline = s->owed ? fsrv__now() + 10 : FSRV_NEVER;
 
-        if (fsrv__zygote_has_deadline(s))
-                earlier(&deadline, s->zygote.deadline);
-        if (s->refusal.until > 0)
-                earlier(&deadline, s->refusal.until);
+        for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                deadline = earlier(deadline, z->deadline);
+                if (z->refusal.until > 0)
+                        deadline = earlier(deadline, z->refusal.until);
+        }
         if (s->next_look > 0)
-                earlier(&deadline, s->next_look);
+                deadline = earlier(deadline, s->next_look);
         if (s->first_deadline)
-                earlier(&deadline, s->first_deadline->deadline);
+                deadline = earlier(deadline, s->first_deadline->deadline);
         for (const struct fsrv__peer *peer = s->peers; peer; peer = peer->next)
-                earlier(&deadline, peer->deadline);
-        if (s->owed)
-                earlier(&deadline, fsrv__now() + 10);
+                deadline = earlier(deadline, peer->deadline);
         return deadline;
 }
 
-static void on_time(struct fsrv__supervisor *s) {
-        int64_t now = fsrv__now();
+/* libfaketime's epoll_wait(2) would have the limits pass by its own time. 0 or -errno. */
+static int wait_for_events(const struct fsrv__supervisor *s, struct turn *turn) {
+        turn->n = (int)fsrv__call(SYS_epoll_pwait, s->epoll, turn->events, 64, fsrv__left(next_deadline(s)), NULL, 0);
+        if (turn->n < 0 && turn->n != -EINTR)
+                return turn->n;
+        turn->n = turn->n < 0 ? 0 : turn->n;
+        turn->now = fsrv__now();
+        return 0;
+}
 
-        if (s->refusal.until > 0 && s->refusal.until <= now)
-                s->refusal.until = 0;
-        fsrv__zygote_on_time(s, now);
-        fsrv__children_on_time(s, now);
-        fsrv__standbys_on_time(s, now);
-        fsrv__peers_on_time(s, now);
+/* ---- it receives ---- */
+
+static void receive_event(struct fsrv__supervisor *s, const struct epoll_event *event) {
+        struct fsrv__child *child;
+
+        switch (source_of(event)) {
+        case FSRV_SOURCE_SIGNAL:
+                fsrv__signals_receive(s);
+                break;
+        case FSRV_SOURCE_LISTENER:
+                fsrv__listener_on_peers(s);
+                break;
+        case FSRV_SOURCE_PEER:
+                fsrv__peer_on_message(s, id_of(event));
+                break;
+        case FSRV_SOURCE_ANSWER:
+                child = fsrv__child_find(s, (pid_t)id_of(event));
+                if (child)
+                        fsrv__answer_on_hangup(s, child);
+                break;
+        case FSRV_SOURCE_DOORBELL: /* the last client has gone; a request is for the last phase */
+                if (event->events & (EPOLLHUP | EPOLLERR) && s->wish == FSRV_WISH_SERVE)
+                        s->wish = FSRV_WISH_DRAIN;
+                break;
+        case FSRV_SOURCE_ORDERS:
+        case FSRV_SOURCE_CLAIMS:
+        case FSRV_SOURCE_DEATH:
+                break; /* by zygote; and later */
+        }
+}
+
+/* What a process has sent before it died is received before it is reaped, and what has come in time before somebody is
+ * called late; nothing promises that epoll(7) reports both at once. */
+static bool has_to_receive_all(const struct fsrv__supervisor *s, const struct turn *turn) {
+        for (int i = 0; i < turn->n; i++)
+                if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
+                    fsrv__death_has_words(s, (pid_t)id_of(&turn->events[i])))
+                        return true;
+        for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next)
+                if (z->deadline <= turn->now)
+                        return true;
+        return false;
+}
+
+static void receive_all(struct fsrv__supervisor *s, const struct turn *turn, bool looks_at_standbys) {
+        for (int i = 0; i < turn->n; i++)
+                receive_event(s, &turn->events[i]);
+        bool all = looks_at_standbys || s->has_changes || has_to_receive_all(s, turn);
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                if (all || has_event(turn, FSRV_SOURCE_ORDERS, z->id))
+                        fsrv__orders_receive(s, z);
+                if (all || has_event(turn, FSRV_SOURCE_CLAIMS, z->id))
+                        fsrv__claims_receive(s, z);
+        }
+}
+
+/* ---- it reaps ---- */
+
+static void reap(struct fsrv__supervisor *s, const struct turn *turn) {
+        for (int i = 0; i < turn->n; i++)
+                if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH)
+                        fsrv__death_of(s, (pid_t)id_of(&turn->events[i]));
+        if (!s->has_changes)
+                return;
+        s->has_changes = false;
+        fsrv__stops_tell(s);
+        if (s->is_reaper || getpid() == 1)
+                fsrv__deaths_of_all(s);
+}
+
+/* ---- it decides ---- */
+
+/* A request in the queue carries the doorbell's sending end, so there is no hang-up while a zygote loads and its client
+ * has died. But then the client's admin connection has closed, and what else could spawn would be a child. */
+static bool is_abandoned(const struct fsrv__supervisor *s) {
+        unsigned heirs = 0;
+
+        if (s->config.path || s->peers)
+                return false;
+        for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                if (!fsrv__zygote_is_starting(z))
+                        return false;
+                heirs += fsrv__heir_of(s, z) != NULL;
+        }
+        return HASH_COUNT(s->children) == heirs;
+}
+
+/* What is queued on a doorbell is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle
+ * standbys instead could hit one that has just begun to work. */
+static void drain(struct fsrv__supervisor *s) {
+        unsigned idle = 0;
+
+        s->draining = true;
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                shutdown(z->doorbell, SHUT_RDWR);
+                fsrv__unwatch(s, z->doorbell);
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
+                idle += z->idle;
+        }
+        fsrv__unlisten(s);
+        fsrv__answers_watch(s);
+        fsrv__log(s, "draining: %u workers", HASH_COUNT(s->children) - idle);
+}
+
+static void follow_wish(struct fsrv__supervisor *s) {
+        if (s->wish == FSRV_WISH_SERVE && is_abandoned(s))
+                s->wish = FSRV_WISH_DRAIN;
+        if (s->wish >= FSRV_WISH_DRAIN && !s->draining)
+                drain(s);
+        if (s->wish == FSRV_WISH_KILL && !s->killing) {
+                s->killing = true;
+                fsrv__children_kill(s);
+        }
+}
+
+static void decide_zygote(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct turn *turn) {
+        if (z->deadline <= turn->now)
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
+        if (s->draining || z->refusal.until > 0)
+                return;
+        fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_WANTED });
+        if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id) && !fsrv__refusal_now(s, z))
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
+}
+
+static void decide(struct fsrv__supervisor *s, const struct turn *turn, bool looks_at_standbys) {
+        follow_wish(s);
+        if (looks_at_standbys)
+                fsrv__standbys_end_hung(s);
+        fsrv__families_on_time(s, turn->now);
+        fsrv__peers_on_time(s, turn->now);
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next)
+                decide_zygote(s, z, turn);
+}
+
+/* ---- what is owed goes out ---- */
+
+static void send_owed(struct fsrv__supervisor *s, const struct turn *turn) {
+        fsrv__answers_retry(s);
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id))
+                        fsrv__refusal_send(s, z);
+                if (z->state == FSRV_ZYGOTE_READY || z->state == FSRV_ZYGOTE_SLOW)
+                        fsrv__standbys_order(s, z);
+                fsrv__refusal_watch(s, z);
+        }
+}
+
+/* The standbys are looked at first: what one has claimed before the look is received after it. */
+static void take_turn(struct fsrv__supervisor *s, const struct turn *turn) {
+        fsrv__refusals_on_time(s, turn->now);
+        bool looks_at_standbys = fsrv__standbys_look(s, turn->now);
+        receive_all(s, turn, looks_at_standbys);
+        reap(s, turn);
+        decide(s, turn, looks_at_standbys);
+        send_owed(s, turn);
 }
 
 /* A private server stays for the clients that wait for a status and for the time limits that it has to keep; a named
  * one, whose supervisor may end what it leaves behind, for all its workers. */
 static bool is_over(const struct fsrv__supervisor *s) {
-        if (!s->draining || s->zygote.pid != 0 || s->owed)
-                return false;
-        return s->config.path ? HASH_COUNT(s->children) + s->ended == 0
-                              : s->answers == 0 && s->idle == 0 && !s->first_deadline;
-}
+        unsigned idle = 0;
 
-/* A request in the queue carries the doorbell's sending end, so there is no hang-up while a zygote loads and its client
- * has died. But then the client's admin connection has closed, and who else could spawn would be a child. */
-static bool is_abandoned(struct fsrv__supervisor *s) {
-        return !s->config.path && !s->peers && s->zygote.state == FSRV_ZYGOTE_LOADING &&
-               HASH_COUNT(s->children) == (fsrv__zygote_heir(s) != NULL);
+        if (!s->draining || s->owed)
+                return false;
+        for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                if (z->pid != 0)
+                        return false;
+                idle += z->idle;
+        }
+        return s->config.path ? HASH_COUNT(s->children) + s->ended == 0
+                              : s->answers == 0 && idle == 0 && !s->first_deadline;
 }
 
 int fsrv__supervise(struct fsrv__supervisor *s) {
-        while (!is_over(s)) {
-                struct epoll_event events[64];
+        struct turn turn = { .n = 0 };
 
-                if (is_abandoned(s))
-                        fsrv__drain(s);
-                fsrv__zygote_replenish(s);
-                fsrv__refusal_watch(s);
-                /* libfaketime's epoll_wait(2) would have the limits pass by its own time */
-                int n = (int)fsrv__call(SYS_epoll_pwait, s->epoll, events, 64, fsrv__left(next_deadline(s)), NULL, 0);
-                if (n < 0 && n != -EINTR)
+        for (take_turn(s, &turn); !is_over(s); take_turn(s, &turn))
+                if (wait_for_events(s, &turn) < 0)
                         return 125;
-                for (int i = 0; i < n; i++)
-                        on_event(s, &events[i]);
-                on_time(s);
-        }
         fsrv__log(s, "done");
         return 0;
 }

@@ -64,20 +64,20 @@ static int find_zygote(struct fsrv__supervisor *s) {
         return 0;
 }
 
-/* The config's sockets. A private server's doorbell is given, a named one's made here. */
-static int take_doorbell(struct fsrv__supervisor *s) {
+/* The first zygote's. A private server's doorbell is given, a named one's made here. */
+static int add_zygote(struct fsrv__supervisor *s) {
         int on = 1, pair[2];
 
-        s->doorbell = DOORBELL_FD;
-        s->doorbell_send = -1;
-        if (!s->config.path)
-                return fsrv__fd_set_cloexec(s->doorbell, 1);
+        if (!s->config.path) {
+                int r = fsrv__fd_set_cloexec(DOORBELL_FD, 1);
+                return r < 0 ? r : fsrv__zygote_add(s, DOORBELL_FD, -1);
+        }
         int r = fsrv__socketpair(pair);
         if (r < 0)
                 return r;
-        s->doorbell = pair[0];
-        s->doorbell_send = pair[1];
-        return setsockopt(s->doorbell, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ? -errno : 0;
+        if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
+                return -errno;
+        return fsrv__zygote_add(s, pair[0], pair[1]);
 }
 
 /* Modules print to standard error, and read nothing; nobody waits for an output that we would hold open. */
@@ -93,23 +93,17 @@ static int take_streams(void) {
 }
 
 static int set_up(struct fsrv__supervisor *s) {
-        int on = 1, r;
+        int r;
 
         raise_limit(s);
         s->started = fsrv__now();
         s->listener = -1;
-        s->zygote.pidfd = s->zygote.orders = -1;
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         if (s->epoll < 0)
                 return -errno;
-        if ((r = take_streams()) < 0 || (r = fsrv__socketpair(s->claims)) < 0 || (r = find_zygote(s)) < 0 ||
-            (r = take_doorbell(s)) < 0 || (r = fsrv__signals_take(s)) < 0)
+        if ((r = take_streams()) < 0 || (r = find_zygote(s)) < 0 || (r = add_zygote(s)) < 0)
                 return r;
-        if (setsockopt(s->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
-                return -errno;
-        if ((r = fsrv__watch(s, s->claims[0], EPOLLIN, FSRV_SOURCE_CLAIMS, 0)) < 0)
-                return r;
-        return fsrv__watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0); /* its hang-up is always reported */
+        return fsrv__signals_take(s);
 }
 
 /* Its configuration, and the fds that came along: of another zygote program than ours, of what it is to know, and of

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -62,4 +61,15 @@ int fsrv__signals_take_children(struct fsrv__supervisor *s) {
         if (r == 0)
                 raise(SIGCHLD);
         return r;
+}
+
+void fsrv__signals_receive(struct fsrv__supervisor *s) {
+        struct signalfd_siginfo info;
+
+        while (read(s->signals, &info, sizeof info) == sizeof info) {
+                if (info.ssi_signo == SIGCHLD)
+                        s->has_changes = true;
+                else
+                        s->wish = s->wish == FSRV_WISH_SERVE ? FSRV_WISH_DRAIN : FSRV_WISH_KILL;
+        }
 }

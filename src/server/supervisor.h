@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FSRV_SERVER_SERVER_H
-#define FSRV_SERVER_SERVER_H
+#ifndef FSRV_SERVER_SUPERVISOR_H
+#define FSRV_SERVER_SUPERVISOR_H
 
 /*
- * The supervisor: parent of zygote, standbys and workers, and the only one with state. One thread, one epoll loop;
- * never blocks on a send. What is owed (standbys, a refusal, an exit status) is state that it tries again.
+ * The server: the parent of zygotes, standbys and workers, and the only process with state. It has one thread and one
+ * epoll, and never blocks on a send.
+ *
+ * One turn of its loop has five phases (loop.c): it waits; it receives all that was sent; it reaps the dead; it decides
+ * what follows from that and from the time; and what is owed goes out. A handler records what it finds out and calls
+ * only files below its own. The order of the declarations here is that of the files, the lowest first.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 #include <uthash.h>
 
@@ -17,55 +22,48 @@
 #include "wire/channel.h"
 #include "wire/config.h"
 
-/* Who an epoll event is for: the kind in the upper half, a pid or an fd in the lower. Events are looked up, not pointed
- * to: one handler may end what a later event of the same round was for. */
+/* What an epoll event is about: the source in the upper half, an id in the lower. Events are looked up by it and don't
+ * point to anything: one handler may end what a later event of the same turn is about. */
 enum fsrv__source {
-        FSRV_SOURCE_CLAIMS,
-        FSRV_SOURCE_DOORBELL,
-        FSRV_SOURCE_ORDERS, /* pid of the zygote */
-        FSRV_SOURCE_ZYGOTE, /* pid */
-        FSRV_SOURCE_CHILD,  /* pid */
-        FSRV_SOURCE_ANSWER, /* pid */
-        FSRV_SOURCE_LISTENER,
-        FSRV_SOURCE_PEER, /* fd */
         FSRV_SOURCE_SIGNAL,
+        FSRV_SOURCE_ORDERS,   /* a zygote's id */
+        FSRV_SOURCE_CLAIMS,   /* a zygote's id */
+        FSRV_SOURCE_DOORBELL, /* a zygote's id */
+        FSRV_SOURCE_LISTENER,
+        FSRV_SOURCE_PEER,   /* an fd */
+        FSRV_SOURCE_ANSWER, /* a pid: its client has gone */
+        FSRV_SOURCE_DEATH,  /* a pid */
 };
 
 enum fsrv__role {
         FSRV_ROLE_STANDBY,
         FSRV_ROLE_WORKER,
-        FSRV_ROLE_STRAY, /* not told of yet, or never: becomes a worker when it claims */
+        FSRV_ROLE_STRAY, /* its zygote has not told of it yet, or never will: it becomes a worker when it claims */
         FSRV_ROLE_RETIRED,
-        FSRV_ROLE_HEIR, /* of the zygote; src/zygote/heir.h */
-        /* a worker that was, as its client knows; no longer in the table. Its process group has the rest of its grace
-         */
+        FSRV_ROLE_HEIR, /* src/zygote/heir.h */
+        /* It was a worker, whose client has been told, and is no longer in the table. Its process group has the rest of
+         * its grace. */
         FSRV_ROLE_ENDED,
 };
 
 struct fsrv__child {
         pid_t pid;
+        struct fsrv__zygote *zygote; /* that forked it; NULL: not known */
         enum fsrv__role role;
         int pidfd;
         int answer; /* to the client; -1 for a standby, and when nobody listens any more */
-        int status; /* the stream socket for the seed's two words; -1: not asked for. Then it is this that says whether
-                     * anybody listens: the client has closed its end of the answer */
+        int status; /* the stream socket for the two words of the classic calls; -1: not asked for. Where there is one,
+                     * it shows whether the client listens: that has closed its end of the answer */
         uint32_t flags;    /* of the request */
-        bool timed_out;    /* ended by us */
+        bool timed_out;    /* we have ended it */
         int64_t deadline;  /* FSRV_NEVER: none */
         uint64_t grace_ms; /* from SIGTERM at the deadline to SIGKILL */
-        int64_t until;     /* ENDED: of the grace */
-        /* of a standby */
-        bool is_ready, is_late;
+        int64_t until;     /* ENDED: the end of the grace */
+        /* of a standby: its fork handlers have run; they had not, at the last look, and before it; at this turn's */
+        bool is_ready, is_late, hangs;
         int64_t since;
         struct fsrv__child *next_deadline, *previous_deadline;
         UT_hash_handle hh;
-};
-
-enum fsrv__zygote_state {
-        FSRV_ZYGOTE_NONE,
-        FSRV_ZYGOTE_LOADING,
-        FSRV_ZYGOTE_READY,
-        FSRV_ZYGOTE_FAILED, /* to be started again when somebody asks, after the back-off */
 };
 
 /* The status of a child that has ended, whose client's socket was full. */
@@ -75,29 +73,80 @@ struct fsrv__owed {
         struct fsrv__wire_exited exited;
 };
 
+/* While no standby can be had the server answers a zygote's requests with this. */
+struct fsrv__refusal {
+        struct fsrv__wire_failed message;
+        int64_t until; /* 0: there is none */
+};
+
+/* zygotes.c has the table of what each of them does at each event. */
+enum fsrv__zygote_state {
+        FSRV_ZYGOTE_ABSENT,   /* there is no process; the next one is started as soon as nothing is refused */
+        FSRV_ZYGOTE_FAILED,   /* there is none; the next one is started when somebody asks, after the back-off */
+        FSRV_ZYGOTE_LOADING,  /* it loads modules, within a time limit */
+        FSRV_ZYGOTE_FREEZING, /* it sees to its memory, within the same limit */
+        FSRV_ZYGOTE_READY,    /* it forks standbys, each within a time limit */
+        FSRV_ZYGOTE_SLOW,     /* it has not answered a FORK in time, and gets half the limit more */
+        FSRV_ZYGOTE_ENDING,   /* it was told to end, and may see to it for a while */
+        FSRV_ZYGOTE_KILLED,   /* by us: its death is to come */
+        FSRV_ZYGOTE_STATES
+};
+
+enum fsrv__zygote_event {
+        FSRV_EVENT_NONE,   /* of no state */
+        FSRV_EVENT_WANTED, /* nothing keeps it from serving */
+        FSRV_EVENT_ASKED,  /* there is a request that nothing refuses */
+        FSRV_EVENT_LATE,   /* the state's time is over */
+        FSRV_EVENT_END,    /* the server drains */
+        FSRV_EVENT_DEATH,
+        /* what it says on its orders socket; see enum fsrv__wire_order_type */
+        FSRV_EVENT_LOADING,
+        FSRV_EVENT_LOAD_FAILED,
+        FSRV_EVENT_FREEZING,
+        FSRV_EVENT_PRELOADED,
+        FSRV_EVENT_FORKED,
+        FSRV_EVENT_CANNOT_FORK,
+        FSRV_EVENT_WANTS_HEIR,
+        FSRV_EVENT_HEIR,
+        FSRV_EVENT_HAND_OVER,
+        FSRV_EVENT_LEFT_OUT,
+        FSRV_EVENTS
+};
+
+/* A zygote as the server has it: the sockets and counters outlive its processes, of which there is one at a time. */
 struct fsrv__zygote {
-        enum fsrv__zygote_state state;
-        pid_t pid;
+        struct fsrv__zygote *next;
+        uint32_t id;
+        enum fsrv__zygote_state state; /* fsrv__zygote_become() alone writes it */
+        int64_t deadline;              /* of the state; FSRV_NEVER */
+        int doorbell;                  /* receiving end */
+        int doorbell_send;             /* a named server's, to hand out; else -1 */
+        bool doorbell_watched;         /* for requests; its hang-up always is */
+        int claims[2];                 /* [0] ours; [1] for the processes to come */
+        struct fsrv__refusal refusal;
+        unsigned idle; /* standbys */
+
+        /* the process */
+        pid_t pid; /* 0: none */
         int pidfd;
-        int orders; /* while it loads: the boot socket */
+        int orders; /* until it has preloaded: the boot socket */
         pid_t heir; /* as it was; 0: it has had none */
-        bool has_forked, is_freezing;
-        unsigned due;     /* FORK orders without an answer yet */
-        bool is_late;     /* with the next one */
-        bool is_killed;   /* by us */
-        bool is_ending;   /* as we have told it */
-        bool hangs;       /* its children do, since one took a request */
-        int64_t deadline; /* of the loading; then of the next answer that is due */
         char loading[FSRV_WIRE_TEXT_MAX];
-        struct fsrv__wire_failed failure; /* what it said before it ended, or what we found */
-        /* failed starts in a row */
-        unsigned failures;
+        unsigned due;                     /* FORK orders without an answer yet */
+        unsigned forked;                  /* standbys */
+        struct fsrv__wire_failed failure; /* what it said before it ended, or what we found; stage 0: nothing */
+
+        /* the ones before it */
+        uint64_t starts;
+        unsigned failures; /* failed starts in a row */
         int64_t first_failure;
-        /* standbys that ended before they took a request, since one took one */
-        unsigned crashes;
+        unsigned
+                killed_freezing; /* in a row; from FSRV_WIRE_KILLED on it does less for good: each try costs a zygote */
+        unsigned crashes;        /* standbys that ended before they took a request, since one took one */
+        unsigned hung;           /* those of them that had to be ended */
         int64_t first_kill, last_kill;
-        /* in a row; once it does less, for good: each try costs a zygote, or in its place a worker */
-        unsigned killed_freezing;
+        struct fsrv__wire_memory memory;
+        char left_out[FSRV_WIRE_TEXT_MAX];
 };
 
 struct fsrv__peer {
@@ -107,10 +156,8 @@ struct fsrv__peer {
         struct fsrv__peer *next;
 };
 
-struct fsrv__refusal {
-        struct fsrv__wire_failed message;
-        int64_t until; /* 0: none */
-};
+/* What is to become of the server. */
+enum fsrv__wish { FSRV_WISH_SERVE, FSRV_WISH_DRAIN, FSRV_WISH_KILL };
 
 struct fsrv__supervisor {
         struct fsrv__config config;
@@ -119,101 +166,69 @@ struct fsrv__supervisor {
         int data;    /* a memfd for the zygote's FSRV_ZYGOTE_DATA_FD; -1 */
         int output;  /* standard output of zygotes until one has loaded all; -1 */
         int epoll;
-        int doorbell;      /* receiving end */
-        int doorbell_send; /* a named server's, to hand out; else -1 */
-        int claims[2];     /* [0] ours; [1] for zygotes to come */
         int listener;
         dev_t socket_device; /* what we bound, so that we don't remove a successor's */
         ino_t socket_inode;
         int signals; /* signalfd; -1 */
         bool has_sigchld;
-        bool is_reaper; /* of orphans: the zygotes fork twice */
-        bool doorbell_watched;
+        bool has_changes; /* SIGCHLD has come in this turn */
+        bool is_reaper;   /* of orphans: the zygotes fork twice */
+        enum fsrv__wish wish;
         bool draining;
         bool killing;
-        unsigned room; /* fds for children */
-        unsigned idle;
-        unsigned ended;               /* FSRV_ROLE_ENDED */
-        unsigned answers;             /* workers whose client is still there */
-        unsigned statuses;            /* of them, those with a socket for the seed's two words */
+        struct fsrv__zygote *zygotes;
         struct fsrv__child *children; /* hash by pid */
         struct fsrv__child *first_deadline, *last_deadline;
         struct fsrv__owed *owed;
-        unsigned n_owed;
-        int64_t next_look; /* at standbys that may hang; 0: none */
-        struct fsrv__zygote zygote;
-        struct fsrv__refusal refusal;
         struct fsrv__peer *peers;
+        unsigned room;     /* fds for children */
+        unsigned ended;    /* FSRV_ROLE_ENDED */
+        unsigned answers;  /* workers whose client is still there */
+        unsigned statuses; /* of them, those with a socket for the two words */
+        unsigned n_owed;
         unsigned n_peers;
+        int64_t next_look; /* at standbys that may hang; 0: none */
         int64_t started;
-        struct fsrv__wire_stats stats;
+        struct fsrv__wire_stats stats; /* what is counted for all zygotes together */
 };
 
-/* events.c */
+/* ---- events.c: what lies below all ---- */
+
 int fsrv__watch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id);
+/* Other events of an fd that is watched. */
+void fsrv__rewatch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id);
 void fsrv__unwatch(struct fsrv__supervisor *s, int fd);
 /* A line on standard error, from a named server; a private one is quiet. */
 void fsrv__log(const struct fsrv__supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* loop.c */
-/* Serves until it is over; the exit code. */
-int fsrv__supervise(struct fsrv__supervisor *s);
-/* Takes no new request: those on the doorbell are served, idle standbys then read its end. */
-void fsrv__drain(struct fsrv__supervisor *s);
+/* ---- failures.c: what is said when no standby can be had ---- */
 
-/* signals.c */
-/* An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's session: what the
- * terminal sends is for the client and its workers. As pid 1 it reaps orphans. */
-int fsrv__signals_take(struct fsrv__supervisor *s);
-/* From now on also SIGCHLD, which comes for stops and for orphans; nothing else of ours needs it. May be repeated. */
-int fsrv__signals_take_children(struct fsrv__supervisor *s);
+enum fsrv__failure {
+        FSRV_FAILURE_START,         /* a step of starting the zygote: err, what */
+        FSRV_FAILURE_DEATH,         /* of the zygote: how */
+        FSRV_FAILURE_LATE,          /* it took too long to load */
+        FSRV_FAILURE_FORK,          /* err: it cannot fork */
+        FSRV_FAILURE_FORK_HANGS,    /* it did not answer */
+        FSRV_FAILURE_MIDDLE_HANGS,  /* nor did the process between zygote and standby */
+        FSRV_FAILURE_STANDBY,       /* a standby's death: how */
+        FSRV_FAILURE_STANDBY_HANGS, /* it was not ready in time */
+};
 
-/* stops.c: what SIGCHLD may have come for */
-void fsrv__stops_tell(struct fsrv__supervisor *s);
+struct fsrv__failure_of {
+        enum fsrv__failure kind;
+        int err;
+        const char *what;
+        const struct fsrv__exit *how;
+};
 
-/* zygotes.c */
-void fsrv__zygote_replenish(struct fsrv__supervisor *s);
-void fsrv__zygote_on_orders(struct fsrv__supervisor *s, uint32_t pid);
-void fsrv__zygote_on_exit(struct fsrv__supervisor *s, uint32_t pid);
-bool fsrv__zygote_has_deadline(const struct fsrv__supervisor *s);
-void fsrv__zygote_on_time(struct fsrv__supervisor *s, int64_t now);
-void fsrv__zygote_kill(struct fsrv__supervisor *s);
-/* The living child that tries a module; NULL: there is none. */
-const struct fsrv__child *fsrv__zygote_heir(struct fsrv__supervisor *s);
-/* It is needed no more: it may see to its own end, for a while. */
-void fsrv__zygote_end(struct fsrv__supervisor *s);
-/* A standby of its has ended before it took a request; was_late: we have killed it. */
-void fsrv__zygote_on_standby_end(struct fsrv__supervisor *s, const struct fsrv__exit *exit, bool was_late);
 /* How long the fork handlers of one process may take, before it gets half as long again. */
-int64_t fsrv__zygote_fork_limit(const struct fsrv__supervisor *s);
-/* One has taken a request. */
-void fsrv__zygote_on_claim(struct fsrv__supervisor *s);
+int64_t fsrv__fork_limit(const struct fsrv__supervisor *s);
+/* The message to clients, with stage, errno and sentence. */
+struct fsrv__wire_failed fsrv__failure_describe(const struct fsrv__supervisor *s, const struct fsrv__zygote *z,
+                                                struct fsrv__failure_of failure);
 
-/* launch.c: 0, or -errno and the failure in s->zygote. */
-int fsrv__zygote_launch(struct fsrv__supervisor *s);
+/* ---- families.c: a worker and the process group that it leads ---- */
 
-/* children.c */
-/* One more, below the limit of open files. */
-bool fsrv__child_fits(const struct fsrv__supervisor *s);
-struct fsrv__child *fsrv__child_find(struct fsrv__supervisor *s, pid_t pid);
-/* A new child of ours in the table; NULL when out of memory or fds. */
-struct fsrv__child *fsrv__child_add(struct fsrv__supervisor *s, pid_t pid, enum fsrv__role role);
-/* The zygote tells of it. */
-void fsrv__child_on_forked(struct fsrv__supervisor *s, pid_t pid);
-void fsrv__child_on_exit(struct fsrv__supervisor *s, uint32_t pid);
-void fsrv__child_on_hangup(struct fsrv__supervisor *s, uint32_t pid);
-void fsrv__children_on_claims(struct fsrv__supervisor *s);
-void fsrv__children_on_time(struct fsrv__supervisor *s, int64_t now);
-void fsrv__children_watch_clients(struct fsrv__supervisor *s);
-void fsrv__children_kill(struct fsrv__supervisor *s);
-/* Takes a living child out of the table: its pidfd, which is the caller's and watched no more. -1: not there. */
-int fsrv__child_release(struct fsrv__supervisor *s, pid_t pid);
-/* Children that nobody has told of: they get this role. */
-void fsrv__children_find(struct fsrv__supervisor *s, enum fsrv__role role);
-/* As the reaper of orphans: everything dead, known or not. */
-void fsrv__children_reap_all(struct fsrv__supervisor *s);
-
-/* families.c: a worker and the process group that it leads */
 void fsrv__child_kill(const struct fsrv__child *child);
 /* At the limit SIGTERM, and SIGKILL after the grace; without a grace SIGKILL. */
 void fsrv__family_limit(struct fsrv__supervisor *s, struct fsrv__child *child, uint64_t limit_ms, uint64_t grace_ms);
@@ -226,27 +241,162 @@ void fsrv__family_before_reaping(const struct fsrv__child *child);
 /* The child has been reaped. True: what it leaves behind is to be ended, and the child is kept for that. */
 bool fsrv__family_outlives(struct fsrv__supervisor *s, struct fsrv__child *child);
 
-/* standbys.c: those in which a fork handler hangs. */
-void fsrv__standbys_watch(struct fsrv__supervisor *s, struct fsrv__child *standby);
-void fsrv__standbys_on_time(struct fsrv__supervisor *s, int64_t now);
+/* ---- answers.c: the sockets to clients ---- */
 
-/* refusal.c */
+/* A worker's, which it takes over; status: -1, or the socket for the two words. The first of them goes out. */
+void fsrv__answer_begin(struct fsrv__supervisor *s, struct fsrv__child *child, int answer, int status);
+/* Nobody listens. */
+void fsrv__answer_end(struct fsrv__supervisor *s, struct fsrv__child *child);
+/* Its client has gone, or closed the handle. */
+void fsrv__answer_on_hangup(struct fsrv__supervisor *s, struct fsrv__child *child);
+/* The same, if it is so: nothing promises which event comes first, the death, or the hang-up that is to bring death to
+ * the whole family. */
+void fsrv__answer_look_for_hangup(struct fsrv__supervisor *s, struct fsrv__child *child);
+/* Tells the client of the end, now or as soon as its socket has room; then nobody listens. */
+void fsrv__answer_deliver(struct fsrv__supervisor *s, struct fsrv__child *child,
+                          const struct fsrv__wire_exited *exited);
+void fsrv__answers_retry(struct fsrv__supervisor *s);
+/* From now on each client's end is news. */
+void fsrv__answers_watch(struct fsrv__supervisor *s);
+
+/* ---- children.c: the table ---- */
+
+/* One more, below the limit of open files. */
+bool fsrv__child_fits(const struct fsrv__supervisor *s);
+struct fsrv__child *fsrv__child_find(const struct fsrv__supervisor *s, pid_t pid);
+/* A new child of ours in the table; z may be NULL. NULL when out of memory or fds. */
+struct fsrv__child *fsrv__child_add(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid,
+                                    enum fsrv__role role);
+/* The zygote tells of a standby. */
+void fsrv__child_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
+void fsrv__child_become(struct fsrv__supervisor *s, struct fsrv__child *child, enum fsrv__role role);
+void fsrv__child_forget(struct fsrv__supervisor *s, struct fsrv__child *child);
+/* Takes a living child out of the table: its pidfd, which is the caller's and watched no more. -1: not there. */
+int fsrv__child_release(struct fsrv__supervisor *s, pid_t pid);
+/* Children that nobody has told of: they get this role, and this zygote, which may be NULL. */
+void fsrv__children_find(struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__role role);
+void fsrv__children_kill(struct fsrv__supervisor *s);
+
+/* ---- refusals.c ---- */
+
 /* For a time that doubles with each of the times that it happened before. */
-void fsrv__refuse(struct fsrv__supervisor *s, unsigned times, uint32_t stage, int err, const char *text);
+void fsrv__refuse(struct fsrv__supervisor *s, struct fsrv__zygote *z, unsigned times,
+                  const struct fsrv__wire_failed *why);
 /* A process of ours has ended: where there was room for no more, there is now. */
-void fsrv__refusal_on_end(struct fsrv__supervisor *s);
+void fsrv__refusals_on_end(struct fsrv__supervisor *s);
+void fsrv__refusals_on_time(struct fsrv__supervisor *s, int64_t now);
 /* Whether requests on the doorbell are to be answered by us now; the answer. NULL: standbys will. */
-const struct fsrv__wire_failed *fsrv__refusal_now(struct fsrv__supervisor *s);
+const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__supervisor *s, const struct fsrv__zygote *z);
 /* Watches the doorbell while nobody else would, and only then. */
-void fsrv__refusal_watch(struct fsrv__supervisor *s);
-void fsrv__refusal_on_request(struct fsrv__supervisor *s);
+void fsrv__refusal_watch(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+/* There are requests: refuses those that are to be. */
+void fsrv__refusal_send(struct fsrv__supervisor *s, struct fsrv__zygote *z);
 
-/* peers.c */
-int fsrv__listen(struct fsrv__supervisor *s);
-void fsrv__unlisten(struct fsrv__supervisor *s);
-void fsrv__peers_on_listener(struct fsrv__supervisor *s);
+/* ---- signals.c ---- */
+
+/* An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's session: what the
+ * terminal sends is for the client and its workers. As pid 1 it reaps orphans. */
+int fsrv__signals_take(struct fsrv__supervisor *s);
+/* From now on also SIGCHLD, which comes for stops and for orphans; nothing else of ours needs it. May be repeated. */
+int fsrv__signals_take_children(struct fsrv__supervisor *s);
+/* Records what they ask for. */
+void fsrv__signals_receive(struct fsrv__supervisor *s);
+
+/* ---- zygote_start.c: its process ---- */
+
+/* 0; or -errno, and the failure in z->failure. */
+int fsrv__zygote_start(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+
+/* ---- zygote_state.c ---- */
+
+/* One more, without a process, with this doorbell, whose sending end may be -1. 0 or -errno. */
+int fsrv__zygote_add(struct fsrv__supervisor *s, int doorbell, int doorbell_send);
+/* NULL: there is none of this number. */
+struct fsrv__zygote *fsrv__zygote_find(const struct fsrv__supervisor *s, uint32_t id);
+/* Whether it has modules to load yet, or its memory to see to. */
+bool fsrv__zygote_is_starting(const struct fsrv__zygote *z);
+void fsrv__zygote_become(const struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__zygote_state state);
+void fsrv__zygote_kill(const struct fsrv__supervisor *s, struct fsrv__zygote *z);
+/* This is why it ends, if it has not said so itself. */
+void fsrv__zygote_blame(const struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__failure_of failure);
+
+/* ---- standbys.c ---- */
+
+/* Orders as many as are wanted and fit. */
+void fsrv__standbys_order(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+/* An order has been answered: by a standby's pid, by an errno, or by the wait status of a process that ended by
+ * itself. */
+void fsrv__standbys_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
+void fsrv__standbys_on_cannot_fork(struct fsrv__supervisor *s, struct fsrv__zygote *z, int err, int status);
+/* One has ended before it took a request; was_late: we have killed it. */
+void fsrv__standbys_on_end(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__exit *how,
+                           bool was_late);
+/* One has taken a request. */
+void fsrv__standbys_on_claim(struct fsrv__zygote *z);
+/* Looks, if it is time to, at those that have waited for long: true. Then, when all claims that had been sent before
+ * have been received, those that hang can be ended. */
+bool fsrv__standbys_look(struct fsrv__supervisor *s, int64_t now);
+void fsrv__standbys_end_hung(struct fsrv__supervisor *s);
+
+/* ---- heirs.c ---- */
+
+/* The living child that tries a module; NULL: there is none. */
+const struct fsrv__child *fsrv__heir_of(const struct fsrv__supervisor *s, const struct fsrv__zygote *z);
+/* We are the parent of orphans from now on, as zygotes need it that fork twice. 0 or -errno. */
+int fsrv__become_reaper(struct fsrv__supervisor *s);
+void fsrv__heir_allow(struct fsrv__supervisor *s, struct fsrv__zygote *z, bool forks_twice);
+void fsrv__heir_on_born(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
+/* It is the zygote from now on. */
+void fsrv__heir_succeed(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+void fsrv__heir_on_left_out(const struct fsrv__supervisor *s, struct fsrv__zygote *z, const char *why);
+
+/* ---- zygotes.c: what a zygote does at each event ---- */
+
+struct fsrv__news {
+        enum fsrv__zygote_event event;
+        int err, value;               /* of the order */
+        const char *text;             /* of the order */
+        const struct fsrv__exit *how; /* DEATH */
+};
+
+/* False: in this state there is no such event, which for an order means that its sender is not to be believed. */
+bool fsrv__zygote_on(struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__news news);
+
+/* ---- orders.c, claims.c: all that zygote and standbys have sent ---- */
+
+void fsrv__orders_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+void fsrv__claims_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+
+/* ---- stops.c ---- */
+
+/* Tells clients that asked of the stops and continuations that SIGCHLD came for. */
+void fsrv__stops_tell(struct fsrv__supervisor *s);
+
+/* ---- deaths.c: all that they had sent has been received ---- */
+
+/* A zygote or a child has died. Nothing happens if it lives; false: there is no such process of ours. */
+bool fsrv__death_of(struct fsrv__supervisor *s, pid_t pid);
+/* Whether a process that has died, or its zygote, may have sent something that matters for its death. */
+bool fsrv__death_has_words(const struct fsrv__supervisor *s, pid_t pid);
+/* As the reaper of orphans: everything dead, known or not. */
+void fsrv__deaths_of_all(struct fsrv__supervisor *s);
+
+/* ---- peers.c: admin connections ---- */
+
 int fsrv__peer_add(struct fsrv__supervisor *s, int fd, uid_t uid, int64_t deadline);
+void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds);
 void fsrv__peer_on_message(struct fsrv__supervisor *s, uint32_t fd);
 void fsrv__peers_on_time(struct fsrv__supervisor *s, int64_t now);
+
+/* ---- listener.c: where a named server's come in ---- */
+
+int fsrv__listen(struct fsrv__supervisor *s);
+void fsrv__unlisten(struct fsrv__supervisor *s);
+void fsrv__listener_on_peers(struct fsrv__supervisor *s);
+
+/* ---- loop.c ---- */
+
+/* Serves until it is over; the exit code. */
+int fsrv__supervise(struct fsrv__supervisor *s);
 
 #endif

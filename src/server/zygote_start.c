@@ -7,13 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/error.h"
 #include "base/fd.h"
 #include "base/title.h"
 #include "forkserver-host.h"
@@ -74,64 +72,71 @@ static _Noreturn void become_zygote(const struct fsrv__supervisor *s, pid_t serv
         _exit(127);
 }
 
-static int send_config(struct fsrv__supervisor *s, int boot) {
+static int send_config(const struct fsrv__supervisor *s, const struct fsrv__zygote *z, int boot) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__config config = s->config;
 
         config.path = NULL;
         config.head.server = getpid();
         config.head.has_output = s->output >= 0;
-        config.head.killed = s->zygote.killed_freezing;
+        config.head.killed = z->killed_freezing;
         int n = fsrv__config_encode(&config, bytes);
         return n < 0 ? n : fsrv__channel_send(boot, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
 }
 
-static int fail(struct fsrv__supervisor *s, int err, const char *what) {
-        s->zygote.failure =
-                (struct fsrv__wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = err };
-        snprintf(s->zygote.failure.text, sizeof s->zygote.failure.text, "starting the zygote: %s: %s", what,
-                 strerrordesc_np(err));
-        return -err;
-}
-
 /* What it is at until it says something else. */
-static void name_program(struct fsrv__supervisor *s) {
+static void name_program(const struct fsrv__supervisor *s, struct fsrv__zygote *z) {
         const char *program = s->program >= 0 ? s->config.argv[0] : "", *slash = strrchr(program, '/');
 
-        s->zygote.loading[0] = 0;
+        z->loading[0] = 0;
         if (s->program >= 0)
-                snprintf(s->zygote.loading, sizeof s->zygote.loading, "%s (%.50s, before fsrv_zygote_enter())",
-                         FSRV_PRELOAD_MAIN, slash ? slash + 1 : program);
+                snprintf(z->loading, sizeof z->loading, "%s (%.50s, before fsrv_zygote_enter())", FSRV_PRELOAD_MAIN,
+                         slash ? slash + 1 : program);
 }
 
-int fsrv__zygote_launch(struct fsrv__supervisor *s) {
-        struct fsrv__zygote *z = &s->zygote;
-        int sockets[2], r;
+/* Its pidfd, or -errno, and it is as if it had never been. */
+static int watch_process(struct fsrv__supervisor *s, const struct fsrv__zygote *z, pid_t pid, int orders) {
+        int pidfd = fsrv__pidfd_open(pid), r = pidfd;
 
-        r = fsrv__socketpair(sockets);
+        if (r >= 0)
+                r = fsrv__watch(s, pidfd, EPOLLIN, FSRV_SOURCE_DEATH, (uint32_t)pid);
+        if (r >= 0)
+                r = fsrv__watch(s, orders, EPOLLIN, FSRV_SOURCE_ORDERS, z->id);
+        if (r >= 0)
+                return pidfd;
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        fsrv__fd_close(pidfd);
+        return r;
+}
+
+static int fail(const struct fsrv__supervisor *s, struct fsrv__zygote *z, int r, const char *what) {
+        fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ FSRV_FAILURE_START, -r, what, NULL });
+        return r;
+}
+
+int fsrv__zygote_start(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+        int sockets[2], r = fsrv__socketpair(sockets);
+
         if (r < 0)
-                return fail(s, -r, "a socket pair");
-        r = send_config(s, sockets[0]);
-        pid_t server = getpid(), pid = r < 0 ? -1 : fork();
-        if (pid < 0) {
-                int err = r < 0 ? -r : errno;
+                return fail(s, z, r, "a socket pair");
+        r = send_config(s, z, sockets[0]);
+        if (r < 0) {
                 fsrv__fds_close(sockets, 2);
-                return fail(s, err, r < 0 ? "its configuration" : "fork");
+                return fail(s, z, r, "its configuration");
         }
+        pid_t server = getpid(), pid = fork();
         if (pid == 0)
                 become_zygote(s, server, sockets[1]);
+        int pidfd = pid < 0 ? -errno : watch_process(s, z, pid, sockets[0]);
         fsrv__fd_close(sockets[1]);
+        if (pidfd < 0) {
+                fsrv__fd_close(sockets[0]);
+                return fail(s, z, pidfd, pid < 0 ? "fork" : "a pidfd");
+        }
         z->pid = pid;
+        z->pidfd = pidfd;
         z->orders = sockets[0];
-        z->pidfd = fsrv__pidfd_open(pid);
-        z->due = 0;
-        z->has_forked = z->is_freezing = z->is_late = z->is_killed = z->is_ending = z->hangs = false;
-        name_program(s);
-        z->failure.stage = 0;
-        z->deadline = fsrv__deadline(s->config.head.preload_timeout_ms);
-        z->state = FSRV_ZYGOTE_LOADING;
-        fsrv__watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, (uint32_t)pid);
-        if (z->pidfd >= 0)
-                fsrv__watch(s, z->pidfd, EPOLLIN, FSRV_SOURCE_ZYGOTE, (uint32_t)pid);
+        name_program(s, z);
         return 0;
 }

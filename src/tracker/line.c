@@ -25,7 +25,7 @@ const char *fsrv__tracker_type_name(enum fsrv__tracker_type type) {
 }
 
 /* The number of the word among the names, or -1. */
-static int find(const char *const *names, size_t n_names, const char *word, size_t n) {
+static int find_word(const char *const *names, size_t n_names, const char *word, size_t n) {
         for (size_t i = 0; i < n_names; i++)
                 if (strlen(names[i]) == n && memcmp(names[i], word, n) == 0)
                         return (int)i;
@@ -34,8 +34,8 @@ static int find(const char *const *names, size_t n_names, const char *word, size
 
 static const char *take_words(const char *command, size_t command_n, const char *type, size_t type_n,
                               struct fsrv__tracker_line *ret_line) {
-        int c = find(command_names, sizeof command_names / sizeof *command_names, command, command_n);
-        int t = find(type_names, sizeof type_names / sizeof *type_names, type, type_n);
+        int c = find_word(command_names, sizeof command_names / sizeof *command_names, command, command_n);
+        int t = find_word(type_names, sizeof type_names / sizeof *type_names, type, type_n);
 
         if (c < 0)
                 return "unknown command";
@@ -78,7 +78,7 @@ static const char *parse_simple(const char *bytes, size_t n, struct fsrv__tracke
 /* ---- JSON ---- */
 
 /* The value of a digit of URL-safe base64, or -1. */
-static int digit(char c) {
+static int value_of_digit(char c) {
         static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         const char *at = c ? strchr(digits, c) : NULL;
 
@@ -96,7 +96,7 @@ static int decode_base64(const char *text, size_t n, char *ret_bytes) {
                 int pads = at_end && text[i + 3] == '=' ? 1 + (text[i + 2] == '=') : 0;
                 int bits = 0;
                 for (int k = 0; k < 4; k++) {
-                        int value = k >= 4 - pads ? 0 : digit(text[i + (size_t)k]);
+                        int value = k >= 4 - pads ? 0 : value_of_digit(text[i + (size_t)k]);
                         if (value < 0)
                                 return -1;
                         bits = bits << 6 | value;

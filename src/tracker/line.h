@@ -34,7 +34,7 @@ struct fsrv__tracker_line {
 
 const char *fsrv__tracker_type_name(enum fsrv__tracker_type type); /* static */
 
-/* Reads a line, given without its newline. NULL, or in words why it is none. */
+/* Reads a line, which is given without its newline. NULL, or in words what is wrong with it. */
 const char *fsrv__tracker_line_parse(const char *bytes, size_t n, struct fsrv__tracker_line *ret_line);
 
 /* Cuts what comes in into lines; remembers one line at the most, however long one is. Begins zeroed. */
@@ -48,8 +48,8 @@ struct fsrv__tracker_cutter {
 /* Takes bytes up to the end of a line; returns how many. */
 size_t fsrv__tracker_cutter_take(struct fsrv__tracker_cutter *cutter, const char *bytes, size_t n);
 
-/* For people: one printable word for any bytes; what isn't plain is \xNN, and what doesn't fit is cut
- * least 8. */
+/* For people: makes one printable word of any bytes. What isn't plain becomes \xNN; what doesn't fit is cut off, and
+ * ends in "...". `size` is at least 8. */
 void fsrv__tracker_escape(const char *bytes, size_t n, char *ret_text, size_t size);
 
 #endif

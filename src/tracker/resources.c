@@ -13,6 +13,8 @@
 #define uthash_nonfatal_oom(element) ((void)((element)->in_set = false))
 #include <uthash.h>
 
+#include "tracker/complaint.h"
+
 enum { TEXT_MAX = 1100 }; /* a name of 255 bytes, each as four characters */
 
 struct fsrv__resource {
@@ -20,7 +22,7 @@ struct fsrv__resource {
         bool in_set;
         int err; /* why it could not be removed; 0: it was */
         enum fsrv__tracker_type type;
-        char key[]; /* the type's number plus 1, then the name: no two have the same, and it ends at the first NUL */
+        char key[]; /* the type's number plus 1, then the name: different for each, and without a NUL but its last */
 };
 
 static void make_key(char ret_key[FSRV_TRACKER_NAME_MAX + 2], enum fsrv__tracker_type type, const char *name) {
@@ -28,7 +30,8 @@ static void make_key(char ret_key[FSRV_TRACKER_NAME_MAX + 2], enum fsrv__tracker
         strcpy(ret_key + 1, name);
 }
 
-static struct fsrv__resource *find(struct fsrv__resource *set, enum fsrv__tracker_type type, const char *name) {
+static struct fsrv__resource *find_resource(struct fsrv__resource *set, enum fsrv__tracker_type type,
+                                            const char *name) {
         struct fsrv__resource *resource;
         char key[FSRV_TRACKER_NAME_MAX + 2];
 
@@ -38,7 +41,7 @@ static struct fsrv__resource *find(struct fsrv__resource *set, enum fsrv__tracke
 }
 
 bool fsrv__resources_add(struct fsrv__resource **set, enum fsrv__tracker_type type, const char *name) {
-        if (find(*set, type, name))
+        if (find_resource(*set, type, name))
                 return true;
         struct fsrv__resource *resource = calloc(1, sizeof *resource + strlen(name) + 2);
         if (!resource)
@@ -54,7 +57,7 @@ bool fsrv__resources_add(struct fsrv__resource **set, enum fsrv__tracker_type ty
 }
 
 bool fsrv__resources_remove(struct fsrv__resource **set, enum fsrv__tracker_type type, const char *name) {
-        struct fsrv__resource *resource = find(*set, type, name);
+        struct fsrv__resource *resource = find_resource(*set, type, name);
 
         if (!resource)
                 return false;
@@ -65,14 +68,14 @@ bool fsrv__resources_remove(struct fsrv__resource **set, enum fsrv__tracker_type
 
 /* ---- the end ---- */
 
-static const char *describe(const struct fsrv__resource *resource, char ret_text[TEXT_MAX]) {
+static const char *describe_resource(const struct fsrv__resource *resource, char ret_text[TEXT_MAX]) {
         int n = snprintf(ret_text, TEXT_MAX, "%s ", fsrv__tracker_type_name(resource->type));
 
         fsrv__tracker_escape(resource->key + 1, strlen(resource->key + 1), ret_text + n, (size_t)(TEXT_MAX - n));
         return ret_text;
 }
 
-static int unlink_one(const struct fsrv__resource *resource) {
+static int unlink_resource(const struct fsrv__resource *resource) {
         const char *name = resource->key + 1;
 
         switch (resource->type) {
@@ -85,8 +88,8 @@ static int unlink_one(const struct fsrv__resource *resource) {
         }
 }
 
-/* One line that names all those with this outcome. In pieces, if memory is short. */
-static void name_all(const struct fsrv__resource *set, int err, const char *what) {
+/* One line with the names of all that have this outcome; a line for each, if memory is short. */
+static void say_names(const struct fsrv__resource *set, int err, const char *what) {
         char *text = NULL, one[TEXT_MAX];
         size_t size = 0;
         FILE *out = open_memstream(&text, &size);
@@ -96,16 +99,16 @@ static void name_all(const struct fsrv__resource *set, int err, const char *what
                 if (resource->err != err)
                         continue;
                 if (out)
-                        fprintf(out, "%s%s", n++ > 0 ? ", " : "", describe(resource, one));
+                        fprintf(out, "%s%s", n++ > 0 ? ", " : "", describe_resource(resource, one));
                 else
-                        fsrv__tracker_say("%s: %s", what, describe(resource, one));
+                        fsrv__tracker_say("%s: %s", what, describe_resource(resource, one));
         }
         if (out && fclose(out) == 0 && n > 0)
                 fsrv__tracker_say("%s: %s", what, text);
         free(text);
 }
 
-static void free_all(struct fsrv__resource **set) {
+static void free_set(struct fsrv__resource **set) {
         struct fsrv__resource *resource = *set, *next;
 
         HASH_CLEAR(hh, *set);
@@ -119,19 +122,20 @@ int fsrv__resources_clean_up(struct fsrv__resource **set) {
         int outcome = FSRV_TRACKER_CLEAN;
         char one[TEXT_MAX];
 
-        /* All are removed before a word is said: who reads our words may have stopped doing so. */
+        /* All are removed before anything is written: the reader of standard error may have stopped reading. */
         for (struct fsrv__resource *resource = *set; resource; resource = resource->hh.next)
-                resource->err = unlink_one(resource);
-        name_all(*set, 0, "removed what was left behind");
-        name_all(*set, ENOENT, "gone already, but never unregistered"); /* no leak */
+                resource->err = unlink_resource(resource);
+        say_names(*set, 0, "removed what was left behind");
+        say_names(*set, ENOENT, "gone already, but never unregistered"); /* no leak */
         for (struct fsrv__resource *resource = *set; resource; resource = resource->hh.next) {
                 if (resource->err == 0 && outcome == FSRV_TRACKER_CLEAN)
                         outcome = FSRV_TRACKER_LEFT;
                 if (resource->err == 0 || resource->err == ENOENT)
                         continue;
                 outcome = FSRV_TRACKER_FAILED;
-                fsrv__tracker_say("cannot remove %s: %s", describe(resource, one), strerrordesc_np(resource->err));
+                fsrv__tracker_say("cannot remove %s: %s", describe_resource(resource, one),
+                                  strerrordesc_np(resource->err));
         }
-        free_all(set);
+        free_set(set);
         return outcome;
 }

@@ -2,7 +2,8 @@
 #ifndef FSRV_TRACKER_RESOURCES_H
 #define FSRV_TRACKER_RESOURCES_H
 
-/* What was registered: a set, so that a name told twice is there once. And removing what is left of it. */
+/* The resources that were registered: a set, so that a name that is told twice is there once. And the removal of what
+ * is left in it. */
 
 #include <stdbool.h>
 
@@ -10,15 +11,12 @@
 
 struct fsrv__resource; /* one of the set; an empty set is NULL */
 
-/* Says what happened in text of `format`, one line, to who started the tracker. */
-void fsrv__tracker_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 /* false: there is no memory for it */
 bool fsrv__resources_add(struct fsrv__resource **set, enum fsrv__tracker_type type, const char *name);
 /* false: it is not there */
 bool fsrv__resources_remove(struct fsrv__resource **set, enum fsrv__tracker_type type, const char *name);
 
-/* exit codes, those of CPython's */
+/* The exit codes of CPython's tracker. */
 enum {
         FSRV_TRACKER_CLEAN = 0,
         FSRV_TRACKER_LEFT = 1,
@@ -26,7 +24,8 @@ enum {
         FSRV_TRACKER_BAD_LINE = 3,
 };
 
-/* Unlinks all, names them, and empties the set. CLEAN, LEFT (something was, and is gone) or FAILED (it cannot be). */
+/* Unlinks all, names them, and empties the set. CLEAN: there was nothing; LEFT: there was, and it is gone; FAILED:
+ * something could not be removed. */
 int fsrv__resources_clean_up(struct fsrv__resource **set);
 
 #endif

@@ -6,9 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,48 +14,13 @@
 
 #include "base/fd.h"
 #include "base/title.h"
+#include "tracker/complaint.h"
 #include "tracker/resources.h"
 
-enum { PIPE_FD = 3, PIECE = 4096, SAY_LIMIT_MS = 1000, SHOWN_MAX = 200 };
+enum { PIPE_FD = 3, SHOWN_MAX = 200 };
 
-/* Who reads our words may have stopped doing so, without closing: registering must go on. A piece of PIPE_BUF bytes, on
- * a pipe or a terminal that is ready, is taken at once. */
-static void write_patiently(const char *text, size_t n) {
-        static int limit = SAY_LIMIT_MS;
-
-        while (n > 0) {
-                struct pollfd entry = { .fd = STDERR_FILENO, .events = POLLOUT };
-                size_t piece = n < PIECE ? n : PIECE;
-
-                bool ready = poll(&entry, 1, limit) == 1;
-                limit = ready ? SAY_LIMIT_MS : 0; /* once, not for every word */
-                if (!ready)
-                        return;
-                ssize_t written = write(STDERR_FILENO, text, piece);
-                if (written < 0)
-                        return;
-                text += written;
-                n -= (size_t)written;
-        }
-}
-
-void fsrv__tracker_say(const char *format, ...) {
-        va_list args;
-        char *text = NULL, *line = NULL;
-
-        va_start(args, format);
-        int n = vasprintf(&text, format, args);
-        va_end(args);
-        if (n >= 0)
-                n = asprintf(&line, "forkserver: resource tracker: %s\n", text);
-        if (n >= 0)
-                write_patiently(line, (size_t)n);
-        free(text);
-        free(line);
-}
-
-/* What the terminal and "killall" send is for those whose resources we know. */
-static void take_signals(void) {
+/* What the terminal and "killall" send is meant for the processes whose resources we know. */
+static void set_signals(void) {
         static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU };
         sigset_t none;
 
@@ -69,7 +32,7 @@ static void take_signals(void) {
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void complain(const char *wrong, const char *bytes, size_t n) {
+static void complain_of_line(const char *wrong, const char *bytes, size_t n) {
         char shown[SHOWN_MAX];
 
         fsrv__tracker_escape(bytes, n, shown, sizeof shown);
@@ -77,14 +40,14 @@ static void complain(const char *wrong, const char *bytes, size_t n) {
 }
 
 /* Whether it was a good line; what is wrong has been said. */
-static bool obey(struct fsrv__resource **set, const char *bytes, size_t n) {
+static bool obey_line(struct fsrv__resource **set, const char *bytes, size_t n) {
         struct fsrv__tracker_line line;
         const char *wrong = fsrv__tracker_line_parse(bytes, n, &line);
 
         if (!wrong && line.command == FSRV_TRACKER_REGISTER && !fsrv__resources_add(set, line.type, line.name))
                 wrong = "out of memory";
         if (wrong) {
-                complain(wrong, bytes, n);
+                complain_of_line(wrong, bytes, n);
                 return false;
         }
         if (line.command != FSRV_TRACKER_UNREGISTER || fsrv__resources_remove(set, line.type, line.name))
@@ -97,7 +60,7 @@ static bool obey(struct fsrv__resource **set, const char *bytes, size_t n) {
 }
 
 /* Whether all the lines in these bytes were good ones. */
-static bool take(struct fsrv__resource **set, struct fsrv__tracker_cutter *cutter, const char *bytes, size_t n) {
+static bool take_bytes(struct fsrv__resource **set, struct fsrv__tracker_cutter *cutter, const char *bytes, size_t n) {
         bool good = true;
 
         while (n > 0) {
@@ -106,15 +69,15 @@ static bool take(struct fsrv__resource **set, struct fsrv__tracker_cutter *cutte
                 bytes += taken;
                 n -= taken;
                 if (cutter->whole && cutter->overlong)
-                        complain("more than 512 bytes", cutter->bytes, cutter->n);
-                if (cutter->whole && (cutter->overlong || !obey(set, cutter->bytes, cutter->n)))
+                        complain_of_line("more than 512 bytes", cutter->bytes, cutter->n);
+                if (cutter->whole && (cutter->overlong || !obey_line(set, cutter->bytes, cutter->n)))
                         good = false;
         }
         return good;
 }
 
-/* Until the last one that could tell us something has gone. */
-static bool listen_to_all(struct fsrv__resource **set) {
+/* Until the last process that could tell us something has gone. Whether all lines were good ones. */
+static bool read_all_lines(struct fsrv__resource **set) {
         static struct fsrv__tracker_cutter cutter;
         static char bytes[65536];
         bool good = true;
@@ -125,11 +88,11 @@ static bool listen_to_all(struct fsrv__resource **set) {
                         continue;
                 if (n <= 0)
                         break;
-                if (!take(set, &cutter, bytes, (size_t)n))
+                if (!take_bytes(set, &cutter, bytes, (size_t)n))
                         good = false;
         }
         if (cutter.n > 0 && !cutter.whole) {
-                complain("it has no end", cutter.bytes, cutter.n); /* half a name may be another's */
+                complain_of_line("it has no end", cutter.bytes, cutter.n); /* half a name may be another name */
                 good = false;
         }
         return good;
@@ -142,15 +105,17 @@ int main(int argc, char **argv) {
                 fsrv__tracker_say("libforkserver starts this program; it is not for use by hand");
                 return 125;
         }
-        take_signals();
+        set_signals();
         fsrv__title_init(argv);
         fsrv__title_set("forkserver: resource tracker", NULL);
-        chdir("/"); /* nobody's file system is kept busy */
+        chdir("/"); /* a file system that is in use could not be unmounted */
         if (argc > 1) {
                 memset(argv[1], 0, strlen(argv[1])); /* not for ps */
                 fsrv__tracker_say("the tracker before this one died; the names that it knew may be left behind");
         }
-        bool good = listen_to_all(&set);
+        bool good = read_all_lines(&set);
         int outcome = fsrv__resources_clean_up(&set);
-        return outcome != FSRV_TRACKER_CLEAN ? outcome : good ? FSRV_TRACKER_CLEAN : FSRV_TRACKER_BAD_LINE;
+        if (outcome == FSRV_TRACKER_CLEAN && !good)
+                outcome = FSRV_TRACKER_BAD_LINE;
+        return outcome;
 }

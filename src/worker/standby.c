@@ -14,6 +14,7 @@
 #include "base/linux.h"
 #include "base/title.h"
 #include "wire/inherited.h"
+#include "wire/readiness.h"
 #include "worker/worker.h"
 
 /* Answers a request that nobody has claimed. What is left of it may be anything: never blocks, may not arrive. */
@@ -173,13 +174,9 @@ static bool lend(const struct fsrv__birth *birth) {
 
 /* Off the client's way: what each worker does, or writes to, as far as it is known before the request. */
 static void warm_up(const struct fsrv_host *host) {
-        /* no less than the kernel's struct sigaction: the default, no flags, an empty mask */
-        const long none[8] = { 0 };
-
         if (host->warm_up)
                 host->warm_up();
-        /* The zygote's, which forks by it. The server takes it for the sign that fork handlers have run. */
-        fsrv__call(SYS_rt_sigaction, SIGSYS, none, NULL, _NSIG / 8);
+        fsrv__readiness_show();
         *(volatile char *)fsrv__own.buffer = 0;
         *(volatile bool *)&fsrv__inherited.is_worker = false;
 }

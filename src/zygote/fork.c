@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include "zygote/fork.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,7 +20,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "wire/channel.h"
-#include "zygote/zygote.h"
+#include "zygote/patience.h"
 
 /*
  * It has to be the C library's fork(), so that the handlers of pthread_atfork(3) run, and the child's parent has to be
@@ -176,7 +178,8 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
                 selector = BLOCK; /* still before the clone */
 }
 
-/* glibc puts its own restorer into a sigaction; ours has to be set by the bare call. */
+/* glibc puts its own restorer into a sigaction; ours has to be set by the bare call. (A standby inherits the handler:
+ * wire/readiness.h.) */
 struct kernel_sigaction {
         void (*handler)(int, siginfo_t *, void *);
         unsigned long flags;
@@ -237,7 +240,7 @@ static bool dispatch_works(void) {
         if (pid == 0)
                 _exit(0);
         if (pid > 0)
-                fsrv__fork_await(pid, fsrv__zygote_patience(), &status);
+                fsrv__fork_await(pid, fsrv__patience_left(), &status);
         return pid > 0 && caught;
 }
 

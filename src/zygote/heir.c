@@ -12,12 +12,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/linux.h"
-#include "zygote/zygote.h"
-
-static void call(void (*hook)(void)) {
-        if (hook)
-                hook();
-}
+#include "zygote/fork.h"
+#include "zygote/hook.h"
 
 /* The server may have to become the reaper of orphans first. */
 static int ask_server(int boot) {
@@ -84,10 +80,10 @@ int fsrv__heir_fork(struct fsrv__heir *heir, int boot, const char *module, const
         sigfillset(&all);
         sigdelset(&all, SIGSYS);
         sigprocmask(SIG_BLOCK, &all, &before);
-        call(host->before_fork);
+        fsrv__hook_run(host->before_fork);
         pid_t pid = fsrv__fork_heir(config);
         heir->is_me = pid == 0;
-        call(pid == 0 ? host->after_fork_child : host->after_fork_zygote);
+        fsrv__hook_run(pid == 0 ? host->after_fork_child : host->after_fork_zygote);
         sigprocmask(SIG_SETMASK, &before, NULL);
         heir->sock = ends[heir->is_me];
         fsrv__fd_close(ends[!heir->is_me]);

@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "zygote/fork.h"
+#include "zygote/hook.h"
 #include "zygote/mappings.h"
-#include "zygote/zygote.h"
+#include "zygote/patience.h"
 
 enum {
         RUNS_MAX = 8192,
@@ -56,8 +58,7 @@ static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const stru
 
         for (int fd = 0; null >= 0 && fd < 3; fd++)
                 dup2(null, fd); /* nobody is to hear what handlers and finalizers say */
-        if (host->after_fork_child)
-                host->after_fork_child();
+        fsrv__hook_run(host->after_fork_child);
         host->rehearse();
         scan(mappings, found);
         _exit(0);
@@ -75,16 +76,14 @@ static void keep(const struct found *found) {
 
 /* The mappings are those from before the fork: what the rehearsal maps itself isn't in a standby. */
 static void rehearse(const struct fsrv_host *host, const struct fsrv__list *mappings, struct found *found) {
-        int64_t patience = fsrv__zygote_patience();
+        int64_t patience = fsrv__patience_left();
         int status;
 
-        if (host->before_fork)
-                host->before_fork();
+        fsrv__hook_run(host->before_fork);
         pid_t pid = fsrv__fork_helper();
         if (pid == 0)
                 rehearse_and_scan(host, mappings, found);
-        if (host->after_fork_zygote)
-                host->after_fork_zygote();
+        fsrv__hook_run(host->after_fork_zygote);
         if (pid > 0 &&
             fsrv__fork_await(pid, patience < REHEARSAL_LIMIT_MS ? patience : REHEARSAL_LIMIT_MS, &status) == 0 &&
             WIFEXITED(status) && WEXITSTATUS(status) == 0)

@@ -16,7 +16,9 @@
 
 #include "base/fd.h"
 #include "wire/loaded.h"
-#include "zygote/zygote.h"
+#include "zygote/fork.h"
+#include "zygote/hook.h"
+#include "zygote/patience.h"
 
 #define OWN_FDS "/proc/self/fd"
 
@@ -259,14 +261,12 @@ void fsrv__measure_describe_threads(char *ret_text, size_t size) {
 }
 
 void fsrv__measure_fork_once(const struct fsrv_host *host) {
-        if (host->before_fork)
-                host->before_fork();
+        fsrv__hook_run(host->before_fork);
         pid_t pid = fsrv__fork_helper();
         int status;
         if (pid == 0)
                 _exit(0);
-        if (host->after_fork_zygote)
-                host->after_fork_zygote();
+        fsrv__hook_run(host->after_fork_zygote);
         if (pid > 0)
-                fsrv__fork_await(pid, fsrv__zygote_patience(), &status);
+                fsrv__fork_await(pid, fsrv__patience_left(), &status);
 }

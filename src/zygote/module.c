@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include "zygote/module.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
@@ -8,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "zygote/entries.h"
 #include "zygote/symbols.h"
-#include "zygote/zygote.h"
 
 /* The module host: modules are shared objects, an entry point is a function in one; or, without a module's name, one of
  * the program itself (program.c). */
@@ -93,7 +95,7 @@ static int complain_of_load(uint32_t stage, const char *name, struct fsrv_error 
 }
 
 static int module_preload(const char *name, struct fsrv_error *error) {
-        if (strcmp(name, FSRV_PRELOAD_MAIN) == 0 && fsrv__program_is_host())
+        if (strcmp(name, FSRV_PRELOAD_MAIN) == 0 && fsrv__entries_are_set())
                 return 0; /* it has run up to here */
         void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 
@@ -153,7 +155,7 @@ static int module_find(const char *entry, struct fsrv_error *error) {
         const char *colon = strrchr(entry, ':');
 
         if (entry[0] == ':')
-                return fsrv__program_find(entry + 1, &program_entry, error);
+                return fsrv__entries_find(entry + 1, &program_entry, error);
         if (!colon)
                 return fsrv__fail(error, FSRV_STAGE_ENTRY, EINVAL, "entry point '%s'", entry);
         size_t n = (size_t)(colon - entry);

@@ -17,13 +17,15 @@
 #include "forkserver-host.h"
 #include "wire/config.h"
 #include "wire/strings.h"
+#include "zygote/entries.h"
+#include "zygote/module.h"
 #include "zygote/zygote.h"
 
-/* A program that is its own zygote: the server starts the very file that its client runs, with the same arguments. */
+/* The calls by which a program becomes a zygote: forkserver-zygote, a program of any language that has a host, and a
+ * program that is its own zygote. Of the latter the server starts the very file that its client runs, with the same
+ * arguments. */
 
-static const struct fsrv_entry *entries; /* NULL: this process is no such program */
-
-/* ---- who has started us? There is nothing in argv or the environment that a helper of ours could inherit. ---- */
+/* ---- which process has started this one? argv and the environment, which helpers inherit, have nothing of it ---- */
 
 /* The configuration, which waits in the boot socket from before we were forked, begins with FSRV_WIRE_VERSION, or with
  * that of another release, which is for fsrv__config_decode() to complain of. */
@@ -121,10 +123,10 @@ static int remember_arguments(char **argv) {
         return 0;
 }
 
-/* ---- the call ---- */
+/* ---- the calls ---- */
 
-static int check(char **argv, const struct fsrv_entry *table, struct fsrv_error *error) {
-        if (entries)
+static int check_arguments(char **argv, const struct fsrv_entry *table, struct fsrv_error *error) {
+        if (fsrv__entries_are_set())
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EALREADY, "fsrv_zygote_enter() was called before");
         if (!argv || !table)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "%s is NULL",
@@ -155,7 +157,7 @@ int fsrv_zygote_serve(const struct fsrv_host *host) {
 }
 
 int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *table, struct fsrv_error *error) {
-        int r = check(argv, table, error);
+        int r = check_arguments(argv, table, error);
 
         (void)argc;
         if (r < 0)
@@ -166,7 +168,7 @@ int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *table, str
         r = remember_arguments(argv);
         if (r < 0)
                 return fsrv__fail(error, FSRV_STAGE_START, -r, "the program's arguments");
-        entries = table;
+        fsrv__entries_set(table);
         if (!here)
                 return 0;
         int code = be_zygote(&fsrv__module_host);
@@ -174,32 +176,17 @@ int fsrv_zygote_enter(int argc, char **argv, const struct fsrv_entry *table, str
         _exit(code); /* not exit(3): what the program registered there may clean up after the program itself */
 }
 
-/* ---- in a worker ---- */
+int fsrv_zygote_main(int argc, char **argv) {
+        sigset_t none;
 
-bool fsrv__program_is_host(void) {
-        return entries;
-}
-
-static int unknown(const char *name, struct fsrv_error *error) {
-        char names[FSRV_ERROR_TEXT_SIZE] = "";
-        size_t n = 0;
-
-        for (const struct fsrv_entry *entry = entries; entry->name && n < sizeof names; entry++)
-                n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", entry->name);
-        return fsrv__fail_text(error, FSRV_STAGE_ENTRY, ENOENT, "the program has no entry point '%.100s'; it has: %s",
-                               name, names[0] ? names : "none");
-}
-
-int fsrv__program_find(const char *name, const struct fsrv_entry **ret_entry, struct fsrv_error *error) {
-        if (!entries)
-                return fsrv__fail_text(error, FSRV_STAGE_ENTRY, ENOENT,
-                                       "entry point ':%.80s': the zygote is no program with entry points of its own "
-                                       "('%s' is not in the preload list)",
-                                       name, FSRV_PRELOAD_MAIN);
-        for (const struct fsrv_entry *entry = entries; entry->name; entry++)
-                if (strcmp(entry->name, name) == 0) {
-                        *ret_entry = entry;
-                        return 0;
-                }
-        return unknown(name, error);
+        (void)argc;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL); /* `forkserver check` starts the zygote with all signals blocked */
+        fsrv__title_init(argv);
+        if (fsrv__fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1) < 0) {
+                dprintf(STDERR_FILENO,
+                        "forkserver-zygote: forkserver-server starts this program; it is not for use by hand\n");
+                return 125;
+        }
+        return fsrv__zygote_run(FSRV_ZYGOTE_BOOT_FD, &fsrv__module_host);
 }

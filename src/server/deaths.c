@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "server/supervisor.h"
+
+/* A process that did not work: a standby, one that never claimed, and what the kernel says is none of ours. */
+static void on_other_death(struct fsrv__supervisor *s, struct fsrv__child *child, const struct fsrv__exit *how) {
+        struct fsrv__zygote *z = child->zygote;
+        bool was_standby = child->role == FSRV_ROLE_STANDBY, was_late = child->timed_out;
+
+        fsrv__child_forget(s, child);
+        if (!was_standby)
+                return;
+        if (how)
+                fsrv__standbys_on_end(s, z, how, was_late);
+        if (!s->draining && !s->is_reaper)
+                fsrv__children_find(s, z, FSRV_ROLE_STRAY); /* what borrowed its memory may be dying with it */
+}
+
+static void on_worker_death(struct fsrv__supervisor *s, struct fsrv__child *child, const struct fsrv__exit *how,
+                            const struct rusage *rusage) {
+        const struct fsrv__wire_exited exited = { .type = FSRV_WIRE_EXITED,
+                                                  .pid = child->pid,
+                                                  .code = how->code,
+                                                  .status = how->status,
+                                                  .timed_out = child->timed_out,
+                                                  .rusage = *rusage };
+
+        s->stats.exits++;
+        if (how->code != CLD_EXITED && how->status < (int)(sizeof s->stats.signals / sizeof *s->stats.signals))
+                s->stats.signals[how->status]++;
+        fsrv__answer_deliver(s, child, &exited);
+        fsrv__refusals_on_end(s);
+        if (!fsrv__family_outlives(s, child))
+                fsrv__child_forget(s, child);
+}
+
+static void on_child_death(struct fsrv__supervisor *s, struct fsrv__child *child) {
+        struct fsrv__exit how;
+        struct rusage rusage;
+
+        fsrv__answer_look_for_hangup(s, child);
+        fsrv__family_before_reaping(child);
+        int r = fsrv__reap_pidfd(child->pidfd, &how, &rusage);
+        if (r == 0)
+                return;
+        if (child->role == FSRV_ROLE_WORKER && r == 1)
+                on_worker_death(s, child, &how, &rusage);
+        else
+                on_other_death(s, child, r == 1 ? &how : NULL);
+}
+
+static struct fsrv__zygote *zygote_of(const struct fsrv__supervisor *s, pid_t pid) {
+        struct fsrv__zygote *z = s->zygotes;
+
+        while (z && z->pid != pid)
+                z = z->next;
+        return z;
+}
+
+bool fsrv__death_of(struct fsrv__supervisor *s, pid_t pid) {
+        struct fsrv__zygote *z = zygote_of(s, pid);
+        struct fsrv__child *child = z ? NULL : fsrv__child_find(s, pid);
+        struct fsrv__exit how;
+        struct rusage rusage;
+
+        if (child)
+                on_child_death(s, child);
+        else if (z && fsrv__reap_pidfd(z->pidfd, &how, &rusage) == 1)
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_DEATH, .how = &how });
+        return z || child;
+}
+
+bool fsrv__death_has_words(const struct fsrv__supervisor *s, pid_t pid) {
+        const struct fsrv__child *child = fsrv__child_find(s, pid);
+
+        return !child || child->role != FSRV_ROLE_WORKER;
+}
+
+/* The second look, the only one: these have died after what was sent had been received, so they may have sent more. */
+void fsrv__deaths_of_all(struct fsrv__supervisor *s) {
+        pid_t pid;
+
+        while (fsrv__peek_dead(&pid) == 1) {
+                if (fsrv__death_has_words(s, pid))
+                        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                                fsrv__orders_receive(s, z);
+                                fsrv__claims_receive(s, z);
+                        }
+                if (!fsrv__death_of(s, pid))
+                        waitpid(pid, NULL, 0); /* what a worker left behind when it turned itself into a daemon */
+        }
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "forkserver.h"
+#include "server/supervisor.h"
+
+enum {
+        BACK_OFF_MS = 100,
+        BACK_OFF_MAX_MS = 5000,
+};
+
+/* When no standby can be had, the server takes the requests itself, and says why. */
+
+void fsrv__refuse(struct fsrv__supervisor *s, struct fsrv__zygote *z, unsigned times,
+                  const struct fsrv__wire_failed *why) {
+        int64_t wait = (int64_t)BACK_OFF_MS << (times < 6 ? times : 6);
+
+        z->refusal.message = *why;
+        z->refusal.until = fsrv__now() + (wait < BACK_OFF_MAX_MS ? wait : BACK_OFF_MAX_MS);
+        fsrv__log(s, "%s", z->refusal.message.text);
+}
+
+void fsrv__refusals_on_end(struct fsrv__supervisor *s) {
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next)
+                if (z->refusal.message.stage == FSRV_STAGE_FORK && z->refusal.message.err == EAGAIN)
+                        z->refusal.until = 0;
+}
+
+void fsrv__refusals_on_time(struct fsrv__supervisor *s, int64_t now) {
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next)
+                if (z->refusal.until <= now)
+                        z->refusal.until = 0;
+}
+
+static const struct fsrv__wire_failed *at_limit(const struct fsrv__supervisor *s, const struct fsrv__zygote *z) {
+        static struct fsrv__wire_failed full = { .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_LIMIT, .err = EAGAIN };
+
+        if (z->due > 0 || fsrv__child_fits(s))
+                return NULL;
+        snprintf(full.text, sizeof full.text,
+                 "the fork server has %u processes, all that fit below its limit of open files (RLIMIT_NOFILE)",
+                 HASH_COUNT(s->children));
+        return &full;
+}
+
+const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__supervisor *s, const struct fsrv__zygote *z) {
+        if (z->idle > 0 || s->draining)
+                return NULL;
+        return z->refusal.until > 0 ? &z->refusal.message : at_limit(s, z);
+}
+
+void fsrv__refusal_watch(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+        bool wanted =
+                !s->draining && z->idle == 0 && (z->state == FSRV_ZYGOTE_FAILED || fsrv__refusal_now(s, z) != NULL);
+
+        if (wanted == z->doorbell_watched)
+                return;
+        fsrv__rewatch(s, z->doorbell, wanted ? EPOLLIN : 0, FSRV_SOURCE_DOORBELL, z->id);
+        z->doorbell_watched = wanted;
+}
+
+void fsrv__refusal_send(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+        static char buffer[FSRV_WIRE_MESSAGE_MAX];
+        const struct fsrv__wire_failed *failed;
+        struct fsrv__message message;
+
+        while ((failed = fsrv__refusal_now(s, z))) {
+                int r = fsrv__channel_receive(z->doorbell, buffer, sizeof buffer, MSG_DONTWAIT, &message);
+                if (r == 0 || r == -EAGAIN)
+                        return;
+                if (r != 1 && r != -EMFILE)
+                        continue;
+                if (message.n_fds > 0)
+                        fsrv__channel_send(message.fds[0], failed, sizeof *failed, NULL, 0, MSG_DONTWAIT);
+                fsrv__message_close(&message);
+                s->stats.failures[failed->stage]++;
+                s->stats.spawns++;
+        }
+}

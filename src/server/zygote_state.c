@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "server/supervisor.h"
+
+enum { END_MS = 5000 }; /* for exit functions of modules */
+
+static int set_up(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+        int on = 1, r = fsrv__socketpair(z->claims);
+
+        if (r < 0)
+                return r;
+        if (setsockopt(z->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
+                return -errno;
+        if ((r = fsrv__watch(s, z->claims[0], EPOLLIN, FSRV_SOURCE_CLAIMS, z->id)) < 0)
+                return r;
+        return fsrv__watch(s, z->doorbell, 0, FSRV_SOURCE_DOORBELL, z->id); /* its hang-up is always reported */
+}
+
+int fsrv__zygote_add(struct fsrv__supervisor *s, int doorbell, int doorbell_send) {
+        struct fsrv__zygote *z = calloc(1, sizeof *z);
+
+        if (!z)
+                return -ENOMEM;
+        z->id = s->zygotes ? s->zygotes->id + 1 : 0;
+        z->doorbell = doorbell;
+        z->doorbell_send = doorbell_send;
+        z->pidfd = z->orders = z->claims[0] = z->claims[1] = -1;
+        z->deadline = FSRV_NEVER;
+        z->next = s->zygotes;
+        s->zygotes = z;
+        return set_up(s, z);
+}
+
+struct fsrv__zygote *fsrv__zygote_find(const struct fsrv__supervisor *s, uint32_t id) {
+        struct fsrv__zygote *z = s->zygotes;
+
+        while (z && z->id != id)
+                z = z->next;
+        return z;
+}
+
+bool fsrv__zygote_is_starting(const struct fsrv__zygote *z) {
+        return z->state == FSRV_ZYGOTE_LOADING || z->state == FSRV_ZYGOTE_FREEZING;
+}
+
+static int64_t deadline_of(const struct fsrv__supervisor *s, const struct fsrv__zygote *z) {
+        switch (z->state) {
+        case FSRV_ZYGOTE_LOADING:
+                return fsrv__deadline(s->config.head.preload_timeout_ms);
+        case FSRV_ZYGOTE_FREEZING:
+                return z->deadline;
+        case FSRV_ZYGOTE_READY:
+                return z->due > 0 ? fsrv__now() + fsrv__fork_limit(s) : FSRV_NEVER;
+        case FSRV_ZYGOTE_SLOW: /* it may have been stopped together with us */
+                return fsrv__now() + fsrv__fork_limit(s) / 2 + 1;
+        case FSRV_ZYGOTE_ENDING:
+                return fsrv__deadline(END_MS);
+        default:
+                return FSRV_NEVER;
+        }
+}
+
+void fsrv__zygote_become(const struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__zygote_state state) {
+        z->state = state;
+        z->deadline = deadline_of(s, z);
+}
+
+void fsrv__zygote_kill(const struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+        kill(z->pid, SIGKILL); /* our own child, not reaped yet */
+        fsrv__zygote_become(s, z, FSRV_ZYGOTE_KILLED);
+}
+
+void fsrv__zygote_blame(const struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__failure_of failure) {
+        if (z->failure.stage == 0)
+                z->failure = fsrv__failure_describe(s, z, failure);
+}
