@@ -270,8 +270,8 @@ struct fsrv__wire_stats {
         uint64_t zygote_starts;
         uint64_t zygote_restarts;
         struct fsrv__wire_memory memory;
+        uint64_t malformed; /* messages that the server could make nothing of */
         uint64_t failures[32];
-        uint64_t malformed;                /* messages to the server of a wrong type, size or state */
         uint64_t signals[65];              /* workers that signal n ended */
         char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */
 };
