@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The names in src/: what other files may use says where it belongs, and no two files are called the same.
 
-A function or a variable that isn't static is `fsrv_…` where a public header has it, and else `fsrv__…`. The command is a
-program on top of the library: its own are `cli_…`, `map_…` and `check_…`.
+A function or a variable that isn't static is `fsrv_…` where a public header has it, and else `fsrv__…`. The command is
+a program on top of the library: its own are `cli_…`, `map_…` and `check_…`.
 """
 import os
 import re

@@ -79,13 +79,15 @@ def test_no_form_hides_an_include(tmp_path, text):
 
 def test_what_is_commented_out_is_free(tmp_path):
     make(tmp_path, **{
-        "src/base/fd.c": '/*\n#include "server/server.h"\n*/\n// \\\n#include "server/server.h"\nstatic char *s = "/*";\n',
+        "src/base/fd.c":
+            '/*\n#include "server/server.h"\n*/\n// \\\n#include "server/server.h"\nstatic char *s = "/*";\n',
     })
     assert check(tmp_path)[0] == 0
 
 
 def test_the_line_is_right_after_comments_and_joints(tmp_path):
-    make(tmp_path, **{"src/base/fd.c": '/*\n\n*/\n#define A \\\n 1\nstatic char *s = "/*";\n#include "wire/channel.h"\n'})
+    text = '/*\n\n*/\n#define A \\\n 1\nstatic char *s = "/*";\n#include "wire/channel.h"\n'
+    make(tmp_path, **{"src/base/fd.c": text})
     assert "src/base/fd.c:7: base may not include" in check(tmp_path)[1]
 
 
