@@ -27,7 +27,7 @@
 
 #include "base/fd.h"
 #include "base/linux.h"
-#include "wire/channel.h"
+#include "wire/messages.h"
 #include "wire/request_codec.h"
 
 enum {
@@ -169,17 +169,13 @@ static void prepare(struct ring *ring, uint32_t flags, int *ret_ours) {
         encode(ring, flags);
         ring->answer = pair[1];
         *ret_ours = pair[0];
-        int fds[] = { ring->answer, own.doorbell, own.lifeline, own.directory };
-        memcpy(ring->fds, fds, sizeof fds);
-        ring->n_fds = FSRV_WIRE_OWN_FDS;
-        if (flags & FSRV_WIRE_HAS_STATUS)
-                ring->fds[ring->n_fds++] = own.stream;
-        if (flags & FSRV_WIRE_HAS_TRACKER)
-                ring->fds[ring->n_fds++] = own.null;
-        if (flags & FSRV_WIRE_BODY_IN_MEMFD)
-                ring->fds[ring->n_fds++] = ring->memfd;
-        for (int i = 0; i < USER_FDS; i++)
-                ring->fds[ring->n_fds++] = own.null;
+        const int callers[USER_FDS] = { own.null, own.null }, slots[FSRV_SLOTS] = {
+                [FSRV_SLOT_ANSWER] = ring->answer,   [FSRV_SLOT_DOORBELL] = own.doorbell,
+                [FSRV_SLOT_LIFELINE] = own.lifeline, [FSRV_SLOT_DIRECTORY] = own.directory,
+                [FSRV_SLOT_STATUS] = own.stream,     [FSRV_SLOT_TRACKER] = own.null,
+                [FSRV_SLOT_BODY] = ring->memfd,
+        };
+        ring->n_fds = fsrv__message_pack(FSRV_TABLE_DOORBELL, ring->bytes, slots, callers, ring->fds);
 }
 
 /* Waits while the doorbell is full. */

@@ -25,15 +25,15 @@ int __wrap_kill(pid_t pid, int number) {
         return 0;
 }
 
-int __wrap_fsrv_pidfd_send_signal(int pidfd, int number);
-int __wrap_fsrv_pidfd_send_signal(int pidfd, int number) {
+int __wrap_fsrv__pidfd_send_signal(int pidfd, int number);
+int __wrap_fsrv__pidfd_send_signal(int pidfd, int number) {
         (void)number;
         FSRV_FUZZ_CHECK(pidfd >= FUZZ_FIRST_FD && fsrv__fd_is_open(pidfd) == 1); /* one that has come */
         return 0;
 }
 
-int __wrap_fsrv_pidfd_signal_group(int pidfd, int number);
-int __wrap_fsrv_pidfd_signal_group(int pidfd, int number) {
+int __wrap_fsrv__pidfd_signal_group(int pidfd, int number);
+int __wrap_fsrv__pidfd_signal_group(int pidfd, int number) {
         (void)number;
         FSRV_FUZZ_CHECK(pidfd >= FUZZ_FIRST_FD && fsrv__fd_is_open(pidfd) == 1);
         return 0;
@@ -50,10 +50,10 @@ static void answer(int sock, size_t most) {
 }
 
 /* The pair for the answers, made by the spawn: all that will ever be said is in it at once. */
-int __real_fsrv_socketpair(int ret_fds[2]);
-int __wrap_fsrv_socketpair(int ret_fds[2]);
-int __wrap_fsrv_socketpair(int ret_fds[2]) {
-        int r = __real_fsrv_socketpair(ret_fds);
+int __real_fsrv__socketpair(int ret_fds[2]);
+int __wrap_fsrv__socketpair(int ret_fds[2]);
+int __wrap_fsrv__socketpair(int ret_fds[2]) {
+        int r = __real_fsrv__socketpair(ret_fds);
 
         if (r == 0 && asks) {
                 answer(ret_fds[1], 3);

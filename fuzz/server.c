@@ -32,26 +32,26 @@ enum {
 
 static uint8_t deaths; /* what the next children that are asked for do */
 
-int __wrap_fsrv_pidfd_open(pid_t pid);
-int __wrap_fsrv_pidfd_open(pid_t pid) {
+int __wrap_fsrv__pidfd_open(pid_t pid);
+int __wrap_fsrv__pidfd_open(pid_t pid) {
         (void)pid;
         return eventfd(0, EFD_CLOEXEC);
 }
 
-int __wrap_fsrv_pidfd_send_signal(int pidfd, int number);
-int __wrap_fsrv_pidfd_send_signal(int pidfd, int number) {
+int __wrap_fsrv__pidfd_send_signal(int pidfd, int number);
+int __wrap_fsrv__pidfd_send_signal(int pidfd, int number) {
         (void)number;
         return fsrv__fd_is_open(pidfd) == 1 ? 0 : -EBADF;
 }
 
-int __wrap_fsrv_pidfd_signal_group(int pidfd, int number);
-int __wrap_fsrv_pidfd_signal_group(int pidfd, int number) {
+int __wrap_fsrv__pidfd_signal_group(int pidfd, int number);
+int __wrap_fsrv__pidfd_signal_group(int pidfd, int number) {
         (void)number;
         return fsrv__fd_is_open(pidfd) == 1 ? 0 : -EBADF;
 }
 
-int __wrap_fsrv_reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusage *ret_rusage);
-int __wrap_fsrv_reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusage *ret_rusage) {
+int __wrap_fsrv__reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusage *ret_rusage);
+int __wrap_fsrv__reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusage *ret_rusage) {
         FSRV_FUZZ_CHECK(fsrv__fd_is_open(pidfd) == 1);
         memset(ret_rusage, 0, sizeof *ret_rusage);
         *ret_exit = (struct fsrv__exit){ .code = CLD_EXITED, .status = deaths };

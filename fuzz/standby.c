@@ -18,6 +18,7 @@
 
 #include "base/fd.h"
 #include "base/linux.h"
+#include "wire/messages.h"
 #include "worker/worker.h"
 
 enum { RIGHT_VERSION = 1, RIGHT_SIZE = 2, NO_SEALS = 4 };
@@ -113,11 +114,11 @@ void __wrap__exit(int code) {
 }
 
 /* What comes after the claim is a worker. */
-int __real_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
-int __wrap_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
-int __wrap_fsrv_channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags) {
+int __real_fsrv__channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
+int __wrap_fsrv__channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
+int __wrap_fsrv__channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags) {
         claimed |= n == sizeof(struct fsrv__wire_claim);
-        return __real_fsrv_channel_send(sock, bytes, n, fds, n_fds, flags);
+        return __real_fsrv__channel_send(sock, bytes, n, fds, n_fds, flags);
 }
 
 /* ---- what comes before it ---- */
@@ -147,16 +148,18 @@ static void ring(struct fuzz_input *input, int doorbell, int answer, uint8_t men
                 memfd = make_memfd(input, mend, head);
         else if (whole && mend & RIGHT_SIZE)
                 head->body_size = n - sizeof *head;
-        size_t own = whole ? fsrv__request_own_fds(head) : FSRV_WIRE_OWN_FDS;
-        if (n_fds == 255 && whole)
-                n_fds = own + head->n_fds_here;
+        bool is_request = fsrv__message_check(FSRV_TABLE_DOORBELL, head, n) == 0;
+        size_t all = is_request ? fsrv__message_count_fds(FSRV_TABLE_DOORBELL, head) : 0;
+        size_t own = is_request ? all - head->n_fds_here : 0;
+        if (n_fds == 255)
+                n_fds = all;
         if (n_fds > FSRV_WIRE_FDS_MAX)
                 n_fds = FSRV_WIRE_FDS_MAX;
         for (size_t i = 0; i < n_fds; i++)
                 fds[i] = doorbell;
         if (n_fds > 0)
-                fds[FSRV_WIRE_FD_ANSWER] = answer;
-        if (memfd >= 0 && n_fds >= own)
+                fds[0] = answer;
+        if (memfd >= 0 && own > 0 && n_fds >= own)
                 fds[own - 1] = memfd;
         fsrv__channel_send(doorbell, message.bytes, n, fds, n_fds, MSG_DONTWAIT);
         fsrv__fd_close(memfd);
@@ -165,7 +168,8 @@ static void ring(struct fuzz_input *input, int doorbell, int answer, uint8_t men
 static void send_more(struct fuzz_input *input, int answer) {
         while (input->left > 0) {
                 uint8_t n_fds = fuzz_byte(input), wrong = fuzz_byte(input);
-                struct fsrv__wire_more more = { .n_fds = wrong & 1 ? wrong : n_fds };
+                struct fsrv__wire_more more = { .type = wrong & 4 ? wrong : FSRV_WIRE_MORE_FDS,
+                                                .n_fds = wrong & 1 ? wrong : n_fds };
 
                 fuzz_send(answer, &more, sizeof more - (wrong & 2 ? 1 : 0), n_fds);
         }

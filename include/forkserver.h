@@ -263,6 +263,7 @@ struct fsrv_stats {
         uint64_t exits;  /* workers that ended */
         uint64_t zygote_starts;
         uint64_t zygote_restarts;  /* starts after one died or failed to start */
+        uint64_t malformed;        /* messages of an unknown type or a wrong size, which the server left unread */
         uint32_t workers;          /* alive now */
         uint32_t standbys;         /* idle now */
         uint32_t trying;           /* whether a module is being tried now (is_tried in forkserver-host.h) */

@@ -179,14 +179,14 @@ static PyObject *server_stats(PyObject *object, PyObject *ignored) {
         if (r < 0 || PyErr_Occurred())
                 return raise_unless_raised(r, &error);
         return Py_BuildValue(
-                "{s:i,s:i,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:O,s:K,s:K,s:K,s:s,s:s}", "server_pid", stats.server_pid,
+                "{s:i,s:i,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:O,s:K,s:K,s:K,s:s,s:s}", "server_pid", stats.server_pid,
                 "zygote_pid", stats.zygote_pid, "uptime_ms", (unsigned long long)stats.uptime_ms, "spawns",
                 (unsigned long long)stats.spawns, "exits", (unsigned long long)stats.exits, "zygote_starts",
                 (unsigned long long)stats.zygote_starts, "zygote_restarts", (unsigned long long)stats.zygote_restarts,
-                "workers", stats.workers, "standbys", stats.standbys, "trying", stats.trying ? Py_True : Py_False,
-                "memory_frozen", (unsigned long long)stats.memory_frozen, "memory_collapsed",
-                (unsigned long long)stats.memory_collapsed, "memory_left", (unsigned long long)stats.memory_left,
-                "memory_why", stats.memory_why, "left_out", stats.left_out);
+                "malformed", (unsigned long long)stats.malformed, "workers", stats.workers, "standbys", stats.standbys,
+                "trying", stats.trying ? Py_True : Py_False, "memory_frozen", (unsigned long long)stats.memory_frozen,
+                "memory_collapsed", (unsigned long long)stats.memory_collapsed, "memory_left",
+                (unsigned long long)stats.memory_left, "memory_why", stats.memory_why, "left_out", stats.left_out);
 }
 
 /* (kind, number, path or other number, flags, mode): as fsrv_request_add_…() */

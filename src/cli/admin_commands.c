@@ -232,6 +232,7 @@ static int ask_stats(struct fsrv_server *server, const struct question *question
         print_counter(json, "exits", stats.exits);
         print_counter(json, "zygote_starts", stats.zygote_starts);
         print_counter(json, "zygote_restarts", stats.zygote_restarts);
+        print_counter(json, "malformed", stats.malformed);
         print_counter(json, "workers", stats.workers);
         print_counter(json, "standbys", stats.standbys);
         print_counter(json, "memory_frozen", stats.memory_frozen);

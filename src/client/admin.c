@@ -8,30 +8,59 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "client/handle.h"
-#include "wire/channel.h"
+#include "wire/messages.h"
 
 /* Questions to a server about itself. */
 
-enum { ENDING_MS = 1000 }; /* for a server that has said its last, and its anchor */
+enum {
+        ENDING_MS = 1000, /* for a server that has said its last, and its anchor */
+        ROOM_MS = 2,      /* where there is nothing to poll for */
+};
+
+/* -ENOTCONN: it isn't running. */
+static int send_connect(struct fsrv_server *s, const int slots[FSRV_SLOTS]) {
+        struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_CONNECT };
+        int fds[FSRV_WIRE_FDS_MAX], r = -ENOTCONN;
+        size_t n_fds = fsrv__message_pack(FSRV_TABLE_ADMIN, &question, slots, NULL, fds);
+
+        pthread_mutex_lock(&s->lock);
+        if (s->admin >= 0)
+                r = fsrv__channel_send(s->admin, &question, sizeof question, fds, n_fds, MSG_DONTWAIT);
+        pthread_mutex_unlock(&s->lock);
+        return r == -EPIPE || r == -ECONNRESET ? -ENOTCONN : r;
+}
+
+/* Without the lock while it waits. */
+static int send_connect_patiently(struct fsrv_server *s, int theirs) {
+        int64_t deadline = fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS);
+        int slots[FSRV_SLOTS] = FSRV_NO_FDS;
+
+        slots[FSRV_SLOT_SOCKET] = theirs;
+        for (;;) {
+                int r = send_connect(s, slots);
+                if (!fsrv__channel_is_short(r) || fsrv__now() >= deadline)
+                        return r;
+                if (fsrv__poll(NULL, fsrv__deadline(ROOM_MS), &s->interrupt) == -EINTR)
+                        return -EINTR;
+        }
+}
 
 /* To a private server by way of the handle's connection, which the caller may share with other threads and, after
  * fork(), with other processes: they must not take each other's answers. -ENOTCONN: it isn't running. */
 static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
-        struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_CONNECT };
-        int pair[2], r = -ENOTCONN;
+        int pair[2];
 
         if (fsrv__socketpair(pair) < 0)
                 return fsrv__fail(error, FSRV_STAGE_ADMIN, errno, "an admin connection");
-        pthread_mutex_lock(&s->lock);
-        if (s->admin >= 0)
-                r = fsrv__channel_send(s->admin, &question, sizeof question, &pair[1], 1, MSG_DONTWAIT);
-        pthread_mutex_unlock(&s->lock);
+        int r = send_connect_patiently(s, pair[1]);
         fsrv__fd_close(pair[1]);
         if (r == 0)
                 return pair[0];
         fsrv__fd_close(pair[0]);
-        if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
-                return -ENOTCONN;
+        if (r == -ENOTCONN)
+                return r;
+        if (r == -EINTR)
+                return fsrv__interrupted(error, FSRV_STAGE_ADMIN);
         return fsrv__fail(error, FSRV_STAGE_ADMIN, -r, "asking the fork server");
 }
 
@@ -99,6 +128,7 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
                 .exits = from.exits,
                 .zygote_starts = from.zygote_starts,
                 .zygote_restarts = from.zygote_restarts,
+                .malformed = from.malformed,
                 .workers = from.workers,
                 .standbys = from.standbys,
                 .trying = from.trying,

@@ -12,7 +12,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "client/handle.h"
-#include "wire/channel.h"
+#include "wire/messages.h"
 
 enum { BACKLOG_MS = 5 };
 
@@ -75,8 +75,9 @@ int fsrv__connect(const struct fsrv_server *s, struct fsrv_error *error) {
         }
 }
 
-static int check_reply(const struct fsrv__message *message, struct fsrv__wire_reply *reply, size_t size,
-                       const char *whom, struct fsrv_error *error) {
+/* Of a message that is no reply to this question. */
+static int name_bad_reply(uint32_t question, const struct fsrv__message *message, const struct fsrv__wire_reply *reply,
+                          const char *whom, struct fsrv_error *error) {
         if (message->size >= sizeof reply->version && reply->version != FSRV_WIRE_VERSION &&
             reply->version >> 16 == FSRV_WIRE_VERSION >> 16)
                 return fsrv__fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
@@ -84,13 +85,11 @@ static int check_reply(const struct fsrv__message *message, struct fsrv__wire_re
                                        FSRV_WIRE_VERSION);
         if (message->size < sizeof *reply || reply->version != FSRV_WIRE_VERSION)
                 return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "%s is not a fork server", whom);
-        if (reply->err)
-                return fsrv__fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s",
-                                       (int)sizeof reply->text - 1, reply->text);
-        if (message->size != size)
-                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s",
-                                       message->size, whom);
-        return 0;
+        if (question == FSRV_WIRE_ADMIN_ATTACH && message->size == sizeof *reply)
+                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell",
+                                       whom);
+        return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s", message->size,
+                               whom);
 }
 
 int fsrv__interrupted(struct fsrv_error *error, uint32_t stage) {
@@ -98,53 +97,61 @@ int fsrv__interrupted(struct fsrv_error *error, uint32_t stage) {
 }
 
 /* A server that turns us away has answered and closed before it reads: the answer is there all the same. */
-static int send_question(int admin, uint32_t type, const char *whom, struct fsrv_error *error) {
+static int send_question(int admin, uint32_t type, int64_t deadline) {
         struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
-        int r = fsrv__channel_send(admin, &question, sizeof question, NULL, 0, MSG_DONTWAIT);
+        int r = fsrv__channel_send_patiently(admin, &question, sizeof question, NULL, 0, deadline);
 
-        if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-                return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", whom);
-        return 0;
+        return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
-/* What receiving it came to, and what was received. */
-static int check_answer(int received, struct fsrv__message *message, struct fsrv__wire_reply *reply, size_t size,
-                        const char *whom, int *ret_fd, struct fsrv_error *error) {
+/* What receiving it came to, and what was received. *ret_doorbell, if wanted, is the caller's. */
+static int check_reply(int received, uint32_t question, struct fsrv__message *message,
+                       const struct fsrv__wire_reply *reply, const char *whom, int *ret_doorbell,
+                       struct fsrv_error *error) {
+        int slots[FSRV_SLOTS];
+
         if (received == -EINTR)
                 return fsrv__interrupted(error, FSRV_STAGE_CONNECT);
         if (received == 0)
                 return fsrv__fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "%s closed the connection", whom);
+        if (received == -EMFILE)
+                fsrv__message_close(message);
         if (received < 0)
                 return fsrv__fail(error, FSRV_STAGE_CONNECT, -received, "the answer of %s", whom);
-        int r = check_reply(message, reply, size, whom, error);
-        if (r == 0 && ret_fd && message->n_fds != 1)
-                r = fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell",
-                                    whom);
-        if (r == 0 && ret_fd)
-                *ret_fd = fsrv__fd_steal(&message->fds[0]);
-        fsrv__message_close(message);
-        return r;
+        if (fsrv__reply_unpack(question, reply, message, slots) < 0)
+                return name_bad_reply(question, message, reply, whom, error);
+        if (reply->err)
+                return fsrv__fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s",
+                                       (int)sizeof reply->text - 1, reply->text);
+        if (ret_doorbell)
+                *ret_doorbell = slots[FSRV_SLOT_DOORBELL];
+        return 0;
 }
 
-int fsrv__ask(int admin, uint32_t type, const char *whom, const struct fsrv__interrupt *interrupt,
-              struct fsrv__wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error) {
+int fsrv__ask(int admin, uint32_t question, const char *whom, const struct fsrv__interrupt *interrupt,
+              struct fsrv__wire_reply *reply, size_t size, int *ret_doorbell, struct fsrv_error *error) {
         struct fsrv__message message;
-        int r = send_question(admin, type, whom, error);
+        int r = send_question(admin, question, fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS));
 
         if (r < 0)
-                return r;
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", whom);
         r = fsrv__channel_receive_unless(admin, reply, size, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), interrupt,
                                          &message);
-        return check_answer(r, &message, reply, size, whom, ret_fd, error);
+        return check_reply(r, question, &message, reply, whom, ret_doorbell, error);
 }
 
 int fsrv__attach_start(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
-        int sock = try_connect(s, error);
+        FSRV_CLEANUP_FD int sock = try_connect(s, error);
 
         if (sock < 0)
                 return sock == -EAGAIN ? 1 : sock;
-        launch->admin = sock;
-        return send_question(sock, FSRV_WIRE_ADMIN_ATTACH, s->path, error);
+        int r = send_question(sock, FSRV_WIRE_ADMIN_ATTACH, 0);
+        if (fsrv__channel_is_short(r))
+                return 1;
+        if (r < 0)
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", s->path);
+        launch->admin = fsrv__fd_steal(&sock);
+        return 0;
 }
 
 int fsrv__attach_answer(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {
@@ -154,7 +161,7 @@ int fsrv__attach_answer(const struct fsrv_server *s, struct fsrv__launch *launch
 
         if (r == -EAGAIN)
                 return 1;
-        r = check_answer(r, &message, &reply, sizeof reply, s->path, &launch->doorbell, error);
+        r = check_reply(r, FSRV_WIRE_ADMIN_ATTACH, &message, &reply, s->path, &launch->doorbell, error);
         launch->admin = fsrv__fd_close(launch->admin); /* each question of later has one of its own */
         return r;
 }

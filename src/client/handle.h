@@ -125,7 +125,8 @@ void fsrv__launch_abandon(struct fsrv_server *server);
 struct fsrv__link *fsrv__link_new(int doorbell); /* takes the fd over, also on failure; NULL: out of memory */
 struct fsrv__link *fsrv__link_unref(struct fsrv__link *link);
 
-/* launch.c: the first step, with the lock: sockets, and what lies in them for the new processes. 0 or -errno. */
+/* launch.c: the first step, with the lock: sockets, and what lies in them for the new processes. 0; 1: there is no
+ * memory for that now, or too many fds are in flight; -errno. */
 int fsrv__launch_prepare(const struct fsrv_server *server, struct fsrv__launch *launch, struct fsrv_error *error);
 /* The second, without: starts the processes. 0 or -errno. */
 int fsrv__launch_start(const struct fsrv_server *server, struct fsrv__launch *launch, struct fsrv_error *error);
@@ -142,15 +143,14 @@ void fsrv__anchors_unlock(void);
 
 /* connect.c: a named server's admin connection, with the server's uid checked. The fd or -errno. */
 int fsrv__connect(const struct fsrv_server *server, struct fsrv_error *error);
-/* Without waiting: asks for its doorbell. 0; 1: its backlog is full now, and there is nothing to poll
- * for; -errno. */
+/* Without waiting: asks for its doorbell. 0; 1: there is no room for that now, and nothing to poll for; -errno. */
 int fsrv__attach_start(const struct fsrv_server *server, struct fsrv__launch *launch, struct fsrv_error *error);
 /* 0; 1: the answer isn't here yet; -errno. */
 int fsrv__attach_answer(const struct fsrv_server *server, struct fsrv__launch *launch, struct fsrv_error *error);
 /* Sends one question and receives the answer into reply (size: its own). Fills *error from an answer that says no;
- * `whom` is for its text. */
-int fsrv__ask(int admin, uint32_t type, const char *whom, const struct fsrv__interrupt *interrupt,
-              struct fsrv__wire_reply *reply, size_t size, int *ret_fd, struct fsrv_error *error);
+ * `whom` is for its text. *ret_doorbell, which may be NULL, is for that of ATTACH. */
+int fsrv__ask(int admin, uint32_t question, const char *whom, const struct fsrv__interrupt *interrupt,
+              struct fsrv__wire_reply *reply, size_t size, int *ret_doorbell, struct fsrv_error *error);
 /* What a call says that was ended by who may: -EINTR. */
 int fsrv__interrupted(struct fsrv_error *error, uint32_t stage);
 

@@ -11,7 +11,7 @@
 #include "base/title.h"
 #include "client/handle.h"
 #include "client/start.h"
-#include "wire/channel.h"
+#include "wire/messages.h"
 
 /* This very program, for a zygote: by fd, since its file may have been replaced since it was started. */
 static int open_program(struct fsrv_error *error) {
@@ -30,7 +30,19 @@ static int open_zygote(const char *path, struct fsrv_error *error) {
         return fd < 0 ? fsrv__fail(error, FSRV_STAGE_START, -fd, "the zygote program '%s'", path) : fd;
 }
 
-/* The first message on the admin connection. */
+static int put_config(int admin, struct fsrv__config *config, const int slots[FSRV_SLOTS]) {
+        char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
+        int fds[FSRV_WIRE_FDS_MAX], r = bytes ? fsrv__config_encode(config, bytes) : -ENOMEM;
+
+        if (r > 0) {
+                size_t n_fds = fsrv__message_pack(FSRV_TABLE_NEW_SERVER, bytes, slots, NULL, fds);
+                r = fsrv__channel_send(admin, bytes, (size_t)r, fds, n_fds, MSG_DONTWAIT);
+        }
+        free(bytes);
+        return r;
+}
+
+/* The first message on the admin connection. 0; 1: there is no room for it now; -errno. */
 static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error *error) {
         struct fsrv__config config = s->config;
         FSRV_CLEANUP_FD int program = -1;
@@ -49,21 +61,18 @@ static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error
                 config.head.has_data = 1;
         }
         config.head.has_output = config.head.has_output && fsrv__fd_is_open(STDOUT_FILENO) == 1;
-        int fds[] = { program, data, config.head.has_output ? STDOUT_FILENO : -1 };
-        size_t n_fds = 0;
-        for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
-                if (fds[i] >= 0)
-                        fds[n_fds++] = fds[i];
-        char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
-        int n = bytes ? fsrv__config_encode(&config, bytes) : -ENOMEM;
-        if (n > 0)
-                n = fsrv__channel_send(admin, bytes, (size_t)n, fds, n_fds, MSG_DONTWAIT);
-        free(bytes);
-        if (n == -E2BIG) /* the preload list by itself was looked at when it was set */
+        int slots[FSRV_SLOTS] = FSRV_NO_FDS;
+        slots[FSRV_SLOT_PROGRAM] = program;
+        slots[FSRV_SLOT_DATA] = data;
+        slots[FSRV_SLOT_OUTPUT] = STDOUT_FILENO;
+        int r = put_config(admin, &config, slots);
+        if (fsrv__channel_is_short(r))
+                return 1;
+        if (r == -E2BIG) /* the preload list by itself was looked at when it was set */
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG,
                                        "the program's arguments and its preload list together have more than %d bytes",
                                        FSRV_WIRE_PRELOAD_MAX);
-        return n < 0 ? fsrv__fail(error, FSRV_STAGE_START, -n, "the server's configuration") : 0;
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_START, -r, "the server's configuration") : 0;
 }
 
 enum { ADMIN, DOORBELL, TRACKER, REPORT, REPORT_END }; /* of `theirs` */
@@ -153,6 +162,7 @@ int fsrv__launch_answer(struct fsrv__launch *launch, struct fsrv_error *error) {
         const char *program = launch->program;
         struct fsrv__wire_reply reply;
         struct fsrv__message message;
+        int none[FSRV_SLOTS];
         int r = fsrv__channel_receive(launch->admin, &reply, sizeof reply, MSG_DONTWAIT, &message);
 
         if (r == -EAGAIN)
@@ -162,11 +172,11 @@ int fsrv__launch_answer(struct fsrv__launch *launch, struct fsrv_error *error) {
                                        program);
         if (r < 0)
                 return fsrv__fail(error, FSRV_STAGE_START, -r, "the answer of the server program '%s'", program);
-        fsrv__message_close(&message);
-        if (message.size != sizeof reply || reply.version != FSRV_WIRE_VERSION)
+        if (fsrv__reply_unpack(FSRV_WIRE_ADMIN_CONFIG, &reply, &message, none) < 0)
                 return fsrv__fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
                                        "the server program '%s' is of another version than the library", program);
         if (reply.err)
-                return fsrv__fail_text(error, reply.stage, reply.err, "%.*s", (int)sizeof reply.text - 1, reply.text);
+                return fsrv__fail_text(error, reply.stage, reply.err > 0 ? reply.err : EPROTO, "%.*s",
+                                       (int)sizeof reply.text - 1, reply.text);
         return 0;
 }

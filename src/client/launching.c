@@ -129,7 +129,8 @@ static bool is_worth_another(struct fsrv__launch *launch, int result) {
         return true;
 }
 
-/* Starts what has to be started: the lock is left meanwhile, and nobody but us goes on with this launch. */
+/* Starts what has to be started: the lock is left meanwhile, and nobody but us goes on with this launch. 0; 1: it has
+ * to wait for memory; -errno. */
 static int start(struct fsrv_server *s, struct fsrv__launch *launch) {
         int r = fsrv__launch_prepare(s, launch, &launch->error);
 
@@ -140,8 +141,10 @@ static int start(struct fsrv_server *s, struct fsrv__launch *launch) {
                 pthread_mutex_lock(&s->lock);
                 launch->state = FSRV_LAUNCH_NEW;
         }
+        if (r == 1) /* it begins anew later */
+                close_fds(launch);
         close_theirs(launch);
-        if (r < 0 || launch->tracker < 0)
+        if (r != 0 || launch->tracker < 0)
                 return r;
         launch->has_tracker = true;
         r = fsrv__server_install_tracker(s, fsrv__fd_steal(&launch->tracker));

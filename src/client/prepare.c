@@ -18,10 +18,7 @@
 
 /* A request and the caller of now, as one message. */
 
-enum {
-        MORE_ACTIONS = 7, /* than the request has: three standard streams, by default and by the call, and the data */
-        FIRST_USER_FD = FSRV_WIRE_OWN_FDS + FSRV_WIRE_OPTIONAL_FDS,
-};
+enum { MORE_ACTIONS = 7 }; /* than the request has: three standard streams, by default and by the call, and the data */
 
 /* The default mapping of the standard streams, then the request's actions with the caller's fds numbered. */
 static int number_fds(struct fsrv__spawning *s, struct fsrv__wire_action **ret_actions, uint32_t *ret_n) {
@@ -29,12 +26,11 @@ static int number_fds(struct fsrv__spawning *s, struct fsrv__wire_action **ret_a
         struct fsrv__wire_action *actions = malloc((request->n_actions + MORE_ACTIONS) * sizeof *actions);
         uint32_t n = 0;
 
-        s->memory = malloc((FIRST_USER_FD + MORE_ACTIONS + request->n_actions) * sizeof *s->memory);
-        if (!actions || !s->memory) {
+        int *fds = s->user_fds = malloc((MORE_ACTIONS + request->n_actions) * sizeof *fds);
+        if (!actions || !fds) {
                 free(actions);
                 return -ENOMEM;
         }
-        int *fds = s->user_fds = s->memory + FIRST_USER_FD;
         for (int i = 0; i < 3; i++) {
                 if (!request->inherits[i] && !request->pinned[i])
                         continue;
@@ -172,21 +168,14 @@ int fsrv__spawning_prepare(struct fsrv__spawning *s, const struct fsrv__grip *gr
         struct fsrv__wire_request *head = fsrv__spawning_head(s);
         if (sizeof *head + head->body_size > FSRV_WIRE_MESSAGE_MAX && (r = put_into_memfd(s)) < 0)
                 return r;
-        /* What isn't sent leaves no gap before the caller's. */
-        size_t own = fsrv__request_own_fds(head);
-        s->fds = s->user_fds - own;
-        if (s->memfd >= 0)
-                s->user_fds[-1] = s->memfd;
-        if (head->flags & FSRV_WIRE_HAS_TRACKER)
-                s->user_fds[s->memfd >= 0 ? -2 : -1] = grip->tracker;
+        s->tracker = grip->tracker;
         head->n_fds_here =
                 (uint32_t)(s->n_user_fds < FSRV_WIRE_FIRST_FDS_MAX ? s->n_user_fds : FSRV_WIRE_FIRST_FDS_MAX);
-        s->n_fds = own + head->n_fds_here;
         return 0;
 }
 
 void fsrv__spawning_done(struct fsrv__spawning *s) {
         fsrv__fd_close(s->memfd);
         free(s->bytes);
-        free(s->memory);
+        free(s->user_fds);
 }

@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
-#include "wire/channel.h"
+#include "wire/messages.h"
 
 enum { REAP_LIMIT_MS = 2000 }; /* after a death, for whoever inherited the process to reap it */
 
@@ -167,14 +167,15 @@ static void listen_once(struct fsrv_process *p) {
         if (r == -EAGAIN)
                 return;
         if (r == 1 || r == -EMFILE)
-                fsrv__message_close(&message);
-        if (r == 1 && message.size == sizeof answer.exited && answer.type == FSRV_WIRE_EXITED) {
+                fsrv__message_close(&message); /* nothing that is awaited here brings an fd */
+        bool is_answer = r == 1 && fsrv__message_check(FSRV_TABLE_ANSWER, &answer, message.size) == 0;
+        if (is_answer && answer.type == FSRV_WIRE_EXITED) {
                 const struct fsrv__wire_exited *exited = &answer.exited;
                 struct fsrv__exit exit = { .pid = exited->pid, .code = exited->code, .status = exited->status };
                 end(p, &exit, &exited->rusage, exited->timed_out ? FSRV_STATUS_TIMED_OUT : 0);
                 return;
         }
-        if (r == 1 && message.size == sizeof answer.changed && hear_of_change(p, &answer.changed))
+        if (is_answer && hear_of_change(p, &answer.changed))
                 return;
         /* The server died. The process may go on. */
         if (p->poll_fd >= 0)

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "client/spawn.h"
-#include "wire/channel.h"
+#include "wire/messages.h"
 
 /* The steps of a spawn that put the request on the doorbell. */
 
@@ -26,15 +26,13 @@ static int put(struct fsrv__spawning *s, int sock, const void *bytes, size_t siz
         int r = fsrv__channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
 
         s->full = r;
+        if (r == -EAGAIN)
+                return fsrv__spawning_wait_for(s, sock, POLLOUT, FSRV_NEVER);
+        if (fsrv__channel_is_short(r))
+                return fsrv__spawning_wait_for(s, -1, 0, fsrv__deadline(ROOM_MS));
         switch (r) {
         case 0:
                 return 0;
-        case -EAGAIN:
-                return fsrv__spawning_wait_for(s, sock, POLLOUT, FSRV_NEVER);
-        case -ENOBUFS:
-        case -ENOMEM:
-        case -ETOOMANYREFS: /* counts all fds in flight that this uid has, unix(7) */
-                return fsrv__spawning_wait_for(s, -1, 0, fsrv__deadline(ROOM_MS));
         case -EPIPE:
         case -ECONNRESET:
         case -ECONNREFUSED:
@@ -70,6 +68,22 @@ static int make_sockets(struct fsrv__spawning *s) {
         return 0;
 }
 
+static int put_request(struct fsrv__spawning *s, int directory) {
+        const int slots[FSRV_SLOTS] = {
+                [FSRV_SLOT_ANSWER] = s->theirs[0],
+                [FSRV_SLOT_DOORBELL] = s->grip.link->doorbell,
+                [FSRV_SLOT_LIFELINE] = s->grip.lifeline,
+                [FSRV_SLOT_DIRECTORY] = directory,
+                [FSRV_SLOT_STATUS] = s->theirs[1],
+                [FSRV_SLOT_TRACKER] = s->tracker,
+                [FSRV_SLOT_BODY] = s->memfd,
+        };
+        int fds[FSRV_WIRE_FDS_MAX];
+        size_t n_fds = fsrv__message_pack(FSRV_TABLE_DOORBELL, s->bytes, slots, s->user_fds, fds);
+
+        return put(s, s->grip.link->doorbell, s->bytes, s->size, fds, n_fds);
+}
+
 enum { HANG_UP_MS = 20 };
 
 static int await_answer(struct fsrv__spawning *s) {
@@ -90,13 +104,7 @@ int fsrv__spawning_send(struct fsrv__spawning *s) {
         FSRV_CLEANUP_FD int directory = open_directory();
         if (directory < 0)
                 return fsrv__fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
-        s->fds[FSRV_WIRE_FD_ANSWER] = s->theirs[0];
-        s->fds[FSRV_WIRE_FD_DOORBELL] = s->grip.link->doorbell;
-        s->fds[FSRV_WIRE_FD_LIFELINE] = s->grip.lifeline;
-        s->fds[FSRV_WIRE_FD_DIRECTORY] = directory;
-        if (s->theirs[1] >= 0)
-                s->fds[FSRV_WIRE_OWN_FDS] = s->theirs[1];
-        r = put(s, s->grip.link->doorbell, s->bytes, s->size, s->fds, s->n_fds);
+        r = put_request(s, directory);
         if (r != 0)
                 return r;
         fsrv__fds_close(s->theirs, 2);
@@ -114,7 +122,7 @@ int fsrv__spawning_send_more(struct fsrv__spawning *s) {
                 size_t n = s->n_user_fds - s->n_sent;
                 if (n > FSRV_WIRE_FDS_MAX)
                         n = FSRV_WIRE_FDS_MAX;
-                const struct fsrv__wire_more more = { .n_fds = (uint32_t)n };
+                const struct fsrv__wire_more more = { .type = FSRV_WIRE_MORE_FDS, .n_fds = (uint32_t)n };
                 int r = put(s, s->answer, &more, sizeof more, s->user_fds + s->n_sent, n);
                 if (r == FSRV_STEP_SERVER_GONE)
                         break; /* the other end has closed: what it said first is read next */

@@ -110,9 +110,7 @@ static void share(struct fsrv__spawning *to, const struct fsrv__spawning *from) 
         to->bytes = from->bytes;
         to->size = from->size;
         to->memfd = from->memfd;
-        to->memory = from->memory;
-        to->fds = from->fds;
-        to->n_fds = from->n_fds;
+        to->tracker = from->tracker;
         to->user_fds = from->user_fds;
         to->n_user_fds = from->n_user_fds;
 }

@@ -29,11 +29,9 @@ struct fsrv__spawning {
 
         char *bytes; /* head and body; NULL: not prepared yet */
         size_t size;
-        int memfd;   /* the body, when it's too large for a message; else -1 */
-        int *memory; /* of all fds */
-        int *fds;    /* the message's, n_fds; all borrowed but the memfd */
-        size_t n_fds;
-        int *user_fds; /* the caller's in it and behind it */
+        int memfd;     /* the body, when it's too large for a message; else -1 */
+        int tracker;   /* borrowed; -1 */
+        int *user_fds; /* the caller's; borrowed */
         size_t n_user_fds;
 
         enum {

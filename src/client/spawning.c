@@ -13,7 +13,7 @@
 #include "client/process.h"
 #include "client/request.h"
 #include "client/spawn.h"
-#include "wire/channel.h"
+#include "wire/messages.h"
 
 /* One spawn, from the server's start to the process's handle: steps that wait for nothing. Who waits between them, and
  * how, is no concern of theirs. */
@@ -40,6 +40,12 @@ static int acquire(struct fsrv__spawning *s) {
 
 /* ---- hearing of it ---- */
 
+struct answer {
+        union fsrv__wire_answer bytes;
+        size_t size;
+        int slots[FSRV_SLOTS];
+};
+
 static int on_failed(const struct fsrv__spawning *s, const struct fsrv__wire_failed *failed) {
         int err = failed->err > 0 ? failed->err : EPROTO;
 
@@ -55,17 +61,11 @@ static int on_running(struct fsrv__spawning *s) {
         return s->process ? 0 : fsrv__fail(s->error, FSRV_STAGE_SETUP, ENOMEM, "the handle of process %d", s->pid);
 }
 
-static int on_started(struct fsrv__spawning *s, const struct fsrv__wire_started *started,
-                      struct fsrv__message *message) {
-        size_t n = 0;
-
+static int on_started(struct fsrv__spawning *s, const struct fsrv__wire_started *started, const int slots[FSRV_SLOTS]) {
         s->pid = started->pid;
         s->pidfd = fsrv__fd_close(s->pidfd);
-        if (started->fds & FSRV_WIRE_HAS_PIDFD && n < message->n_fds)
-                s->pidfd = fsrv__fd_steal(&message->fds[n++]);
-        if (started->fds & FSRV_WIRE_HAS_EXEC_PIPE && n < message->n_fds)
-                s->exec_pipe = fsrv__fd_steal(&message->fds[n++]);
-        fsrv__message_close(message);
+        s->pidfd = slots[FSRV_SLOT_PIDFD];
+        s->exec_pipe = slots[FSRV_SLOT_EXEC_PIPE];
         if (s->exec_pipe < 0)
                 return on_running(s);
         /* It has started: the caller's time-out must not hit a program that has just been executed. */
@@ -92,39 +92,65 @@ static int execute(struct fsrv__spawning *s) {
 
 /* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other
  * threads have taken them. Not to leave a process that nobody knows of. */
-static int on_lost_fds(const struct fsrv__spawning *s, const union fsrv__wire_answer *reply,
-                       struct fsrv__message *message) {
+static int on_lost_fds(const struct fsrv__spawning *s, const struct answer *answer) {
         struct pollfd next = { .fd = s->answer, .events = POLLIN };
 
-        if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED) {
-                if (message->n_fds > 0)
-                        fsrv__pidfd_send_signal(message->fds[0], SIGKILL);
-                else if (reply->started.pid > 0 && poll(&next, 1, 0) == 0)
-                        kill(reply->started.pid, SIGKILL); /* its parent has told of no end: the pid is still its own */
+        if (answer->bytes.type == FSRV_WIRE_STARTED) {
+                if (answer->slots[FSRV_SLOT_PIDFD] >= 0)
+                        fsrv__pidfd_send_signal(answer->slots[FSRV_SLOT_PIDFD], SIGKILL);
+                else if (answer->bytes.started.pid > 0 && poll(&next, 1, 0) == 0)
+                        kill(answer->bytes.started.pid,
+                             SIGKILL); /* its parent has told of no end: the pid is its own */
         }
-        fsrv__message_close(message);
+        fsrv__fd_close(answer->slots[FSRV_SLOT_PIDFD]);
         return fsrv__fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process was killed, as its pidfd did not fit");
 }
 
-/* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
-static bool is_by_the_way(struct fsrv__spawning *s, const union fsrv__wire_answer *reply,
-                          struct fsrv__message *message) {
-        if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_LOADS) {
-                if (s->pidfd < 0 && message->n_fds > 0) /* so that it can be ended before it has started */
-                        s->pidfd = fsrv__fd_steal(&message->fds[0]);
-                return s->loads = true;
-        }
-        return message->size == sizeof reply->changed &&
-               (reply->type == FSRV_WIRE_STOPPED || reply->type == FSRV_WIRE_CONTINUED);
+/* The first of the fds that were to come may be there: of STARTED it is the pidfd. */
+static void take_first_fd(struct answer *answer, struct fsrv__message *message) {
+        int r = fsrv__message_check(FSRV_TABLE_ANSWER, &answer->bytes, message->size);
+
+        memset(answer->slots, -1, sizeof answer->slots);
+        if (r < 0)
+                answer->bytes.type = 0;
+        if (message->n_fds > 0)
+                answer->slots[FSRV_SLOT_PIDFD] = fsrv__fd_steal(&message->fds[0]);
+        fsrv__message_close(message);
 }
 
-static int receive(struct fsrv__spawning *s, union fsrv__wire_answer *reply, struct fsrv__message *message) {
-        for (;;) {
-                int r = fsrv__channel_receive(s->answer, reply, sizeof *reply, MSG_DONTWAIT, message);
-                if (r != 1 || !is_by_the_way(s, reply, message))
-                        return r;
-                fsrv__message_close(message);
+/* 1: an answer; 0: the end; -EMFILE: one, but for its fds; another -errno. */
+static int receive_one(const struct fsrv__spawning *s, struct answer *answer) {
+        struct fsrv__message message;
+
+        message.size = 0;
+        int r = fsrv__channel_receive(s->answer, &answer->bytes, sizeof answer->bytes, MSG_DONTWAIT, &message);
+
+        answer->size = message.size;
+        if (r == -EMFILE)
+                take_first_fd(answer, &message);
+        if (r != 1)
+                return r;
+        r = fsrv__message_unpack(FSRV_TABLE_ANSWER, &answer->bytes, &message, answer->slots);
+        return r < 0 ? r : 1;
+}
+
+/* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
+static bool is_by_the_way(struct fsrv__spawning *s, const struct answer *answer) {
+        if (answer->bytes.type == FSRV_WIRE_LOADS) {
+                fsrv__fd_close(s->pidfd);
+                s->pidfd = answer->slots[FSRV_SLOT_PIDFD]; /* so that it can be ended before it has started */
+                return s->loads = true;
         }
+        return answer->bytes.type == FSRV_WIRE_STOPPED || answer->bytes.type == FSRV_WIRE_CONTINUED;
+}
+
+static int receive(struct fsrv__spawning *s, struct answer *answer) {
+        int r;
+
+        do
+                r = receive_one(s, answer);
+        while (r == 1 && is_by_the_way(s, answer));
+        return r;
 }
 
 /* It ended without a word: a standby that was killed before it claimed, or the server and all with it, and the request
@@ -147,36 +173,35 @@ static int dying(struct fsrv__spawning *s) {
                                              : fsrv__spawning_wait_for(s, entry.fd, 0, s->dying_until);
 }
 
-static int on_answer(struct fsrv__spawning *s, int received, const union fsrv__wire_answer *reply,
-                     struct fsrv__message *message) {
+static int on_answer(struct fsrv__spawning *s, int received, const struct answer *answer) {
         if (received == 0)
                 return on_silence(s);
         if (received == -EMFILE)
-                return on_lost_fds(s, reply, message);
+                return on_lost_fds(s, answer);
+        if (received == -EPROTO)
+                return fsrv__fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", answer->size);
         if (received < 0)
                 return fsrv__fail(s->error, FSRV_STAGE_SETUP, -received, "the new process's answer");
-        if (message->size == sizeof reply->started && reply->type == FSRV_WIRE_STARTED)
-                return on_started(s, &reply->started, message);
-        fsrv__message_close(message);
-        if (message->size == sizeof reply->word && reply->type == FSRV_WIRE_READY &&
-            s->request->kind == FSRV_WIRE_PROBE)
-                return 0;
-        if (message->size == sizeof reply->failed && reply->type == FSRV_WIRE_FAILED)
-                return on_failed(s, &reply->failed);
-        if (message->size == sizeof reply->exited && reply->type == FSRV_WIRE_EXITED) {
-                s->death = reply->exited;
+        switch (answer->bytes.type) {
+        case FSRV_WIRE_STARTED:
+                return on_started(s, &answer->bytes.started, answer->slots);
+        case FSRV_WIRE_FAILED:
+                return on_failed(s, &answer->bytes.failed);
+        case FSRV_WIRE_EXITED:
+                s->death = answer->bytes.exited;
                 return s->loads ? fsrv__stillborn_loading(s) : FSRV_STEP_NOTHING_RAN;
+        default: /* READY */
+                if (s->request->kind == FSRV_WIRE_PROBE)
+                        return 0;
+                return fsrv__fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer to another question");
         }
-        return fsrv__fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", message->size);
 }
 
 static int hear(struct fsrv__spawning *s) {
-        union fsrv__wire_answer reply;
-        struct fsrv__message message;
-        int r = receive(s, &reply, &message);
+        struct answer answer;
+        int r = receive(s, &answer);
 
-        return r == -EAGAIN ? fsrv__spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER)
-                            : on_answer(s, r, &reply, &message);
+        return r == -EAGAIN ? fsrv__spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER) : on_answer(s, r, &answer);
 }
 
 /* ---- one after the other ---- */
@@ -233,7 +258,7 @@ int fsrv__spawning_step(struct fsrv__spawning *s) {
 /* On a socket that is shut EXITED cannot come either, unless it has, a moment ago: the server, which fails to send it,
  * finds another socket there. (Where there are no fds for that, the pidfd may know the status.) */
 static void replace_answer(int *answer) {
-        const struct fsrv__wire_more more = { .n_fds = 1 };
+        const struct fsrv__wire_more more = { .type = FSRV_WIRE_OTHER_ANSWER };
         char byte;
         int pair[2];
 
@@ -248,26 +273,25 @@ static void replace_answer(int *answer) {
 }
 
 /* Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
-static int last_look(struct fsrv__spawning *s, union fsrv__wire_answer *reply, struct fsrv__message *message) {
-        int r = receive(s, reply, message);
+static int last_look(struct fsrv__spawning *s, struct answer *answer) {
+        int r = receive(s, answer);
 
         if (r != -EAGAIN)
                 return r;
         shutdown(s->answer, SHUT_RD);
-        r = receive(s, reply, message);
-        if (r == 1 && reply->type == FSRV_WIRE_STARTED)
+        r = receive(s, answer);
+        if (r == 1 && answer->bytes.type == FSRV_WIRE_STARTED)
                 replace_answer(&s->answer);
         return r;
 }
 
 /* Nobody runs it any more, or somebody does. */
 static int withdraw(struct fsrv__spawning *s, int why) {
-        union fsrv__wire_answer reply;
-        struct fsrv__message message;
-        int r = last_look(s, &reply, &message);
+        struct answer answer;
+        int r = last_look(s, &answer);
 
         if (r == 1 || r == -EMFILE)
-                return on_answer(s, r, &reply, &message);
+                return on_answer(s, r, &answer);
         if (s->loads && s->pidfd >= 0) /* nobody else would end a module that hangs */
                 fsrv__pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "server/supervisor.h"
+#include "wire/messages.h"
 
 /* The socket that closes when nobody waits for the status any more. */
 static int client_of(const struct fsrv__child *child) {
@@ -60,16 +61,20 @@ void fsrv__answer_end(struct fsrv__supervisor *s, struct fsrv__child *child) {
 static int take_other_answer(int *answer) {
         struct fsrv__wire_more more;
         struct fsrv__message message;
-        int r = fsrv__channel_receive(*answer, &more, sizeof more, MSG_DONTWAIT, &message);
+        int slots[FSRV_SLOTS], r = fsrv__channel_receive(*answer, &more, sizeof more, MSG_DONTWAIT, &message);
 
-        if (r == 1 && message.n_fds == 1) {
-                fsrv__fd_close(*answer);
-                *answer = message.fds[0];
-                return 1;
-        }
-        if (r == 1 || r == -EMFILE)
+        if (r == -EMFILE)
                 fsrv__message_close(&message);
-        return r == -EAGAIN ? r : 0;
+        if (r != 1)
+                return r == -EAGAIN ? r : 0;
+        if (fsrv__message_unpack(FSRV_TABLE_MORE, &more, &message, slots) < 0)
+                return 0;
+        fsrv__message_close(&message); /* nor are more of a request's fds wanted here */
+        if (more.type != FSRV_WIRE_OTHER_ANSWER)
+                return 0;
+        fsrv__fd_close(*answer);
+        *answer = slots[FSRV_SLOT_ANSWER];
+        return 1;
 }
 
 void fsrv__answer_on_hangup(struct fsrv__supervisor *s, struct fsrv__child *child) {

@@ -6,22 +6,20 @@
 
 #include "server/supervisor.h"
 #include "wire/loaded.h"
+#include "wire/messages.h"
 
 /* What a zygote says comes from a process that runs the user's code. */
 
 /* ---- what is for statistics and the log alone ---- */
 
-static bool on_memory(struct fsrv__supervisor *s, struct fsrv__zygote *z, char *bytes, size_t size) {
+static void on_memory(const struct fsrv__supervisor *s, struct fsrv__zygote *z, const char *bytes) {
         struct fsrv__wire_memory *memory = &z->memory;
 
-        if (size != sizeof *memory)
-                return false;
-        memcpy(memory, bytes, size);
+        memcpy(memory, bytes, sizeof *memory);
         memory->why[sizeof memory->why - 1] = 0;
         fsrv__log(s, "memory: %.1f MiB frozen, %.1f collapsed, %.1f as it was%s%s", (double)memory->frozen / (1 << 20),
                   (double)memory->collapsed / (1 << 20), (double)memory->left / (1 << 20), memory->why[0] ? "; " : "",
                   memory->why);
-        return true;
 }
 
 static void list_leftovers(const struct fsrv__loaded *loaded, char *ret_text, size_t size) {
@@ -34,7 +32,7 @@ static void list_leftovers(const struct fsrv__loaded *loaded, char *ret_text, si
                                       loaded->fds[i].kind);
 }
 
-static bool on_loaded(struct fsrv__supervisor *s, struct fsrv__zygote *z, char *bytes, size_t size) {
+static bool on_loaded(const struct fsrv__supervisor *s, const struct fsrv__zygote *z, char *bytes, size_t size) {
         struct fsrv__loaded loaded;
         char text[512] = "";
 
@@ -57,46 +55,48 @@ static const enum fsrv__zygote_event events[] = {
         [FSRV_WIRE_HAND_OVER] = FSRV_EVENT_HAND_OVER,   [FSRV_WIRE_LEFT_OUT] = FSRV_EVENT_LEFT_OUT,
 };
 
-static bool on_order(struct fsrv__supervisor *s, struct fsrv__zygote *z, const char *bytes, size_t size) {
+static bool on_order(struct fsrv__supervisor *s, struct fsrv__zygote *z, uint32_t type, const char *bytes,
+                     size_t size) {
+        struct fsrv__news news = { .event = type < sizeof events / sizeof *events ? events[type] : FSRV_EVENT_NONE };
         struct fsrv__wire_order order = { 0 };
-        enum fsrv__zygote_event event = FSRV_EVENT_NONE;
 
         memcpy(&order, bytes, size < sizeof order ? size : sizeof order);
         order.text[sizeof order.text - 1] = 0;
-        if (order.type < sizeof events / sizeof *events)
-                event = events[order.type];
-        return fsrv__zygote_on(
-                s, z,
-                (struct fsrv__news){ .event = event, .err = order.err, .value = order.value, .text = order.text });
+        news.err = order.err;
+        news.value = order.value;
+        news.text = order.text;
+        return fsrv__zygote_on(s, z, news);
 }
 
 static bool on_message(struct fsrv__supervisor *s, struct fsrv__zygote *z, char *bytes, size_t size) {
-        uint32_t type = 0;
+        uint32_t type;
 
-        if (size < sizeof type)
-                return false;
         memcpy(&type, bytes, sizeof type);
         if (type == FSRV_WIRE_LOADED)
                 return on_loaded(s, z, bytes, size);
-        if (type == FSRV_WIRE_MEMORY)
-                return on_memory(s, z, bytes, size);
-        return on_order(s, z, bytes, size);
+        if (type != FSRV_WIRE_MEMORY)
+                return on_order(s, z, type, bytes, size);
+        on_memory(s, z, bytes);
+        return true;
 }
 
 void fsrv__orders_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
+        int none[FSRV_SLOTS];
 
         while (z->orders >= 0) {
                 int r = fsrv__channel_receive(z->orders, bytes, sizeof bytes, MSG_DONTWAIT, &message);
                 if (r == -EAGAIN)
                         return;
-                if (r == 1 || r == -EMFILE)
+                if (r == -EMFILE)
                         fsrv__message_close(&message);
                 if (r != 1) { /* its end; the pidfd tells when it has died */
                         fsrv__unwatch(s, z->orders);
                         return;
                 }
-                s->stats.malformed += !on_message(s, z, bytes, message.size);
+                if (fsrv__message_unpack(FSRV_TABLE_FROM_ZYGOTE, bytes, &message, none) < 0 ||
+                    !on_message(s, z, bytes, message.size))
+                        s->stats.malformed++;
         }
 }

@@ -12,6 +12,7 @@
 #include "base/linux.h"
 #include "forkserver.h"
 #include "server/supervisor.h"
+#include "wire/messages.h"
 
 /* Admin connections: a private server's client has one from the start; a named server's come by its listener, say what
  * they want, get it and leave. */
@@ -88,45 +89,60 @@ static void send_stats(struct fsrv__supervisor *s, int fd) {
         fsrv__channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
 }
 
-static void answer_question(struct fsrv__supervisor *s, struct fsrv__peer *peer, const struct fsrv__wire_admin *admin,
-                            struct fsrv__message *message) {
-        switch (admin->type) {
+static void give_doorbell(const struct fsrv__supervisor *s, int fd) {
+        const struct fsrv__zygote *z = s->zygotes; /* the one that there is */
+
+        if (z->doorbell_send < 0 || s->draining)
+                fsrv__peer_reply(fd, ECONNREFUSED, FSRV_STAGE_CONNECT, "the fork server is ending", NULL, 0);
+        else
+                fsrv__peer_reply(fd, 0, 0, "", &z->doorbell_send, 1);
+}
+
+static void stop_server(struct fsrv__supervisor *s, struct fsrv__peer *peer) {
+        if (peer->uid != fsrv__euid() && peer->uid != 0) {
+                fsrv__peer_reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, "only its own uid and root may stop a fork server",
+                                 NULL, 0);
+                return;
+        }
+        peer->deadline = FSRV_NEVER; /* it hears our end as end-of-file */
+        fsrv__peer_reply(peer->fd, 0, 0, "", NULL, 0);
+        if (s->wish == FSRV_WISH_SERVE)
+                s->wish = FSRV_WISH_DRAIN;
+}
+
+static void answer_question(struct fsrv__supervisor *s, struct fsrv__peer *peer, uint32_t type, int socket) {
+        switch (type) {
         case FSRV_WIRE_ADMIN_CONNECT:
-                if (message->n_fds == 1)
-                        fsrv__peer_add(s, fsrv__fd_steal(&message->fds[0]), peer->uid,
-                                       fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
+                fsrv__peer_add(s, socket, peer->uid, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
                 break;
         case FSRV_WIRE_ADMIN_ATTACH:
-                if (s->zygotes->doorbell_send < 0 || s->draining)
-                        fsrv__peer_reply(peer->fd, ECONNREFUSED, FSRV_STAGE_CONNECT, "the fork server is ending", NULL,
-                                         0);
-                else
-                        fsrv__peer_reply(peer->fd, 0, 0, "", &s->zygotes->doorbell_send, 1);
+                give_doorbell(s, peer->fd);
                 break;
         case FSRV_WIRE_ADMIN_STATS:
                 send_stats(s, peer->fd);
                 break;
         case FSRV_WIRE_ADMIN_STOP:
-                if (peer->uid != fsrv__euid() && peer->uid != 0) {
-                        fsrv__peer_reply(peer->fd, EACCES, FSRV_STAGE_ADMIN,
-                                         "only its own uid and root may stop a fork server", NULL, 0);
-                        break;
-                }
-                peer->deadline = FSRV_NEVER; /* it hears our end as end-of-file */
-                fsrv__peer_reply(peer->fd, 0, 0, "", NULL, 0);
-                if (s->wish == FSRV_WISH_SERVE)
-                        s->wish = FSRV_WISH_DRAIN;
+                stop_server(s, peer);
                 break;
-        default:
-                fsrv__peer_reply(peer->fd, EPROTO, FSRV_STAGE_ADMIN, "the fork server does not know this question",
-                                 NULL, 0);
         }
+}
+
+static void refuse_question(int fd, int err, uint32_t version) {
+        char text[96];
+
+        if (err == EPROTO) {
+                fsrv__peer_reply(fd, err, FSRV_STAGE_ADMIN, "the fork server does not know this question", NULL, 0);
+                return;
+        }
+        snprintf(text, sizeof text, "the client speaks protocol %#x, the fork server %#x", version, FSRV_WIRE_VERSION);
+        fsrv__peer_reply(fd, err, FSRV_STAGE_VERSION, text, NULL, 0);
 }
 
 void fsrv__peer_on_message(struct fsrv__supervisor *s, uint32_t fd) {
         struct fsrv__peer **link = &s->peers;
-        struct fsrv__wire_admin admin;
+        struct fsrv__wire_admin admin = { 0 };
         struct fsrv__message message;
+        int slots[FSRV_SLOTS];
 
         while (*link && (*link)->fd != (int)fd)
                 link = &(*link)->next;
@@ -135,22 +151,21 @@ void fsrv__peer_on_message(struct fsrv__supervisor *s, uint32_t fd) {
         int r = fsrv__channel_receive((int)fd, &admin, sizeof admin, MSG_DONTWAIT, &message);
         if (r == -EAGAIN)
                 return;
-        if (r == 1 && message.size == sizeof admin && admin.version == FSRV_WIRE_VERSION) {
-                answer_question(s, *link, &admin, &message);
+        if (r == -EMFILE)
                 fsrv__message_close(&message);
+        if (r != 1) {
+                close_peer(s, link);
                 return;
         }
-        if (r == 1 || r == -EMFILE)
-                fsrv__message_close(&message);
-        if (r == 1 && message.size >= sizeof admin.version && admin.version != FSRV_WIRE_VERSION) {
-                char text[96];
-                snprintf(text, sizeof text, "the client speaks protocol %#x, the fork server %#x", admin.version,
-                         FSRV_WIRE_VERSION);
-                fsrv__peer_reply((int)fd, EPROTONOSUPPORT, FSRV_STAGE_VERSION, text, NULL, 0);
+        r = fsrv__message_unpack(FSRV_TABLE_ADMIN, &admin, &message, slots);
+        if (r == 0) {
+                answer_question(s, *link, admin.type, slots[FSRV_SLOT_SOCKET]);
+                return;
         }
-        if (r == 1 && (*link)->deadline == FSRV_NEVER)
-                return; /* a private server's only one: nonsense on it is no reason to be without */
-        close_peer(s, link);
+        s->stats.malformed++;
+        refuse_question((int)fd, -r, admin.version);
+        if ((*link)->deadline != FSRV_NEVER) /* a private server's only one is kept, whatever it says */
+                close_peer(s, link);
 }
 
 void fsrv__peers_on_time(struct fsrv__supervisor *s, int64_t now) {

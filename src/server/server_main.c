@@ -17,6 +17,7 @@
 #include "base/linux.h"
 #include "base/title.h"
 #include "server/supervisor.h"
+#include "wire/messages.h"
 
 /* Started by the library with the admin socket, on which its configuration waits, at fd 3, and for a private server the
  * doorbell's receiving end at fd 4. */
@@ -111,24 +112,19 @@ static int set_up(struct fsrv__supervisor *s) {
 static int receive_config(struct fsrv__supervisor *s) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
+        int slots[FSRV_SLOTS];
         int64_t deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
         int r = fsrv__channel_receive_by(ADMIN_FD, bytes, sizeof bytes, deadline, &message);
 
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        r = fsrv__config_decode(bytes, message.size, &s->config);
-        const bool comes[] = { s->config.argv, s->config.head.has_data, s->config.head.has_output };
-        if (r == 0 && message.n_fds != (size_t)comes[0] + comes[1] + comes[2])
-                r = -EPROTO;
-        if (r < 0) {
-                fsrv__message_close(&message);
+        r = fsrv__message_unpack(FSRV_TABLE_NEW_SERVER, bytes, &message, slots);
+        if (r < 0)
                 return r;
-        }
-        size_t n = 0;
-        s->program = comes[0] ? message.fds[n++] : -1;
-        s->data = comes[1] ? message.fds[n++] : -1;
-        s->output = comes[2] ? message.fds[n++] : -1;
-        return 0;
+        s->program = slots[FSRV_SLOT_PROGRAM];
+        s->data = slots[FSRV_SLOT_DATA];
+        s->output = slots[FSRV_SLOT_OUTPUT];
+        return fsrv__config_decode(bytes, message.size, &s->config);
 }
 
 /* To the client that waits for it; a named server has none, and says it on standard error. */

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "forkserver.h"
 #include "server/supervisor.h"
+#include "wire/messages.h"
 
 enum { KILLED_STARTS_MS = 10000 }; /* so long a zygote that SIGKILL hits while it loads is started again at once */
 
@@ -54,12 +55,15 @@ static void freeze(struct fsrv__supervisor *s, struct fsrv__zygote *z, const str
 
 static int give_sockets(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
         const struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS };
-        int orders[2], r = fsrv__socketpair(orders);
+        int orders[2], fds[FSRV_WIRE_FDS_MAX], slots[FSRV_SLOTS] = FSRV_NO_FDS, r = fsrv__socketpair(orders);
 
         if (r < 0)
                 return r;
-        int fds[] = { z->doorbell, z->claims[1], orders[1] };
-        r = fsrv__channel_send(z->orders, &order, offsetof(struct fsrv__wire_order, text), fds, 3, MSG_DONTWAIT);
+        slots[FSRV_SLOT_DOORBELL] = z->doorbell;
+        slots[FSRV_SLOT_CLAIMS] = z->claims[1];
+        slots[FSRV_SLOT_ORDERS] = orders[1];
+        size_t n = fsrv__message_pack(FSRV_TABLE_TO_ZYGOTE, &order, slots, NULL, fds);
+        r = fsrv__channel_send(z->orders, &order, offsetof(struct fsrv__wire_order, text), fds, n, MSG_DONTWAIT);
         fsrv__fd_close(orders[1]);
         fsrv__unwatch(s, z->orders);
         fsrv__fd_close(z->orders);

@@ -4,6 +4,7 @@
 
 /* Messages that carry fds, on SEQPACKET sockets. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -18,11 +19,18 @@
 int fsrv__channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
 int fsrv__channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags);
 
+/* Whether a send that failed for this reason, a -errno, may pass in a moment: there was no room, no memory, or too many
+ * fds of this uid were in flight (ETOOMANYREFS, unix(7)). */
+bool fsrv__channel_is_short(int err);
+/* patient_send.c: tries again while that is so, until the deadline; then the last -errno. It allocates nothing and
+ * leaves errno alone. */
+int fsrv__channel_send_patiently(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int64_t deadline);
+
 struct fsrv__message {
         size_t size;
         size_t n_fds;
         struct ucred sender;        /* if SO_PASSCRED is on, else pid 0, uid -1 */
-        int fds[FSRV_WIRE_FDS_MAX]; /* close-on-exec; whoever received them closes them */
+        int fds[FSRV_WIRE_FDS_MAX]; /* close-on-exec; they are the receiver's to close */
 };
 
 /*

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "wire/config.h"
 
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <string.h>
 
 #include "forkserver.h"
+#include "wire/messages.h"
 #include "wire/strings.h"
 
 char **fsrv__program_argv;
@@ -28,6 +30,7 @@ int fsrv__config_encode(struct fsrv__config *config, char bytes[FSRV_WIRE_MESSAG
         if (size > FSRV_WIRE_PRELOAD_MAX || sizeof config->head + path + argv_size + size > FSRV_WIRE_MESSAGE_MAX)
                 return -E2BIG;
         config->head.version = FSRV_WIRE_VERSION;
+        config->head.type = FSRV_WIRE_ADMIN_CONFIG;
         config->head.named = config->path != NULL;
         config->head.n_argv = (uint32_t)n_argv;
         config->head.n_modules = (uint32_t)n;
@@ -42,14 +45,10 @@ int fsrv__config_encode(struct fsrv__config *config, char bytes[FSRV_WIRE_MESSAG
 
 int fsrv__config_decode(const void *bytes, size_t size, struct fsrv__config *ret_config) {
         struct fsrv__config config = { 0 };
+        int r = fsrv__message_check(FSRV_TABLE_NEW_ZYGOTE, bytes, size);
 
-        if (size < sizeof config.head.version)
-                return -EPROTO;
-        memcpy(&config.head.version, bytes, sizeof config.head.version);
-        if (config.head.version != FSRV_WIRE_VERSION)
-                return -EPROTONOSUPPORT;
-        if (size < sizeof config.head)
-                return -EPROTO;
+        if (r < 0)
+                return r;
         memcpy(&config.head, bytes, sizeof config.head);
         if (config.head.n_modules > FSRV_WIRE_PRELOAD_MAX || config.head.n_argv > FSRV_WIRE_MESSAGE_MAX ||
             config.head.n_uids > FSRV_WIRE_UIDS_MAX || config.head.named > 1 || config.head.has_data > 1 ||

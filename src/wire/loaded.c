@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "wire/loaded.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/messages.h"
 #include "wire/strings.h"
 
 static bool fits(size_t size, size_t more) {
@@ -44,9 +46,10 @@ void fsrv__loaded_add_fd(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, int fd
 
 int fsrv__loaded_decode(char *bytes, size_t size, struct fsrv__loaded *ret_loaded) {
         struct fsrv__loaded loaded;
+        int r = fsrv__message_check(FSRV_TABLE_FROM_ZYGOTE, bytes, size);
 
-        if (size < sizeof loaded.head)
-                return -EPROTO;
+        if (r < 0)
+                return r;
         memcpy(&loaded.head, bytes, sizeof loaded.head);
         /* Each string has at least its NUL: a count that cannot fit asks for memory in vain. */
         uint64_t n_strings = (uint64_t)loaded.head.n_threads + 3 * (uint64_t)loaded.head.n_fds;

@@ -18,20 +18,19 @@ int fsrv__order_send(int sock, uint32_t type, int err, int value, const char *te
         return fsrv__channel_send(sock, &order, size, NULL, 0, 0);
 }
 
-int fsrv__order_receive(int sock, int64_t deadline, struct fsrv__wire_order *ret_order,
-                        struct fsrv__message *ret_message) {
+int fsrv__order_receive(int sock, enum fsrv__table table, int64_t deadline, struct fsrv__wire_order *ret_order,
+                        int ret_slots[FSRV_SLOTS]) {
         struct fsrv__wire_order order = { 0 };
-        int r = fsrv__channel_receive_by(sock, &order, sizeof order, deadline, ret_message);
+        struct fsrv__message message;
+        int r = fsrv__channel_receive_by(sock, &order, sizeof order, deadline, &message);
 
-        if (r != 1) {
-                if (r == -EMFILE)
-                        fsrv__message_close(ret_message);
+        if (r == -EMFILE)
+                fsrv__message_close(&message);
+        if (r != 1)
                 return r;
-        }
-        if (ret_message->size < offsetof(struct fsrv__wire_order, text)) {
-                fsrv__message_close(ret_message);
-                return -EPROTO;
-        }
+        r = fsrv__message_unpack(table, &order, &message, ret_slots);
+        if (r < 0)
+                return r;
         order.text[sizeof order.text - 1] = 0;
         *ret_order = order;
         return 1;

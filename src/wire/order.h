@@ -4,13 +4,13 @@
 
 /* The short messages between server, zygote and heir. */
 
-#include "wire/channel.h"
+#include "wire/messages.h"
 
 /* `text` NULL: a message without one. Waits for room. 0 or -errno. */
 int fsrv__order_send(int sock, uint32_t type, int err, int value, const char *text);
-/* Waits for it until the deadline. 1: an order, whose text ends with a NUL, and its fds in *ret_message, which are the
- * caller's; 0: end of file; -errno. */
-int fsrv__order_receive(int sock, int64_t deadline, struct fsrv__wire_order *ret_order,
-                        struct fsrv__message *ret_message);
+/* Waits until the deadline for an order of this table, whose text ends with a NUL. Its fds are in ret_slots, and are
+ * the caller's. 1; 0: end of file; -errno: -EPROTO, it was none of these. */
+int fsrv__order_receive(int sock, enum fsrv__table table, int64_t deadline, struct fsrv__wire_order *ret_order,
+                        int ret_slots[FSRV_SLOTS]);
 
 #endif

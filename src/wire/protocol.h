@@ -3,23 +3,15 @@
 #define FSRV_WIRE_PROTOCOL_H
 
 /*
- * Every message of the fork server. Prose: doc/protocol.md. Both ends are on one machine, so numbers are native-endian.
- * A change of any of this is a new FSRV_WIRE_VERSION; numbers that are given up are never used again.
- *
- *   doorbell   client -> standby (or the server, when it refuses)   struct fsrv__wire_request, fds
- *   answer     worker, server -> client                              struct fsrv__wire_answer…
- *              client -> worker                                      struct fsrv__wire_more, fds
- *              client -> server, after shutting it                   struct fsrv__wire_more, another answer socket
- *   claims     standby -> server                                     struct fsrv__wire_claim, the answer socket
- *   orders     server <-> zygote                                     struct fsrv__wire_config, struct fsrv__wire_order
- *   heir       zygote <-> heir                                       struct fsrv__wire_order
- *   admin      client <-> server                                     struct fsrv__wire_config, struct fsrv__wire_admin…
+ * The bytes of every message. Which messages go where, and which fds come with them: messages.def; prose:
+ * doc/protocol.md. Both ends are on one machine, so numbers are native-endian. A change of any of this is a new
+ * FSRV_WIRE_VERSION.
  */
 
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530007u /* "FS", 7 */
+#define FSRV_WIRE_VERSION 0x46530008u /* "FS", 8 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request without its payload */
@@ -30,26 +22,19 @@
 #define FSRV_WIRE_TEXT_MAX         256
 #define FSRV_WIRE_MORE_TIMEOUT_MS  10000 /* for the rest of a request's fds */
 #define FSRV_WIRE_ADMIN_TIMEOUT_MS 10000 /* for any answer of a living server */
+#define FSRV_WIRE_SEND_TIMEOUT_MS  10000 /* for room, or memory, to send a message */
+
+enum fsrv__number {
+#define TABLE(table, ...)
+#define MESSAGE(table, name, number, ...) name = (number),
+#define AGAIN(table, ...)
+#include "wire/messages.def"
+};
 
 /* ---- doorbell ---- */
 
-/* The fds of a request, in this order; then those that a flag announces: status, tracker, memfd; then the caller's. */
-enum {
-        FSRV_WIRE_FD_ANSWER,
-        FSRV_WIRE_FD_DOORBELL,  /* the sending end: workers can spawn, and keep a private server alive */
-        FSRV_WIRE_FD_LIFELINE,  /* reads end-of-file when the client is gone */
-        FSRV_WIRE_FD_DIRECTORY, /* the client's working directory, O_PATH */
-        FSRV_WIRE_OWN_FDS
-};
-#define FSRV_WIRE_OPTIONAL_FDS 3
-/* the caller's, in the first message */
-#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - FSRV_WIRE_OWN_FDS - FSRV_WIRE_OPTIONAL_FDS)
-
-enum {
-        FSRV_WIRE_ENTRY = 1, /* name is module:function */
-        FSRV_WIRE_PROGRAM = 2,
-        FSRV_WIRE_PROBE = 3, /* whether there is somebody to take a request: READY, and nothing runs */
-};
+/* the caller's fds in the first message, whichever others come along */
+#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - 7)
 
 enum {
         FSRV_WIRE_BODY_IN_MEMFD = 1u << 0,
@@ -57,18 +42,17 @@ enum {
         FSRV_WIRE_NEW_SESSION = 1u << 2,
         FSRV_WIRE_SET_GROUP = 1u << 3,  /* setpgid(0, group), an error if it fails */
         FSRV_WIRE_JOIN_GROUP = 1u << 4, /* setpgid(0, group), else lead one */
-        /* a stream socket comes along, to which the server writes the seed's two words */
         FSRV_WIRE_HAS_STATUS = 1u << 5,
-        FSRV_WIRE_HAS_TRACKER = 1u << 6, /* the resource tracker's fd comes along */
-        FSRV_WIRE_TELL_STOPS = 1u << 7,  /* STOPPED and CONTINUED are wanted */
-        FSRV_WIRE_QUICK_EXIT = 1u << 8,  /* exit(3) in an entry point spares what was preloaded its destructors */
+        FSRV_WIRE_HAS_TRACKER = 1u << 6,
+        FSRV_WIRE_TELL_STOPS = 1u << 7, /* STOPPED and CONTINUED are wanted */
+        FSRV_WIRE_QUICK_EXIT = 1u << 8, /* exit(3) in an entry point spares what was preloaded its destructors */
         FSRV_WIRE_FLAGS = (1u << 9) - 1,
 };
 
 struct fsrv__wire_request {
         uint32_t version;
+        uint32_t kind; /* FSRV_WIRE_ENTRY, …_PROGRAM, …_PROBE */
         uint32_t flags;
-        uint32_t kind;
         uint32_t n_fds;      /* the caller's fds in all */
         uint32_t n_fds_here; /* of which come with this message; the rest follows on the answer socket */
         uint32_t n_actions;
@@ -107,24 +91,12 @@ struct fsrv__wire_action {
         uint32_t mode;
 };
 
-/* On the answer socket, client -> worker: the next fds of a request that has more than fit into one message. Client ->
- * server, from one who gave up, shut the socket down and found STARTED in it: one fd, the socket for EXITED. */
 struct fsrv__wire_more {
-        uint32_t n_fds;
+        uint32_t type;  /* MORE_FDS, OTHER_ANSWER */
+        uint32_t n_fds; /* MORE_FDS */
 };
 
 /* ---- answer ---- */
-
-enum {
-        FSRV_WIRE_STARTED = 1, /* fds: pidfd (if the kernel has them), then for a program the exec pipe's read end,
-                                * which ends empty when execve succeeded, else holds a struct fsrv__wire_failed */
-        FSRV_WIRE_FAILED = 2,
-        FSRV_WIRE_EXITED = 3,
-        FSRV_WIRE_STOPPED = 4,   /* before EXITED, if the request asked for it: a stop signal took effect */
-        FSRV_WIRE_CONTINUED = 5, /* likewise: it went on */
-        FSRV_WIRE_LOADS = 6,     /* before STARTED: the worker begins to load a module, whose code may do anything */
-        FSRV_WIRE_READY = 7,     /* a standby's to PROBE */
-};
 
 enum {
         FSRV_WIRE_HAS_PIDFD = 1u << 0,
@@ -137,8 +109,13 @@ struct fsrv__wire_started {
         uint32_t fds; /* FSRV_WIRE_HAS_… */
 };
 
-struct fsrv__wire_word { /* LOADS, READY */
+struct fsrv__wire_loads {
         uint32_t type;
+        uint32_t fds; /* FSRV_WIRE_HAS_PIDFD */
+};
+
+struct fsrv__wire_word {
+        uint32_t type; /* READY */
 };
 
 struct fsrv__wire_failed {
@@ -168,20 +145,14 @@ struct fsrv__wire_changed {
 union fsrv__wire_answer {
         uint32_t type;
         struct fsrv__wire_started started;
+        struct fsrv__wire_loads loads;
         struct fsrv__wire_word word;
         struct fsrv__wire_failed failed;
         struct fsrv__wire_exited exited;
         struct fsrv__wire_changed changed;
 };
 
-/* ---- claims: the sender's pid is the kernel's stamp ---- */
-
-enum {
-        FSRV_WIRE_CLAIM = 1,        /* fds: the answer socket; the status socket if flags say HAS_STATUS */
-        FSRV_WIRE_SETUP_FAILED = 2, /* for the statistics: the client has been told */
-        /* a standby: who borrows its memory has not given it back, or died too early; so it ends */
-        FSRV_WIRE_RETIRED = 3,
-};
+/* ---- claims ---- */
 
 struct fsrv__wire_claim {
         uint32_t type;
@@ -193,28 +164,6 @@ struct fsrv__wire_claim {
 };
 
 /* ---- orders ---- */
-
-enum {
-        /* 1: server -> zygote: a struct fsrv__wire_config and its strings */
-        FSRV_WIRE_LOADING = 2,     /* zygote: text names the module that it loads now */
-        FSRV_WIRE_LOAD_FAILED = 3, /* zygote: err, text; it ends */
-        FSRV_WIRE_PRELOADED = 4,   /* zygote: ready for its sockets; value: 1 if it forks twice */
-        FSRV_WIRE_SOCKETS = 5,     /* server -> zygote; fds: doorbell's receiving end, claims, orders */
-        FSRV_WIRE_FORK = 6,        /* server -> zygote: one standby */
-        FSRV_WIRE_FORKED = 7,      /* zygote: value is the pid */
-        /* zygote: err; or 0, and value: the wait status of what it forked, which ended by itself */
-        FSRV_WIRE_CANNOT_FORK = 8,
-        FSRV_WIRE_LOADED = 9,  /* zygote: a struct fsrv__wire_loaded: the module of the last LOADING is there */
-        FSRV_WIRE_MEMORY = 10, /* zygote: a struct fsrv__wire_memory, before PRELOADED */
-        /* zygote: a struct fsrv__wire_mapping for each, before MEMORY, if config.measure says so */
-        FSRV_WIRE_MAPPING = 11,
-        FSRV_WIRE_FREEZING = 12, /* zygote: all modules are loaded; next it sees to its memory */
-        /* zygote: wants an heir; value: 1 if it forks twice. Answered by FORK */
-        FSRV_WIRE_WANTS_HEIR = 13,
-        FSRV_WIRE_HEIR = 14,      /* zygote: value is its pid */
-        FSRV_WIRE_HAND_OVER = 15, /* zygote: the heir is the zygote from now on, and what comes next is from it */
-        FSRV_WIRE_LEFT_OUT = 16,  /* zygote: text: which module each process has to load by itself, and why */
-};
 
 struct fsrv__wire_order {
         uint32_t type;
@@ -254,15 +203,6 @@ struct fsrv__wire_mapping {
 };
 
 /* ---- admin ---- */
-
-enum {
-        /* the first message to a new server: struct fsrv__wire_config, strings, the program */
-        FSRV_WIRE_ADMIN_CONFIG = 1,
-        FSRV_WIRE_ADMIN_ATTACH = 2, /* a named server's answer brings the doorbell's sending end */
-        FSRV_WIRE_ADMIN_STATS = 3,
-        FSRV_WIRE_ADMIN_STOP = 4,
-        FSRV_WIRE_ADMIN_CONNECT = 5, /* no answer; brings an fd: another admin connection, for one asker alone */
-};
 
 #define FSRV_WIRE_UIDS_MAX    64
 #define FSRV_WIRE_PRELOAD_MAX 61440 /* bytes of all module names with their NULs */
@@ -328,9 +268,9 @@ struct fsrv__wire_stats {
         uint64_t exits;
         uint64_t zygote_starts;
         uint64_t zygote_restarts;
+        uint64_t malformed; /* messages that the server could make nothing of */
         struct fsrv__wire_memory memory;
         uint64_t failures[32];
-        uint64_t malformed;                /* messages to the server of a wrong type, size or state */
         uint64_t signals[65];              /* workers that signal n ended */
         char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "wire/request_codec.h"
 
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/messages.h"
 #include "wire/strings.h"
 
 enum { FIXED_STRINGS = 3 }; /* name, search, directory */
@@ -48,21 +50,16 @@ int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, si
         return 0;
 }
 
-size_t fsrv__request_own_fds(const struct fsrv__wire_request *head) {
-        return FSRV_WIRE_OWN_FDS + !!(head->flags & FSRV_WIRE_HAS_STATUS) + !!(head->flags & FSRV_WIRE_HAS_TRACKER) +
-               !!(head->flags & FSRV_WIRE_BODY_IN_MEMFD);
-}
-
 bool fsrv__request_fits(const struct fsrv__wire_request *head, size_t n) {
         return (uint64_t)head->n_argv + head->n_env + head->n_actions + 3 <= n;
 }
 
 int fsrv__request_check_head(const struct fsrv__wire_request *head) {
-        if (head->version != FSRV_WIRE_VERSION)
-                return -EPROTONOSUPPORT;
+        int r = fsrv__message_check(FSRV_TABLE_DOORBELL, head, sizeof *head);
+
+        if (r < 0)
+                return r;
         if (head->flags & ~(uint32_t)FSRV_WIRE_FLAGS)
-                return -EPROTO;
-        if (head->kind < FSRV_WIRE_ENTRY || head->kind > FSRV_WIRE_PROBE)
                 return -EPROTO;
         if (head->payload_size > FSRV_WIRE_PAYLOAD_MAX || head->payload_size > head->body_size ||
             head->body_size - head->payload_size > FSRV_WIRE_BODY_MAX || head->n_actions > FSRV_WIRE_ACTIONS_MAX)

@@ -29,9 +29,6 @@ struct fsrv__request_parts {
  */
 int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, size_t *ret_size);
 
-/* How many fds come before the caller's. */
-size_t fsrv__request_own_fds(const struct fsrv__wire_request *head);
-
 /* Checks a head that came from outside. -EPROTONOSUPPORT: another version; -EPROTO: it breaks a limit or a rule. */
 int fsrv__request_check_head(const struct fsrv__wire_request *head);
 

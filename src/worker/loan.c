@@ -54,7 +54,8 @@ static bool is_back_by(const int *lent, int64_t deadline) {
 static _Noreturn void retire(const struct fsrv__birth *birth, pid_t borrower) {
         const struct fsrv__wire_claim claim = { .type = FSRV_WIRE_RETIRED, .borrower = borrower };
 
-        fsrv__claim_send(birth, &claim, NULL, 0);
+        fsrv__channel_send_patiently(birth->claims, &claim, sizeof claim, NULL, 0,
+                                     fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS));
         _exit(0);
 }
 

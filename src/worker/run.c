@@ -10,43 +10,47 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
 #include "wire/inherited.h"
+#include "wire/messages.h"
 #include "worker/worker.h"
 
-/* Only who could tell the client runs: a client that gave up has shut its end down before it looked (EPIPE here). */
+/* Only a process that could tell its client goes on: a client that gave up has shut its end down before it looked
+ * (EPIPE here). */
+static void send_answer(const struct fsrv__task *task, const void *bytes, size_t size, const int slots[FSRV_SLOTS]) {
+        int fds[FSRV_WIRE_FDS_MAX];
+        size_t n_fds = fsrv__message_pack(FSRV_TABLE_ANSWER, bytes, slots, NULL, fds);
+
+        if (fsrv__channel_send_patiently(task->answer, bytes, size, fds, n_fds,
+                                         fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS)) < 0)
+                _exit(1);
+}
+
 static void send_started(struct fsrv__task *task, int exec_pipe) {
         struct fsrv__wire_started started = { .type = FSRV_WIRE_STARTED, .pid = getpid() };
-        int fds[2];
-        size_t n = 0;
+        int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
         fsrv__setup_watchdog_off();
-        if (task->pidfd >= 0) {
+        slots[FSRV_SLOT_PIDFD] = task->pidfd;
+        slots[FSRV_SLOT_EXEC_PIPE] = exec_pipe;
+        if (task->pidfd >= 0)
                 started.fds |= FSRV_WIRE_HAS_PIDFD;
-                fds[n++] = task->pidfd;
-        }
-        if (exec_pipe >= 0) {
+        if (exec_pipe >= 0)
                 started.fds |= FSRV_WIRE_HAS_EXEC_PIPE;
-                fds[n++] = exec_pipe;
-        }
-        for (int tries = 0;; tries++) {
-                int r = fsrv__channel_send(task->answer, &started, sizeof started, fds, n, 0);
-                if (r == 0)
-                        return;
-                if (tries == 1000 || (r != -ETOOMANYREFS && r != -ENOBUFS && r != -ENOMEM))
-                        _exit(1);
-                usleep(1000);
-        }
+        send_answer(task, &started, sizeof started, slots);
 }
 
 /* Or the client would take an end in a module's constructor for one before anything ran, and try again. */
 static void send_loads(const struct fsrv__task *task) {
-        const struct fsrv__wire_word loads = { .type = FSRV_WIRE_LOADS };
+        const struct fsrv__wire_loads loads = { .type = FSRV_WIRE_LOADS,
+                                                .fds = task->pidfd >= 0 ? FSRV_WIRE_HAS_PIDFD : 0 };
+        int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
-        if (fsrv__channel_send(task->answer, &loads, sizeof loads, &task->pidfd, task->pidfd >= 0, 0) < 0)
-                _exit(1); /* the client has given up */
+        slots[FSRV_SLOT_PIDFD] = task->pidfd;
+        send_answer(task, &loads, sizeof loads, slots);
 }
 
 _Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error) {

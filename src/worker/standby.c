@@ -5,15 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/call.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
 #include "wire/inherited.h"
+#include "wire/messages.h"
 #include "wire/readiness.h"
 #include "worker/worker.h"
 
@@ -48,7 +49,6 @@ static int check_sender(const struct fsrv__wire_config *config, struct fsrv_erro
 /* 0 if fsrv__own holds a request that can be claimed. */
 static int check_request(int received, const struct fsrv__wire_config *config, struct fsrv_error *error) {
         const struct fsrv__wire_request *head = (void *)fsrv__own_buffer;
-        int r;
 
         if (received == -EMFILE)
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EMFILE,
@@ -57,14 +57,14 @@ static int check_request(int received, const struct fsrv__wire_config *config, s
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, -received, "receiving the request");
         if (fsrv__own.message.size < sizeof *head)
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "a request of %zu bytes", fsrv__own.message.size);
-        r = fsrv__request_check_head(head);
+        int r = fsrv__request_check_head(head);
         if (r == -EPROTONOSUPPORT)
                 return fsrv__fail(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
                                   "the client speaks protocol %#x, the fork server %#x", head->version,
                                   FSRV_WIRE_VERSION);
         if (r < 0)
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request is malformed");
-        size_t n_fds = fsrv__request_own_fds(head) + head->n_fds_here;
+        size_t n_fds = fsrv__message_count_fds(FSRV_TABLE_DOORBELL, head);
         if (fsrv__own.message.n_fds != n_fds)
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request came with %zu fds instead of %zu",
                                   fsrv__own.message.n_fds, n_fds);
@@ -75,59 +75,48 @@ static int check_request(int received, const struct fsrv__wire_config *config, s
         return check_sender(config, error);
 }
 
-int fsrv__claim_send(const struct fsrv__birth *birth, const struct fsrv__wire_claim *claim, const int *fds,
-                     size_t n_fds) {
-        for (int tries = 0;; tries++) {
-                int r = fsrv__channel_send(birth->claims, claim, sizeof *claim, fds, n_fds, 0);
-                /* Too many fds of this uid in flight, or no memory: it passes. */
-                if (tries == 1000 || (r != -ETOOMANYREFS && r != -ENOBUFS && r != -ENOMEM))
-                        return r;
-                nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-        }
-}
-
 /* The server hears of it, has the zygote fork the next standby, and owes the client an exit status from now on. */
-static void claim(const struct fsrv__birth *birth, const int *fds, const struct fsrv__wire_request *head) {
+static void claim(const struct fsrv__birth *birth, const int slots[FSRV_SLOTS], const struct fsrv__wire_request *head) {
         struct fsrv__wire_claim claim = { .type = FSRV_WIRE_CLAIM,
                                           .flags = head->flags,
                                           .time_limit_ms = head->time_limit_ms,
                                           .grace_ms = head->grace_ms };
+        int64_t deadline = fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS);
+        int fds[FSRV_WIRE_FDS_MAX];
+        size_t n_fds = fsrv__message_pack(FSRV_TABLE_CLAIMS, &claim, slots, NULL, fds);
 
-        bool has_status = head->flags & FSRV_WIRE_HAS_STATUS;
-        int both[] = { fds[FSRV_WIRE_FD_ANSWER], has_status ? fds[FSRV_WIRE_OWN_FDS] : -1 };
-
-        if (fsrv__claim_send(birth, &claim, both, has_status ? 2 : 1) < 0)
+        if (fsrv__channel_send_patiently(birth->claims, &claim, sizeof claim, fds, n_fds, deadline) < 0)
                 _exit(1); /* and with the server the request: its client hears end-of-file and asks again */
         fsrv__own.task.has_claimed = true;
         fsrv__call(SYS_prctl, PR_SET_PDEATHSIG, 0); /* workers outlive the server */
 }
 
-static void take(struct fsrv__task *task, const struct fsrv__wire_request *head) {
-        int at = FSRV_WIRE_OWN_FDS;
-
-        task->answer = fsrv__own.message.fds[FSRV_WIRE_FD_ANSWER];
-        task->doorbell = fsrv__own.message.fds[FSRV_WIRE_FD_DOORBELL];
-        task->lifeline = fsrv__own.message.fds[FSRV_WIRE_FD_LIFELINE];
-        task->directory = fsrv__own.message.fds[FSRV_WIRE_FD_DIRECTORY];
-        /* the server's now: nobody else could end the client's waiting with a lie */
-        if (head->flags & FSRV_WIRE_HAS_STATUS)
-                fsrv__fd_close(fsrv__own.message.fds[at++]);
-        task->tracker = head->flags & FSRV_WIRE_HAS_TRACKER ? fsrv__own.message.fds[at++] : -1;
-        task->memfd = head->flags & FSRV_WIRE_BODY_IN_MEMFD ? fsrv__own.message.fds[at++] : -1;
-        task->fds = fsrv__own.message.fds + at; /* moved to memory of their number when more are to come */
+/* The status socket is the server's now: nobody else could end the client's waiting with a lie. */
+static void fill_task(struct fsrv__task *task, int slots[FSRV_SLOTS]) {
+        fsrv__fd_close(slots[FSRV_SLOT_STATUS]);
+        task->answer = slots[FSRV_SLOT_ANSWER];
+        task->doorbell = slots[FSRV_SLOT_DOORBELL];
+        task->lifeline = slots[FSRV_SLOT_LIFELINE];
+        task->directory = slots[FSRV_SLOT_DIRECTORY];
+        task->tracker = slots[FSRV_SLOT_TRACKER];
+        task->memfd = slots[FSRV_SLOT_BODY];
+        task->fds = fsrv__own.message.fds; /* moved to memory of their number when more are to come */
         task->client = fsrv__own.message.sender;
 }
 
 static _Noreturn void become_worker(const struct fsrv__birth *birth) {
         const struct fsrv__wire_request *head = (void *)fsrv__own_buffer;
+        int slots[FSRV_SLOTS];
 
-        claim(birth, fsrv__own.message.fds, head);
+        if (fsrv__message_unpack(FSRV_TABLE_DOORBELL, head, &fsrv__own.message, slots) < 0)
+                _exit(1); /* it has been checked */
+        claim(birth, slots, head);
         fsrv__fd_close(birth->doorbell);
-        take(&fsrv__own.task, head);
+        fill_task(&fsrv__own.task, slots);
         fsrv__worker_main(&fsrv__own.task, head, fsrv__own_buffer + sizeof *head);
 }
 
-/* The rest of the task is what take() and the decoding fill in. */
+/* The rest of the task is what fill_task() and the decoding fill in. */
 static void begin(const struct fsrv__birth *birth, int pidfd) {
         fsrv__title_set("forkserver: standby", NULL);
         fsrv__own.task.birth = birth;

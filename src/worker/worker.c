@@ -18,6 +18,7 @@
 #include "base/title.h"
 #include "forkserver-host.h"
 #include "wire/inherited.h"
+#include "wire/messages.h"
 
 /* The caller's fds that did not fit into the first message. */
 static int receive_more_fds(struct fsrv__task *task, const struct fsrv__wire_request *head, struct fsrv_error *error) {
@@ -31,6 +32,7 @@ static int receive_more_fds(struct fsrv__task *task, const struct fsrv__wire_req
         while (n < head->n_fds) {
                 struct fsrv__message message;
                 struct fsrv__wire_more more;
+                int none[FSRV_SLOTS];
                 int r = fsrv__channel_receive_by(task->answer, &more, sizeof more, deadline, &message);
 
                 if (r == 0)
@@ -38,8 +40,8 @@ static int receive_more_fds(struct fsrv__task *task, const struct fsrv__wire_req
                 if (r < 0)
                         return fsrv__fail(error, FSRV_STAGE_REQUEST, -r, "%u of the request's %u fds arrived", n,
                                           head->n_fds);
-                if (message.size != sizeof more || more.n_fds != message.n_fds || message.n_fds == 0 ||
-                    message.n_fds > head->n_fds - n)
+                r = fsrv__message_unpack(FSRV_TABLE_MORE, &more, &message, none);
+                if (r < 0 || more.type != FSRV_WIRE_MORE_FDS || more.n_fds == 0 || more.n_fds > head->n_fds - n)
                         return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "fds that the request did not announce");
                 memcpy(fds + n, message.fds, message.n_fds * sizeof *fds);
                 n += (uint32_t)message.n_fds;

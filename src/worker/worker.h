@@ -57,10 +57,6 @@ void fsrv__own_adopt_environment(void);
 /* Waits on the doorbell for a request and becomes its worker. */
 _Noreturn void fsrv__standby(const struct fsrv__birth *birth);
 
-/* standby.c: with patience where memory or room for fds is short. 0; else the server is gone. */
-int fsrv__claim_send(const struct fsrv__birth *birth, const struct fsrv__wire_claim *claim, const int *fds,
-                     size_t n_fds);
-
 /* loan.c: has a child of our parent's call the borrower with our memory, until it executes a program or ends. It gets
  * the message's fds, which are closed here. 0: the memory is ours alone again. -errno: there is no such child. When it
  * takes its time, or dies before the server knows of it, this process ends, as a standby less for the server. */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "wire/channel.h"
+#include "wire/messages.h"
 #include "zygote/measure.h"
 
 /* For a message. The stack may be too small for it, and static memory would stay. NULL: no memory. */
@@ -19,14 +19,15 @@ static char *map_buffer(void) {
 int fsrv__boot_receive_config(int boot, struct fsrv__config *ret_config) {
         char *bytes = map_buffer();
         struct fsrv__message message;
+        int none[FSRV_SLOTS];
         int r = bytes ? fsrv__channel_receive(boot, bytes, FSRV_WIRE_MESSAGE_MAX, 0, &message) : -ENOMEM;
 
-        if (r == 1) {
-                fsrv__message_close(&message);
-                r = fsrv__config_decode(bytes, message.size, ret_config);
-        } else if (r == 0) {
+        if (r == 0)
                 r = -EPROTO;
-        }
+        if (r == 1)
+                r = fsrv__message_unpack(FSRV_TABLE_NEW_ZYGOTE, bytes, &message, none);
+        if (r == 0)
+                r = fsrv__config_decode(bytes, message.size, ret_config);
         if (bytes)
                 munmap(bytes, FSRV_WIRE_MESSAGE_MAX);
         return r;

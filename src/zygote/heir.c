@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,41 +17,40 @@
 /* The server may have to become the reaper of orphans first. */
 static int ask_server(int boot) {
         struct fsrv__wire_order order;
-        struct fsrv__message message;
+        int none[FSRV_SLOTS];
         int r = fsrv__order_send(boot, FSRV_WIRE_WANTS_HEIR, 0, fsrv__fork_is_twice(), NULL);
 
         if (r < 0)
                 return r;
-        r = fsrv__order_receive(boot, FSRV_NEVER, &order, &message);
+        r = fsrv__order_receive(boot, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, &order, none);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        fsrv__message_close(&message);
         return order.type == FSRV_WIRE_FORK ? 0 : -EPROTO;
 }
 
 /* The server knows of it before it loads anything: it sees to its end. */
 static int meet_zygote(const struct fsrv__heir *heir) {
         struct fsrv__wire_order order;
-        struct fsrv__message message;
+        int none[FSRV_SLOTS];
         int r = fsrv__order_send(heir->sock, FSRV_WIRE_HEIR, 0, getpid(), NULL);
 
         if (r < 0)
                 return r;
-        r = fsrv__order_receive(heir->sock, FSRV_NEVER, &order, &message);
+        r = fsrv__order_receive(heir->sock, FSRV_TABLE_TO_HEIR, FSRV_NEVER, &order, none);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        fsrv__message_close(&message);
-        return 0;
+        return order.type == FSRV_WIRE_HEIR ? 0 : -EPROTO;
 }
 
 static int meet_heir(struct fsrv__heir *heir, int limit_ms) {
         struct fsrv__wire_order order;
-        struct fsrv__message message;
-        int r = fsrv__order_receive(heir->sock, fsrv__deadline(limit_ms), &order, &message);
+        int none[FSRV_SLOTS];
+        int r = fsrv__order_receive(heir->sock, FSRV_TABLE_FROM_HEIR, fsrv__deadline(limit_ms), &order, none);
 
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        fsrv__message_close(&message);
+        if (order.type != FSRV_WIRE_HEIR)
+                return -EPROTO;
         heir->pidfd = fsrv__pidfd_open(order.value);
         heir->limit_ms = limit_ms;
         heir->deadline = fsrv__deadline(limit_ms);
@@ -115,12 +113,10 @@ static void on_late(struct fsrv__heir *heir) {
 /* True when it is ready. */
 static bool listen_to(struct fsrv__heir *heir) {
         struct fsrv__wire_order order;
-        struct fsrv__message message;
+        int none[FSRV_SLOTS];
         char why[FSRV_WIRE_TEXT_MAX];
-        int r = fsrv__order_receive(heir->sock, 0, &order, &message);
+        int r = fsrv__order_receive(heir->sock, FSRV_TABLE_FROM_HEIR, 0, &order, none);
 
-        if (r == 1)
-                fsrv__message_close(&message);
         if (r == 1 && order.type == FSRV_WIRE_PRELOADED)
                 return true;
         if (r != 1) /* it may have closed the socket, and run on */
@@ -153,12 +149,14 @@ bool fsrv__heir_is_ready(struct fsrv__heir *heir, int orders, int64_t until) {
 }
 
 /* The server first: it is not to hear of a standby of the heir's before. */
-void fsrv__heir_hand_over(struct fsrv__heir *heir, const int fds[3]) {
-        struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS };
+void fsrv__heir_hand_over(struct fsrv__heir *heir, const int slots[FSRV_SLOTS]) {
+        struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS, .value = slots != NULL };
+        int fds[FSRV_WIRE_FDS_MAX];
+        size_t n_fds = fsrv__message_pack(FSRV_TABLE_TO_HEIR, &order, slots, NULL, fds);
 
         heir->has_taken_over = true;
         if (fsrv__order_send(heir->server, FSRV_WIRE_HAND_OVER, 0, 0, NULL) == 0)
-                fsrv__channel_send(heir->sock, &order, offsetof(struct fsrv__wire_order, text), fds, fds ? 3 : 0, 0);
+                fsrv__channel_send(heir->sock, &order, offsetof(struct fsrv__wire_order, text), fds, n_fds, 0);
 }
 
 /* ---- in the heir ---- */
@@ -168,21 +166,17 @@ void fsrv__heir_give_up(const struct fsrv__heir *heir, int err, const char *why)
         _exit(0);
 }
 
-int fsrv__heir_succeed(struct fsrv__heir *heir, int ret_fds[3]) {
+int fsrv__heir_succeed(struct fsrv__heir *heir, int ret_slots[FSRV_SLOTS]) {
         struct fsrv__wire_order order;
-        struct fsrv__message message;
         int r = fsrv__order_send(heir->sock, FSRV_WIRE_PRELOADED, 0, 0, NULL);
 
         if (r < 0)
                 return r;
-        r = fsrv__order_receive(heir->sock, FSRV_NEVER, &order, &message);
+        r = fsrv__order_receive(heir->sock, FSRV_TABLE_TO_HEIR, FSRV_NEVER, &order, ret_slots);
         heir->sock = fsrv__fd_close(heir->sock);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        if (message.n_fds != 3) {
-                fsrv__message_close(&message);
-                return 0;
-        }
-        memcpy(ret_fds, message.fds, 3 * sizeof *ret_fds);
-        return 1;
+        if (order.type != FSRV_WIRE_SOCKETS)
+                return -EPROTO;
+        return order.value & 1;
 }

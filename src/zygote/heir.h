@@ -39,16 +39,16 @@ int fsrv__heir_fork(struct fsrv__heir *heir, int boot, const char *module, const
 /* Waits until `until`, or until there is an order at `orders` (-1: none can come). True: the heir is ready. The server
  * has been told if it never will be. */
 bool fsrv__heir_is_ready(struct fsrv__heir *heir, int orders, int64_t until);
-/* The heir is the zygote from now on; the caller ends. fds: doorbell, claims, orders; NULL: it asks the server for
+/* The heir is the zygote from now on; the caller ends. slots: doorbell, claims, orders; NULL: it asks the server for
  * them, as the zygote would have done. */
-void fsrv__heir_hand_over(struct fsrv__heir *heir, const int fds[3]);
+void fsrv__heir_hand_over(struct fsrv__heir *heir, const int slots[FSRV_SLOTS]);
 
 /* ---- in the heir ---- */
 
 /* The module cannot be preloaded, which `why` says. err: 0, or the errno of its loading. */
 _Noreturn void fsrv__heir_give_up(const struct fsrv__heir *heir, int err, const char *why);
-/* Waits until the zygote has handed over. 1: ret_fds has doorbell, claims, orders; 0: the server has to be asked for
+/* Waits until the zygote has handed over. 1: ret_slots has doorbell, claims, orders; 0: the server has to be asked for
  * them; -errno: nobody listens. */
-int fsrv__heir_succeed(struct fsrv__heir *heir, int ret_fds[3]);
+int fsrv__heir_succeed(struct fsrv__heir *heir, int ret_slots[FSRV_SLOTS]);
 
 #endif

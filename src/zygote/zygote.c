@@ -74,50 +74,47 @@ static int freeze(int boot, const struct fsrv__config *config, const struct fsrv
 }
 
 /* Our working sockets come only now: helper processes that modules have started hold none of them. */
-static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int ret_fds[3]) {
+static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int ret_slots[FSRV_SLOTS]) {
         struct fsrv__wire_order order;
-        struct fsrv__message message;
         int r = fsrv__channel_send(boot, memory, sizeof *memory, NULL, 0, 0);
 
         if (r == 0)
                 r = fsrv__order_send(boot, FSRV_WIRE_PRELOADED, 0, fsrv__fork_is_twice(), NULL);
         if (r < 0)
                 return r;
-        r = fsrv__order_receive(boot, FSRV_NEVER, &order, &message);
+        r = fsrv__order_receive(boot, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, &order, ret_slots);
         if (r != 1)
                 return r < 0 ? r : -EPIPE;
-        if (order.type != FSRV_WIRE_SOCKETS || message.n_fds != 3) {
-                fsrv__message_close(&message);
-                return -EPROTO;
-        }
-        memcpy(ret_fds, message.fds, 3 * sizeof *ret_fds);
-        return 0;
+        return order.type == FSRV_WIRE_SOCKETS ? 0 : -EPROTO;
 }
 
 /* Doorbell, claims, orders: from the server, or from the zygote that has used them. */
-static int take_sockets(struct fsrv__heir *heir, int boot, const struct fsrv__wire_memory *memory, int ret_fds[3]) {
-        int r = heir->is_me ? fsrv__heir_succeed(heir, ret_fds) : 0;
+static int take_sockets(struct fsrv__heir *heir, int boot, const struct fsrv__wire_memory *memory,
+                        int ret_slots[FSRV_SLOTS]) {
+        int r = heir->is_me ? fsrv__heir_succeed(heir, ret_slots) : 0;
 
         if (r == 1)
-                return fsrv__channel_send(ret_fds[2], memory, sizeof *memory, NULL, 0, 0);
+                return fsrv__channel_send(ret_slots[FSRV_SLOT_ORDERS], memory, sizeof *memory, NULL, 0, 0);
         if (r == 0)
-                r = receive_sockets(boot, memory, ret_fds);
+                r = receive_sockets(boot, memory, ret_slots);
         return r;
 }
 
 /* 1: one standby is to be forked; 0: the server is gone, or this zygote has an heir. */
 static int next_order(int orders, const struct fsrv__birth *birth, struct fsrv__heir *heir) {
         struct fsrv__wire_order order;
-        struct fsrv__message message;
+        int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
         if (fsrv__heir_is_ready(heir, orders, FSRV_NEVER)) {
-                fsrv__heir_hand_over(heir, (int[]){ birth->doorbell, birth->claims, orders });
+                slots[FSRV_SLOT_DOORBELL] = birth->doorbell;
+                slots[FSRV_SLOT_CLAIMS] = birth->claims;
+                slots[FSRV_SLOT_ORDERS] = orders;
+                fsrv__heir_hand_over(heir, slots);
                 return 0;
         }
-        int r = fsrv__channel_receive(orders, &order, sizeof order, 0, &message);
+        int r = fsrv__order_receive(orders, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, &order, slots);
         if (r != 1)
                 return r;
-        fsrv__message_close(&message);
         return order.type == FSRV_WIRE_FORK ? 1 : -EPROTO;
 }
 
@@ -183,21 +180,21 @@ static void settle(const struct fsrv__config *config, const struct fsrv_host *ho
 static int serve(int boot, const struct fsrv__config *config, const struct fsrv_host *host, struct fsrv__heir *heir,
                  struct fsrv__birth *birth) {
         struct fsrv__wire_memory memory;
-        int fds[3];
+        int slots[FSRV_SLOTS];
 
         settle(config, host);
         birth->config = &config->head;
         birth->host = host;
         if (freeze(heir->is_me ? -1 : boot, config, host, birth, &memory) < 0 ||
-            take_sockets(heir, boot, &memory, fds) < 0)
+            take_sockets(heir, boot, &memory, slots) < 0)
                 return 0;
         fsrv__fd_close(boot);
-        birth->doorbell = fds[0];
-        birth->claims = fds[1];
-        heir->server = fds[2];
-        if (obey(fds[2], birth, heir) != 1)
+        birth->doorbell = slots[FSRV_SLOT_DOORBELL];
+        birth->claims = slots[FSRV_SLOT_CLAIMS];
+        heir->server = slots[FSRV_SLOT_ORDERS];
+        if (obey(heir->server, birth, heir) != 1)
                 return 0;
-        fsrv__fd_close(fds[2]);
+        fsrv__fd_close(heir->server);
         if (heir->sock >= 0)
                 fsrv__fd_close(heir->sock);
         fsrv__fd_close(heir->pidfd);

@@ -108,12 +108,12 @@ static void do_stats(int argc, char **argv) {
                 return;
         fprintf(answer,
                 ",\"server_pid\":%d,\"zygote_pid\":%d,\"uptime_ms\":%llu,\"spawns\":%llu,\"claims\":%llu,"
-                "\"exits\":%llu,\"zygote_starts\":%llu,\"zygote_restarts\":%llu,\"workers\":%u,\"standbys\":%u,"
-                "\"failures\":{",
+                "\"exits\":%llu,\"zygote_starts\":%llu,\"zygote_restarts\":%llu,\"malformed\":%llu,\"workers\":%u,"
+                "\"standbys\":%u,\"failures\":{",
                 (int)stats.server_pid, (int)stats.zygote_pid, (unsigned long long)stats.uptime_ms,
                 (unsigned long long)stats.spawns, (unsigned long long)stats.claims, (unsigned long long)stats.exits,
-                (unsigned long long)stats.zygote_starts, (unsigned long long)stats.zygote_restarts, stats.workers,
-                stats.standbys);
+                (unsigned long long)stats.zygote_starts, (unsigned long long)stats.zygote_restarts,
+                (unsigned long long)stats.malformed, stats.workers, stats.standbys);
         const char *comma = "";
         for (uint32_t i = 0; i < FSRV_STAGE_COUNT; i++)
                 if (stats.failures[i]) {
