@@ -56,7 +56,7 @@ static void wait_for_orphanage(pid_t middle) {
 }
 
 /* The signal fires for a parent that dies from now on, hence the look behind. */
-static void begin_child(void) {
+static void bind_child(void) {
         struct bond own = bond;
 
         bond = (struct bond){ 0 };
@@ -208,10 +208,10 @@ static void after_fork(void) {
 
 static void after_fork_child(void) {
         selector = ALLOW;
-        begin_child();
+        bind_child();
 }
 
-static int dispatch(bool on) {
+static int set_dispatch(bool on) {
         unsigned long start = (unsigned long)fsrv__dispatch_restorer;
         unsigned long length = on ? (unsigned long)fsrv__dispatch_restorer_end - start : 0;
 
@@ -235,7 +235,7 @@ static pid_t caught_fork(unsigned long flags, struct bond to) {
 static bool dispatch_works(void) {
         int status;
 
-        if (install_handler() < 0 || dispatch(true) < 0)
+        if (install_handler() < 0 || set_dispatch(true) < 0)
                 return false;
         pid_t pid = caught_fork(0, (struct bond){ .parent = getpid() });
         if (pid == 0)
@@ -252,7 +252,7 @@ int fsrv__fork_init(void) {
                 return -r;
         if (dispatch_works())
                 twice = false;
-        dispatch(false); /* modules may make threads and processes of their own while they load */
+        set_dispatch(false); /* modules may make threads and processes of their own while they load */
         signal(SIGSYS, SIG_DFL);
         return 0;
 }
@@ -263,7 +263,7 @@ static pid_t fork_once(pid_t server) {
         if (!ready) {
                 int r = install_handler(); /* a module may have had its own */
                 if (r == 0)
-                        r = dispatch(true);
+                        r = set_dispatch(true);
                 if (r < 0)
                         return r;
                 ready = true;
@@ -276,14 +276,14 @@ static void end_dispatch(void) {
         if (!ready)
                 return;
         ready = false;
-        dispatch(false);
+        set_dispatch(false);
         signal(SIGSYS, SIG_DFL);
 }
 
 #else
 
 int fsrv__fork_init(void) {
-        return -pthread_atfork(NULL, NULL, begin_child);
+        return -pthread_atfork(NULL, NULL, bind_child);
 }
 
 static pid_t fork_once(pid_t server) {

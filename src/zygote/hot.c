@@ -36,7 +36,7 @@ struct found {
 
 /* ---- in the rehearsal: which pages are its own by now? ---- */
 
-static void scan(const struct fsrv__list *mappings, struct found *found) {
+static void find_own_pages(const struct fsrv__list *mappings, struct found *found) {
         FSRV_CLEANUP_FD int pagemap = fsrv__open("/proc/self/pagemap", O_RDONLY);
         const struct fsrv__mapping *mapping = mappings->items;
         struct fsrv__list runs = { 0 };
@@ -60,13 +60,13 @@ static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const stru
                 dup2(null, fd); /* nobody is to hear what handlers and finalizers say */
         fsrv__hook_run(host->after_fork_child);
         host->rehearse();
-        scan(mappings, found);
+        find_own_pages(mappings, found);
         _exit(0);
 }
 
 /* ---- in the zygote ---- */
 
-static void keep(const struct found *found) {
+static void keep_runs(const struct found *found) {
         hot = malloc(found->n * sizeof *hot + 1);
         if (!hot)
                 return;
@@ -75,7 +75,7 @@ static void keep(const struct found *found) {
 }
 
 /* The mappings are those from before the fork: what the rehearsal maps itself isn't in a standby. */
-static void rehearse(const struct fsrv_host *host, const struct fsrv__list *mappings, struct found *found) {
+static void run_rehearsal(const struct fsrv_host *host, const struct fsrv__list *mappings, struct found *found) {
         int64_t patience = fsrv__patience_left();
         int status;
 
@@ -87,7 +87,7 @@ static void rehearse(const struct fsrv_host *host, const struct fsrv__list *mapp
         if (pid > 0 &&
             fsrv__fork_await(pid, patience < REHEARSAL_LIMIT_MS ? patience : REHEARSAL_LIMIT_MS, &status) == 0 &&
             WIFEXITED(status) && WEXITSTATUS(status) == 0)
-                keep(found);
+                keep_runs(found);
 }
 
 void fsrv__hot_rehearse(const struct fsrv_host *host) {
@@ -99,7 +99,7 @@ void fsrv__hot_rehearse(const struct fsrv_host *host) {
         if (found == MAP_FAILED)
                 return;
         if (fsrv__mappings_read(&mappings) == 0)
-                rehearse(host, &mappings, found);
+                run_rehearsal(host, &mappings, found);
         fsrv__list_done(&mappings);
         munmap(found, sizeof *found);
 }

@@ -37,7 +37,7 @@ void fsrv__list_done(struct fsrv__list *list) {
  * userfaultfd … are special, and whatever is invented next. Advice about huge pages (numpy's, of every large array) is
  * not: once frozen, pages are shared and are huge by themselves, and what is written is copied by small ones, as after
  * any fork. */
-static const char *special(const char *flags) {
+static const char *what_is_special(const char *flags) {
         static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd", "hg", "nh" };
         static const struct {
                 const char *flag, *what;
@@ -125,7 +125,7 @@ int fsrv__mappings_read(struct fsrv__list *ret_mappings) {
                                    sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
                         now->anonymous += kib * 1024;
                 } else if (now && strncmp(line, "VmFlags:", 8) == 0) {
-                        now->special = now->is_private ? special(line + 8) : "shared: no fork copies it";
+                        now->special = now->is_private ? what_is_special(line + 8) : "shared: no fork copies it";
                         now->no_huge = strstr(line, " nh");
                 }
         }
@@ -160,7 +160,7 @@ static int add_run(struct fsrv__list *runs, uintptr_t start, uintptr_t end) {
         return 0;
 }
 
-static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
+static int scan_pages(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
         struct region regions[64];
 
         while (start < end) {
@@ -209,7 +209,7 @@ static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wa
 }
 
 int fsrv__pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
-        int r = scan(pagemap, start, end, runs);
+        int r = scan_pages(pagemap, start, end, runs);
 
         if (r == -ENOTTY || r == -EINVAL || r == -EPERM || r == -ENOSYS)
                 r = read_entries(pagemap, start, end, ENTRY_PRESENT | ENTRY_SWAPPED, 0, runs);

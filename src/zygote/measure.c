@@ -86,7 +86,7 @@ static bool contains(const struct numbers *numbers, int number) {
         return false;
 }
 
-static void forget(struct numbers *numbers) {
+static void free_numbers(struct numbers *numbers) {
         free(numbers->list);
         *numbers = (struct numbers){ 0 };
 }
@@ -177,8 +177,8 @@ static void add_threads(const char *module, char bytes[FSRV_WIRE_MESSAGE_MAX], s
                 remember_owner(threads.list[i], module);
                 fsrv__loaded_add_thread(bytes, size, name);
         }
-        forget(&threads);
-        forget(&before.threads);
+        free_numbers(&threads);
+        free_numbers(&before.threads);
 }
 
 static void add_fds(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size) {
@@ -195,11 +195,11 @@ static void add_fds(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size) {
                 what[n] = 0;
                 fsrv__loaded_add_fd(bytes, size, fds.list[i], kind_of(fds.list[i], what), what);
         }
-        forget(&fds);
-        forget(&before.fds);
+        free_numbers(&fds);
+        free_numbers(&before.fds);
 }
 
-static uint64_t growth(uint64_t from, uint64_t to) {
+static uint64_t growth_of(uint64_t from, uint64_t to) {
         return to > from ? to - from : 0;
 }
 
@@ -212,8 +212,8 @@ size_t fsrv__measure_end(const char *module, int err, const char *failure, char 
         head->load_us = (uint64_t)time_us;
         if (before.with_memory) {
                 struct memory after = read_memory();
-                head->private_dirty_kib = growth(before.memory.private_dirty_kib, after.private_dirty_kib);
-                head->fork_pages = growth(before.memory.fork_pages, after.fork_pages);
+                head->private_dirty_kib = growth_of(before.memory.private_dirty_kib, after.private_dirty_kib);
+                head->fork_pages = growth_of(before.memory.fork_pages, after.fork_pages);
         }
         add_threads(module, ret_bytes, &size);
         add_fds(ret_bytes, &size);
@@ -253,7 +253,7 @@ void fsrv__measure_describe_threads(char *ret_text, size_t size) {
                 culprit = culprit ? culprit : owner;
                 others++;
         }
-        forget(&threads);
+        free_numbers(&threads);
         snprintf(ret_text, size,
                  "%s%.90s%s left %zu thread%s running (%s): a child that is forked beside threads may hang",
                  culprit ? "module '" : "what ran before the modules", culprit ? culprit : "", culprit ? "'" : "",

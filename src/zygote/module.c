@@ -31,7 +31,7 @@ struct module {
 static struct module *preloaded;
 static size_t n_preloaded;
 
-static void remember(const char *name, void *handle) {
+static void remember_module(const char *name, void *handle) {
         void *grown = realloc(preloaded, (n_preloaded + 1) * sizeof *preloaded);
 
         if (!grown)
@@ -84,7 +84,7 @@ static int errno_of_words(const char *words) {
 }
 
 /* dlopen(3) looks for a name without a slash where libraries are, which the working directory isn't. */
-static int complain_of_load(uint32_t stage, const char *name, struct fsrv_error *error) {
+static int explain_load_failure(uint32_t stage, const char *name, struct fsrv_error *error) {
         const char *words = dlerror();
         int err = errno_of_words(words);
 
@@ -101,19 +101,19 @@ static int module_preload(const char *name, struct fsrv_error *error) {
         void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 
         if (!module)
-                return complain_of_load(FSRV_STAGE_PRELOAD, name, error);
-        remember(name, module);
+                return explain_load_failure(FSRV_STAGE_PRELOAD, name, error);
+        remember_module(name, module);
         return preload_hook(module, name, error); /* stays loaded, whatever the hook said: constructors have run */
 }
 
-static void *load(const char *entry, size_t n, struct fsrv_error *error) {
+static void *load_for_entry(const char *entry, size_t n, struct fsrv_error *error) {
         char *name = strndup(entry, n);
         void *module = name ? dlopen(name, RTLD_NOW | RTLD_LOCAL) : NULL;
 
         if (!name)
                 fsrv__fail(error, FSRV_STAGE_ENTRY, ENOMEM, "entry point '%s'", entry);
         else if (!module)
-                complain_of_load(FSRV_STAGE_ENTRY, name, error);
+                explain_load_failure(FSRV_STAGE_ENTRY, name, error);
         free(name);
         return module;
 }
@@ -133,7 +133,7 @@ static bool is_variable(void *symbol) {
 }
 
 /* The symbol is what dlsym(3) found. */
-static int complain_of_entry(void *handle, const char *entry, int n, void *symbol, struct fsrv_error *error) {
+static int explain_missing_entry(void *handle, const char *entry, int n, void *symbol, struct fsrv_error *error) {
         const char *function = entry + n + 1;
         struct fsrv__symbols symbols;
 
@@ -164,12 +164,12 @@ static int module_find(const char *entry, struct fsrv_error *error) {
         entry_function = module ? (main_function)fsrv__symbols_find(&module->symbols, colon + 1) : NULL;
         if (entry_function)
                 return 0;
-        void *handle = module ? module->handle : load(entry, n, error);
+        void *handle = module ? module->handle : load_for_entry(entry, n, error);
         if (!handle)
                 return -error->err;
         void *symbol = dlsym(handle, colon + 1);
         if (!symbol || is_variable(symbol))
-                return complain_of_entry(handle, entry, (int)n, symbol, error);
+                return explain_missing_entry(handle, entry, (int)n, symbol, error);
         entry_function = (main_function)symbol;
         return 0;
 }

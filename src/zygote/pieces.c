@@ -53,7 +53,7 @@ static bool is_of_object(const struct fsrv__mapping *mapping) {
 /* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each
  * library: worth it where there are many. (Of a few, most are used by each child, for which the page that a fork has
  * copied costs less than a fault.) */
-static const char *why_not(const struct fsrv__mapping *mapping, uint64_t page, size_t n_of_files) {
+static const char *why_left_alone(const struct fsrv__mapping *mapping, uint64_t page, size_t n_of_files) {
         if (mapping->is_private && mapping->anonymous == 0)
                 return "nothing was written to it";
         if (mapping->special)
@@ -80,7 +80,7 @@ int fsrv__pieces_read(struct fsrv__pieces *pieces) {
                 n_of_files += mapping[i].is_of_object;
         }
         for (size_t i = 0; i < pieces->mappings->n; i++) {
-                mapping[i].why = why_not(&mapping[i], pieces->page, n_of_files);
+                mapping[i].why = why_left_alone(&mapping[i], pieces->page, n_of_files);
                 mapping[i].is_candidate = !mapping[i].why;
                 mapping[i].found = mapping[i].anonymous;
                 pieces->candidates += mapping[i].is_candidate ? mapping[i].anonymous : 0;
@@ -122,7 +122,7 @@ __attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at,
                        : 0;
 }
 
-static void keep_last(struct fsrv__mapping *mapping) {
+static void note_last_page(struct fsrv__mapping *mapping) {
         mapping->why = "the last page stays, so that memory that grows is copied";
 }
 
@@ -135,7 +135,7 @@ static int add_run(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping, s
                 if (end && end <= run.end) {
                         if (add_large(pieces, mapping, start, end - pieces->page) < 0)
                                 return -ENOMEM;
-                        keep_last(mapping);
+                        note_last_page(mapping);
                         start = end;
                 }
                 at = end ? end : at + pieces->page;
@@ -158,7 +158,7 @@ static int add_memory(struct fsrv__pieces *pieces, int pagemap, struct fsrv__map
                         whole.end = run[i++].end;
                 if (is_anonymous && whole.end == mapping->end) {
                         whole.end -= pieces->page;
-                        keep_last(mapping);
+                        note_last_page(mapping);
                 }
                 r = is_anonymous ? add_run(pieces, mapping, whole) : add_large(pieces, mapping, whole.start, whole.end);
         }
@@ -216,7 +216,7 @@ static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
 
 /* What has just been seen to be zeros; since then nothing was written but the stack. (Calls of madvise lead to
  * redirect.c by now, which would look for what was frozen there.) */
-static bool give_back(struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
+static bool give_range_back(struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
         if (syscall(SYS_madvise, start, end - start, MADV_DONTNEED) < 0)
                 return false;
         mapping->given_back += end - start;
@@ -229,15 +229,15 @@ static int add_without_zeros(struct fsrv__pieces *pieces, struct fsrv_run run, s
         uint64_t page = pieces->page, least = SHORTEST * page;
         uintptr_t first = end_of_zeros(run.start, run.end, page), last = start_of_zeros(first, run.end, page);
 
-        if (first - run.start >= least && give_back(mapping, run.start, first))
+        if (first - run.start >= least && give_range_back(mapping, run.start, first))
                 run.start = first;
-        if (run.end - last >= least && give_back(mapping, last, run.end))
+        if (run.end - last >= least && give_range_back(mapping, last, run.end))
                 run.end = last;
         for (uintptr_t start = run.start, zeros, end; start < run.end; start = end) {
                 bool has_room = pieces->runs.n + n_others < PIECES_MAX;
                 zeros = has_room ? find_zeros(start, run.end, page) : run.end;
                 end = end_of_zeros(zeros, run.end, page);
-                if (zeros < end && !give_back(mapping, zeros, end))
+                if (zeros < end && !give_range_back(mapping, zeros, end))
                         zeros = end = run.end;
                 if (zeros > start && add_large(pieces, mapping, start, zeros) < 0)
                         return -ENOMEM;

@@ -21,13 +21,13 @@
  * Allocators (jemalloc, mimalloc, tcmalloc; many a library brings one of its own) give pages back with MADV_DONTNEED
  * and take them for zeros when they use them again. Of a private mapping of a file the file's bytes come back. So the
  * entries of the loaded objects' global offset tables that lead to madvise and mremap are made to lead here. Code that
- * makes the system calls itself isn't caught; that of Go does so, but has threads, which keep us from freezing anyway.
- * The C library's own calls aren't either: its malloc never takes such pages for zeros, and copies where mremap fails.
- * It doesn't fail for a block that is a mapping and has been shrunk: what is left ends in the middle of the file. So
- * calls of realloc lead here too, and such blocks grow by copying.
+ * makes the system redirected_calls itself isn't caught; that of Go does so, but has threads, which keep us from
+ * freezing anyway. The C library's own redirected_calls aren't either: its malloc never takes such pages for zeros, and
+ * copies where mremap fails. It doesn't fail for a block that is a mapping and has been shrunk: what is left ends in
+ * the middle of the file. So redirected_calls of realloc lead here too, and such blocks grow by copying.
  */
 
-/* ---- in a worker: nothing here may allocate, since an allocator calls it ---- */
+/* ---- in a worker: nothing here may allocate, since an allocator redirected_calls it ---- */
 
 /* What was frozen; by now there may be something else. */
 static struct fsrv_run *places;
@@ -59,7 +59,7 @@ struct seen {
 typedef bool (*visit)(const struct seen *mapping, void *data);
 
 /* One line of /proc/self/maps: "start-end rwxp offset dev inode path". */
-static bool parse(const char *line, struct seen *ret) {
+static bool parse_mapping(const char *line, struct seen *ret) {
         uintptr_t *number = &ret->start;
 
         *ret = (struct seen){ 0 };
@@ -97,7 +97,7 @@ static int for_each_frozen(uintptr_t start, uintptr_t end, visit found, void *da
                 while (go_on && (newline = strchr(line, '\n'))) {
                         struct seen mapping;
                         *newline = 0;
-                        if (parse(line, &mapping) && mapping.end > start && mapping.start < end)
+                        if (parse_mapping(line, &mapping) && mapping.end > start && mapping.start < end)
                                 go_on = found(&mapping, data);
                         line = newline + 1;
                 }
@@ -149,13 +149,13 @@ static int redirected_madvise(void *address, size_t length, int advice) {
         return r;
 }
 
-static bool note(const struct seen *mapping, void *data) {
+static bool note_protection(const struct seen *mapping, void *data) {
         *(int *)data = mapping->protection;
         return false;
 }
 
 /* Grows by copying: what mremap(2) would add is what follows in the file. */
-static void *grow(void *old, size_t old_size, size_t new_size, int flags, void *wanted, int protection) {
+static void *grow_by_copying(void *old, size_t old_size, size_t new_size, int flags, void *wanted, int protection) {
         int fixed = flags & MREMAP_FIXED ? MAP_FIXED : 0;
 
         if (!(flags & MREMAP_MAYMOVE)) {
@@ -184,9 +184,9 @@ static void *redirected_mremap(void *old, size_t old_size, size_t new_size, int 
         void *wanted = flags & MREMAP_FIXED ? va_arg(list, void *) : NULL;
         va_end(list);
         if (round_to_pages(new_size) > end - start)
-                for_each_frozen(start, end, note, &protection);
+                for_each_frozen(start, end, note_protection, &protection);
         if (protection >= 0)
-                return grow(old, end - start, round_to_pages(new_size), flags, wanted, protection);
+                return grow_by_copying(old, end - start, round_to_pages(new_size), flags, wanted, protection);
         void *result = (void *)syscall(SYS_mremap, old, old_size, new_size, flags, wanted);
         if (result != old && result != MAP_FAILED && was_frozen(start, end)) {
                 have_moved = true;
@@ -225,10 +225,10 @@ enum { JUMP_SLOT = -1, GLOBAL_DATA = -1, ADDRESS = -1 };
 #endif
 
 /* Found out before the first object is looked at: ours is one of them, and leads to the replacements afterwards. */
-static struct call {
+static struct redirected_call {
         const char *name;
         uintptr_t original, replacement;
-} calls[3];
+} redirected_calls[3];
 
 /* By name, not by address: in a program that isn't position-independent realloc's is one of the program's own, whose
  * table entry is among those that we change. */
@@ -242,15 +242,15 @@ static bool find_realloc(void) {
 }
 
 static void find_calls(void) {
-        calls[0] = (struct call){ "madvise", (uintptr_t)madvise, (uintptr_t)redirected_madvise };
-        calls[1] = (struct call){ "mremap", (uintptr_t)mremap, (uintptr_t)redirected_mremap };
-        calls[2] = (struct call){ "realloc", (uintptr_t)realloc, (uintptr_t)redirected_realloc };
+        redirected_calls[0] = (struct redirected_call){ "madvise", (uintptr_t)madvise, (uintptr_t)redirected_madvise };
+        redirected_calls[1] = (struct redirected_call){ "mremap", (uintptr_t)mremap, (uintptr_t)redirected_mremap };
+        redirected_calls[2] = (struct redirected_call){ "realloc", (uintptr_t)realloc, (uintptr_t)redirected_realloc };
 }
 
-static const struct call *find_call(const char *name) {
-        for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-                if (strcmp(name, calls[i].name) == 0)
-                        return &calls[i];
+static const struct redirected_call *find_call(const char *name) {
+        for (size_t i = 0; i < sizeof redirected_calls / sizeof *redirected_calls; i++)
+                if (strcmp(name, redirected_calls[i].name) == 0)
+                        return &redirected_calls[i];
         return NULL;
 }
 
@@ -278,7 +278,7 @@ static bool redirect_table(const struct object *object, const ElfW(Rela) *entry,
                 if (type != (unsigned long)JUMP_SLOT && type != (unsigned long)GLOBAL_DATA &&
                     type != (unsigned long)ADDRESS)
                         continue;
-                const struct call *call =
+                const struct redirected_call *call =
                         find_call(object->strings + object->symbols[ELF64_R_SYM(entry[i].r_info)].st_name);
                 if (!call || (type == (unsigned long)ADDRESS && *slot != call->original))
                         continue; /* or a variable, which has got another value since */
@@ -289,7 +289,7 @@ static bool redirect_table(const struct object *object, const ElfW(Rela) *entry,
 }
 
 /* The loader has made addresses of these, but for objects whose dynamic section is read-only. */
-static const void *pointer(const struct object *object, ElfW(Addr) value) {
+static const void *table_at(const struct object *object, ElfW(Addr) value) {
         return (const void *)(value < object->base ? value + object->base : value);
 }
 
@@ -313,19 +313,19 @@ static int redirect_object(struct dl_phdr_info *info, size_t size, void *data) {
         for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++)
                 switch (dynamic->d_tag) {
                 case DT_SYMTAB:
-                        object.symbols = pointer(&object, dynamic->d_un.d_ptr);
+                        object.symbols = table_at(&object, dynamic->d_un.d_ptr);
                         break;
                 case DT_STRTAB:
-                        object.strings = pointer(&object, dynamic->d_un.d_ptr);
+                        object.strings = table_at(&object, dynamic->d_un.d_ptr);
                         break;
                 case DT_JMPREL:
-                        tables[0] = pointer(&object, dynamic->d_un.d_ptr);
+                        tables[0] = table_at(&object, dynamic->d_un.d_ptr);
                         break;
                 case DT_PLTRELSZ:
                         sizes[0] = dynamic->d_un.d_val;
                         break;
                 case DT_RELA:
-                        tables[1] = pointer(&object, dynamic->d_un.d_ptr);
+                        tables[1] = table_at(&object, dynamic->d_un.d_ptr);
                         break;
                 case DT_RELASZ:
                         sizes[1] = dynamic->d_un.d_val;
@@ -356,7 +356,7 @@ const char *fsrv__redirect(const struct fsrv_run *frozen, size_t n) {
         dl_iterate_phdr(is_dynamic, &dynamic);
         if (!dynamic || JUMP_SLOT < 0 || sizeof(void *) != 8)
                 return dynamic ? "it is not known on this architecture"
-                               : "the program is static: its calls of madvise cannot be redirected";
+                               : "the program is static: its redirected_calls of madvise cannot be redirected";
         if (!(places = malloc(n * sizeof *places + 1)))
                 return "there is no memory for it";
         memcpy(places, frozen, n * sizeof *places);

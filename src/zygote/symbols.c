@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The loader has made addresses of these, but for objects whose dynamic section is read-only. */
-static const void *pointer(uintptr_t base, ElfW(Addr) value) {
+static const void *table_at(uintptr_t base, ElfW(Addr) value) {
         return (const void *)(value < base ? value + base : value);
 }
 
@@ -22,16 +22,16 @@ void fsrv__symbols_init(void *handle, struct fsrv__symbols *ret_symbols) {
         for (const ElfW(Dyn) *entry = map->l_ld; entry && entry->d_tag != DT_NULL; entry++)
                 switch (entry->d_tag) {
                 case DT_GNU_HASH:
-                        ret_symbols->hash = pointer(map->l_addr, entry->d_un.d_ptr);
+                        ret_symbols->hash = table_at(map->l_addr, entry->d_un.d_ptr);
                         break;
                 case DT_SYMTAB:
-                        ret_symbols->symbols = pointer(map->l_addr, entry->d_un.d_ptr);
+                        ret_symbols->symbols = table_at(map->l_addr, entry->d_un.d_ptr);
                         break;
                 case DT_VERSYM:
-                        ret_symbols->versions = pointer(map->l_addr, entry->d_un.d_ptr);
+                        ret_symbols->versions = table_at(map->l_addr, entry->d_un.d_ptr);
                         break;
                 case DT_STRTAB:
-                        ret_symbols->strings = pointer(map->l_addr, entry->d_un.d_ptr);
+                        ret_symbols->strings = table_at(map->l_addr, entry->d_un.d_ptr);
                         break;
                 default:
                         break;

@@ -53,8 +53,8 @@ static void reset_signals(void) {
 }
 
 /* Last of all that writes to memory. 0, or -1 when nobody listens. */
-static int freeze(int boot, const struct fsrv__config *config, const struct fsrv_host *host, struct fsrv__birth *birth,
-                  struct fsrv__wire_memory *ret_memory) {
+static int settle_memory(int boot, const struct fsrv__config *config, const struct fsrv_host *host,
+                         struct fsrv__standby *standby, struct fsrv__wire_memory *ret_memory) {
         struct fsrv__memory_report report;
 
         fsrv__hot_rehearse(host);
@@ -64,7 +64,7 @@ static int freeze(int boot, const struct fsrv__config *config, const struct fsrv
         if (report.memory.why[0] && config->head.memory != FSRV_MEMORY_AUTO)
                 dprintf(STDERR_FILENO, "forkserver: memory is not %s: %s\n",
                         config->head.memory == FSRV_MEMORY_FREEZE ? "frozen" : "collapsed", report.memory.why);
-        birth->core_filter = report.core_filter;
+        standby->core_filter = report.core_filter;
         *ret_memory = report.memory;
         int r = boot >= 0 && config->head.measure == FSRV_WIRE_MEASURE_MAPPINGS
                         ? fsrv__boot_send_mappings(boot, &report.mappings)
@@ -101,13 +101,13 @@ static int take_sockets(struct fsrv__heir *heir, int boot, const struct fsrv__wi
 }
 
 /* 1: one standby is to be forked; 0: the server is gone, or this zygote has an heir. */
-static int next_order(int orders, const struct fsrv__birth *birth, struct fsrv__heir *heir) {
+static int next_order(int orders, const struct fsrv__standby *standby, struct fsrv__heir *heir) {
         struct fsrv__wire_order order;
         int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
         if (fsrv__heir_is_ready(heir, orders, FSRV_NEVER)) {
-                slots[FSRV_SLOT_DOORBELL] = birth->doorbell;
-                slots[FSRV_SLOT_CLAIMS] = birth->claims;
+                slots[FSRV_SLOT_DOORBELL] = standby->doorbell;
+                slots[FSRV_SLOT_CLAIMS] = standby->claims;
                 slots[FSRV_SLOT_ORDERS] = orders;
                 fsrv__heir_hand_over(heir, slots);
                 return 0;
@@ -119,13 +119,13 @@ static int next_order(int orders, const struct fsrv__birth *birth, struct fsrv__
 }
 
 /* Until the server is gone. Returns in a child only: 1; else 0 or -errno. */
-static int obey(int orders, const struct fsrv__birth *birth, struct fsrv__heir *heir) {
-        const struct fsrv_host *host = birth->host;
+static int fork_standbys(int orders, const struct fsrv__standby *standby, struct fsrv__heir *heir) {
+        const struct fsrv_host *host = standby->host;
         int r;
 
-        while ((r = next_order(orders, birth, heir)) == 1) {
+        while ((r = next_order(orders, standby, heir)) == 1) {
                 fsrv__hook_run(host->before_fork);
-                pid_t pid = fsrv__fork_sibling(orders, birth->config);
+                pid_t pid = fsrv__fork_sibling(orders, standby->config);
                 if (pid == 0) {
                         fsrv__hot_copy(); /* before anything is written to, or it comes too late */
                         fsrv__hook_run(host->after_fork_child);
@@ -167,32 +167,32 @@ static int init_fork(void) {
 
 /* What a module left in a buffer, every worker would write. Whoever reads what the client writes doesn't wait for our
  * end. */
-static void settle(const struct fsrv__config *config, const struct fsrv_host *host) {
+static void end_loading(const struct fsrv__config *config, const struct fsrv_host *host) {
         fsrv__hook_run(host->loaded);
         fflush(NULL);
         if (config->head.has_output)
                 dup2(STDERR_FILENO, STDOUT_FILENO);
         reset_signals();
-        fsrv__own_adopt_environment();
+        fsrv__task_adopt_environment();
 }
 
 /* Returns 1 in a child only; else it is over. */
-static int serve(int boot, const struct fsrv__config *config, const struct fsrv_host *host, struct fsrv__heir *heir,
-                 struct fsrv__birth *birth) {
+static int serve_as_zygote(int boot, const struct fsrv__config *config, const struct fsrv_host *host,
+                           struct fsrv__heir *heir, struct fsrv__standby *standby) {
         struct fsrv__wire_memory memory;
         int slots[FSRV_SLOTS];
 
-        settle(config, host);
-        birth->config = &config->head;
-        birth->host = host;
-        if (freeze(heir->is_me ? -1 : boot, config, host, birth, &memory) < 0 ||
+        end_loading(config, host);
+        standby->config = &config->head;
+        standby->host = host;
+        if (settle_memory(heir->is_me ? -1 : boot, config, host, standby, &memory) < 0 ||
             take_sockets(heir, boot, &memory, slots) < 0)
                 return 0;
         fsrv__fd_close(boot);
-        birth->doorbell = slots[FSRV_SLOT_DOORBELL];
-        birth->claims = slots[FSRV_SLOT_CLAIMS];
+        standby->doorbell = slots[FSRV_SLOT_DOORBELL];
+        standby->claims = slots[FSRV_SLOT_CLAIMS];
         heir->server = slots[FSRV_SLOT_ORDERS];
-        if (obey(heir->server, birth, heir) != 1)
+        if (fork_standbys(heir->server, standby, heir) != 1)
                 return 0;
         fsrv__fd_close(heir->server);
         if (heir->sock >= 0)
@@ -203,7 +203,7 @@ static int serve(int boot, const struct fsrv__config *config, const struct fsrv_
 
 int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         static struct fsrv__config config;
-        static struct fsrv__birth birth;
+        static struct fsrv__standby standby;
         static struct fsrv__heir heir = FSRV_HEIR_NONE;
         char title[FSRV_TITLE_SIZE]; /* on a page that each child writes to, unlike that of argv */
         int64_t started = fsrv__now();
@@ -226,7 +226,8 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         set_title(&config);
         r = init_fork();
         if (r < 0 || fsrv__preload(boot, &config, host) < 0 || fsrv__preload_check_threads(boot, &config, host) < 0 ||
-            fsrv__trial_run(&heir, boot, started, &config, host) != 0 || serve(boot, &config, host, &heir, &birth) != 1)
+            fsrv__trial_run(&heir, boot, started, &config, host) != 0 ||
+            serve_as_zygote(boot, &config, host, &heir, &standby) != 1)
                 return !heir.has_taken_over;
-        fsrv__standby(&birth);
+        fsrv__standby_run(&standby);
 }
