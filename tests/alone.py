@@ -7,7 +7,7 @@ usage: alone.py COMMAND [ARG…]      runs it there (tests/conftest.py goes ther
 
 Whatever else runs on the machine, another run of the tests too, is not seen from there and sees nothing of it; and all
 that a run leaves behind ends with it. Where namespaces can't be had (an ordinary user who may not make any, a sandbox),
-things stay as they are, and who compares what was there before with what is there after goes by owner and name.
+things stay as they are, and a test that compares what was there before and after goes by owner and name.
 
 FORKSERVER_TEST_ALONE   set by us for what runs below: 1, or 0 where it couldn't be had; set to 0 before, none is made
 """
@@ -74,7 +74,7 @@ def cover(directory):
 
 def give_up_rights():
     """Those that an ordinary user has in a user namespace of its own: a program that it executes has none of them, and
-    neither shall a test. Whoever's rights change becomes unreadable in /proc (prctl(2), PR_SET_DUMPABLE)."""
+    neither shall a test. A process whose rights change becomes unreadable in /proc (prctl(2), PR_SET_DUMPABLE)."""
     if os.geteuid() != 0:
         version, none = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
         checked(libc.capset(version, none))

@@ -38,7 +38,7 @@ os.environ.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=0")
 
 
 def take_signals_as_usual():
-    """Who runs us in the background may have us ignore SIGINT or SIGHUP, and with us every program that we test."""
+    """A shell that runs us in the background may have us ignore SIGINT or SIGHUP, and so every program that we test."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -34,7 +34,7 @@ def patience(build):
     if "FORKSERVER_TEST_PATIENCE" not in os.environ:
         try:
             os.environ["FORKSERVER_TEST_PATIENCE"] = str(follows_from(measure(build)))
-        except (OSError, subprocess.SubprocessError):  # nothing is built: whoever asks will say so
+        except (OSError, subprocess.SubprocessError):  # nothing is built: the caller will say so
             return 1
     return int(os.environ["FORKSERVER_TEST_PATIENCE"])
 

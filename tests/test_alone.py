@@ -51,7 +51,7 @@ def test_foreign_things_are_not_seen():
         subprocess.run(["ipcrm", "-q", queue], check=True)
 
 
-def test_what_is_left_goes_with_it():
+def test_leftovers_go_with_the_run():
     script = f"touch /dev/shm/{NAME} /tmp/{NAME}; ipcmk -Q >/dev/null; setsid sleep 1000.5 >/dev/null 2>&1 & exit 7"
     before = subprocess.check_output(["ipcs", "-q"])
     assert run("sh", "-c", script).returncode == 7
@@ -60,7 +60,7 @@ def test_what_is_left_goes_with_it():
     assert subprocess.check_output(["ipcs", "-q"]) == before
 
 
-def test_it_ends_with_whoever_started_it():
+def test_run_ends_with_its_starter():
     process = subprocess.Popen([sys.executable, ALONE, "sleep", "1000"], env=ANEW)
     assert eventually(lambda: len(descendants(process.pid)) == 3)
     inside = descendants(process.pid)
@@ -95,7 +95,7 @@ def test_temporary_files_are_below_the_tmp_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("code", ["exit 3", "kill -9 $$"])
-def test_its_end_is_the_commands(code):
+def test_exit_code_is_the_commands(code):
     assert run("sh", "-c", code).returncode == (3 if "exit" in code else 128 + signal.SIGKILL)
 
 

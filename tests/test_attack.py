@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Clients and servers that break every rule (fuzz/attack.c is one): nothing dies, no fd is kept, nobody is served who
+Clients and servers that break every rule (fuzz/attack.c is one): nothing dies, no fd is kept, no client is served that
 should not be, and good clients are served meanwhile. How long those had to wait is printed, and not asserted.
 
 FORKSERVER_ATTACK_REQUESTS  how many broken requests (default 20000; 4000 with a sanitizer; a million by `./dev attack`)
@@ -49,7 +49,7 @@ class Untouched:
         self.fds = self.count()
 
     def count(self):
-        """How many fds server, zygote and each standby have, none of whom is busy."""
+        """How many fds server, zygote and each standby have while none of them is busy."""
         standbys = [pid for pid in children(self.pid) if title(pid) == "forkserver: standby"]
         with connect(self.server.path) as connection:
             connection.send(struct.pack("=2I", self.version, ADMIN_STATS))
@@ -267,7 +267,7 @@ def takes_no_fds():
 
 
 def test_fds_that_take_long_to_close(attack, serve, testmod, open_directory, other_user):
-    """Who is turned away leaves nothing in the connection that the server would have to close: a TCP socket with
+    """A client that is refused leaves nothing in the connection that the server would have to close: a TCP socket with
     SO_LINGER."""
     if not takes_no_fds():
         pytest.skip("this kernel cannot refuse fds (SO_PASSRIGHTS, 6.16)")
@@ -370,7 +370,7 @@ def test_server_that_answers_nonsense(start, layout, tmp_path):
 
 
 @pytest.mark.parametrize("n_fds, err, stage", [(0, 0, "connect"), (2, 0, "connect"), (253, 0, "connect"),
-                                               (0, -5, "queue"), (1, -5, "queue")])
+                                               (0, -5, "queue"), (1, -5, "connect")])
 def test_wrong_reply(start, layout, tmp_path, n_fds, err, stage):
     """To ATTACH: other fds than the doorbell; an error that is none."""
     impostor, spawner = Impostor(tmp_path / "socket", layout), start()

@@ -178,7 +178,7 @@ def test_limit_of_open_files_is_the_callers(start, testmod):
 
 
 def test_ignored_sigchld_loses_no_status(start, testmod):
-    """As inherited by who is started with SIGCHLD ignored: the kernel then reaps children by itself."""
+    """As a program inherits it that is started with SIGCHLD ignored: the kernel then reaps children by itself."""
     spawner = start(preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
     spawner.new(preload=[testmod])
     for i in range(20):
@@ -204,7 +204,7 @@ def test_stdin_of_the_zygote_is_the_null_device(start, module, tmp_path):
         assert spawner.code_and_output(program="echo", argv=["echo", "x"]) == (0, "x\n")
     spawner.zygote()
     log.seek(0)
-    # Written once, by the zygote, and not again by everybody who got a copy of its buffer.
+    # Written once, by the zygote, and not again by each process that got a copy of its buffer.
     assert log.read() == "left in the buffer stdin -1 "
     log.close()
 
@@ -218,7 +218,7 @@ def test_stdio_that_a_module_left_is_not_written_by_workers(start, module, testm
 
 
 def test_what_a_module_prints_is_output_if_asked_for(program, module, testmod, tmp_path):
-    """Once, and whoever reads it doesn't wait for the server, nor for what it started."""
+    """Once, and a reader of it doesn't wait for the server, nor for what it started."""
     log = tmp_path / "log"
     with open(log, "w") as errors:
         said = subprocess.run([program("output"), f"{testmod}:hang", module("stdio_unflushed"), testmod],

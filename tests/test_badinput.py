@@ -153,7 +153,7 @@ def load(spawner, way, path, **request):
 
 @pytest.mark.parametrize("way", ["spawn", "run"])
 @pytest.mark.parametrize("name, how", [("crash_on_load", "was killed by SIGSEGV"), ("exit_on_load", "called exit(7)")])
-def test_module_that_kills_the_worker_while_it_loads(start, module, testmod, name, how, way):
+def test_module_that_kills_the_worker_during_loading(start, module, testmod, name, how, way):
     """Not preloaded: so it takes but the new process with it. It is loaded once: what it does it does once."""
     spawner = start(stderr=subprocess.DEVNULL)
     spawner.new(preload=[testmod])
@@ -169,7 +169,7 @@ def test_module_that_kills_the_worker_while_it_loads(start, module, testmod, nam
 @pytest.mark.parametrize("way", ["spawn", "run"])
 @pytest.mark.parametrize("limit, words", [("spawn_timeout", "spawn time-out of 100 ms"),
                                           ("time_limit", "time limit of 100 ms")])
-def test_module_that_hangs_the_worker_while_it_loads(spawner, module, testmod, limit, words, way):
+def test_module_that_hangs_the_worker_during_loading(spawner, module, testmod, limit, words, way):
     path = module("hang_on_load")
     failure = load(spawner, way, path, **{limit: 100})
     assert (failure.errno, failure.stage) == ("ETIMEDOUT", "entry")
@@ -422,7 +422,7 @@ def test_fork_handler_that_ends_each_child(start, module, tmp_path, content, how
     assert spawner.output(report) == "1 1\n"
 
 
-@pytest.mark.skipif("sud" not in MISSING, reason="only who is forked twice is a child's child")
+@pytest.mark.skipif("sud" not in MISSING, reason="only a process that is forked twice is a child's child")
 def test_fork_handler_that_ends_each_childs_child(start, module, tmp_path):
     (tmp_path / "fails").write_text("3")
     spawner = start(env={**os.environ, "ATFORK_FAILS": str(tmp_path / "fails"), "ATFORK_SPARES": "1"})
@@ -448,7 +448,7 @@ def test_fork_handler_that_hangs(start, module, tmp_path, handler):
     spawner = start_hanging(start, module, tmp_path, handler)
     report = f"{module('atfork')}:report"
     failure = None
-    for _ in range(20):  # who has been forked by a zygote that hangs then serves
+    for _ in range(20):  # a standby that was forked by a zygote which hangs then serves
         try:
             spawner.output(report, spawn_timeout=60000)
         except Failure as error:
@@ -467,7 +467,7 @@ def test_server_that_dies_while_its_standbys_hang(start, module, tmp_path):
     spawner = start_hanging(start, module, tmp_path, "child")
     spawner("ensure")
     server, zygote = spawner.server(), spawner.stats()["zygote_pid"]
-    # Who is forked twice hangs between the two.
+    # A process that is forked twice hangs between the two forks.
     assert eventually(lambda: children(zygote) if "sud" in MISSING else len(children(server)) > STANDBYS)
     hung = {*children(server), *children(zygote)}
     os.kill(server, signal.SIGKILL)

@@ -45,7 +45,7 @@ def test_what_all_children_would_share(forkserver, module, leaves, kind, n):
     assert str(one["fds"][0]["fd"]) in one["verdict"]
 
 
-def test_what_is_mentioned_and_not_held_against_it(forkserver, module):
+def test_pipes_are_shown_and_are_no_risk(forkserver, module):
     (one,) = report(forkserver, module("leaves"), leaves="pipe")
     assert one["verdict"] == "no risk found" and [fd["kind"] for fd in one["fds"]] == ["pipe"] * 2
 
@@ -82,14 +82,14 @@ def test_failing(forkserver, module, testmod, name, words, sanitized):
     assert reports[1]["verdict"].startswith("fails: ") and words in reports[1]["verdict"] and reports[1]["errno"]
 
 
-def test_the_rest_is_loaded_after_one_that_fails(forkserver, module, testmod):
+def test_the_rest_is_loaded_after_a_failure(forkserver, module, testmod):
     reports = report(forkserver, "/nonexistent.so", module("preload_fails"), testmod, code=1)
     assert [one["verdict"].split(":")[0] for one in reports] == ["fails", "fails", "no risk found"]
     text = check(forkserver, "--preload", module("crash_on_load"), "--preload", testmod, code=1)
     assert text.endswith("1 failing; the rest was not loaded\n")
 
 
-def test_one_that_hangs(forkserver, module):
+def test_module_that_hangs(forkserver, module):
     (one,) = report(forkserver, module("hang_on_load"), code=1, more=["--timeout", "0.5"])
     assert one["verdict"] == "fails: did not finish loading within 500 ms"
 
@@ -130,7 +130,8 @@ def test_each_mapping_and_why(memory, module):
     (heap,) = (one for one in told if one["what"] == "[heap]")
     assert heap["frozen"] > 8 << 20
     large = [one for one in told if one["frozen"] >= 60 << 20]
-    assert large and large[0]["left"] == 4096 and large[0]["why"] == "the last page stays, so that memory that grows is copied"
+    why = "the last page stays, so that memory that grows is copied"
+    assert large and large[0]["left"] == 4096 and large[0]["why"] == why
 
 
 @pytest.mark.parametrize("what", ["zeros", "huge zeros", "written zeros"])
@@ -151,7 +152,8 @@ def test_each_mapping_is_told_as_text(forkserver, module, memory):
 
 
 def test_why_a_weaker_mode(memory):
-    assert {one["why"] for one in memory("auto", "small") if one["left"] >= 256 << 10} == {"all of it together is small"}
+    left = [one for one in memory("auto", "small") if one["left"] >= 256 << 10]
+    assert {one["why"] for one in left} == {"all of it together is small"}
     told = memory("freeze", "thread")
     assert all(one["frozen"] == 0 for one in told) and "a thread runs" in {one["why"].split(";")[0] for one in told}
     told = memory("collapse")

@@ -63,8 +63,8 @@ def test_zygote_dies_and_nobody_is_ready(start, testmod):
         assert spawner.call(f"{testmod}:exit_with", i).code() == i
 
 
-@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
-def test_zygote_dies_before_it_can_tell_of_its_child(start, module, tmp_path):
+@pytest.mark.skipif("sud" in MISSING, reason="a process that is forked twice begins after the server was told of it")
+def test_zygote_dies_between_fork_and_forked(start, module, tmp_path):
     """The child waits at the doorbell as any other, and is counted as one: nobody's worker."""
     fifo = tmp_path / "fifo"
     spawner = start(env={**os.environ, "HELD_PARENT": str(fifo)})
@@ -90,7 +90,7 @@ def test_standbys_die(spawner, testmod):
     assert eventually(lambda: spawner.stats()["standbys"] == STANDBYS)
 
 
-def test_standby_dies_with_the_request_before_it(start, testmod):
+def test_standby_dies_with_a_request_waiting(start, testmod):
     """Stopped, so that the request is in its hands or nobody's when it is killed: the client asks again."""
     spawner = start()
     spawner.new(preload=[testmod], standbys=1)
@@ -121,7 +121,7 @@ def claimed(spawner, server):
     return eventually(lambda: [pid for pid in children(server) if title(pid).startswith("forkserver: worker")])[0]
 
 
-def test_worker_dies_while_it_is_set_up(spawner, testmod, tmp_path):
+def test_worker_dies_during_set_up(spawner, testmod, tmp_path):
     """Nothing of the request has run: the client asks again, and the second one makes it."""
     server, fifo = server_of(spawner), tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -135,7 +135,7 @@ def test_worker_dies_while_it_is_set_up(spawner, testmod, tmp_path):
         assert process.pid == second and process.code() == 5
 
 
-def test_worker_dies_whenever_it_is_set_up(spawner, testmod, tmp_path):
+def test_worker_dies_during_each_set_up(spawner, testmod, tmp_path):
     """The third time it is the setting-up's fault, and said so."""
     server, fifo = server_of(spawner), tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -233,7 +233,7 @@ def nothing_runs():
 
 
 def test_server_dies_while_fork_handlers_run(start, module, tmp_path):
-    """Their processes end with it: who waits in one might do so for ever."""
+    """Their processes end with it: one that waits might wait for ever."""
     gate = Gate(tmp_path / "fifo")
     spawner = start(env={**os.environ, "HELD_FORK": str(gate.path)})
     spawner.new(preload=[module("held_fork")])
@@ -246,7 +246,7 @@ def test_server_dies_while_fork_handlers_run(start, module, tmp_path):
     gate.close()
 
 
-@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice hangs between the two then")
+@pytest.mark.skipif("sud" in MISSING, reason="a process that is forked twice hangs between the two forks then")
 def test_standby_that_was_forked_when_the_server_died(start, preloadable, tmp_path, sanitized):
     """The death signal comes from a parent that dies after it was asked for; this one had died before. (Held by a
     handler that is older than ours.)"""
@@ -257,7 +257,7 @@ def test_standby_that_was_forked_when_the_server_died(start, preloadable, tmp_pa
     spawner.new(standbys=1)
     spawner("ensure")
     server = spawner.server()
-    for _ in range(2):  # who becomes the zygote, and the helper by which that tries whether forks can be caught
+    for _ in range(2):  # the zygote-to-be, and the helper by which it tries whether forks can be caught
         held = gate.held()
         gate.let_pass(1)
         assert eventually(lambda: not any(gate.holds(pid) for pid in held))
@@ -323,7 +323,7 @@ def test_server_dies_again_and_again(reaped, testmod):
     for i in range(10):
         process, pids = reaped.call(f"{testmod}:hang"), parts(reaped)
         os.kill(pids[0], signal.SIGKILL)
-        # Before its standbys have gone as well, one may take the next request, whose status would be lost then.
+        # Before its standbys have gone as well, one may take the next request, and that status would be lost then.
         assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
         assert reaped.call(f"{testmod}:exit_with", i).code() == i
         process.kill(signal.SIGTERM)
@@ -422,7 +422,7 @@ def test_kill_on_close_when_the_server_is_gone(reaped, testmod):
     assert eventually(lambda: not process.is_alive())
 
 
-def test_kill_on_close_of_one_that_ended(spawner, testmod):
+def test_kill_on_close_of_an_ended_process(spawner, testmod):
     process = spawner.call(f"{testmod}:exit_with", 3, flags=KILL_ON_CLOSE)
     assert process.code() == 3
     process.unref()
@@ -437,7 +437,7 @@ def test_private_server_ends_with_its_client(spawner, testmod):
     assert eventually(lambda: all(state(pid) == "gone" for pid in pids))
 
 
-def test_private_server_ends_while_it_loads(start, module):
+def test_private_server_ends_during_loading(start, module):
     spawner = start()
     spawner.new(preload=[module("hang_on_load")])
     spawner("ensure")
@@ -457,7 +457,7 @@ def test_everything_dies(spawner, testmod):
 
 
 def test_client_that_dies_with_requests_in_the_doorbell(spawner, testmod, tmp_path):
-    """Who asked is gone before anybody could say STARTED: it must not run."""
+    """The client is gone before STARTED could be sent: the request must not run."""
     log = tmp_path / "log"
     spawner.call(f"{testmod}:exit_with", 0).wait()
     pids = parts(spawner)
@@ -569,7 +569,7 @@ def given_up(spawner, when, **request):
 
 
 @pytest.mark.parametrize("when", ["started", "ended", "ends"])
-def test_who_gives_up_too_late_hears_of_its_end(spawner, testmod, when):
+def test_client_that_gives_up_too_late_gets_the_status(spawner, testmod, when):
     entry = f"{testmod}:exit_with"
     spawner.call(entry, 0).wait()
     for code in range(1, 20):
@@ -580,7 +580,7 @@ def test_who_gives_up_too_late_hears_of_its_end(spawner, testmod, when):
     assert (status.signal, status.flags) == (signal.SIGKILL, TIMED_OUT)
 
 
-def test_who_gives_up_too_late_is_still_the_client(spawner, testmod):
+def test_client_that_gives_up_too_late_keeps_the_worker(spawner, testmod):
     entry = f"{testmod}:hang"
     spawner.call(f"{testmod}:exit_with", 0).wait()
     hanging = {"entry": entry, "argv": [entry], "flags": KILL_ON_CLOSE, "time_limit": 60000}

@@ -40,7 +40,7 @@ def test_no_pidfds_for_a_named_server(forkserver, program, tmp_path):
 
 
 @pytest.mark.parametrize("err", ERRNOS)
-def test_no_orphans_for_who_forks_twice(start, program, testmod, err):
+def test_forking_twice_without_a_subreaper(start, program, testmod, err):
     """Nobody forks on and on for a server that doesn't become their parent."""
     spawner = start(before=[program("deny"), "--errno", err, "sud", "subreaper", "--"], stderr=subprocess.DEVNULL)
     spawner.new(preload=[testmod])

@@ -22,7 +22,7 @@ def file(spawner, module, path):
     return spawner.output(f"{module}:file", path).strip()
 
 
-# ---- who is the parent ----
+# ---- the parent ----
 
 
 def test_the_parent_is_the_server(spawner, testmod):
@@ -148,7 +148,7 @@ def leave_behind(spawner, differences, path, how):
 
 @pytest.mark.parametrize("deny", [[], ["sud"]])
 def test_a_daemon_lives_on(start, program, differences, tmp_path, deny):
-    """Both ways of forking: whoever inherits it, the server doesn't wait for it."""
+    """Both ways of forking: the server doesn't wait for it, whatever process inherits it."""
     spawner = start(before=[program("deny"), *deny, "--"] if deny else ())
     spawner.new(preload=[differences])
     pid = leave_behind(spawner, differences, tmp_path / "pid", "close")

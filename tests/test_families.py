@@ -44,7 +44,7 @@ thread.join()
 
 
 @pytest.mark.parametrize("how", ["limit", "unref", "death"])
-def test_one_in_the_callers_group(spawner, how):
+def test_process_in_the_callers_group(spawner, how):
     """It ends with its descendants; the caller's other processes are strangers."""
     stranger = spawner.spawn(program="sleep", argv=["sleep", "1000"])
     reader, writer = os.pipe()
@@ -67,7 +67,7 @@ def test_one_in_the_callers_group(spawner, how):
     os.kill(stranger.pid, signal.SIGKILL)
 
 
-def test_unref_of_one_that_has_ended(spawner):
+def test_unref_of_an_ended_process(spawner):
     """Nobody has waited for it; what it left behind is left alone."""
     process, _, child = family(spawner, "sleep 1000 >/dev/null & echo $!", flags=KILL_ON_CLOSE)
     assert eventually(lambda: state(process.pid) == "gone")
@@ -92,7 +92,7 @@ def test_grace_that_is_not_used(spawner):
     assert (status.signal, status.flags & TIMED_OUT) == (signal.SIGKILL, TIMED_OUT)
 
 
-def test_grace_of_a_stopped_one(spawner):
+def test_grace_of_a_stopped_process(spawner):
     process, _, _ = family(spawner, "echo $$; kill -STOP $$", time_limit=700, grace=60000)
     assert process.wait().signal == signal.SIGTERM
 
@@ -138,7 +138,7 @@ def test_kill_on_close(spawner):
     assert eventually(lambda: state(others_child) == "gone" and state(other.pid) == "gone")
 
 
-def test_what_one_leaves_behind_is_left_alone(spawner):
+def test_leftovers_of_an_ended_process_are_left_alone(spawner):
     process, _, child = family(spawner, "sleep 1000 >/dev/null & echo $!", flags=KILL_ON_CLOSE, time_limit=60000)
     assert process.code() == 0
     process.unref()
@@ -157,7 +157,7 @@ def test_kill_group(spawner):
     assert info.value.errno == "ESRCH"
 
 
-def test_kill_group_of_one_that_leads_none(spawner):
+def test_kill_group_of_a_process_that_leads_none(spawner):
     process = spawner.spawn(program="sleep", argv=["sleep", "1000"])
     assert spawner("kill_group", process.index, signal.SIGTERM)["result"] == 0
     assert process.wait().signal == signal.SIGTERM
@@ -222,7 +222,7 @@ def test_stops_without_a_reader(spawner, testmod):
     assert answers[-1] == (0, 0, signal.SIGKILL)
 
 
-def test_stops_of_one_that_is_waited_for_by_run(spawner, testmod):
+def test_stops_of_a_process_that_run_waits_for(spawner, testmod):
     assert spawner.run(entry=f"{testmod}:exit_with", argv=["exit_with", "3"], flags=TELL_STOPS).exit_code == 3
 
 

@@ -71,7 +71,7 @@ def test_leftovers(case, tmp_path):
             path.unlink()
 
 
-def test_that_it_is_on(request):
+def test_fixture_is_on(request):
     assert "nothing_left" in request.fixturenames
 
 

@@ -69,7 +69,7 @@ def test_no_mapping_is_longer_than_a_fork_may_have_to_copy(run, program):
         assert run("is_frozen", "auto", "256", frozen="larger") == ("", "")
 
 
-def test_advice_about_huge_pages_does_not_keep_from_it(run):
+def test_advice_about_huge_pages_does_not_prevent_freezing(run):
     """numpy gives it for every large array."""
     run("advised_is_frozen", "auto")
 
@@ -102,7 +102,7 @@ def test_locked_wiped_and_kept_out_memory_is_as_ever(run, mode):
     run("left_alone", mode)
 
 
-def test_it_cannot_be_written_to(run):
+def test_frozen_file_cannot_be_written_to(run):
     run("sealed")
 
 

@@ -153,7 +153,7 @@ def group():
 
 
 def test_near_a_control_groups_limit(run, group):
-    """Who needs more than that for a moment is killed."""
+    """A process that needs more than that for a moment is killed."""
     directory, limit, peak = group
     join = {"preexec_fn": lambda: (directory / "cgroup.procs").write_text("0")}
     run("is_right", "off", **join)
@@ -198,7 +198,7 @@ def serve_killed(serve, module, preloadable, sanitized):
     ("freeze", 3, "zygotes were killed while they froze it"),
     ("collapse", 4, "zygotes were killed while they froze it; zygotes were killed while they collapsed it"),
 ])
-def test_zygotes_that_are_killed_while_they_freeze(serve_killed, kills, zygotes, why):
+def test_zygotes_killed_while_freezing(serve_killed, kills, zygotes, why):
     """The second makes less be done, and so it stays."""
     server, call = serve_killed(kills)
     for restarts in range(3):
@@ -213,7 +213,7 @@ def test_zygotes_that_are_killed_while_they_freeze(serve_killed, kills, zygotes,
     assert why in server.read_log()
 
 
-def test_one_zygote_that_is_killed_while_it_freezes(serve_killed, tmp_path):
+def test_one_zygote_killed_while_freezing(serve_killed, tmp_path):
     """By somebody's whim, now and then: the next one freezes as asked."""
     once = tmp_path / "once"
     once.touch()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A server that takes its time to start: nobody but who needs it waits for it, and each no longer than it wants to; and
-waiting until it is ready."""
+"""A server that takes its time to start: only a call that needs it waits for it, and each no longer than it wants to.
+Waiting until a server is ready."""
 
 import subprocess
 
@@ -31,7 +31,7 @@ def say_nothing(*command):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_nobody_waits_for_others(program, slow):
+def test_threads_wait_for_their_own_sake_alone(program, slow):
     say_nothing(program("launching"), slow)
 
 

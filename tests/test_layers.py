@@ -50,7 +50,7 @@ def test_an_include_against_the_direction_is_named(tmp_path):
     assert "src/base/fd.c:2: base may not include src/wire/channel.h" in text
 
 
-def test_spelling_does_not_hide_it(tmp_path):
+def test_spelling_does_not_hide_an_include(tmp_path):
     make(tmp_path, **{
         "src/base/fd.c": '#  include "../server/server.h"\n',
         "bench/loops.c": '#include "../src/base/fd.h"\n',
@@ -70,7 +70,7 @@ def test_spelling_does_not_hide_it(tmp_path):
     '%:include "server/server.h"',
     '#define HEADER "server/server.h"\n#include HEADER',
 ])
-def test_no_form_hides_it(tmp_path, text):
+def test_no_form_hides_an_include(tmp_path, text):
     make(tmp_path, **{"src/base/fd.c": f"{text}\n", "src/base/fd.inc": f"{text}\n", "src/loose.c": f"{text}\n"})
     code, output = check(tmp_path)
     assert code == 1
@@ -89,7 +89,7 @@ def test_the_line_is_right_after_comments_and_joints(tmp_path):
     assert "src/base/fd.c:7: base may not include" in check(tmp_path)[1]
 
 
-def test_a_symbolic_link_does_not_hide_it(tmp_path):
+def test_a_symbolic_link_does_not_hide_an_include(tmp_path):
     make(tmp_path, **{"src/base/fd.c": '#include "base/mine.h"\n'})
     (tmp_path / "src/base/mine.h").symlink_to("../server/server.h")
     assert check(tmp_path)[0] == 1
@@ -144,7 +144,7 @@ def test_a_circle_that_is_known_passes(tmp_path):
     assert check(tmp_path)[0] == 0
 
 
-def test_who_joins_a_known_circle_is_named(tmp_path):
+def test_file_that_joins_a_known_circle_is_named(tmp_path):
     log = SERVER["src/server/log.c"].replace("{\n", "{\n        start();\n")
     make(tmp_path, **{**SERVER, "src/server/log.c": log, "tests/circles.txt": THEIRS})
     code, text = check(tmp_path)

@@ -42,10 +42,10 @@ def program(spawner, *words, **request):
     return spawner.spawn(program=words[0], argv=words, **request)
 
 
-# ---- who does it ----
+# ---- requests that get a loan ----
 
 
-def test_a_standby_stays_one(one):
+def test_a_standby_stays_a_standby(one):
     before = only(one)
     for code in range(5):
         assert program(one, "sh", "-c", f"exit {code}").code() == code
@@ -66,7 +66,7 @@ def test_not_for_ever(one, testmod):
 
 
 @pytest.mark.parametrize("err", ["ENOSYS", "EPERM"])
-def test_not_where_a_core_ends_all_who_share_memory(start, build, testmod, err):
+def test_no_loans_where_a_core_dump_ends_all_sharers(start, build, testmod, err):
     """Before Linux 5.16 a standby's next request would end the program of the one before with its signal."""
     spawner = start(before=[build / "tests" / "deny", "--errno", err, "futex_waitv", "--"])
     spawner.new(preload=[testmod], standbys=1)
@@ -88,8 +88,8 @@ def test_an_entry_point_has_its_standby(one, testmod):
     {"actions": [("fd", 2)] * 300},
     {"actions": [("open", 5, "/proc/self/mem", os.O_RDWR, 0)]},
 ], ids=["many-words", "large", "many-fds", "opens"])
-def test_who_has_memory_of_its_own(one, request_):
-    """What needs malloc's; and who opens files: of /proc/self/mem the program would have the standby's."""
+def test_requests_that_get_no_loan(one, request_):
+    """Requests that need malloc's memory, or open files: of /proc/self/mem the program would have the standby's."""
     before = only(one)
     process = program(one, "/bin/sh", "-c", "exit 3", **request_)
     assert process.pid == before and process.code() == 3
@@ -97,7 +97,7 @@ def test_who_has_memory_of_its_own(one, request_):
 
 
 def test_few_fds(start, testmod):
-    """A server that has no room for many more children lends nothing: it could not look after who borrows."""
+    """A server that has no room for many more children lends nothing: it could not look after the processes."""
     spawner = start()
     spawner("limit", "nofile", 200, 300)
     spawner.new(preload=[testmod], standbys=1)
@@ -175,11 +175,12 @@ def test_what_is_frozen_stays_in_cores(start, module, sanitized):
     assert process.pid == before and process.code() == 0
 
 
-# ---- whose execve takes long ----
+# ---- an execve that takes long ----
 
 
 class Slow:
-    """A program that is executed when it is let go: who opens a file for which another has a lease waits (fcntl(2))."""
+    """A program that is executed when it is let go. A process that opens a file waits if another has a lease for it
+    (fcntl(2))."""
 
     def __init__(self, path):
         shutil.copy("/bin/true", path)
@@ -219,8 +220,9 @@ def parts(spawner):
     return {spawner.zygote(), only(spawner)}
 
 
-def test_it_does_not_keep_others_out(start, serve, slow):  # noqa: F811
-    """With one standby: its memory goes with who has borrowed it, and others come. To the server that is no failure."""
+def test_slow_exec_does_not_keep_others_out(start, serve, slow):  # noqa: F811
+    """With one standby: its memory goes with the process that uses it, and others come. To the server that is no
+    failure."""
     path = serve("--standbys", "1").wait_until_it_listens().path
     first, second = start(), start()
     for spawner in first, second:
@@ -235,8 +237,8 @@ def test_it_does_not_keep_others_out(start, serve, slow):  # noqa: F811
     assert eventually(lambda: set(children(server)) == parts(second))
 
 
-@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
-def test_it_ends_a_standby_that_the_server_does_not_know_yet(start, serve, module, tmp_path, slow,
+@pytest.mark.skipif("sud" in MISSING, reason="a process that is forked twice begins after the server was told of it")
+def test_slow_exec_ends_a_standby_that_the_server_does_not_know_yet(start, serve, module, tmp_path, slow,
                                                              monkeypatch):  # noqa: F811
     """The zygote, in a fork handler, is slower to tell of it."""
     held = tmp_path / "held"
@@ -262,8 +264,8 @@ def test_it_ends_a_standby_that_the_server_does_not_know_yet(start, serve, modul
     assert first("wait", process["process"], 60000)["exit_code"] == 0
 
 
-@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
-def test_a_look_through_the_children_finds_one_that_is_told_of_later(start, serve, module, tmp_path,
+@pytest.mark.skipif("sud" in MISSING, reason="a process that is forked twice begins after the server was told of it")
+def test_a_look_through_the_children_finds_a_standby_before_forked(start, serve, module, tmp_path,
                                                                      monkeypatch):  # noqa: F811
     """The server looks when a standby was killed. What it finds is a standby like others, when the zygote says so."""
     held = tmp_path / "held"
@@ -297,7 +299,7 @@ def test_the_standby_dies_meanwhile(one, slow):
     assert one("wait", process["process"], 60000)["exit_code"] == 0
 
 
-def test_it_is_killed(one, slow):
+def test_process_in_a_loan_is_killed(one, slow):
     server, known = one.server(), parts(one)
     ask(one, slow)
     pid = next(pid for pid in children(server) if pid not in known and title(pid).startswith("forkserver: worker"))
@@ -309,7 +311,7 @@ def test_it_is_killed(one, slow):
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_who_borrows_is_killed_before_the_server_knows_of_it(start, testmod, other_user, together):
+def test_process_in_a_loan_is_killed_before_its_claim(start, testmod, other_user, together):
     """As fds in flight keep its claim from being sent. Alone, or with the standby, as the kernel's OOM killer does
     it."""
     hog, spawner = start(), start()

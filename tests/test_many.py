@@ -11,7 +11,7 @@ from spawner import Failure, children, eventually, state
 
 
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 100, 1000])
-def test_all_of_them(spawner, testmod, n):
+def test_all_are_created(spawner, testmod, n):
     soft, hard = resource.prlimit(spawner.process.pid, resource.RLIMIT_NOFILE)
     # each handle has two fds
     resource.prlimit(spawner.process.pid, resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
@@ -52,7 +52,7 @@ def test_some_can_be_made(spawner, testmod):
     assert eventually(lambda: spawner.stats()["workers"] == 0)
 
 
-def test_fds_stay_as_they_were(spawner, testmod):
+def test_fds_stay_the_same(spawner, testmod):
     for process in spawner.spawn_many(20, entry=f"{testmod}:exit_with", argv=["x", "0"])[0]:
         process.code()
         process.unref()

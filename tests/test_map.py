@@ -366,7 +366,7 @@ def test_outputs_to_files(forkserver, tmp_path, mode):
 
 
 def test_output_that_does_not_block(forkserver):
-    """Somebody who shares our standard output made it so."""
+    """Another process that shares our standard output made it so."""
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     process = start(forkserver, "sh", "-c", "head -c 1000000 /dev/zero", stdout=write_end)
@@ -475,7 +475,7 @@ def test_memory_is_bounded(forkserver, testmod, sanitized, endless, options):
         assert sizes[1] - sizes[0] < 512
 
 
-def test_reads_only_what_it_can_use(forkserver, tmp_path):
+def test_reads_only_items_for_free_slots(forkserver, tmp_path):
     running = tmp_path / "running"
     read_end, write_end = os.pipe()
     process = start(forkserver, "-j1", "sh", "-c", f"touch {running}; exec sleep 1000", stdin=read_end)

@@ -103,7 +103,7 @@ def test_the_rest_is_shared(run):
     assert run("1\n2\n3\n4\n", "-X", "-j1", "-n3", "-k", "echo")[1] == ["1 2 3", "4"]
 
 
-def test_one_that_never_fits(run):
+def test_item_that_never_fits(run):
     """It fails alone."""
     code, lines, err = run("a\n" + "x" * 200_000 + "\nb\n", "-n3", "-k", "echo")
     assert (code, lines) == (123, ["a", "b"]) and err.count("Argument list too long") == 1

@@ -102,7 +102,7 @@ def test_second_signal_with_a_grace(start, tmp_path):
 
 
 def test_grace_ends(start, tmp_path):
-    """Who is deaf to SIGTERM is killed after it."""
+    """A process that is deaf to SIGTERM is killed after it."""
     script = 'trap "" TERM; touch $0/$1; while :; do sleep 1; done'
     process = start("a\n", "--kill-after", "50ms", "sh", "-c", script, tmp_path)
     assert eventually((tmp_path / "a").exists)
@@ -115,7 +115,7 @@ def test_grace_ends(start, tmp_path):
 @pytest.mark.skipif(LINUX < (6, 9), reason="a group can't be named without its leader")
 @pytest.mark.parametrize("how", ["time is up", "third signal"])
 def test_family_that_is_deaf(start, tmp_path, how):
-    """Its leader ends at SIGTERM; who stays is killed all the same."""
+    """Its leader ends at SIGTERM; a member that stays is killed all the same."""
     script = 'trap "touch $0/told; exit" TERM; sh -c "$2" "$0" & wait'
     deaf = 'trap "" TERM; echo $$ >"$0/child"; exec sleep 1000'
     words = ["sh", "-c", script, tmp_path, "{}", deaf]
@@ -174,7 +174,7 @@ def test_stop_while_nobody_reads(start, tmp_path):
     assert eventually(lambda: state(pid) != "T")
 
 
-def test_item_that_was_stopped_by_somebody(start, tmp_path):
+def test_item_stopped_by_a_signal(start, tmp_path):
     """That is theirs to know: it goes on when they say so."""
     process = start("a\n", "sh", "-c", 'echo $$ >"$0/pid"; until [ -e "$0/go" ]; do sleep 0.01; done', tmp_path)
     pid = pid_in(tmp_path / "pid")
@@ -271,7 +271,7 @@ def test_terminal_is_lent(terminal):
     shell.read_until("shell got more\n")
 
 
-def test_ctrl_c_to_who_has_the_terminal(terminal, tmp_path):
+def test_ctrl_c_to_an_item_with_the_terminal(terminal, tmp_path):
     """It is for map, too: the next item isn't started."""
     shell = terminal("trap 'echo shell lives' INT; printf 'a\\nb\\n' | "
                      "$MAP --quiet --tty -- sh -c 'touch $0; exec sleep 1000'; echo code $?")
@@ -281,7 +281,7 @@ def test_ctrl_c_to_who_has_the_terminal(terminal, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-def test_ctrl_z_to_who_has_the_terminal(terminal):
+def test_ctrl_z_to_an_item_with_the_terminal(terminal):
     shell = terminal("set -m; printf 'a\\n' > items; $MAP -a items --quiet --tty -- "
                      "sh -c 'read x; echo has $x; read x; echo got $x'; echo code $?; fg; echo end $?")
     shell.press(b"first\n")
@@ -357,6 +357,6 @@ def test_names_the_first_that_failed(forkserver):
 
 
 def test_is_told_once(forkserver):
-    """Who has a line of its own needs no other."""
+    """An item that has a line of its own needs no other."""
     result = run(forkserver, "d\n", "sh", "-c", "kill -9 $$")
     assert (result.returncode, result.stderr) == (123, b"forkserver: map: 'd': killed by SIGKILL\n")

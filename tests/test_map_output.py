@@ -56,7 +56,7 @@ def read_line(file):
     ("sh", "echo one; echo two > /proc/self/fd/1; echo three"),
 ])
 def test_opened_again(forkserver, shell, script):
-    """As with xargs into a pipe: who opens the output by its name adds to it."""
+    """As with xargs into a pipe: a process that opens the output by its name adds to it."""
     result = run(forkserver, "x\n", shell, "-c", f"({script}) 2>&1")
     assert (result.returncode, result.stdout, result.stderr) == (0, b"one\ntwo\nthree\n", b"")
 
@@ -174,7 +174,7 @@ def test_many_leave_something_behind(forkserver, tmp_path):
 
 
 def test_endless_late_output(forkserver):
-    """Who writes without end keeps map neither from the next item nor from its end."""
+    """A process that writes without end keeps map neither from the next item nor from its end."""
     with open(os.devnull, "wb") as null:
         process = subprocess.Popen(command(forkserver, "-j1", "sh", "-c", "yes & echo $! >&2"),
                                    stdin=subprocess.PIPE, stdout=null, stderr=subprocess.PIPE, bufsize=0)
@@ -188,7 +188,7 @@ def test_endless_late_output(forkserver):
 
 
 def test_reader_of_late_output_ends(forkserver, tmp_path):
-    """Then who writes is told, as if it had written to the pipe."""
+    """Then the writer is told, as if it had written to the pipe."""
     script = '(until [ -e "$0/go" ]; do sleep 0.01; done; while echo late; do :; done; touch "$0/told") 2>/dev/null &'
     process = start(forkserver, "a\n", "bash", "-c", f"trap '' PIPE; {script}", tmp_path)
     assert process.wait(LIMIT) == 0
@@ -199,7 +199,7 @@ def test_reader_of_late_output_ends(forkserver, tmp_path):
 
 
 def test_reader_of_late_output_lets_go(forkserver, tmp_path):
-    """Who waits until all have closed a pipe doesn't wait for what only prints late."""
+    """A process that waits until all have closed a pipe doesn't wait for one that only prints late."""
     read_end, write_end = os.pipe()
     script = f'exec {write_end}>&-; (until [ -e "$0/go" ]; do sleep 0.01; done; echo late) &'
     process = start(forkserver, "a\n", "bash", "-c", script, tmp_path, pass_fds=[write_end])

@@ -105,8 +105,8 @@ def test_used_again_while_its_handle_is_held(small, testmod):
         end(*one)
 
 
-@pytest.mark.skipif("sud" in MISSING, reason="who is forked twice begins after the server was told of it")
-def test_server_is_told_of_one_that_has_ended(small, module, testmod, tmp_path):
+@pytest.mark.skipif("sud" in MISSING, reason="a process that is forked twice begins after the server was told of it")
+def test_late_forked_of_an_ended_child(small, module, testmod, tmp_path):
     """The zygote says which pid it forked when that process has taken a request, ended, and been followed by a
     stranger."""
     fifo = tmp_path / "fifo"

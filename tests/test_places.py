@@ -71,14 +71,14 @@ def home(open_directory):  # noqa: F811
 
 
 def test_working_directory_that_may_not_be_searched(forkserver, other_user, home):
-    """As of `sudo -u nobody` in /root: who is there may stay, and so may its processes."""
+    """As of `sudo -u nobody` in /root: a process that is there may stay, and so may its children."""
     where = ["readlink", "/proc/self/cwd"]
     for command in (["run", *where], ["run", "--preload", "libc.so.6", *where], ["map", "--", "readlink"]):
         output, text, code = outcome(*as_nobody(forkserver, *command), cwd=home, input="/proc/self/cwd\n", stdin=None)
         assert (output, text, code) == (f"{home}\n", "", 0)
 
 
-def test_it_may_be_searched_no_more(start, other_user, open_directory, testmod):  # noqa: F811
+def test_directory_that_may_be_searched_no_more(start, other_user, open_directory, testmod):  # noqa: F811
     """Nobody else can go there, nor can a fork server that was started in another directory."""
     home = open_directory / "home"
     home.mkdir()

@@ -355,7 +355,7 @@ def test_s05_example_survives_a_crash(server, tmp_path):
     assert code == 0 and said.count("Aborted") == 1 and said.count("\n") == 1
 
 
-def test_s05_example_cuts_off_who_stays(server):
+def test_s05_example_cuts_off_connections_that_stay(server):
     with server.connect() as connection:
         assert server.ask(connection, "x") == checked("x")
         code, said = server.end()
@@ -375,7 +375,7 @@ def test_s05_an_entry_point_that_there_is_not(launch):
     assert main.call(":exit_with", 2).code() == 2
 
 
-def test_s05_entry_points_of_who_has_none(spawner):
+def test_s05_entry_point_of_a_zygote_without_a_table(spawner):
     failure = refused(spawner.call, ":state")
     assert (failure.stage, failure.errno) == ("entry", "ENOENT") and "no program" in failure.text
     with pytest.raises(Failure) as bad:

@@ -101,7 +101,7 @@ def test_exit_code_of_entry(forkserver, testmod, code):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT])
 def test_death_by_signal(forkserver, testmod, number):
-    """The parent sees the signal; who reads standard error, too."""
+    """The parent sees the signal; a reader of standard error does, too."""
     for command in ("--preload", testmod, "--call", f"{testmod}:die_by", int(number)), ("sh", "-c",
                                                                                         f"kill -{int(number)} $$"):
         result = run(forkserver, *command)
@@ -188,7 +188,7 @@ def test_timeout_with_a_grace(forkserver):
     assert run(forkserver, "--kill-after", "1", "true").returncode == 125
 
 
-def test_signals_reach_the_family_of_one_with_a_time_limit(forkserver):
+def test_signals_reach_the_family_under_a_time_limit(forkserver):
     process = start(forkserver, "--timeout", "60", "sh", "-c", "sleep 1000 & echo $!; wait")
     child = int(process.stdout.readline())
     process.terminate()
@@ -327,7 +327,7 @@ def test_signal_mask_and_ignored(forkserver, testmod):
     assert not int(values["SigIgn"], 16) >> signal.SIGINT - 1 & 1
 
 
-def test_pipe_ends_when_the_worker_closes_it(forkserver):
+def test_pipe_ends_when_the_worker_closes_its_end(forkserver):
     process = start(forkserver, "sh", "-c", "echo text; exec >&-; read x", stdin=subprocess.PIPE)
     assert process.stdout.read() == "text\n"  # until the end
     assert process.poll() is None
@@ -703,7 +703,7 @@ def test_terminal_program_that_stops_itself(terminal, options):
     assert one.report() == "ended 0"
 
 
-def test_terminal_is_lent_to_one_in_a_group_of_its_own(terminal):
+def test_terminal_is_lent_to_a_group_of_its_own(terminal):
     one = terminal("--timeout", "600", "sh", "-c", "echo ready; read x; echo got $x; read y; echo got $y")
     one.read_line()
     one.type(b"first\n")
@@ -736,7 +736,7 @@ def test_terminal_key_ends_a_shells_loop(forkserver, terminal):
         one.close()
 
 
-def test_stop_of_one_that_is_stopped_already(forkserver):
+def test_stop_of_a_program_that_is_stopped_already(forkserver):
     """Somebody has stopped the program alone, which was not followed; ^Z after `fg` would do nothing else."""
     process = start(forkserver, "sh", "-c", "echo $$; read x; exit 3", stdin=subprocess.PIPE)
     worker = int(process.stdout.readline())
@@ -750,7 +750,7 @@ def test_stop_of_one_that_is_stopped_already(forkserver):
 
 
 def test_stop_that_nobody_could_undo_is_not_followed(forkserver):
-    """Without a terminal: whoever stopped the worker by its pid may continue it by its pid."""
+    """Without a terminal: the process that stopped the worker by its pid may continue it by its pid."""
     process = start(forkserver, "sh", "-c", "echo $$; read x; exit 3", stdin=subprocess.PIPE)
     worker = int(process.stdout.readline())
     os.kill(worker, signal.SIGSTOP)

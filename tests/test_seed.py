@@ -143,7 +143,7 @@ def test_s02_the_server_holds_nothing_of_the_clients(client, tmp_path):
     client("close", fd)
 
 
-def test_s03_stop_ends_it_and_leaves_nothing(client):
+def test_s03_stop_ends_the_server_and_leaves_nothing(client):
     child = client.connect("obey")
     pid, server = child.read_pid(), client.server()
     with pytest.raises(Failure) as failure:
@@ -296,7 +296,7 @@ def test_s07_two_words_by_plain_read(client, code):
     child.close()
 
 
-def test_s07_the_pid_is_there_while_it_runs(client):
+def test_s07_the_pid_is_there_while_the_process_runs(client):
     child = client.connect("obey")
     pid = child.read_pid()
     assert title(pid).startswith("forkserver: worker") and pid in children(client.server())

@@ -228,7 +228,7 @@ def test_socket_of_another_user(forkserver, other_user, open_directory, serve):
     assert (result.returncode, result.stdout) == (0, f"{NOBODY}\n")
 
 
-# ---- who may ----
+# ---- users that may ----
 
 
 def test_mode(serve):

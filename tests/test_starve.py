@@ -119,7 +119,7 @@ def test_full_doorbell(start, serve, testmod):
 
 
 def test_full_backlog(forkserver, start, serve, testmod):
-    """Of a server that is stopped, in a namespace where the backlog is short. Who has the doorbell already needs
+    """The backlog of a server that is stopped, in a namespace where it is short. A client that has the doorbell needs
     none."""
     command = namespace("--net", "echo 4 >/proc/sys/net/core/somaxconn")
     server = serve("--preload", testmod, wrap=lambda *words: [*command, *map(str, words)]).wait_until_it_listens()

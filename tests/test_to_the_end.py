@@ -77,7 +77,7 @@ def test_longer_than_the_spawn_timeout(spawner, testmod):
     assert Status(spawner.answer("run")).signal == signal.SIGTERM
 
 
-def test_nobody_takes_it(spawner, testmod, tmp_path):
+def test_no_standby_takes_the_request(spawner, testmod, tmp_path):
     zygote = (spawner("ensure"), spawner.zygote())[1]
     assert eventually(lambda: len(spawner.standbys()) == STANDBYS)
     pids = [zygote, *spawner.standbys()]
@@ -93,7 +93,7 @@ def test_nobody_takes_it(spawner, testmod, tmp_path):
     assert not (tmp_path / "log").exists()
 
 
-def test_dies_while_it_is_set_up(spawner, testmod, tmp_path):
+def test_worker_dies_during_set_up(spawner, testmod, tmp_path):
     """Nothing of it has run, so another is made."""
     os.mkfifo(tmp_path / "fifo")
     spawner.request(**entry(f"{testmod}:exit_with", 5), actions=[("open", 9, tmp_path / "fifo", os.O_RDONLY, 0)])

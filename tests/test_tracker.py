@@ -221,7 +221,7 @@ def test_s15_started_on_demand_and_once(client):
         path.unlink()
 
 
-def test_s15_it_is_nobodys_child(client):
+def test_s15_tracker_is_nobodys_child(client):
     client("sigchld")
     client("probe")
     pid = tracker()
@@ -430,7 +430,7 @@ def test_s15_a_worker_registers_and_all_die(client, tracking):
     assert client.lines()[-1] == f"{REMOVED}semaphore {name}"
 
 
-def test_s15_it_outlives_server_and_client(client, tracking):
+def test_s15_tracker_outlives_server_and_client(client, tracking):
     name = make("shared_memory")
     worker = client.call(f"{tracking}:hold", "shared_memory", name)
     client("line", worker["fd"])
@@ -445,7 +445,7 @@ def test_s15_it_outlives_server_and_client(client, tracking):
     assert client.lines()[-1] == f"{REMOVED}shared_memory {name}"
 
 
-def test_s15_a_family_has_one(client, tracking):
+def test_s15_a_family_has_one_tracker(client, tracking):
     worker = client.call(f"{tracking}:nest", 3)
     seen = {client("line", worker["fd"])["text"] for _ in range(4)}
     assert seen == {str(client.inode())}
@@ -458,7 +458,7 @@ def test_s15_a_family_has_one(client, tracking):
     path_of("semaphore", name).unlink()
 
 
-def test_s15_nobody_else_holds_it(client, tracking):
+def test_s15_no_other_process_holds_the_pipe(client, tracking):
     """The server, its zygote and standbys, and programs have no end of it: it ends with the last that may use it."""
     inode = client.inode()
     worker = client.call(f"{tracking}:hold", "dummy", "/x")
@@ -472,14 +472,14 @@ def test_s15_nobody_else_holds_it(client, tracking):
     assert client.leave() == (1, [f"{REMOVED}dummy /x"])
 
 
-def test_s15_it_runs_before_the_first_spawn(client):
+def test_s15_tracker_runs_before_the_first_spawn(client):
     client("new", TRACKER)
     client("spawn", "program", "true")
     tracker()
     assert client.leave() == (0, [])
 
 
-def test_s15_it_holds_nothing_of_the_clients(client, tmp_path):
+def test_s15_tracker_holds_no_fd_of_the_clients(client, tmp_path):
     fd = client("open", tmp_path / "secret", os.O_CREAT | os.O_RDWR)["result"]
     client("dup2", fd, 77)  # inheritable
     client("probe")
@@ -489,7 +489,7 @@ def test_s15_it_holds_nothing_of_the_clients(client, tmp_path):
     assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
 
 
-def test_s15_a_forked_child_shares_it(client):
+def test_s15_a_forked_child_shares_the_tracker(client):
     inode, name = client.inode(), make("semaphore")
     client("fork", "semaphore", name)
     tracker()
@@ -498,7 +498,7 @@ def test_s15_a_forked_child_shares_it(client):
 
 
 def test_s15_its_last_holder_counts(client):
-    """Whoever that is: here one that isn't the library's at all."""
+    """Any tracker: here one that isn't the library's at all."""
     name = client.make("semaphore")
     holder = os.fdopen(os.open(f"/proc/{client.process.pid}/fd/{client.get_fd()}", os.O_WRONLY), "wb", 0)
     pid = tracker()
@@ -528,7 +528,7 @@ def kill_tracker():
 
 
 @pytest.mark.parametrize("call", ["probe", "register", "get_fd", "spawn"])
-def test_s15_killed_it_is_started_anew_with_a_warning(client, call):
+def test_s15_killed_tracker_is_started_anew_with_a_warning(client, call):
     client("new", TRACKER)
     lost, fd, inode = client.make("semaphore"), client.get_fd(), client.inode()
     before = kill_tracker()
@@ -583,7 +583,7 @@ def test_s15_where_writes_cannot_be_told_not_to_wait(client, tmp_path):
     assert (tmp_path / "lines").read_text() == "REGISTER:a:dummy\nUNREGISTER:a:dummy\n"
 
 
-def test_s15_it_dies_while_threads_talk_to_it(client):
+def test_s15_tracker_dies_while_threads_use_it(client):
     client("probe")
     client.ask("threads", 8)
     killed = set()  # a call tries three times
@@ -597,7 +597,7 @@ def test_s15_it_dies_while_threads_talk_to_it(client):
     assert WARNING in client.leave()[1]
 
 
-def test_s15_a_stopped_one_makes_nobody_wait_for_ever(client):
+def test_s15_a_stopped_tracker_makes_no_call_wait_for_ever(client):
     """Calls go on while the pipe has room, then fail in bounded time; what it was told is there when it goes on."""
     client("probe")
     pid = tracker()
@@ -614,7 +614,7 @@ def test_s15_a_stopped_one_makes_nobody_wait_for_ever(client):
     assert code == 1 and len(lines) == 1 and lines[0].count(", ") == told and lines[0].endswith("dummy last")
 
 
-def test_s15_nobody_reads_what_it_says(track, tmp_path):
+def test_s15_full_standard_error(track, tmp_path):
     """A full pipe for standard error: registering and removing go on."""
     r, w = os.pipe()
     os.set_blocking(w, False)

@@ -84,8 +84,8 @@ def installed() -> bool:
 def stats() -> dict[str, object]:
     """What was served: "served" by this process; and of the server, while it runs: server_pid, zygote_pid, spawns,
     exits, workers, standbys, zygote_starts, zygote_restarts, malformed, uptime_ms, memory_frozen, memory_collapsed,
-    memory_left (bytes), memory_why; left_out: why each child imports the main module by itself, "" if the zygote has it, and
-    trying: whether that isn't known yet."""
+    memory_left (bytes), memory_why; left_out: why each child imports the main module by itself, "" if the zygote has
+    it, and trying: whether that isn't known yet."""
     ours = sys.modules.get(__name__ + "._multiprocessing")
     return ours.stats() if ours is not None else {"served": 0, "inherited": False}
 

@@ -134,7 +134,7 @@ def compare(interpreter, suite, words, directory):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    # Who runs us in the background may have us ignore it, and with us the tests that are about it.
+    # A shell that runs us in the background may have us ignore it, and so the tests that are about it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     package, few = sys.argv[1], "--few" in sys.argv
     suites = [word for word in sys.argv[2:] if word != "--few"] or list(SUITES)

@@ -15,7 +15,7 @@ import unittest
 PATIENCE = int(os.environ.get("FORKSERVER_TEST_PATIENCE", "1"))
 LIMIT = 60 * PATIENCE
 
-# Who runs us in the background may have us ignore them, and with us every program that we test.
+# A shell that runs us in the background may have us ignore them, and so every program that we test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
     signal.signal(number, signal.SIG_DFL)
@@ -121,7 +121,7 @@ class Script(unittest.TestCase):
                 print(len({queue.get() for _ in range(5)}))
         """.replace("WAIT", WAIT_FOR_MAIN)), "1\n")
 
-    def test_without_a_main_guard_it_is_an_error_and_no_bomb(self):
+    def test_no_main_guard_is_an_error_and_no_bomb(self):
         self.run_script("""
             import multiprocessing
             process = multiprocessing.Process(target=print)
@@ -388,7 +388,7 @@ class Script(unittest.TestCase):
         self.run_script(text, "hot", under=False, code=1)
         self.assertIn("ValueError: memory must be one of auto, freeze, collapse, off", self.errors)
 
-    def test_nearly_all_of_it_is_frozen(self):
+    def test_nearly_all_objects_are_frozen(self):
         """Objects of Python's own allocator, twenty megabytes of them: nine tenths lie in what is frozen, and can be
         used as ever."""
         self.assertEqual(self.run_script("""
@@ -438,7 +438,7 @@ class Script(unittest.TestCase):
                                     env={**clean, "FORKSERVER_INSTALL": value})
             self.assertEqual(result.stdout, method)
 
-    def test_install_raises_where_it_cannot_serve(self):
+    def test_install_raises_without_helpers(self):
         self.run_script("import forkserver; forkserver.install()", under=False, code=1,
                         env={**os.environ, "FORKSERVER_HELPERS": "/nonexistent"})
         self.assertIn("RuntimeError: forkserver's helper program is missing: /nonexistent/forkserver-server",

@@ -21,7 +21,7 @@ import forkserver
 
 LIMIT = 60 * int(os.environ.get("FORKSERVER_TEST_PATIENCE", "1"))
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs us in the background may have us ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs us in the background may have us ignore it
 
 # What a program can find out about its start.
 SELF = """
@@ -426,7 +426,7 @@ class Programs(Same):
         if sys.version_info < (3, 12):  # then no process can be started there
             self.assertIn("child\n0\n", self.same("-m", "module", code=0))
 
-    def test_who_starts_programs_too(self):
+    def test_program_that_starts_programs_too(self):
         self.write("script.py", """
             import sys
             def f(): return sys.argv
@@ -444,7 +444,7 @@ class Programs(Same):
             sides = [self.end(self.start((), (*way, *words), None, {}, True)) for way in ((), ("-m", "forkserver"))]
             self.assertEqual(*[[re.sub(r"[0-9]+\.[0-9]+", "", side[0]), side[2]] for side in sides])
 
-    def test_who_starts_the_launcher(self):
+    def test_program_that_starts_the_launcher(self):
         """Its own __main__ stays whole, and SystemExit comes back to it."""
         self.write("script.py", "import sys; print(__name__, sys.argv, sys.path[0], list(globals())); sys.exit(3)")
         self.write("start.py", """
@@ -498,7 +498,7 @@ class Install(Same):
         self.errors = errors
         return output
 
-    def test_nothing_is_imported_before_it_is_needed(self):
+    def test_imports_are_late(self):
         text = """
             import sys
             print([name for name in sys.modules if name.startswith(("multiprocessing", "forkserver."))])
@@ -527,7 +527,7 @@ class Install(Same):
                      "print(type(f._forkserver).__module__)"):
             self.assertEqual(self.run_installed(text), "forkserver._server\n")
 
-    def test_it_was_imported_before(self):
+    def test_install_after_multiprocessing_was_imported(self):
         self.assertEqual(self.run_installed("""
             import multiprocessing, multiprocessing.forkserver as stock, sys
             multiprocessing.set_forkserver_preload(["json"])
@@ -538,7 +538,7 @@ class Install(Same):
             print(type(stock._forkserver).__module__, forkserver.installed())
         """, env={"FORKSERVER_INSTALL": "0"}), "forkserver ['json'] True\nmultiprocessing.forkserver False\n")
 
-    def test_taken_back_before_it_took_effect(self):
+    def test_uninstall_before_multiprocessing_is_imported(self):
         self.assertEqual(self.run_installed("""
             import sys, forkserver
             before = list(sys.meta_path)
@@ -550,7 +550,7 @@ class Install(Same):
             print(type(stock._forkserver).__module__, multiprocessing.get_start_method())
         """), "1 False\nmultiprocessing.forkserver\nforkserver._server forkserver\n")
 
-    def test_called_twice_before_it_took_effect(self):
+    def test_install_twice_before_multiprocessing_is_imported(self):
         for calls in ("memory='off'", "default=False", ""), ("default=False, memory='off'", ""):
             text = "".join(f"forkserver.install({call}); " for call in calls)
             self.assertEqual(self.run_installed(
@@ -634,7 +634,7 @@ class Install(Same):
         self.same("beside/script.py", code=0)
         self.same("beside/script.py", options=["-X", "utf8"], code=0)
 
-    def test_where_it_cannot_serve(self):
+    def test_without_helpers(self):
         """A program that starts nothing is not concerned; a start raises. Nobody gets the stock server."""
         missing = {"FORKSERVER_HELPERS": "/nonexistent"}
         self.assertEqual(self.run_installed("import multiprocessing; print(5)", env=missing), "5\n")

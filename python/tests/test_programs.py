@@ -404,7 +404,7 @@ class Managers(Program):
                     print(process.exitcode, dict(shared))
         """), "0 {'n': 40, 'codes': [0, 0], 'key': True}\n")
 
-    def test_one_of_ones_own(self):
+    def test_manager_of_ones_own(self):
         self.assertEqual(self.run_silent("""
             from multiprocessing import Process
             from multiprocessing.managers import BaseManager, SharedMemoryManager

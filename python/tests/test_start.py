@@ -60,7 +60,7 @@ class Signals(Program):
                     try: process.start()
                     except Alarm: print("alarm, in time:", time.monotonic() - rung[0] < 1)
                     else: print("started")
-                started().join()  # whoever took the first request has been there
+                started().join()  # the standby that took the first request has been there
                 print(process.pid, multiprocessing.active_children(), os.path.exists("ran"))
                 print(forkserver.stats()["served"])
                 process.start(); process.join()  # it may be tried again
@@ -116,8 +116,9 @@ class Signals(Program):
         """), "alarm\n" * 4)
 
     def test_what_is_lost_on_its_way_is_killed(self):
-        """An exception at each line, and after each call, from the beginning of start() to its end; and again by who
-        keeps the exceptions, and with them the frames. (Of a frame that is on its way back, nothing more runs.)"""
+        """An exception at each line, and after each call, from the beginning of start() to its end. Once more by
+        a program that keeps the exceptions, and with them the frames. (Of a frame that is on its way back, nothing more
+        runs.)"""
         self.assertEqual(self.run_tools("""
             import sys, threading
             def child(connection):
@@ -269,7 +270,7 @@ class Arguments(Program):
         self.write("slow.py", self.SLOW)
         return self.run_silent(text)
 
-    def test_a_lock_that_only_they_refer_to(self):
+    def test_a_lock_that_only_arguments_refer_to(self):
         self.assertEqual(self.run_slow("""
             import gc, multiprocessing, os
             from slow import Slow
@@ -499,7 +500,7 @@ a multiprocessing.Process is expected, not int
 
 
 class Tree(Program):
-    """Where the processes are, who sees them, and what is left of them."""
+    """Where the processes are, what sees them, and what is left of them."""
 
     PROC = """
         import multiprocessing, os, signal, sys, time
@@ -545,7 +546,7 @@ class Tree(Program):
                 here.send("go"); process.join()
         """), "['forkserver-serv', 'fsrv anchor']\n" * 2)
 
-    def test_nobody_sees_them(self):
+    def test_processes_are_not_seen_by_waits(self):
         self.assertEqual(self.run_proc("""
             if __name__ == "__main__":
                 seen = []
@@ -680,7 +681,7 @@ class Tree(Program):
         os.close(writer)
         self.finish(process)
 
-    def test_who_holds_its_output(self):
+    def test_processes_that_hold_the_output(self):
         """The program, and its resource tracker, which ends with it."""
         self.assertEqual(self.run_proc("""
             def holders():

@@ -131,7 +131,7 @@ PROGRAMS = {
 
 
 class OnStock(Program):
-    """A test whose programs run on the stock server."""
+    """A test of programs that run on CPython's fork server."""
 
     maxDiff = None
 

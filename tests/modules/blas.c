@@ -50,7 +50,7 @@ int forkserver_preload(void) {
         return multiply && product_is_right() && n_threads() > 1 ? 0 : ENOSYS;
 }
 
-/* What the zygote froze is right, and threads come back for whoever needs them. */
+/* What the zygote froze is right, and threads come back for a worker that needs them. */
 int multiplies(int argc, char **argv) {
         char line[512];
         int frozen = 0, before = n_threads();

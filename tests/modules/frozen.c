@@ -294,7 +294,7 @@ struct sum look_at_all_frozen(void) {
         return look(NULL, SIZE_MAX, true);
 }
 
-/* The memfd by way of a mapping of it; -1 for who may not. */
+/* The memfd by way of a mapping of it; -1 where that is refused. */
 static int open_memfd(int flags) {
         struct sum sum = look_at_all_frozen();
         char path[80];

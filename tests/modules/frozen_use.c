@@ -105,7 +105,7 @@ int reallocates(int argc, char **argv) {
         return check_calloc("after blocks grew");
 }
 
-/* Whoever is loaded later has an address of realloc that the zygote hasn't seen. */
+/* An object that is loaded later has an address of realloc that the zygote hasn't seen. */
 int reallocates_unseen(int argc, char **argv) {
         (void)argc, (void)argv;
         reallocate unseen = (reallocate)dlsym(RTLD_DEFAULT, "realloc");
@@ -207,7 +207,7 @@ int keeps_file(int argc, char **argv) {
         return 0;
 }
 
-/* As who compiles at run time does: written by the zygote, executed by a worker. */
+/* Code as a compiler at run time makes it: the zygote writes it, and a worker executes it. */
 int becomes_code(int argc, char **argv) {
         (void)argc, (void)argv;
 #ifdef __x86_64__

@@ -70,7 +70,7 @@ static void limited(void) {
         finish(process, fds, &c);
 }
 
-/* Who reads little, or nothing: no SIGPIPE, and nobody is waited for. */
+/* A process that reads little, or nothing: there is no SIGPIPE, and nothing waits. */
 static void unread(const char *command) {
         struct fsrv_communication c = { .size = sizeof c, .input = much, .input_size = MUCH };
         sigset_t before, after, pending;

@@ -127,7 +127,7 @@ static void answer_one(int listener) {
         struct seccomp_notif_resp response = { 0 };
 
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
-                return; /* who called has died */
+                return; /* the caller has died */
         struct rule *rule = match(&call.data);
         if (rule && is_counted((pid_t)call.pid))
                 rule->hits++;
@@ -234,7 +234,7 @@ static int install(void) {
                         append_rule(rule);
         append(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0);
         filter.len = length;
-        /* root could do without, but then a test would differ with who runs it */
+        /* root could do without, but then a test would differ with the user that runs it */
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -1;
         if (!counted)

@@ -80,11 +80,11 @@ int main(int argc, char **argv) {
         options.helper_directory = argv[1];
         expect(fsrv_server_new(&options, &server, NULL) == 0, "a handle");
 
-        expect_time_out("who begins it gives up in time");
+        expect_time_out("the call that begins it gives up in time");
         await_begun(1);
         for (int i = 0; i < 4; i++)
                 pthread_create(&threads[i], NULL, patient, &results[i]);
-        expect_time_out("who comes later gives up in time, too");
+        expect_time_out("the call that comes later gives up in time, too");
         await_begun(1); /* all wait for the same one */
 
         pid_t child = fork(); /* waits for nobody */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* output ENTRY MODULE…: spawns the entry point, whose streams are /dev/null, from a server whose modules' output is
+/* output ENTRY MODULE…: spawns the entry point, its streams being /dev/null, from a server whose modules' output is
  * ours; prints the worker's pid, the server's and the zygote's, and is gone. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * the environment, since its zygote has the same arguments:
  *   PROGRAM_LOG   a file to which each run of that code adds a line: pid, number of arguments, arguments
  *   PROGRAM_MODE  what else to do; "…_in_zygote": in every run but the first
- * program probe: says on standard output who it takes itself for.
+ * program probe: says on standard output what it takes itself for.
  * program forks: spawns from a forked child, too.
  */
 #undef main

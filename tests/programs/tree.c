@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tree MODULE [refused]: a server below this program in the tree of processes; who sees it, and what is left of it.
+/* tree MODULE [refused]: a server below this program in the tree of processes: what sees it, and what is left of it.
  * refused: where no copy of the program can be made. */
 #define _GNU_SOURCE
 #include <errno.h>

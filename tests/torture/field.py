@@ -152,7 +152,7 @@ class Field:
         return True
 
     def find(self, whom, choice):
-        """Who it is done to, stopped; [] if there is nobody."""
+        """The processes that it is done to, stopped; [] if there are none."""
         if whom == "client":
             pids = [pid for pid in self.clients if pid not in self.ended]
             return self.held([pids[int(choice * len(pids))]], None) if pids else []
@@ -243,8 +243,8 @@ class Field:
             report = json.loads(path.read_text())
             if report["workers"] and not self.variant.named or report["standbys"] != self.variant.standbys:
                 self.broken.append(f"a server is not at rest: {report}")
-            # Whose zygotes are killed at it twice in a row freezes no more, and says so. Of random kills a pair may be
-            # such.
+            # A server whose zygotes are killed at it twice in a row freezes no more, and says so. Random kills may be
+            # such a pair.
             excused = report["why_not"].startswith("zygotes were killed while they froze it") or self.sanitized()
             if report["frozen"] < (self.variant.mib - 1) << 20 and not excused:
                 self.broken.append(f"the zygote's memory is not frozen: {report}")
@@ -262,7 +262,7 @@ class Field:
             self.broken.append("no server is left")
 
     def sanitized(self):
-        """In whose builds memory is not frozen."""
+        """Whether memory is not frozen in builds with it."""
         options = json.loads((self.build / "meson-info" / "intro-buildoptions.json").read_text())
         return any(option["name"] == "b_sanitize" and option["value"] not in ("none", []) for option in options)
 

@@ -58,7 +58,7 @@ static enum kind kind_of(unsigned long i) {
                 return DIES;
         if (i % 41 == 9)
                 return IS_KILLED;
-        /* Who keeps the limit is the server. */
+        /* The server keeps the limit. */
         if (i % 43 == 11)
                 return options.server_dies ? NAPS : IS_LIMITED;
         if (i % 97 == 5)
@@ -110,7 +110,8 @@ static int set_entry(struct fsrv_request *request, const struct item *item, cons
         static const char *const verbs[] = { "exit", "nap", "die", "dump", "hang", "hang", NULL, "exit", NULL, "exit" };
         char entry[4096], number[16];
 
-        /* Its server and its client may both be killed: then nobody is left who would end it, and it does it itself. */
+        /* Its server and its client may both be killed: then nothing is left that would end it, and it does it itself.
+         */
         int value = item->exit_code >= 0 ? item->exit_code : item->signal;
         if (item->kind == IS_KILLED || item->kind == IS_LIMITED)
                 value = options.server_dies;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The processes of fork servers below this one: who they are, and what is done to them."""
+"""The processes of fork servers below this one: what they are, and what is done to them."""
 
 import os
 import signal

@@ -47,7 +47,8 @@ def variants():
 
 
 def machine_writes_cores():
-    """Whether the kernel says "core dumped" of who ends by SIGABRT with the limit that the module `tortured` sets."""
+    """Whether the kernel says "core dumped" of a process that ends by SIGABRT, with the limit that the module
+    `tortured` sets."""
     with tempfile.TemporaryDirectory(prefix="forkserver-torture-") as folder:
         pid = os.fork()
         if pid == 0:

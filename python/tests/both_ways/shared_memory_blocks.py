@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SharedMemory and ShareableList in children; who unlinks, and what is left."""
+"""SharedMemory and ShareableList in children; what unlinks them, and what is left."""
 import multiprocessing as mp
 from multiprocessing import shared_memory
 

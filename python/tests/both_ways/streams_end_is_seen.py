@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who reads a program's output sees its end when program and children have gone; no helper holds it."""
+"""A reader of a program's output sees its end when program and children have gone; no helper holds it."""
 import multiprocessing as mp
 import subprocess
 import sys
