@@ -28,7 +28,8 @@ enum {
 static struct fsrv_run *hot;
 static size_t n_hot;
 
-/* Shared with the rehearsal's process alone, which fills it: workers are to have no writable memory in common. */
+/* What the rehearsal has found. It lies in memory that is shared with the rehearsal's process alone: workers are to
+ * have no writable memory in common. */
 struct found {
         size_t n;
         struct fsrv_run runs[RUNS_MAX];
@@ -57,7 +58,7 @@ static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const stru
         int null = fsrv__open("/dev/null", O_RDWR);
 
         for (int fd = 0; null >= 0 && fd < 3; fd++)
-                dup2(null, fd); /* nobody is to hear what handlers and finalizers say */
+                dup2(null, fd); /* what handlers and finalizers print is not to be seen */
         fsrv__hook_run(host->after_fork_child);
         host->rehearse();
         find_own_pages(mappings, found);
@@ -74,7 +75,7 @@ static void keep_runs(const struct found *found) {
         n_hot = found->n;
 }
 
-/* The mappings are those from before the fork: what the rehearsal maps itself isn't in a standby. */
+/* The mappings are those from before the fork: what the rehearsal maps itself is in no standby. */
 static void run_rehearsal(const struct fsrv_host *host, const struct fsrv__list *mappings, struct found *found) {
         int64_t patience = fsrv__patience_left();
         int status;
@@ -106,7 +107,7 @@ void fsrv__hot_rehearse(const struct fsrv_host *host) {
 
 /* ---- in a standby ---- */
 
-/* What a fork handler has unmapped meanwhile, or protected, is passed over. */
+/* Pages that a fork handler has unmapped meanwhile, or protected, are left out. */
 #if defined(__x86_64__)
 
 /* A write that changes nothing, by one fault where a read and a write would be two. Not MADV_POPULATE_WRITE (2.3 us for
@@ -125,10 +126,10 @@ __asm__(".text\n"
         ".global fsrv__hot_touched\n"
         ".previous\n");
 
-/* Not by siglongjmp(3): only the way back through the kernel restores the floating-point modes. */
+/* No siglongjmp(3): only the way back through the kernel restores the floating-point modes. */
 static void on_fault(int signal, siginfo_t *info, void *context) {
         (void)signal;
-        if (info->si_code > 0) /* else somebody has sent it */
+        if (info->si_code > 0) /* else a process has sent it */
                 ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)fsrv__hot_touched;
 }
 

@@ -40,7 +40,7 @@ static struct {
         struct numbers threads, fds;
 } before;
 
-/* Which module left which thread running; kernel ids are not used again while it runs. */
+/* Which module left which thread running. The kernel gives a thread's id to no other one while it runs. */
 struct owner {
         int tid;
         const char *module;
@@ -57,8 +57,7 @@ static int64_t now_us(void) {
         return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* The numbers that are names in a directory of /proc. The directory's own fd isn't among them. */
-/* Of fds the one that lists them doesn't count; a thread may have its number. */
+/* The numbers that are names in a directory of /proc. In that of fds, the fd that lists them is left out. */
 static struct numbers read_numbers(const char *path) {
         struct numbers numbers = { 0 };
         DIR *directory = opendir(path);
@@ -91,8 +90,8 @@ static void free_numbers(struct numbers *numbers) {
         *numbers = (struct numbers){ 0 };
 }
 
-/* fork(2) copies the page tables of a mapping that has anonymous pages, all present entries of it; it leaves out the
- * others, whose pages can be had from their file again. */
+/* Of a mapping that has anonymous pages, fork(2) copies all entries of the page tables that are present. Those of other
+ * mappings it leaves out: their pages can be had from the file again. */
 static struct memory read_memory(void) {
         struct memory memory = { 0 };
         uint64_t page_kib = (uint64_t)sysconf(_SC_PAGESIZE) / 1024, kib, present = 0;
@@ -246,18 +245,19 @@ void fsrv__measure_describe_threads(char *ret_text, size_t size) {
                 char name[32];
                 if (threads.list[i] == getpid())
                         continue;
-                const char *owner = owner_of(threads.list[i]);
                 read_name(threads.list[i], name);
                 size_t n = strlen(names);
                 snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", name);
-                culprit = culprit ? culprit : owner;
+                if (!culprit)
+                        culprit = owner_of(threads.list[i]);
                 others++;
         }
         free_numbers(&threads);
-        snprintf(ret_text, size,
-                 "%s%.90s%s left %zu thread%s running (%s): a child that is forked beside threads may hang",
-                 culprit ? "module '" : "what ran before the modules", culprit ? culprit : "", culprit ? "'" : "",
-                 others, others == 1 ? "" : "s", names);
+        char owner[130] = "what ran before the modules";
+        if (culprit)
+                snprintf(owner, sizeof owner, "module '%.90s'", culprit);
+        snprintf(ret_text, size, "%s left %zu thread%s running (%s): a child that is forked beside threads may hang",
+                 owner, others, others == 1 ? "" : "s", names);
 }
 
 void fsrv__measure_fork_once(const struct fsrv_host *host) {

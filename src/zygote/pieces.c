@@ -38,9 +38,9 @@ static int find_segment(struct dl_phdr_info *info, size_t size, void *data) {
         return search->found;
 }
 
-/* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files'
- * private mappings the file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they
- * are. */
+/* Whether it is a segment of a loaded object that has been written to: data, or what is read-only since its relocation.
+ * Private mappings of other files stay what they are: with MADV_DONTNEED the file's bytes are to come back, and what
+ * they grow by is the file's. */
 static bool is_of_object(const struct fsrv__mapping *mapping) {
         struct search search = { mapping, false };
 
@@ -50,9 +50,9 @@ static bool is_of_object(const struct fsrv__mapping *mapping) {
         return search.found;
 }
 
-/* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each
- * library: worth it where there are many. (Of a few, most are used by each child, for which the page that a fork has
- * copied costs less than a fault.) */
+/* Why a mapping is left alone, or NULL. Each library has two small mappings with private pages, which each fork has to
+ * see to: freezing them is worth it where there are many. (Of few, each child uses most, and a page that the fork has
+ * copied costs it less than a fault.) */
 static const char *why_left_alone(const struct fsrv__mapping *mapping, uint64_t page, size_t n_of_files) {
         if (mapping->is_private && mapping->anonymous == 0)
                 return "nothing was written to it";
@@ -107,19 +107,19 @@ static int add_large(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping,
         return 0;
 }
 
-/* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag;
- * since glibc 2.43 without the header's own. (Of an aligned block the header lies further on; the one that malloc wrote
- * before it aligned the block is still here.) Any memory may look like that by chance; then a page stays anonymous for
- * nothing. (A sanitizer's allocator doesn't let us look at all.) */
+/* Where a chunk of malloc's ends that is a mapping of its own and begins here, or 0. Its header has the previous
+ * chunk's size, 0, and its own size with a flag; since glibc 2.43 that is without the header's. (An aligned block's
+ * header lies further on; the one that malloc wrote before it aligned the block is still here.) Other memory may look
+ * like that by chance; then a page stays anonymous for nothing. (A sanitizer's allocator doesn't let us look at all.)
+ */
 __attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at, uintptr_t limit, uint64_t page) {
         const uint64_t *header = (const void *)at;
         uint64_t size = header[1] & ~UINT64_C(7);
 
         if (size % page == page - 2 * sizeof *header)
                 size += 2 * sizeof *header;
-        return header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at
-                       ? at + size
-                       : 0;
+        bool is_chunk = header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at;
+        return is_chunk ? at + size : 0;
 }
 
 static void note_last_page(struct fsrv__mapping *mapping) {
@@ -178,9 +178,9 @@ int fsrv__pieces_find(struct fsrv__pieces *pieces) {
         return r;
 }
 
-/* ---- zeros: the zero page, huge or small, or pages of its own, as of an array that was filled with them ---- */
+/* ---- zeros: the zero page, huge or small, or pages of their own, as an array has that was filled with zeros ---- */
 
-/* A sanitizer's allocator lets nobody look at what lies between its blocks. */
+/* What lies between the blocks of a sanitizer's allocator must not be looked at by code that it watches. */
 __attribute__((no_sanitize_address)) bool fsrv__pieces_are_zero(uintptr_t at, uint64_t size) {
         const uint64_t *word = (const void *)at;
 
@@ -202,8 +202,8 @@ static uintptr_t start_of_zeros(uintptr_t from, uintptr_t at, uint64_t page) {
         return at;
 }
 
-/* Where the first stretch of so many zeros begins; `end` if there is none. Where there are no zeros it reads one word
- * in so many bytes. */
+/* Where the first stretch of ZEROS bytes or more begins; `end` if there is none. Where there are no zeros this reads
+ * one word in as many bytes. */
 static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
         while (end - at >= ZEROS) {
                 uintptr_t start = start_of_zeros(at, at + ZEROS, page);
@@ -214,8 +214,8 @@ static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
         return end;
 }
 
-/* What has just been seen to be zeros; since then nothing was written but the stack. (Calls of madvise lead to
- * redirect.c by now, which would look for what was frozen there.) */
+/* Gives back what has just been seen to be zeros; since then nothing was written but the stack. (A call of madvise
+ * would lead to redirect.c by now, which looks for what was frozen there.) */
 static bool give_range_back(struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
         if (syscall(SYS_madvise, start, end - start, MADV_DONTNEED) < 0)
                 return false;
@@ -223,7 +223,7 @@ static bool give_range_back(struct fsrv__mapping *mapping, uintptr_t start, uint
         return true;
 }
 
-/* Adds a run without its zeros: those at its ends, for which it takes no mapping more, and long stretches between. */
+/* Adds a run without its zeros: those at its ends, which costs no mapping, and long stretches between, which does. */
 static int add_without_zeros(struct fsrv__pieces *pieces, struct fsrv_run run, size_t n_others) {
         struct fsrv__mapping *mapping = fsrv__pieces_mapping_at(pieces, run.start);
         uint64_t page = pieces->page, least = SHORTEST * page;

@@ -29,7 +29,7 @@
 #include "zygote/preload.h"
 #include "zygote/trial.h"
 
-/* The server has set it for us alone. */
+/* The server has set it for the zygote alone. */
 static void forget_bind_now(void) {
         const char *value = getenv("LD_BIND_NOW");
 
@@ -38,12 +38,12 @@ static void forget_bind_now(void) {
 }
 
 /* Modules may have installed handlers and blocked or ignored signals; a worker starts from the defaults. All signals
- * stay blocked in zygote and standbys, which only the server ends; SIGSYS is how we fork. */
+ * stay blocked in zygote and standbys, which only the server ends, but SIGSYS, which forks use. */
 static void reset_signals(void) {
         struct sigaction action = { .sa_handler = SIG_DFL };
         sigset_t mask;
 
-        /* In this order: what the server ignores, and we with it, may come between the two. */
+        /* In this order: a signal that the server ignores, and this process too, may come between the two. */
         sigfillset(&mask);
         sigdelset(&mask, SIGSYS);
         sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -52,7 +52,7 @@ static void reset_signals(void) {
         fsrv__readiness_hide(); /* until forks are caught by SIGSYS, whose handler does that as well */
 }
 
-/* Last of all that writes to memory. 0, or -1 when nobody listens. */
+/* Nothing is to write to memory after this. 0; -1: the server has gone. */
 static int settle_memory(int boot, const struct fsrv__config *config, const struct fsrv_host *host,
                          struct fsrv__standby *standby, struct fsrv__wire_memory *ret_memory) {
         struct fsrv__memory_report report;
@@ -66,14 +66,14 @@ static int settle_memory(int boot, const struct fsrv__config *config, const stru
                         config->head.memory == FSRV_MEMORY_FREEZE ? "frozen" : "collapsed", report.memory.why);
         standby->core_filter = report.core_filter;
         *ret_memory = report.memory;
-        int r = boot >= 0 && config->head.measure == FSRV_WIRE_MEASURE_MAPPINGS
-                        ? fsrv__boot_send_mappings(boot, &report.mappings)
-                        : 0;
+        int r = 0;
+        if (boot >= 0 && config->head.measure == FSRV_WIRE_MEASURE_MAPPINGS)
+                r = fsrv__boot_send_mappings(boot, &report.mappings);
         fsrv__list_done(&report.mappings);
         return r < 0 ? -1 : 0;
 }
 
-/* Our working sockets come only now: helper processes that modules have started hold none of them. */
+/* The working sockets come only now, so that helper processes which modules have started hold none of them. */
 static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int ret_slots[FSRV_SLOTS]) {
         struct fsrv__wire_order order;
         int r = fsrv__channel_send(boot, memory, sizeof *memory, NULL, 0, 0);
@@ -88,7 +88,7 @@ static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int
         return order.type == FSRV_WIRE_SOCKETS ? 0 : -EPROTO;
 }
 
-/* Doorbell, claims, orders: from the server, or from the zygote that has used them. */
+/* Doorbell, claims, orders: from the server, or, for an heir, from the zygote that has used them. */
 static int take_sockets(struct fsrv__heir *heir, int boot, const struct fsrv__wire_memory *memory,
                         int ret_slots[FSRV_SLOTS]) {
         int r = heir->is_me ? fsrv__heir_succeed(heir, ret_slots) : 0;
@@ -118,7 +118,7 @@ static int next_order(int orders, const struct fsrv__standby *standby, struct fs
         return order.type == FSRV_WIRE_FORK ? 1 : -EPROTO;
 }
 
-/* Until the server is gone. Returns in a child only: 1; else 0 or -errno. */
+/* Forks standbys until the server is gone. Returns 1 in a child; in the zygote 0 or -errno. */
 static int fork_standbys(int orders, const struct fsrv__standby *standby, struct fsrv__heir *heir) {
         const struct fsrv_host *host = standby->host;
         int r;
@@ -134,8 +134,10 @@ static int fork_standbys(int orders, const struct fsrv__standby *standby, struct
                 fsrv__hook_run(host->after_fork_zygote);
                 if (pid == FSRV_FORK_TOLD)
                         continue;
-                r = pid < 0 ? fsrv__order_send(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL)
-                            : fsrv__order_send(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
+                if (pid < 0)
+                        r = fsrv__order_send(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL);
+                else
+                        r = fsrv__order_send(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
                 if (r < 0)
                         break;
         }
@@ -153,7 +155,7 @@ static void set_title(const struct fsrv__config *config) {
         fsrv__title_set("forkserver: zygote", names);
 }
 
-/* A program's own handler, if it ran between fork()'s prepare phase and its clone, could not return. */
+/* A handler of the program's that ran between fork()'s prepare phase and its clone could not return. */
 static int init_fork(void) {
         sigset_t all, before;
 
@@ -165,8 +167,8 @@ static int init_fork(void) {
         return r;
 }
 
-/* What a module left in a buffer, every worker would write. Whoever reads what the client writes doesn't wait for our
- * end. */
+/* What a module has left in a buffer would be written by each worker. And the zygote lets go of the client's output, so
+ * that the reader of that need not wait for its end. */
 static void end_loading(const struct fsrv__config *config, const struct fsrv_host *host) {
         fsrv__hook_run(host->loaded);
         fflush(NULL);
@@ -176,7 +178,7 @@ static void end_loading(const struct fsrv__config *config, const struct fsrv_hos
         fsrv__task_adopt_environment();
 }
 
-/* Returns 1 in a child only; else it is over. */
+/* Returns 1 in a standby, 0 when the zygote is to end. */
 static int serve_as_zygote(int boot, const struct fsrv__config *config, const struct fsrv_host *host,
                            struct fsrv__heir *heir, struct fsrv__standby *standby) {
         struct fsrv__wire_memory memory;
@@ -221,7 +223,7 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         forget_bind_now();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)
-                return 0; /* it died before that */
+                return 0; /* the server died before that */
         fsrv__title_move(title);
         set_title(&config);
         r = init_fork();
