@@ -172,7 +172,12 @@ static double now(void) {
 static int wait_readable(int fd, double deadline) {
         struct pollfd entry = { .fd = fd, .events = POLLIN };
         double left = deadline < 0 ? -1 : deadline - now();
-        int ms = deadline < 0 ? -1 : left <= 0 ? 0 : left > 1e6 ? 1000000000 : (int)(left * 1000) + 1, r;
+        int ms = -1, r;
+
+        if (deadline >= 0 && left > 1e6)
+                ms = 1000000000;
+        else if (deadline >= 0)
+                ms = left > 0 ? (int)(left * 1000) + 1 : 0;
 
         Py_BEGIN_ALLOW_THREADS
         r = poll(&entry, 1, ms);
