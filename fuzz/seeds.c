@@ -9,6 +9,7 @@
 
 #include "wire/config.h"
 #include "wire/loaded.h"
+#include "wire/messages.h"
 #include "wire/request_codec.h"
 
 static const char *directory;
@@ -137,6 +138,28 @@ static void save_control(void) {
         put_byte(&seed, 1);
         put(&seed, bytes, size);
         save("control", "loaded", &seed);
+}
+
+/* ---- messages ---- */
+
+static void save_messages(void) {
+        struct fsrv__wire_claim claim = { .type = FSRV_WIRE_CLAIM, .flags = FSRV_WIRE_HAS_STATUS };
+        struct fsrv__wire_request request = { .version = FSRV_WIRE_VERSION, .kind = FSRV_WIRE_ENTRY, .n_fds_here = 3 };
+        struct fsrv__wire_reply reply = { .version = FSRV_WIRE_VERSION };
+        struct seed seed = { .n = 0 };
+
+        put_byte(&seed, FSRV_TABLE_CLAIMS);
+        put(&seed, "\0\2\0", 3);
+        put(&seed, &claim, sizeof claim);
+        save("messages", "claim", &seed);
+        put_byte(&seed, FSRV_TABLE_DOORBELL);
+        put(&seed, "\0\7\1", 3);
+        put(&seed, &request, sizeof request);
+        save("messages", "request", &seed);
+        put_byte(&seed, FSRV_TABLE_REPLIES);
+        put(&seed, "\2\1\1", 3);
+        put(&seed, &reply, sizeof reply);
+        save("messages", "reply", &seed);
 }
 
 /* ---- what a server hears: steps of server.c ---- */
@@ -275,6 +298,7 @@ int main(int argc, char **argv) {
         directory = argv[1];
         save_requests();
         save_control();
+        save_messages();
         save_server();
         save_client();
         save_tracker();

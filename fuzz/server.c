@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -54,24 +53,15 @@ int __wrap_fsrv__reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusag
 int __wrap_fsrv__reap_pidfd(int pidfd, struct fsrv__exit *ret_exit, struct rusage *ret_rusage) {
         FSRV_FUZZ_CHECK(fsrv__fd_is_open(pidfd) == 1);
         memset(ret_rusage, 0, sizeof *ret_rusage);
-        *ret_exit = (struct fsrv__exit){ .code = CLD_EXITED, .status = deaths };
+        *ret_exit = (struct fsrv__exit){ .code = deaths & 4 ? CLD_KILLED : CLD_EXITED,
+                                         .status = deaths & 8 ? SIGKILL : deaths % 64 };
         return deaths % 3 == 2 ? -ECHILD : deaths % 3;
 }
 
 int __wrap_kill(pid_t pid, int number);
 int __wrap_kill(pid_t pid, int number) {
         (void)number;
-        FSRV_FUZZ_CHECK(pid == ZYGOTE || pid == -getpid()); /* all that claim here are this process */
-        return 0;
-}
-
-int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
-int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options) {
-        (void)type;
-        (void)options;
-        info->si_pid = deaths % 2 ? (pid_t)id : 0;
-        info->si_code = deaths % 4 == 1 ? CLD_KILLED : CLD_EXITED;
-        info->si_status = deaths % 8 == 1 ? SIGKILL : SIGSEGV;
+        FSRV_FUZZ_CHECK(pid != 0 && pid != -1);
         return 0;
 }
 
@@ -87,9 +77,8 @@ int __wrap_dprintf(int fd, const char *format, ...) {
         return n;
 }
 
-int fsrv__zygote_launch(struct fsrv__supervisor *s) {
-        s->zygote.failure =
-                (struct fsrv__wire_failed){ .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_START, .err = EAGAIN };
+int fsrv__zygote_start(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+        fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ FSRV_FAILURE_START, EAGAIN, "none", NULL });
         return -EAGAIN;
 }
 
@@ -112,27 +101,25 @@ static void make(struct fsrv__supervisor *s, struct ends *ends, uint8_t how) {
         int orders[2] = { -1, -1 }, doorbell[2] = { -1, -1 }, on = 1;
 
         *s = (struct fsrv__supervisor){
-                .program = -1, .data = -1, .output = -1, .listener = -1, .signals = -1, .doorbell_send = -1, .room = 12
+                .program = -1, .data = -1, .output = -1, .listener = -1, .signals = -1, .room = 12
         };
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         s->config.head.standbys = 2;
         s->config.path = how & 1 ? "/dev/null/socket" : NULL;
-        s->zygote = (struct fsrv__zygote){ .pid = ZYGOTE, .pidfd = eventfd(0, EFD_CLOEXEC), .deadline = FSRV_NEVER };
-        s->zygote.state = how & 2 ? FSRV_ZYGOTE_LOADING : FSRV_ZYGOTE_READY;
-        if (fsrv__socketpair(s->claims) < 0 || fsrv__socketpair(orders) < 0 || fsrv__socketpair(doorbell) < 0)
+        if (fsrv__socketpair(orders) < 0 || fsrv__socketpair(doorbell) < 0)
                 return;
-        setsockopt(s->claims[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
         setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-        s->zygote.orders = orders[0];
-        s->doorbell = doorbell[0];
-        if (how & 1)
-                s->doorbell_send = fsrv__fd_dup_above(doorbell[1], 3);
-        fsrv__watch(s, s->doorbell, 0, FSRV_SOURCE_DOORBELL, 0);
-        fsrv__watch(s, s->zygote.orders, EPOLLIN, FSRV_SOURCE_ORDERS, ZYGOTE);
-        *ends = (struct ends){ s->claims[1], orders[1], doorbell[1], -1 };
+        fsrv__zygote_add(s, doorbell[0], how & 1 ? fsrv__fd_dup_above(doorbell[1], 3) : -1);
+        struct fsrv__zygote *z = s->zygotes;
+        z->pid = ZYGOTE;
+        z->pidfd = eventfd(0, EFD_CLOEXEC);
+        z->orders = orders[0];
+        fsrv__zygote_become(s, z, how & 2 ? FSRV_ZYGOTE_LOADING : FSRV_ZYGOTE_READY);
+        fsrv__watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, z->id);
+        *ends = (struct ends){ z->claims[1], orders[1], doorbell[1], -1 };
         make_peer(s, ends, how & 4);
         if (how & 8)
-                fsrv__child_add(s, getpid(), FSRV_ROLE_STANDBY); /* who sends the claims */
+                fsrv__child_add(s, z, getpid(), FSRV_ROLE_STANDBY); /* it sends the claims */
 }
 
 /* ---- steps ---- */
@@ -153,54 +140,86 @@ static void send_to(struct fuzz_input *input, int sock) {
         fuzz_send(sock, bytes, n, n_fds);
 }
 
+static void take_time(struct fsrv__supervisor *s, struct fsrv__zygote *z, int64_t now) {
+        fsrv__refusals_on_time(s, now);
+        if (fsrv__standbys_look(s, now))
+                fsrv__standbys_end_hung(s);
+        fsrv__families_on_time(s, now);
+        fsrv__answers_retry(s);
+        fsrv__peers_on_time(s, now);
+        if (z->deadline <= now)
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
+}
+
+static void ring(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+        fsrv__refusal_watch(s, z);
+        fsrv__refusal_send(s, z);
+        if (!fsrv__refusal_now(s, z))
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
+}
+
+static void want(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+        fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_WANTED });
+        if (z->state == FSRV_ZYGOTE_READY || z->state == FSRV_ZYGOTE_SLOW)
+                fsrv__standbys_order(s, z);
+}
+
+static void hang_up(struct fsrv__supervisor *s, pid_t pid) {
+        struct fsrv__child *child = fsrv__child_find(s, pid);
+
+        if (child)
+                fsrv__answer_on_hangup(s, child);
+}
+
 static void step(struct fsrv__supervisor *s, struct ends *ends, struct fuzz_input *input) {
-        switch (fuzz_byte(input) % 12) {
+        struct fsrv__zygote *z = s->zygotes;
+        const struct fsrv__wire_failed none = { .type = FSRV_WIRE_FAILED, .stage = 1, .err = EAGAIN };
+
+        switch (fuzz_byte(input) % 13) {
         case 0:
                 send_to(input, ends->claims);
                 break;
         case 1:
-                fsrv__children_on_claims(s);
+                fsrv__claims_receive(s, z);
                 break;
         case 2:
                 send_to(input, ends->orders);
-                fsrv__zygote_on_orders(s, ZYGOTE);
+                fsrv__orders_receive(s, z);
                 break;
         case 3:
                 send_to(input, ends->peer);
-                for (struct fsrv__peer *peer = s->peers, *next; peer; peer = next) {
-                        next = peer->next;
-                        fsrv__peer_on_message(s, (uint32_t)peer->fd);
-                        break; /* it may have closed any of them */
-                }
+                if (s->peers)
+                        fsrv__peer_on_message(s, (uint32_t)s->peers->fd);
                 break;
         case 4:
                 send_to(input, ends->doorbell);
-                fsrv__refusal_watch(s);
-                fsrv__refusal_on_request(s);
+                ring(s, z);
                 break;
         case 5:
                 deaths = fuzz_byte(input);
-                fsrv__child_on_exit(s, (uint32_t)some_child(s, fuzz_byte(input) % 8));
+                fsrv__death_of(s, some_child(s, fuzz_byte(input) % 8));
                 break;
         case 6:
-                fsrv__child_on_hangup(s, (uint32_t)some_child(s, fuzz_byte(input) % 8));
+                hang_up(s, some_child(s, fuzz_byte(input) % 8));
                 break;
         case 7:
                 deaths = fuzz_byte(input);
-                fsrv__zygote_on_exit(s, ZYGOTE);
+                fsrv__death_of(s, ZYGOTE);
                 break;
         case 8:
-                fsrv__children_on_time(s, fsrv__now() + fuzz_byte(input) * 1000);
-                fsrv__peers_on_time(s, fsrv__now() + fuzz_byte(input) * 1000);
+                take_time(s, z, fsrv__now() + fuzz_byte(input) * 1000);
                 break;
         case 9:
-                fsrv__zygote_replenish(s);
+                want(s, z);
                 break;
         case 10:
                 make_peer(s, ends, fuzz_byte(input) & 1);
                 break;
+        case 11:
+                fsrv__refuse(s, z, fuzz_byte(input), &none);
+                break;
         default:
-                fsrv__refuse(s, fuzz_byte(input), 1, EAGAIN, "none");
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
         }
 }
 
@@ -213,7 +232,7 @@ static void check(const struct fsrv__supervisor *s) {
         }
         for (const struct fsrv__peer *peer = s->peers; peer; peer = peer->next)
                 peers++;
-        FSRV_FUZZ_CHECK(s->idle == idle && s->answers == answers && s->n_peers == peers);
+        FSRV_FUZZ_CHECK(s->zygotes->idle == idle && s->answers == answers && s->n_peers == peers);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -64,7 +64,7 @@ _Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct
 /* As in the child. */
 int fsrv__lend(const struct fsrv__birth *birth, void (*borrower)(const struct fsrv__birth *birth),
                struct fsrv__message *message) {
-        const struct fsrv__wire_request *head = (void *)fsrv__own.buffer;
+        const struct fsrv__wire_request *head = (void *)fsrv__own_buffer;
 
         FSRV_FUZZ_CHECK(head->kind == FSRV_WIRE_PROGRAM && message == &fsrv__own.message);
         borrower(birth);

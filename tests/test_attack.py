@@ -370,7 +370,7 @@ def test_server_that_answers_nonsense(start, layout, tmp_path):
 
 
 @pytest.mark.parametrize("n_fds, err, stage", [(0, 0, "connect"), (2, 0, "connect"), (253, 0, "connect"),
-                                               (0, -5, "queue"), (1, -5, "queue")])
+                                               (0, -5, "queue"), (1, -5, "connect")])
 def test_wrong_reply(start, layout, tmp_path, n_fds, err, stage):
     """To ATTACH: other fds than the doorbell; an error that is none."""
     impostor, spawner = Impostor(tmp_path / "socket", layout), start()

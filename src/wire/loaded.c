@@ -50,10 +50,13 @@ int fsrv__loaded_decode(char *bytes, size_t size, struct fsrv__loaded *ret_loade
 
         if (r < 0)
                 return r;
+        memcpy(&loaded.head.type, bytes, sizeof loaded.head.type);
+        if (loaded.head.type != FSRV_WIRE_LOADED)
+                return -EPROTO;
         memcpy(&loaded.head, bytes, sizeof loaded.head);
         /* Each string has at least its NUL: a count that cannot fit asks for memory in vain. */
         uint64_t n_strings = (uint64_t)loaded.head.n_threads + 3 * (uint64_t)loaded.head.n_fds;
-        if (loaded.head.type != FSRV_WIRE_LOADED || n_strings > size)
+        if (n_strings > size)
                 return -EPROTO;
         char **list = calloc(n_strings + 1, sizeof *list);
         if (!list)

@@ -101,10 +101,18 @@ static bool is_there(const struct fd *fd, const void *bytes) {
         return fd->kind == ALWAYS || (fd->kind == IF && is_set) || (fd->kind == UNLESS && !is_set);
 }
 
+static const struct fd *fds_end(const struct row *row) {
+        size_t n = 0;
+
+        while (n < FDS_MAX && row->fds[n].kind != NO_FD)
+                n++;
+        return row->fds + n;
+}
+
 static size_t count_fds(const struct row *row, const void *bytes) {
         size_t n = 0;
 
-        for (const struct fd *fd = row->fds; fd->kind != NO_FD; fd++)
+        for (const struct fd *fd = row->fds, *end = fds_end(row); fd < end; fd++)
                 n += fd->kind == ANY ? read_field(bytes, fd->offset) : is_there(fd, bytes);
         return n;
 }
@@ -115,9 +123,10 @@ size_t fsrv__message_count_fds(enum fsrv__table table, const void *bytes) {
 
 size_t fsrv__message_pack(enum fsrv__table table, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
                           int ret_fds[FSRV_WIRE_FDS_MAX]) {
+        const struct row *row = find_own_row(table, bytes);
         size_t n = 0;
 
-        for (const struct fd *fd = find_own_row(table, bytes)->fds; fd->kind != NO_FD; fd++)
+        for (const struct fd *fd = row->fds, *end = fds_end(row); fd < end; fd++)
                 if (is_there(fd, bytes))
                         ret_fds[n++] = slots[fd->slot];
                 else if (fd->kind == ANY)
@@ -131,7 +140,7 @@ static int unpack(const struct row *row, const void *bytes, struct fsrv__message
 
         if (message->n_fds != count_fds(row, bytes))
                 return -EPROTO;
-        for (const struct fd *fd = row->fds; fd->kind != NO_FD; fd++)
+        for (const struct fd *fd = row->fds, *end = fds_end(row); fd < end; fd++)
                 if (is_there(fd, bytes))
                         slots[fd->slot] = message->fds[n++];
         message->n_fds -= n;

@@ -268,8 +268,8 @@ struct fsrv__wire_stats {
         uint64_t exits;
         uint64_t zygote_starts;
         uint64_t zygote_restarts;
-        uint64_t malformed; /* messages that the server could make nothing of */
         struct fsrv__wire_memory memory;
+        uint64_t malformed; /* messages that the server could make nothing of */
         uint64_t failures[32];
         uint64_t signals[65];              /* workers that signal n ended */
         char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */

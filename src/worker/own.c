@@ -5,9 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The last in .bss (src/meson.build): all small variables, which a worker writes to as well, share a page with the
- * beginning of it. */
-struct fsrv__own fsrv__own;
+#include "base/layout.h"
+
+FSRV__WORKER_VARIABLE struct fsrv__own fsrv__own;
+FSRV__WORKER_BUFFER char fsrv__own_buffer[FSRV_WIRE_MESSAGE_MAX];
 
 void fsrv__own_adopt_environment(void) {
         size_t n = 0;

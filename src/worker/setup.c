@@ -11,12 +11,13 @@
 
 #include "base/call.h"
 #include "base/error.h"
+#include "base/layout.h"
 #include "worker/worker.h"
 
 /* Numbers, since SIGRTMIN and SIGRTMAX are calls. */
 enum { FIRST_OF_LIBC = 32, LAST_OF_LIBC, LAST_SIGNAL = 64 };
 
-static bool ignore_alarm;
+FSRV__WORKER_VARIABLE static bool ignore_alarm;
 
 static uint64_t bit(int signal) {
         return UINT64_C(1) << (signal - 1);

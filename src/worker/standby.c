@@ -23,7 +23,7 @@ static void answer(const void *bytes, size_t size) {
         if (fsrv__own.message.n_fds > 0)
                 fsrv__channel_send(fsrv__own.message.fds[0], bytes, size, NULL, 0, MSG_DONTWAIT);
         fsrv__message_close(&fsrv__own.message);
-        memset(fsrv__own.buffer, 0, fsrv__own.message.size); /* not for the request that this process will run */
+        memset(fsrv__own_buffer, 0, fsrv__own.message.size); /* not for the request that this process will run */
 }
 
 static void refuse(const struct fsrv_error *error) {
@@ -48,7 +48,7 @@ static int check_sender(const struct fsrv__wire_config *config, struct fsrv_erro
 
 /* 0 if fsrv__own holds a request that can be claimed. */
 static int check_request(int received, const struct fsrv__wire_config *config, struct fsrv_error *error) {
-        const struct fsrv__wire_request *head = (void *)fsrv__own.buffer;
+        const struct fsrv__wire_request *head = (void *)fsrv__own_buffer;
 
         if (received == -EMFILE)
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EMFILE,
@@ -105,7 +105,7 @@ static void fill_task(struct fsrv__task *task, int slots[FSRV_SLOTS]) {
 }
 
 static _Noreturn void become_worker(const struct fsrv__birth *birth) {
-        const struct fsrv__wire_request *head = (void *)fsrv__own.buffer;
+        const struct fsrv__wire_request *head = (void *)fsrv__own_buffer;
         int slots[FSRV_SLOTS];
 
         if (fsrv__message_unpack(FSRV_TABLE_DOORBELL, head, &fsrv__own.message, slots) < 0)
@@ -113,7 +113,7 @@ static _Noreturn void become_worker(const struct fsrv__birth *birth) {
         claim(birth, slots, head);
         fsrv__fd_close(birth->doorbell);
         fill_task(&fsrv__own.task, slots);
-        fsrv__worker_main(&fsrv__own.task, head, fsrv__own.buffer + sizeof *head);
+        fsrv__worker_main(&fsrv__own.task, head, fsrv__own_buffer + sizeof *head);
 }
 
 /* The rest of the task is what fill_task() and the decoding fill in. */
@@ -153,7 +153,7 @@ static bool lend(const struct fsrv__birth *birth) {
 
         if (fsrv__lend(birth, borrow, &fsrv__own.message) < 0)
                 return false;
-        memset(fsrv__own.buffer, 0, fsrv__own.message.size);
+        memset(fsrv__own_buffer, 0, fsrv__own.message.size);
         begin(birth, pidfd);
         fsrv__core_filter_widen(birth);
         return true;
@@ -166,12 +166,12 @@ static void warm_up(const struct fsrv_host *host) {
         if (host->warm_up)
                 host->warm_up();
         fsrv__readiness_show();
-        *(volatile char *)fsrv__own.buffer = 0;
+        *(volatile char *)fsrv__own_buffer = 0;
         *(volatile bool *)&fsrv__inherited.is_worker = false;
 }
 
 _Noreturn void fsrv__standby(const struct fsrv__birth *birth) {
-        const struct fsrv__wire_request *head = (void *)fsrv__own.buffer;
+        const struct fsrv__wire_request *head = (void *)fsrv__own_buffer;
         const struct fsrv__wire_word ready = { .type = FSRV_WIRE_READY };
         uint32_t loans = birth->config->loans;
 
@@ -179,7 +179,7 @@ _Noreturn void fsrv__standby(const struct fsrv__birth *birth) {
         warm_up(birth->host);
         for (;;) {
                 struct fsrv_error error;
-                int r = fsrv__channel_receive(birth->doorbell, fsrv__own.buffer, sizeof fsrv__own.buffer, 0,
+                int r = fsrv__channel_receive(birth->doorbell, fsrv__own_buffer, sizeof fsrv__own_buffer, 0,
                                               &fsrv__own.message);
 
                 if (r == 0)

@@ -41,14 +41,14 @@ struct fsrv__task {
         char *lists[240];
 };
 
-/* Where a standby receives a request. In .bss, touched by nobody before the fork: each request lies in the memory of
- * the process that runs it alone. */
+/* What a standby, or a worker, has of its own: the request that it has received, and what became of it. Nothing writes
+ * to it before the fork, so a request lies in the memory of the process alone that runs it. */
 struct fsrv__own {
         struct fsrv__task task;
         struct fsrv__message message;
-        char buffer[FSRV_WIRE_MESSAGE_MAX] __attribute__((aligned(8)));
 };
 extern struct fsrv__own fsrv__own;
+extern char fsrv__own_buffer[FSRV_WIRE_MESSAGE_MAX]; /* the bytes of that message */
 
 /* own.c: has `environ` point to the task's lists, where a worker's environment comes first: it lies on a page that a
  * worker writes to for nothing else, so it is set once, in the zygote. */

@@ -18,6 +18,7 @@
 #include "base/call.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/layout.h"
 #include "base/linux.h"
 #include "wire/channel.h"
 #include "zygote/patience.h"
@@ -42,7 +43,7 @@ struct bond {
         pid_t middle; /* who has to end first for it to be that; 0: nobody */
 };
 
-static struct bond bond; /* of the fork() that is going on */
+FSRV__WORKER_VARIABLE static struct bond bond; /* of the fork() that is going on */
 
 /* Waits for the end of the process between, which makes the server our parent; not for the server to be that: it may
  * have died. */
@@ -107,10 +108,10 @@ int fsrv__fork_await(pid_t pid, int64_t limit_ms, int *ret_status) {
 #endif
 
 enum { ALLOW = 0, BLOCK = 1 };
-static volatile char selector = ALLOW; /* read by the kernel at every system call */
-static bool armed;                     /* this fork() is to be changed */
-static unsigned long clone_flags;      /* added to its clone */
-static bool caught;
+FSRV__WORKER_VARIABLE static volatile char selector = ALLOW; /* read by the kernel at every system call */
+FSRV__WORKER_VARIABLE static bool armed;                     /* this fork() is to be changed */
+FSRV__WORKER_VARIABLE static unsigned long clone_flags;      /* added to its clone */
+FSRV__WORKER_VARIABLE static bool caught;
 
 /* The way back from the handler is a system call too, and has to be let through while the selector says BLOCK: its
  * address range is the one that the dispatch leaves alone. */

@@ -2,25 +2,12 @@
 #ifndef FSRV_ZYGOTE_FREEZE_H
 #define FSRV_ZYGOTE_FREEZE_H
 
-/* Forks whose cost doesn't depend on how much memory is loaded. */
+/* Freezing: the contents of memory go to a memfd that is sealed, and are mapped back, so that forks copy none of it. */
 
-#include <stdint.h>
+#include "zygote/pieces.h"
 
-#include "forkserver.h"
-#include "wire/protocol.h"
-#include "zygote/mappings.h"
-
-struct fsrv__freeze_report {
-        struct fsrv__wire_memory memory; /* what was done; `why` without a full stop */
-        uint64_t core_filter;            /* what /proc/self/coredump_filter was, plus one; 0: it wasn't changed */
-        struct fsrv__list mappings;      /* struct fsrv__mapping: what became of each, but with the mode off */
-};
-
-/* Freezes or collapses this process's memory. In a process of one thread, with all signals blocked that could be
- * caught, when all is loaded: whatever is written later to what is frozen makes forks slower again. What fails leaves
- * the memory as it was. The report is not to be moved: its mappings' `why` may point into it. Free them by
- * fsrv__list_done(). `killed` zygotes before this one were killed at it, who is near a control group's limit: from the
- * second on less is done. */
-void fsrv__freeze(enum fsrv_memory mode, unsigned killed, struct fsrv__freeze_report *ret_report);
+/* Freezes the pieces, and adds the bytes to *frozen. 0, or -errno and what failed in words; then a part may be frozen.
+ */
+int fsrv__freeze(struct fsrv__pieces *pieces, uint64_t *frozen, const char **ret_failed);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/layout.h"
 #include "zygote/entries.h"
 #include "zygote/symbols.h"
 
@@ -17,8 +18,8 @@
  * the program itself (program.c). */
 
 typedef int (*main_function)(int argc, char **argv, char **environment);
-static main_function entry_function;
-static const struct fsrv_entry *program_entry;
+FSRV__WORKER_VARIABLE static main_function entry_function;
+FSRV__WORKER_VARIABLE static const struct fsrv_entry *program_entry;
 
 /* What was preloaded, by the name that it was asked for with: dlopen(3) would find it again, after writing to a dozen
  * pages of the loader's. */

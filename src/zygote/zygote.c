@@ -21,10 +21,10 @@
 #include "worker/worker.h"
 #include "zygote/boot.h"
 #include "zygote/fork.h"
-#include "zygote/freeze.h"
 #include "zygote/heir.h"
 #include "zygote/hook.h"
 #include "zygote/hot.h"
+#include "zygote/memory.h"
 #include "zygote/patience.h"
 #include "zygote/preload.h"
 #include "zygote/trial.h"
@@ -55,12 +55,12 @@ static void reset_signals(void) {
 /* Last of all that writes to memory. 0, or -1 when nobody listens. */
 static int freeze(int boot, const struct fsrv__config *config, const struct fsrv_host *host, struct fsrv__birth *birth,
                   struct fsrv__wire_memory *ret_memory) {
-        struct fsrv__freeze_report report;
+        struct fsrv__memory_report report;
 
         fsrv__hot_rehearse(host);
         if (boot >= 0 && fsrv__order_send(boot, FSRV_WIRE_FREEZING, 0, 0, NULL) < 0)
                 return -1;
-        fsrv__freeze(config->head.memory, config->head.killed, &report);
+        fsrv__memory_settle(config->head.memory, config->head.killed, &report);
         if (report.memory.why[0] && config->head.memory != FSRV_MEMORY_AUTO)
                 dprintf(STDERR_FILENO, "forkserver: memory is not %s: %s\n",
                         config->head.memory == FSRV_MEMORY_FREEZE ? "frozen" : "collapsed", report.memory.why);

@@ -4,9 +4,9 @@
 #include "forkserver-host.h"
 
 /* The kernel writes to the thread's number and to rseq(2)'s record in each child, and to the latter in the zygote after
- * each fork. Both are in glibc's struct pthread, behind the thread's variables: with so many of those it begins a page,
- * and one page is copied instead of two. (So it is in glibc 2.36. In another nothing may be gained.) */
-static _Thread_local char push_to_next_page[0x8c0] __attribute__((used));
+ * each fork. Both are in the C library's record of the thread, which lies at the end of the thread's variables. As one
+ * of them is aligned to a page, that end is a page's too, so the record lies on one page instead of two. */
+static _Thread_local char page_aligned __attribute__((aligned(4096), used));
 
 int main(int argc, char **argv) {
         /* not exit(3): modules are not told of the end of a process that none of their users is in */
