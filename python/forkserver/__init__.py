@@ -135,7 +135,7 @@ def _hide(function):
 
 def _imported():
     if _chosen is None:
-        return  # multiprocessing was imported by uninstall(), or whoever called it meanwhile
+        return  # uninstall() imported multiprocessing, or was called meanwhile
     try:
         import multiprocessing.context
     except ImportError:

@@ -127,7 +127,7 @@ class _Silence:
         return heard
 
 
-# ---- whose code does it ----
+# ---- the code that does it ----
 
 
 def _is_own(path):
