@@ -119,7 +119,7 @@ class _Loader:
         return self.loader.create_module(spec) if hasattr(self.loader, "create_module") else None
 
     def exec_module(self, module):
-        module.__spec__.loader = module.__loader__ = self.loader  # nobody is to see us
+        module.__spec__.loader = module.__loader__ = self.loader  # we are not to show
         if hasattr(self.loader, "exec_module"):
             self.loader.exec_module(module)
         else:

@@ -47,7 +47,7 @@ def rehearse():
     work any more. So it is for a child that is thrown away."""
     if rehearsal is None:
         return
-    util._logger = None  # nobody is to hear of it
+    util._logger = None  # the program is not to hear of it
     main.clear()  # nor is the program's own code to run
     reader, writer = os.pipe()
     serve([writer], rehearsal, None, reader, None)

@@ -7,8 +7,8 @@ import sys
 
 from . import _native
 
-_seeded = set()  # ids of generators that somebody has seeded with a value of his own
-_entropy = set()  # what numpy has drawn for those that nobody has seeded
+_seeded = set()  # ids of generators that a program has seeded with a value of its own
+_entropy = set()  # what numpy has drawn for those that have not been seeded
 _seed = random.Random.seed
 _randbits = None  # the real secrets.randbits, where it is watched
 
@@ -73,7 +73,7 @@ def _is_fresh(bits):
 def _is_unseeded(bits):
     sequence = _sequence(bits)
     entropy = getattr(sequence, "entropy", None)
-    # Where that was not watched: nobody but numpy itself takes a seed of 128 bits (as good as nobody).
+    # Where that was not watched: only numpy itself takes a seed of 128 bits, or nearly so.
     drawn = entropy in _entropy if _randbits else type(entropy) is int and entropy.bit_length() > 64
     return drawn and not getattr(sequence, "spawn_key", ()) and _is_fresh(bits)
 

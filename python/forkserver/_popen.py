@@ -147,7 +147,7 @@ class Popen(popen_fork.Popen):
         return self.returncode
 
     def _wait(self, timeout):
-        from multiprocessing.connection import wait  # of now, and where the stock server's wait: gevent replaces it
+        from multiprocessing.connection import wait  # of now, and the one that CPython uses: gevent replaces it
 
         deadline = None if timeout is None else time.monotonic() + timeout
         while self.returncode is None:

@@ -13,9 +13,10 @@ from multiprocessing import process, resource_tracker, spawn, util
 from . import _native
 from ._error import Error
 
-# What the zygote's interpreter runs. It begins as the stock server's, by which the hooks of frozen programs know it. It
-# leaves no name in __main__, where a program's own names are looked for. The package comes from where it is here: the
-# zygote's module path, which is still the interpreter's, need not lead there; nor a frozen one's directory.
+# What the zygote's interpreter runs. It begins as that of CPython's fork server, by which the hooks of frozen programs
+# know it. It leaves no name in __main__, where a program's own names are looked for. The package comes from where it is
+# here: neither the zygote's module path, which is still the interpreter's, nor a frozen program's directory need lead
+# there.
 _START = """\
 import sys
 from importlib.machinery import PathFinder
@@ -97,7 +98,7 @@ class ForkServer:
         self._inherited_fds = None
         self._forkserver_address = None  # a private server has none
         self._forkserver_alive_fd = None
-        self._forkserver_authkey = None  # nobody else can find it, so there is nobody to tell apart
+        self._forkserver_authkey = None  # no other program can find it, so no client has to prove itself
         self._prepared = None  # what a child finds done when it starts
         self._served = 0
         self._finalizer = None

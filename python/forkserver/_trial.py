@@ -98,7 +98,7 @@ def _children():
         return []
 
 
-# ---- what it writes ----
+# ---- output of the module ----
 
 
 class _Silence:
@@ -148,7 +148,7 @@ def _does_it_itself(frame):
     return False
 
 
-# ---- what it does to the world, which is to see that once for each child and never for us ----
+# ---- effects on the world, which is to see them once for each child and never for us ----
 
 _EFFECTS = {
     "socket.connect": "it connects a socket", "socket.bind": "it binds a socket",
@@ -218,7 +218,7 @@ def _unwatch_effects():
     del resource_tracker._resource_tracker._send
 
 
-# ---- what it asks for that is another thing in each process ----
+# ---- values that are different in each process ----
 
 
 _DRAWS = "it draws a random value"
@@ -298,7 +298,7 @@ def _replace(names, old, new):
             names[name] = new
 
 
-# ---- what it leaves behind ----
+# ---- traces of the import ----
 
 
 def _fds():

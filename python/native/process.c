@@ -152,7 +152,7 @@ static int look(struct process *self) {
         PyObject *code = PyLong_FromLong(status.signal ? -status.signal : status.exit_code);
         if (!code)
                 return -1;
-        if (self->returncode) { /* another thread was faster */
+        if (self->returncode) { /* another thread has been here first */
                 Py_DECREF(code);
                 return 1;
         }
