@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes in an event loop that waits for nothing but epoll_wait(2): each is started, then its end is awaited, beside
- * a clock that ticks on.
+ * Processes in an event loop that waits only in epoll_wait(2). It starts each process and waits for its end, beside a
+ * clock that ticks on.
  *
  *   cc event-loop.c -o event-loop $(pkg-config --cflags --libs libforkserver) && ./event-loop 5
  */

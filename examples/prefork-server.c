@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A TCP server on 127.0.0.1 each of whose connections is served by a process of its own, prepared beforehand: a crash
- * ends one connection, and nothing of one is ever in the memory of another. Every line comes back with its checksum.
+ * A TCP server on 127.0.0.1 that serves each connection in its own process, prepared beforehand. A crash ends one
+ * connection, and nothing of one is ever in the memory of another. Every line comes back with its checksum.
  *
  *   cc prefork-server.c -o prefork-server $(pkg-config --cflags --libs libforkserver) && ./prefork-server 7007
  *
- * Port 0: any; the number is printed. SIGTERM and SIGINT: takes no more connections, gives those that there are 3 s.
+ * Port 0: any; the number is printed. On SIGTERM and SIGINT it takes no more connections, and gives those that there
+ * are 3 s.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

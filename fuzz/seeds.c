@@ -2,6 +2,7 @@
 /* seeds DIRECTORY: writes inputs that are in order, from which the targets start, into DIRECTORY/TARGET/. */
 #define _GNU_SOURCE
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,7 +187,7 @@ static void step(struct seed *seed, unsigned number, unsigned n_fds, const void 
 static void claim(struct seed *seed, uint32_t type, uint32_t flags, uint64_t limit) {
         struct fsrv__wire_claim claim = { .type = type, .flags = flags, .stage = 5, .time_limit_ms = limit };
 
-        step(seed, CLAIM, flags & FSRV_WIRE_HAS_STATUS ? 2 : 1, &claim, sizeof claim);
+        step(seed, CLAIM, (unsigned)fsrv__message_count_fds(FSRV_TABLE_CLAIMS, &claim), &claim, sizeof claim);
         put_byte(seed, ON_CLAIMS);
 }
 
@@ -204,10 +205,11 @@ static void save_server(void) {
         claim(&seed, FSRV_WIRE_SETUP_FAILED, 0, 0);
         put(&seed, "\6\0\10\1\1\5\1\0", 8);
         save("server", "stray", &seed);
-        for (uint32_t type = FSRV_WIRE_LOADING; type <= FSRV_WIRE_MEMORY; type++) {
+        for (uint32_t type = FSRV_WIRE_LOADING; type <= FSRV_WIRE_LEFT_OUT; type++) {
                 struct fsrv__wire_order order = { .type = type, .err = 5, .value = 77, .text = "text" };
-                put_byte(&seed, 3);
-                step(&seed, ORDER, 0, &order, sizeof order);
+                bool has_text = fsrv__message_check(FSRV_TABLE_FROM_ZYGOTE, &order, sizeof order) == 0;
+                put_byte(&seed, type == FSRV_WIRE_FORKED || type == FSRV_WIRE_CANNOT_FORK ? 1 : 3);
+                step(&seed, ORDER, 0, &order, has_text ? sizeof order : offsetof(struct fsrv__wire_order, text));
                 put(&seed, "\7\1\11", 3);
                 snprintf(name, sizeof name, "order%u", type);
                 save("server", name, &seed);

@@ -5,9 +5,8 @@
 /*
  * libforkserver: load libraries and data once, and run every job in its own fresh process.
  *
- * The order of use: make a *server* (a handle on a fork server: private to this program, or an existing one at a
- * socket) and a *request* (what to run and how), and call `fsrv_spawn()`. That yields a *process* (pid, pidfd, exit
- * status).
+ * Make a *server*: a handle on a fork server, which is private to this program or listens at a socket. Make a
+ * *request*: what to run and how. Call `fsrv_spawn()`: it yields a *process* with a pid, a pidfd and an exit status.
  *
  * Conventions, for every call unless its comment says otherwise:
  *  - A call returns 0 or a positive result on success, and a negative errno value on failure. `errno` itself means
@@ -146,9 +145,10 @@ enum fsrv_memory {
 
 /* A resource tracker is started before the first spawn, and each spawn carries its fd along. */
 #define FSRV_SERVER_TRACKER 1u
-/* For a private server: what modules write to standard output while they are loaded goes to the standard output of the
- * process that starts the server, until all have been loaded once. Without this flag it goes to standard error; later,
- * and in a named server, it always does. So a program that reads the output does not wait for the server's end. */
+/* For a private server: modules may write to standard output while they are loaded. With this flag that goes to the
+ * standard output of the process that starts the server, until all modules have been loaded once. Without it, later,
+ * and in a named server, it goes to standard error. So a program that reads the output does not wait for the server's
+ * end. */
 #define FSRV_SERVER_PRELOAD_OUTPUT 2u
 /* For a private server: tools and debuggers find the server and all that it starts below this process in the tree of
  * processes. A process in between does nothing but wait for the server's end.
@@ -297,8 +297,9 @@ FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, str
 
 /*
  * Lets the caller interrupt calls that wait on this handle: for the server's start, for modules, for an answer. Such a
- * call asks check(data) whether it is to go on. It asks at once when a signal handler of its thread has run, and at
- * least every 50 ms, since a signal may come before the wait, or to another thread. Non-zero ends the call: -EINTR.
+ * call asks check(data) whether it is to go on. It asks at once when a signal handler of its thread has run. It also
+ * asks at least every 50 ms, since a signal may come before the wait, or to another thread. Non-zero ends the call:
+ * -EINTR.
  *
  * The request is withdrawn then, and nothing of it ever runs. If it had started in that very moment, the call returns 0
  * as ever, with the process. A program that has not been executed yet is killed.
@@ -353,10 +354,13 @@ FSRV_PUBLIC int fsrv_serve(const struct fsrv_listen_options *listen, const struc
 struct fsrv_request;
 
 /*
- * A request says what to run. Some things that aren't set are the caller's at the moment of the *spawn*, as with
- * posix_spawn(3): environment, working directory, umask, signal mask, ignored signals, process group, and the standard
- * streams that are open and not close-on-exec. No other fd reaches the child. All else is the server's, as it was when
- * the server started: limits, cgroup, uid, namespaces and more (doc/differences.md has the list).
+ * A request says what to run. What it doesn't set is, as with posix_spawn(3), the caller's at the moment of the
+ * *spawn*:
+ *  - environment, working directory, umask, signal mask, ignored signals, process group;
+ *  - the standard streams that are open and not close-on-exec. No other fd reaches the child.
+ *
+ * All else is the server's, as it was when the server started: limits, cgroup, uid, namespaces and more
+ * (doc/differences.md has the list).
  */
 FSRV_PUBLIC int fsrv_request_new(struct fsrv_request **ret_request);
 FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request); /* takes NULL, returns NULL */
@@ -452,9 +456,10 @@ FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int
  */
 FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms, uint64_t grace_ms);
 
-/* The process gets SIGKILL when the last reference to the fsrv_process is gone, or when the client is gone, with all
- * its children that fork(3) has given a copy of the handle. That reaches the group or the descendants as a time limit
- * does. It does not happen if the server has died before. If the process has ended by then, its group is left alone. */
+/* The process gets SIGKILL when the last reference to the fsrv_process is gone, or when the client is gone. (Children
+ * that fork(3) has given a copy of the handle have to be gone as well.) That reaches the group or the descendants as a
+ * time limit does. It does not happen if the server has died before. If the process has ended by then, its group is
+ * left alone. */
 #define FSRV_SPAWN_KILL_ON_CLOSE 1u
 /* fsrv_process_wait() also tells of stops and continuations. */
 #define FSRV_SPAWN_TELL_STOPS 2u
@@ -500,10 +505,10 @@ FSRV_PUBLIC int fsrv_spawn_pipes(struct fsrv_server *server, const struct fsrv_r
  *     when fsrv_spawn_get_poll_fd(spawn) is readable:
  *             r = fsrv_spawn_finish(spawn, &process, &error);   1: not yet; else it is done with
  *
- * All that fsrv_spawn() waits for is in that one fd: the server's start, the modules, room in the queue, the answer,
- * and the spawn time-out, after which fsrv_spawn_finish() returns -ETIMEDOUT. One step takes time of its own: the call
- * that finds no server running starts a private server's program, which takes as long as posix_spawn(3) takes for one.
- * Call fsrv_server_ensure_running() before to have it over with.
+ * That one fd stands for all that fsrv_spawn() waits for: the server's start, the modules, room in the queue, the
+ * answer. After the spawn time-out fsrv_spawn_finish() returns -ETIMEDOUT. One step takes time of its own: the call
+ * that finds no private server running starts its program, which takes as long as posix_spawn(3). Call
+ * fsrv_server_ensure_running() before to have it over with.
  *
  * Any number of spawns may be on their way, with up to five fds each until they are finished (RLIMIT_NOFILE). A handle
  * is for one thread at a time, and for the process that made it; a forked child leaves it alone. The function of

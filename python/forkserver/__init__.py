@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""
-Forkserver: processes from a process that was prepared once.
+"""Forkserver: load modules and data once, and run every process fresh from there.
 
-Without any change to a program: ``python3 -m forkserver script.py``. By one line: ``forkserver.install()`` makes
-libforkserver what multiprocessing's "forkserver" start method uses, and that method the default. With
-FORKSERVER_INSTALL=1 in the environment every interpreter that finds this package in its site directory does that when
-it starts.
+With most programs unchanged: ``python3 -m forkserver script.py``.
 
-A program that never imports multiprocessing has next to no cost from any of them.
-"""
+By one line: ``forkserver.install()``. Then multiprocessing's "forkserver" start method uses libforkserver, and is the
+default.
+
+With FORKSERVER_INSTALL=1 in the environment every interpreter that finds this package in its site directory does
+that when it starts. A program that never imports multiprocessing has next to no cost from any of these."""
 
 # Every interpreter with FORKSERVER_INSTALL=1 imports this file, and compiles no other for it: what isn't needed by all
 # of them is imported where it is.
@@ -27,14 +26,15 @@ _hook = None  # what waits for multiprocessing
 
 
 def install(*, default: bool = True, memory: str = "auto") -> None:
-    """Has multiprocessing use this package for its "forkserver" start method; with `default`, makes that the method of
-    programs that choose none (and have started nothing yet: the first start settles it). A second call can make it the
-    default, and changes nothing else. Where multiprocessing has not been imported yet, it takes effect when it is.
+    """Makes multiprocessing use this package for its "forkserver" start method.
 
-    memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze" (which says on standard error
-    why it did less), "collapse", "off".
+    With `default` that also becomes the method of programs that choose none. It has to come before the first start,
+    which settles the default. A second call can make it the default, and changes nothing else. Where multiprocessing
+    has not been imported yet, install() takes effect when it is.
 
-    Raises RuntimeError when it could not serve, ValueError for another word."""
+    memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze" (which says on standard
+    error why it did less), "collapse", "off". Raises RuntimeError when it could not serve, ValueError for another
+    word."""
     from . import _check
 
     _check.check(memory)
@@ -42,7 +42,7 @@ def install(*, default: bool = True, memory: str = "auto") -> None:
 
 
 def _install(default=True, memory="auto"):
-    """Without a look at whether we could serve: if not, each start raises."""
+    """Installs without a check whether we could serve. If we could not, each start raises."""
     global _chosen, _hook
     import _thread
 
@@ -82,16 +82,19 @@ def installed() -> bool:
 
 
 def stats() -> dict[str, object]:
-    """What was served: "served" by this process; and of the server, while it runs: server_pid, zygote_pid, spawns,
-    exits, workers, standbys, zygote_starts, zygote_restarts, malformed, uptime_ms, memory_frozen, memory_collapsed,
-    memory_left (bytes), memory_why; left_out: why each child imports the main module by itself, "" if the zygote has
-    it, and trying: whether that isn't known yet."""
+    """Counts what was served. "served": by this process.
+
+    While the server runs, also of the server: server_pid, zygote_pid, spawns, exits, workers, standbys,
+    zygote_starts, zygote_restarts, malformed, uptime_ms, memory_frozen, memory_collapsed, memory_left (bytes),
+    memory_why. left_out: why each child imports the main module by itself, "" if the zygote has it. trying: whether
+    that isn't known yet."""
     ours = sys.modules.get(__name__ + "._multiprocessing")
     return ours.stats() if ours is not None else {"served": 0, "inherited": False}
 
 
 class _Hook:
-    """Installs when multiprocessing is imported for the first time. A finder, which lets the others find it."""
+    """Installs when multiprocessing is imported for the first time. It is a finder that lets the others find the
+    module."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "multiprocessing" or self is not _hook:
@@ -107,7 +110,7 @@ class _Hook:
 
 
 class _Loader:
-    """The module's own loader, and what is done when it is through."""
+    """The module's own loader. When it is through, we install."""
 
     def __init__(self, loader):
         self.loader = loader
@@ -116,7 +119,7 @@ class _Loader:
         return self.loader.create_module(spec) if hasattr(self.loader, "create_module") else None
 
     def exec_module(self, module):
-        module.__spec__.loader = module.__loader__ = self.loader  # nobody is to see us
+        module.__spec__.loader = module.__loader__ = self.loader  # we are not to show
         if hasattr(self.loader, "exec_module"):
             self.loader.exec_module(module)
         else:
@@ -126,13 +129,13 @@ class _Loader:
 
 
 def _hide(function):
-    """From tracebacks: the interpreter leaves the frames of importing out of them."""
+    """Hides our frames from tracebacks, as the interpreter does with the frames of importing."""
     function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
 
 
 def _imported():
     if _chosen is None:
-        return  # multiprocessing was imported by uninstall(), or whoever called it meanwhile
+        return  # uninstall() imported multiprocessing, or was called meanwhile
     try:
         import multiprocessing.context
     except ImportError:
@@ -151,7 +154,7 @@ def _remove_hook():
     import _thread
 
     hook, _hook = _hook, None
-    # Whoever walks along the list would miss one. Without a thread, nobody does; else it stays, and finds nothing.
+    # A thread that walks along the list would miss one. So with threads it stays, and finds nothing.
     if hook in sys.meta_path and not _thread._count():
         sys.meta_path.remove(hook)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A small interface of its own, beside multiprocessing's: a server, and processes as handles."""
+"""A small interface beside multiprocessing's: a server, and processes as handles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Path = Union[str, bytes, "os.PathLike[Any]"]
 
 
 class Process:
-    """A process that a Server made. As a context manager it is killed, if it still runs, and waited for at the end."""
+    """A process that a Server made. As a context manager it is killed at the end, if it still runs, and waited for."""
 
     def __init__(self, native, kept=()):
         self._native = native
@@ -30,11 +30,11 @@ class Process:
 
     @property
     def pidfd(self) -> int:
-        """Borrowed: valid as long as this object."""
+        """The pidfd. It is borrowed: it is valid as long as this object."""
         return self._native.pidfd
 
     def fileno(self) -> int:
-        """An fd for select and event loops: readable when wait(0) has something to say."""
+        """An fd for select and event loops. When it is readable, call wait(0)."""
         return self._native.fileno()
 
     @property
@@ -44,25 +44,25 @@ class Process:
 
     @property
     def rusage(self) -> Optional[resource.struct_rusage]:
-        """What it has used, after its end: ru_utime and ru_stime in s, ru_maxrss in KiB and so on. None where it isn't
-        known."""
+        """What the process has used: ru_utime and ru_stime in s, ru_maxrss in KiB and so on. None before its end,
+        and where it isn't known."""
         return _status.rusage_of(self._native)
 
     @property
     def timed_out(self) -> bool:
-        """Whether it was killed for its time limit."""
+        """Whether the process was killed for its time limit."""
         return self._native.timed_out
 
     def wait(self, timeout: Optional[float] = None) -> Optional[int]:
-        """The exit code, minus the signal, or None when it still runs after `timeout` seconds. forkserver.Error with
-        errno EOWNERDEAD: the status was lost together with the server."""
+        """Returns the exit code, minus the signal, or None when the process still runs after `timeout` seconds.
+        forkserver.Error with errno EOWNERDEAD: the status was lost together with the server."""
         code = self._native.wait(timeout)
         if code is not None:
             self._kept = ()
         return code
 
     def kill(self, signal: int = 9) -> None:
-        """By pidfd, so never another process. ProcessLookupError when it has ended."""
+        """Sends a signal by pidfd, so never to another process. ProcessLookupError when the process has ended."""
         self._native.kill(signal)
 
     def __enter__(self) -> Process:
@@ -81,7 +81,7 @@ class Process:
 
 
 class _Carrier:
-    """Collects the fds that are pickled with a call, and what has to live until the child has it."""
+    """Collects the fds that are pickled with a call, and the objects that have to live until the child has its own."""
 
     DupFd = _popen.DupFd
     method = "forkserver"
@@ -96,13 +96,15 @@ class _Carrier:
 
 
 class Server:
-    """A fork server of one's own.
+    """A private fork server.
 
-    preload: names of modules that its zygote imports once; "__main__" is the program's own main module.
-    on_error: what happens when one cannot be imported: "warn", "fail" or "ignore".
-    memory: what is done to the zygote's memory so that forks stay cheap: "auto", "freeze", "collapse", "off".
-    Threads: any. After os.fork() both sides use it. It ends with close(), and when it and all its processes are gone.
-    Python's signal handlers run while a call waits; if one raises, nothing of what was asked for will run."""
+    preload: names of modules that its zygote imports once; "__main__" is the program's own main module. on_error: what
+    happens when one cannot be imported: "warn", "fail" or "ignore". memory: what is done to the zygote's memory so that
+    forks stay cheap: "auto", "freeze", "collapse", "off".
+
+    Any number of threads may use it. After os.fork() both sides use it. The server ends with close(), and when this
+    object and all its processes are gone. Python's signal handlers run while a call waits. If one raises, nothing of
+    what was asked for will run."""
 
     def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto") -> None:
         self._server = _server.ForkServer(memory)
@@ -110,9 +112,11 @@ class Server:
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
               grace: float = 0.0, **kwargs: Any) -> Process:
-        """Runs function(*args, **kwargs) in a new process; what it needs is pickled. kill_on_close: it ends with its
-        handle. time_limit: seconds, after which it is ended, with the processes that it has started: by SIGTERM, and
-        by SIGKILL after `grace` seconds more; without a grace by SIGKILL at once. 0: no limit."""
+        """Runs function(*args, **kwargs) in a new process. The function and its arguments are pickled.
+
+        kill_on_close: the process ends with its handle. time_limit: seconds, after which it is ended, with the
+        processes that it has started; 0: no limit. With `grace` it gets SIGTERM at the limit, and SIGKILL that many
+        seconds later. Without, it gets SIGKILL at once."""
         made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
         carrier = _Carrier()
         payload = _popen.dump(made, carrier, self._server)
@@ -123,8 +127,8 @@ class Server:
     def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
             stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,
             kill_on_close: bool = False, time_limit: float = 0.0, grace: float = 0.0) -> Process:
-        """Runs a program, looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd or a file,
-        or the caller's own. A program that cannot be executed is an Error here, with stage "exec"."""
+        """Runs a program, which is looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd
+        or a file, or the caller's own. If the program cannot be executed, this raises Error with stage "exec"."""
         actions = []
         for number, stream in enumerate((stdin, stdout, stderr)):
             if stream is not None:
@@ -136,14 +140,15 @@ class Server:
                                         flags=flags, time_limit=time_limit, grace=grace))
 
     def ensure_running(self) -> None:
-        """Starts it now instead of with the first process."""
+        """Starts the server now instead of with the first process."""
         self._server.ensure_running()
 
     def stats(self) -> dict[str, object]:
         return self._server.stats()
 
     def close(self, timeout: float = 60.0) -> None:
-        """Waits until its last process has ended. Error with errno ETIMEDOUT after `timeout` seconds."""
+        """Ends the server, and waits until its last process has ended. Error with errno ETIMEDOUT after `timeout`
+        seconds."""
         self._server._stop(timeout)
 
     def __enter__(self) -> Server:

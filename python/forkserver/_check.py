@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether install() could serve, as far as that can be known without multiprocessing."""
+"""Checks whether install() could serve, as far as that can be known without multiprocessing."""
 
 import os
 import sys

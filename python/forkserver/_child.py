@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A child of the zygote: what it does from its request to its end.
-
-Each page that it writes to costs some 2 us, and what it calls or looks at it writes to: a reference count goes up and
-down again."""
+"""A child of the zygote: what it does from its request to its end. Each page that it writes to costs some 2 us. It
+also writes to what it calls or looks at, as a reference count goes up and down again."""
 
 import atexit
 import os
@@ -27,7 +25,7 @@ _ATEXIT_RUNS_EXIT_FUNCTION = sys.version_info >= (3, 13)  # before, process.Base
 
 
 def close_stdin_once():
-    """In the zygote, for all children: in each of them, it would write to 35 pages."""
+    """Closes sys.stdin in the zygote, once for all children. In each of them that would write to 35 pages."""
     global _null
     stock_close = util._close_stdin
     try:
@@ -44,20 +42,20 @@ def close_stdin_once():
 
 
 def rehearse():
-    """All that a child does, for a process that does nothing: the pages that it writes to are copied ahead in each
-    standby. It leaves the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not work
-    any more: it is for a child that is thrown away."""
+    """Does all that a child does, for a process that does nothing. Each standby copies ahead the pages that this
+    writes to. It leaves the interpreter as after its end, where finalizers and ThreadPoolExecutor.submit() do not
+    work any more. So it is for a child that is thrown away."""
     if rehearsal is None:
         return
-    util._logger = None  # nobody is to hear of it
+    util._logger = None  # the program is not to hear of it
     main.clear()  # nor is the program's own code to run
     reader, writer = os.pipe()
     serve([writer], rehearsal, None, reader, None)
 
 
 def _catch_up(environment_is_new, ignored, closed, other_buffering):
-    """What is not as it was in the zygote: the environment, ignored signals, standard streams that the client has
-    closed, standard output that is a terminal or isn't."""
+    """Takes over what has changed since the zygote was prepared: the environment, ignored signals, standard streams
+    that the client has closed, and whether standard output is a terminal."""
     if environment_is_new:
         os.environ._data.clear()
         os.environ._data.update(_environment.in_c())
@@ -99,7 +97,7 @@ class _Reader:
 
 
 def _unpickle(source):
-    """The process object, after preparation data."""
+    """Yields the process object, after preparation data."""
     spawn.prepare(pickle.load(source) or main)
     return pickle.load(source)
 
@@ -127,8 +125,8 @@ def _take_payload(payload):
 
 
 def serve(fds, payload, data_fd, sentinel, news):
-    """The exit code of the process object in `payload`, or in what data_fd yields. `news`: what to catch up with, or
-    None."""
+    """Runs the process object in `payload`, or in what data_fd yields; returns its exit code. `news`: what to catch
+    up with, or None."""
     try:
         _tracker._fd, *server._inherited_fds = fds
         _tracker._pid = None
@@ -147,7 +145,7 @@ def serve(fds, payload, data_fd, sentinel, news):
 
 
 def run(*request):
-    """serve(), and the end by os._exit() where a library has put its own in that place."""
+    """Calls serve(), and ends by os._exit(), or by the function that a library has put in its place."""
     code = serve(*request)
     if os._exit is not real_exit:
         os._exit(code)

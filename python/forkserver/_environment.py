@@ -11,7 +11,7 @@ _calls = None  # the real os.putenv and os.unsetenv
 
 
 def in_c():
-    """The process's environment as it is in C: a dict of bytes."""
+    """The process's environment as C has it: a dict of bytes."""
     found = {}
     for word in _native.c_environment():
         name, separator, value = word.partition(b"=")
@@ -21,7 +21,7 @@ def in_c():
 
 
 def watch():
-    """Notes from now on which names are assigned or deleted in os.environ, also to the value that they have."""
+    """Notes from now on which names are assigned or deleted in os.environ, even if the value stays the same."""
     global _before, _calls
     _before = in_c()
     _calls = os.putenv, os.unsetenv
@@ -38,7 +38,7 @@ def watch():
 
 
 def changes():
-    """What has been done since watch(), which ends: (name, value or None, whether os.environ has it so)."""
+    """Ends watch(), and returns what has been done since: (name, value or None, whether os.environ has it so)."""
     os.putenv, os.unsetenv = _calls
     now, in_python = in_c(), os.environ._data
     names = _assigned | {name for name in {*now, *_before} if now.get(name) != _before.get(name)}
@@ -46,7 +46,7 @@ def changes():
 
 
 def apply(made):
-    """changes() of the zygote, to an environment that the parent has changed."""
+    """Applies changes() of the zygote to an environment that the parent has changed."""
     for name, value, is_in_python in made:
         if value is None:
             os.unsetenv(name)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The exception of the package; apart, so that the extension can import it."""
+"""The exception of the package. It is apart, so that the extension can import it."""
 
 
 class Error(OSError):
-    """What the fork server said: `errno`, `strerror` (a sentence that names the thing), `stage` ("preload", "exec", …;
-    the names of enum fsrv_stage)."""
+    """An error of the fork server: `errno`, `strerror` (a sentence that names the thing), `stage` ("preload",
+    "exec", …; the names of enum fsrv_stage)."""
 
     def __init__(self, errno, text, stage):
         super().__init__(errno, text)

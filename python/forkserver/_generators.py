@@ -7,15 +7,15 @@ import sys
 
 from . import _native
 
-_seeded = set()  # ids of generators that somebody has seeded with a value of his own
-_entropy = set()  # what numpy has drawn for those that nobody has seeded
+_seeded = set()  # ids of generators that a program has seeded with a value of its own
+_entropy = set()  # what numpy has drawn for those that have not been seeded
 _seed = random.Random.seed
 _randbits = None  # the real secrets.randbits, where it is watched
 
 
 def watch(numpy):
-    """Notes from now on which generators are seeded. numpy: and what it seeds the others with, by way of a module that
-    takes a large library along."""
+    """Notes from now on which generators are seeded. numpy: also what it seeds the others with, by way of a module
+    that takes a large library along."""
     def seed(self, a=None, version=2):
         (_seeded.discard if a is None else _seeded.add)(id(self))
         return _seed(self, a, version)
@@ -58,7 +58,7 @@ def _sequence(bits):
 
 
 def _is_fresh(bits):
-    """Whether it is as it was made: nobody has seeded it otherwise. (Numbers may have been drawn from an MT19937.)"""
+    """Whether the generator has not been seeded since it was made. Numbers may have been drawn from an MT19937."""
     sequence = _sequence(bits)
     try:
         made = type(bits)(type(sequence)(sequence.entropy, spawn_key=sequence.spawn_key, pool_size=sequence.pool_size))
@@ -73,13 +73,13 @@ def _is_fresh(bits):
 def _is_unseeded(bits):
     sequence = _sequence(bits)
     entropy = getattr(sequence, "entropy", None)
-    # Where that was not watched: nobody but numpy itself takes a seed of 128 bits (as good as nobody).
+    # Where that was not watched: only numpy itself takes a seed of 128 bits, or nearly so.
     drawn = entropy in _entropy if _randbits else type(entropy) is int and entropy.bit_length() > 64
     return drawn and not getattr(sequence, "spawn_key", ()) and _is_fresh(bits)
 
 
 def _found():
-    """All generators: of `random`; of numpy the bit generators, and RandomState for what is behind it."""
+    """Finds all generators: those of `random`; of numpy the bit generators, and RandomState for the one behind it."""
     numpy, result = _numpy(), []
     kinds = (random.Random,)
     if numpy is not None:
@@ -94,13 +94,13 @@ def _found():
 
 
 def are_fresh():
-    """Whether nobody has seeded what is behind numpy.random's functions; true where it isn't loaded."""
+    """Whether the generator behind numpy.random's functions has not been seeded. True where numpy isn't loaded."""
     shared = getattr(getattr(_numpy(), "mtrand", None), "_rand", None)
     return shared is None or _is_fresh(shared._bit_generator)
 
 
 def _fresh_numbers(bits):
-    """What gives a bit generator of numpy's another state."""
+    """Numbers that give a bit generator of numpy's another state."""
     if type(bits).__name__ == "MT19937":  # in C, at the price of one page
         return lambda address=bits.ctypes.state_address: _native.reseed(address)
 
@@ -111,7 +111,8 @@ def _fresh_numbers(bits):
 
 
 def _forget_pair(rand):
-    """Normal numbers come in pairs: not the second one of ours in each child."""
+    """Drops the second number of a pair. Normal numbers come in pairs, and each child would draw the second one of
+    ours."""
     state = rand.get_state(legacy=False)
     if state.get("has_gauss"):
         rand.set_state({**state, "has_gauss": 0})
@@ -132,9 +133,11 @@ def _calls():
 
 
 def find_reseed():
-    """What gives each standby's generators numbers of their own; None: there are none but the one behind `random`'s
-    functions, which sees to that by itself. A generator that was seeded keeps its numbers, as under the stock server;
-    but not the one behind numpy.random's functions, of which that cannot be known."""
+    """Returns a function that gives each standby's generators numbers of their own. None: there are no generators but
+    the one behind `random`'s functions, which does that by itself.
+
+    A generator that was seeded keeps its numbers, as under CPython's fork server. The one behind numpy.random's
+    functions is the exception: of that one nothing can be known."""
     calls = list(_calls())
     unwatch()
     if not calls:

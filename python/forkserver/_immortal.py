@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Objects that live for ever anyway: since 3.12 nobody counts references to them, so no child copies a page for it."""
+"""Objects that live for ever anyway. Since 3.12 nothing counts references to them, so no child copies a page for
+that."""
 
 import gc
 import sys
@@ -17,7 +18,8 @@ _OF_IMPORT = (machinery.ModuleSpec, machinery.SourceFileLoader, machinery.Extens
 
 
 def make():
-    """Makes immortal what the zygote has loaded, as far as nobody could wait for its end; how many objects that are."""
+    """Makes immortal what the zygote has loaded, unless something could wait for its end. Returns how many objects
+    that are."""
     if sys.version_info < (3, 12) or sys.byteorder != "little":
         return 0
     kinds = (types.CodeType, types.FunctionType, types.ModuleType, types.CellType)

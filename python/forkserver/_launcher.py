@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""python3 [option…] -m forkserver PROGRAM: what python3 [option…] PROGRAM does, with install() before. The steps are
-those of CPython's Modules/main.c.
+"""python3 [option…] -m forkserver PROGRAM does what python3 [option…] PROGRAM does, with install() before.
 
-The program is run by the interpreter's own functions. What it can tell from a start without us: frames below its own in
-the stack, as of any module that is run by -m, and our modules in sys.modules.
-"""
+The steps are those of CPython's Modules/main.c, and the interpreter's own functions run the program. Two things
+differ for the program from a start without us: there are frames below its own in the stack, as with any module that
+is run by -m, and our modules are in sys.modules."""
 
 import os
 import sys
@@ -29,7 +28,7 @@ Runs the program as python3 would, with Forkserver behind multiprocessing and as
 
 
 def main(ours):
-    """`ours`: the namespace that __main__.py runs in."""
+    """Runs the program. `ours`: the namespace in which __main__.py runs."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
         print(USAGE, file=sys.stdout if words else sys.stderr)
@@ -51,7 +50,7 @@ def main(ours):
 
 
 def _parse(words):
-    """(what runs it, sys.argv, its arguments…)"""
+    """Returns (what runs the program, sys.argv, its arguments…)."""
     if words[0] == "--":
         words = words[1:] or ["-"]
     elif words[0].startswith(("-m", "-c")):
@@ -72,7 +71,8 @@ def _refuse(sentence):
 
 
 def _without_us(command, words):
-    """The command line without "-m forkserver", which may be one word, and have other options before the m."""
+    """Returns the command line without "-m forkserver". That may be one word, and other options may come before the
+    m."""
     before = command[:-len(words)]
     last = before.pop()
     if last == "forkserver" and before:
@@ -98,7 +98,7 @@ def _directory():
 
 
 def _forget_directory():
-    """What -m put into sys.path for us."""
+    """Removes what -m put into sys.path for us."""
     if not _is_safe() and sys.path and sys.path[0] in ("", _directory()):
         del sys.path[0]
 
@@ -109,8 +109,9 @@ def _search_first(path):
 
 
 def _take_main(ours):
-    """The module __main__ as the interpreter makes it. It stays the same: others may have it, as __mp_main__ or
-    otherwise. But if we are run by somebody whose own module that is, there is a new one -> the one before."""
+    """Returns the module __main__ as the interpreter makes it. It stays the same module, since other code may have
+    it, as __mp_main__ or otherwise. If code that has __main__ as its own module runs us, there is a new one -> the
+    one before."""
     before = sys.modules["__main__"]
     kept = {name: ours[name] for name in ("__annotations__", "__builtins__") if name in ours}
     if sys.version_info < (3, 14):
@@ -163,7 +164,7 @@ def _run_code(code):
         code = textwrap.dedent(code)
 
     def show_source(compiled):
-        """In tracebacks."""
+        """Makes tracebacks show the source."""
         if sys.version_info >= (3, 13):
             import linecache
 
@@ -221,7 +222,7 @@ def _run_path(path):
 
 
 def _directory_of(path):
-    """The script's own, through symbolic links."""
+    """The script's own directory, through symbolic links."""
     try:
         real = os.path.realpath(path)
         return os.path.dirname(real if os.path.exists(real) else path)  # a pipe's /dev/fd/3 leads to none
@@ -230,7 +231,7 @@ def _directory_of(path):
 
 
 def _program():
-    """As it was called."""
+    """The program's name, as it was called."""
     with open("/proc/self/cmdline", "rb") as file:
         return os.fsdecode(file.read().split(b"\0")[0])
 

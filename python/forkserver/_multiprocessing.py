@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What install() changes in multiprocessing. Its parts are imported when they would be without us: one registers an
-exit function, whose place among the program's own counts."""
+"""What install() changes in multiprocessing. Its parts are imported when they would be imported without us. One of
+them registers an exit function, and the place among the program's own exit functions matters."""
 
 import sys
 import threading
@@ -23,7 +23,7 @@ _memory = None
 
 
 def install(default, memory):
-    """What needs no more of multiprocessing than is there: our starts, and with `default` our default."""
+    """Installs what needs no more of multiprocessing than is there: our starts, and with `default` our default."""
     global _before, _memory, _ours
     with _lock:
         if _before is None:
@@ -38,7 +38,7 @@ def install(default, memory):
 
 
 class _Waiting(types.ModuleType):
-    """multiprocessing.forkserver, until somebody asks for anything in it."""
+    """Stands for multiprocessing.forkserver until something in it is asked for."""
 
     def __getattr__(self, name):
         _load(self)
@@ -54,7 +54,7 @@ class _Waiting(types.ModuleType):
 
 
 def wait():
-    """Has the rest done when multiprocessing.forkserver is needed for the first time."""
+    """Puts the rest off until multiprocessing.forkserver is needed for the first time."""
     if _STOCK in sys.modules:
         complete()
         return
@@ -68,7 +68,7 @@ def wait():
 
 
 def _load(module):
-    """Other threads that ask wait for it."""
+    """Loads the module. Other threads that need it wait."""
     global _loader
     with _loading:
         if type(module) is not _Waiting or _loader is not None:
@@ -86,7 +86,7 @@ def _load(module):
 
 
 def complete():
-    """The rest. Does nothing where all is done."""
+    """Does the rest. Does nothing where all is done."""
     global _stock
     if _stock is not None:
         return
@@ -112,7 +112,7 @@ def complete():
 
 
 def _start(process_obj):
-    """A start before all was done: the import of multiprocessing could not do it, or is not over."""
+    """Starts a process before all was done: the import of multiprocessing could not do it, or is not over."""
     complete()
     return context.ForkServerProcess._Popen(process_obj)
 

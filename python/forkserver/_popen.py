@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a multiprocessing process object starts through."""
+"""How a multiprocessing process object is started."""
 
 import errno
 import functools
@@ -23,19 +23,19 @@ PREPARED = 0
 
 
 def prepared(name):
-    """What such a payload begins with."""
+    """Returns the beginning of a payload that needs no preparation data."""
     name = name.encode("utf-8", "surrogatepass")
     return bytes((PREPARED,)) + len(name).to_bytes(4, "little") + name
 
 
 class DupFd:
-    """An fd that travels with the process: its place in the child's list."""
+    """An fd that travels with the process. It is known by its place in the child's list."""
 
     def __init__(self, index):
         self.index = index
 
     def detach(self):
-        """The fd, which programs that the child executes inherit, as under the stock server."""
+        """Returns the fd. Programs that the child executes inherit it, as under CPython's fork server."""
         fd = _server.get_inherited_fds()[self.index]
         os.set_inheritable(fd, True)
         return fd
@@ -47,7 +47,7 @@ _NAMED = {"multiprocessing.synchronize": ("SemLock", "__getstate__"),
 
 
 def _note_named():
-    """Has the start that pickles such an object keep it, until its child has it too."""
+    """Makes the start that pickles such an object keep it until its child has it too."""
     for name in [name for name in _NAMED if name in sys.modules]:
         kind, method = _NAMED.pop(name)
         cls = getattr(sys.modules[name], kind)
@@ -65,8 +65,9 @@ def _noting(method):
 
 
 def dump(process_obj, carrier, server):
-    """The bytes that the child unpickles. Fds that are pickled on the way go to carrier.duplicate_for_child(), what has
-    to live until the child has its own to carrier.kept_for_child."""
+    """Returns the bytes that the child unpickles. Fds that are pickled on the way go to
+    carrier.duplicate_for_child(). Objects that have to live until the child has its own go to
+    carrier.kept_for_child."""
     data = preparation(process_obj._name)
     buffer = io.BytesIO()
     dump = context.reduction.dump  # of now: a program may set context.reducer
@@ -89,9 +90,9 @@ _memory_events = MemoryEvents()
 class Popen(popen_fork.Popen):
     """The process of a multiprocessing process object.
 
-    Start: Python's signal handlers run while it waits, and may raise; then the request is withdrawn, and surely nothing
-    of it ever runs. A process that has started by then, but has not reached its process object, is killed: nobody would
-    know of it. One whose process object goes lives on.
+    Start: Python's signal handlers run while it waits, and may raise. Then the request is withdrawn, and nothing of it
+    ever runs. A process that has started by then, but has not reached its process object, is killed, as nothing would
+    know of it. A process lives on when its process object goes.
 
     Threads may start and wait at once, for the same process too. After os.fork() both sides use the server; each of
     them, as ever, only waits for what it has started itself. In a child, processes start from its parent's server."""
@@ -146,7 +147,7 @@ class Popen(popen_fork.Popen):
         return self.returncode
 
     def _wait(self, timeout):
-        from multiprocessing.connection import wait  # of now, and where the stock server's wait: gevent replaces it
+        from multiprocessing.connection import wait  # of now, and the one that CPython uses: gevent replaces it
 
         deadline = None if timeout is None else time.monotonic() + timeout
         while self.returncode is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The server behind multiprocessing: one for the process, in a child its parent's."""
+"""The server behind multiprocessing: one for each process; a child uses its parent's."""
 
 import os
 import pickle
@@ -13,9 +13,10 @@ from multiprocessing import process, resource_tracker, spawn, util
 from . import _native
 from ._error import Error
 
-# What the zygote's interpreter runs. It begins as the stock server's, by which the hooks of frozen programs know it. It
-# leaves no name in __main__, where a program's own names are looked for. The package comes from where it is here: the
-# zygote's module path, which is still the interpreter's, need not lead there; nor a frozen one's directory.
+# What the zygote's interpreter runs. It begins as that of CPython's fork server, by which the hooks of frozen programs
+# know it. It leaves no name in __main__, where a program's own names are looked for. The package comes from where it is
+# here: neither the zygote's module path, which is still the interpreter's, nor a frozen program's directory need lead
+# there.
 _START = """\
 import sys
 from importlib.machinery import PathFinder
@@ -39,14 +40,14 @@ _MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
 
 
 def helper_directory():
-    """Where the package's helper programs are; None where the library has to look for them (a build that isn't
-    installed)."""
+    """Where the package's helper programs are. None: the library has to look for them, as in a build that isn't
+    installed."""
     directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libexec")
     return directory if os.path.isdir(directory) and "FORKSERVER_HELPERS" not in os.environ else None
 
 
 def preparation(name):
-    """What a child has to know of this process, as multiprocessing.spawn tells it."""
+    """Returns what a child has to know of this process, as multiprocessing.spawn tells it."""
     data = spawn.get_preparation_data(name)
     if data.get("init_main_from_path", "").endswith("<stdin>"):
         del data["init_main_from_path"]  # python3 -: there is no file that the child could run
@@ -54,7 +55,7 @@ def preparation(name):
 
 
 def _plain(value):
-    """The value as the zygote can take it, without code of anybody's: of a class derived from str, the str."""
+    """Returns the value in a form that needs no code of other modules: of a class derived from str, the str."""
     if isinstance(value, (list, tuple)):
         return [str.__str__(item) for item in value if isinstance(item, str)]
     if isinstance(value, str):
@@ -69,21 +70,21 @@ def _is_plain(value):
 
 
 def _modules():
-    """What children will import to find that they are a pool's worker, or a main module, and whatever else of this kind
-    we have."""
+    """Returns the modules that children import to find that they are a pool's worker or a main module, and others of
+    this kind."""
     common = {"multiprocessing.pool", "multiprocessing.queues", "multiprocessing.synchronize", "runpy", "pkgutil"}
     return [*common, *(name for name in sys.modules if name.startswith(("multiprocessing.", "concurrent.futures")))]
 
 
 def _tracker():
-    """The resource tracker's fd. Its own getfd() asks whether it lives by a message, which wakes it for each process
-    that starts."""
+    """Returns the resource tracker's fd. Its own getfd() asks by a message whether it lives, and wakes it for each
+    process that starts."""
     fd = resource_tracker._resource_tracker._fd
     return fd if fd is not None and _native.has_reader(fd) else resource_tracker.getfd()
 
 
 class ForkServer:
-    """What `multiprocessing.forkserver._forkserver` is, on libforkserver. Methods and private names as there."""
+    """Stands for `multiprocessing.forkserver._forkserver`, on libforkserver. Methods and private names are the same."""
 
     def __init__(self, memory="auto"):
         if memory not in _MEMORY:
@@ -97,7 +98,7 @@ class ForkServer:
         self._inherited_fds = None
         self._forkserver_address = None  # a private server has none
         self._forkserver_alive_fd = None
-        self._forkserver_authkey = None  # nobody else can find it, so there is nobody to tell apart
+        self._forkserver_authkey = None  # no other program can find it, so no client has to prove itself
         self._prepared = None  # what a child finds done when it starts
         self._served = 0
         self._finalizer = None
@@ -106,9 +107,11 @@ class ForkServer:
     # ---- the names of the standard module ----
 
     def set_forkserver_preload(self, modules_names, *, on_error="warn"):
-        """The modules that the zygote imports before it serves, in this order. on_error: "warn" (a traceback on
-        standard error), "fail" (the next start() raises), "ignore". Takes effect with the next process that is started:
-        it comes from a new zygote. TypeError for what is not a list of strings."""
+        """Sets the modules that the zygote imports before it serves, in this order.
+
+        on_error: "warn" (a traceback on standard error), "fail" (the next start() raises), "ignore". It takes effect
+        with the next process that is started, which comes from a new zygote. TypeError for what is not a list of
+        strings."""
         if not all(type(name) is str for name in modules_names):
             raise TypeError("module_names must be a list of strings")
         if on_error not in _POLICIES:
@@ -131,8 +134,8 @@ class ForkServer:
         self._handle().ensure_running()
 
     def connect_to_new_process(self, fds):
-        """(status_r, data_w) of a new process: two signed words to read, and where its preparation data and its process
-        object are to be written, as multiprocessing.popen_forkserver does."""
+        """Returns (status_r, data_w) of a new process. status_r yields two signed words. Its preparation data and
+        its process object are to be written to data_w, as multiprocessing.popen_forkserver does."""
         handle = self._handle()
         result = handle.connect_to_new_process("python:data", [_tracker(), *fds])
         self._served += 1
@@ -155,7 +158,7 @@ class ForkServer:
     # ---- ours ----
 
     def set_prepared(self, data):
-        """What each child finds done; None: not all that it has to know can be told to the zygote."""
+        """Notes what each child finds done. None: some of what it has to know cannot be told to the zygote."""
         # a copy: sys.argv is told as the list that it is, which may change
         self._prepared = data and {name: value[:] if type(value) is list else value for name, value in
                                    {**data, "name": None, "dir": None}.items()}
@@ -166,7 +169,7 @@ class ForkServer:
         return self._prepared is not None and {**data, "name": None, "dir": None} == self._prepared
 
     def spawn(self, fds, payload, *, flags=0, time_limit=0.0, grace=0.0, owner=None, keeper=None):
-        """A native process object. `payload`: what the child unpickles. owner, keeper: see _popen.Popen."""
+        """Returns a native process object. `payload`: what the child unpickles. owner, keeper: see _popen.Popen."""
         handle = self._handle()
         self._served += 1
         try:
@@ -194,8 +197,8 @@ class ForkServer:
             return self._server
 
     def _end_at_exit(self):
-        """As the last that multiprocessing does at the interpreter's end, when its processes have been joined: an idle
-        server ends before we do, so that nobody has to reap it. One whose processes live is not waited for."""
+        """Ends an idle server before us, so that nothing has to reap it. multiprocessing calls this last at the
+        interpreter's end, when its processes have been joined. A server with living processes is not waited for."""
         if self._finalizer is None:
             reference = weakref.ref(self)  # the finalizer must not keep us alive
 

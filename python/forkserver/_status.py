@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Status:
-    """How a process ended. As a string: one sentence.
+    """How a process ended. As a string it is one sentence.
 
-    pid; exit_code: 0 to 255, None where a signal ended it; signal: that signal, else None; core: whether it left a core
-    dump; timed_out: whether it was killed for its time limit; out_of_memory: whether the kernel killed it for want of
-    memory, None where that cannot be known (no control group that counts such ends); rusage: a resource.struct_rusage,
-    None where it is lost; lost: nothing is known but that it has ended, as the fork server died before."""
+    pid. exit_code: 0 to 255, None where a signal ended it. signal: that signal, else None. core: whether it left a
+    core dump. timed_out: whether it was killed for its time limit. out_of_memory: whether the kernel killed it
+    because memory was short; None where no control group counts such ends. rusage: a resource.struct_rusage, None
+    where it is lost. lost: whether nothing is known but that it has ended, because the fork server died before."""
 
     def __init__(self, pid, exit_code, signal, core, timed_out, out_of_memory, rusage, lost):
         self.pid: int = pid
@@ -38,14 +38,14 @@ class Status:
 
     def __str__(self) -> str:
         if self.lost:
-            return f"process {self.pid} ended, and how was lost together with the fork server"
+            return f"process {self.pid} ended; its status was lost together with the fork server"
         if self.signal is None:
             return f"process {self.pid} exited with {self.exit_code}"
         why = ""
         if self.timed_out:
-            why = ", as its time limit had passed"
+            why = ", because its time limit had passed"
         elif self.out_of_memory:
-            why = ", as memory was short"
+            why = ", because memory was short"
         return f"process {self.pid} was killed by {_name(self.signal)}{why}{' (core dumped)' if self.core else ''}"
 
     def __repr__(self) -> str:
@@ -70,14 +70,15 @@ def _struct_rusage(numbers):
 
 
 def rusage_of(native) -> Optional[resource.struct_rusage]:
-    """Of a native process object; None before its end, and where it is lost."""
+    """Returns the rusage of a native process object. None before its end, and where it is lost."""
     return _struct_rusage(native.rusage)
 
 
 def status(process: BaseProcess) -> Optional[Status]:
-    """How a multiprocessing.Process ended that Forkserver started; None while it runs. TypeError for what isn't a
-    process, or is another start method's; ValueError for one that has not been started, is closed, or isn't this
-    process's child."""
+    """Says how a multiprocessing.Process ended that Forkserver started; None while it runs.
+
+    TypeError: it isn't a process, or another start method's. ValueError: it has not been started, is closed, or
+    isn't this process's child."""
     from multiprocessing.process import BaseProcess
 
     from ._popen import Popen
@@ -104,13 +105,14 @@ def status(process: BaseProcess) -> Optional[Status]:
 
 
 class MemoryEvents:
-    """How often the kernel has killed a process of our control group for want of memory. A child is in that of its
-    server, which was ours when the server started. One call of the kernel for each start, so the file stays open."""
+    """How often the kernel has killed a process of our control group because memory was short. A child is in the
+    control group of its server, which was ours when the server started. There is one system call for each start, so
+    the file stays open."""
 
     _fd = None  # -1: there is none
 
     def read(self):
-        """What have_killed_since() compares with."""
+        """Returns what have_killed_since() compares with."""
         if self._fd is None:
             self._fd = self._open()
         try:
@@ -119,7 +121,7 @@ class MemoryEvents:
             return b""
 
     def have_killed_since(self, before):
-        """None where that cannot be known."""
+        """Whether the count has grown. None where that cannot be known."""
         counts = [int(line.split()[1]) for text in (before, self.read()) for line in text.splitlines()
                   if line.startswith(b"oom_kill ")]
         return counts[1] > counts[0] if len(counts) == 2 else None
@@ -135,8 +137,8 @@ class MemoryEvents:
 
 
 def _files():
-    """Those of the second version of control groups, cgroup(7), or of the first. In a container the group that it sees
-    at the top may be its own, whatever its path is outside."""
+    """Returns the files of the second version of control groups, cgroup(7), or of the first. In a container the
+    group that shows at the top may be its own, whatever its path is outside."""
     try:
         with open("/proc/self/cgroup") as file:
             groups = [line.rstrip("\n").split(":", 2) for line in file]

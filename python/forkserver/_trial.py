@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The main module, imported once for all children: in a process that becomes the zygote if nothing shows of it there.
-What would show (a thread, an open file, a number drawn, a line written) is as under the stock server when each child
-imports the module by itself."""
+"""The main module, imported once for all children: in a process that becomes the zygote if nothing shows of the
+import there. What would show (a thread, an open file, a number drawn, a line written) is as under CPython's fork
+server: each child imports the module by itself."""
 
 import contextlib
 import gc
@@ -25,8 +25,8 @@ _CLOCKS = (time.time, time.monotonic)  # time.perf_counter() is the second
 
 
 def run(main, loud):
-    """Imports it. None, or a sentence: why each child has to do that. Raises what the module raised; loud: with its
-    traceback on standard error. It may not return: then the reason has been told."""
+    """Imports the module. Returns None, or a sentence: why each child has to import it. Raises what the module
+    raised; loud: with its traceback on standard error. It may not return: then the reason has been told."""
     look, calls, silence = _Look(), _Calls(), _Silence()
     failure = why = None
 
@@ -61,8 +61,8 @@ def run(main, loud):
 
 
 def _end(silence, why):
-    """Of a trial that has failed. Each child of the program's that imports the module will start its own processes. (A
-    resource tracker ends by itself, with what it tracks.)"""
+    """Ends a trial that has failed. Each child of the program's that imports the module will start its own
+    processes. (A resource tracker ends by itself, with what it tracks.)"""
     if silence is not None:
         silence.end()
     for pid in _children():
@@ -73,13 +73,13 @@ def _end(silence, why):
 
 
 def _readable(text):
-    """Of names that are no UTF-8, too."""
+    """Makes a name readable, also if it is no UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _import(main):
-    """As a child of the stock server does: under a child's name, and with a start() that raises without a main guard
-    instead of forking on and on."""
+    """Imports as a child of CPython's fork server does: under a child's name, and with a start() that raises without
+    a main guard instead of forking on and on."""
     current = process.current_process()
     name, current._name = current._name, "Process-1"
     current._inheriting = True
@@ -98,11 +98,11 @@ def _children():
         return []
 
 
-# ---- what it writes ----
+# ---- output of the module ----
 
 
 class _Silence:
-    """From now on standard output and error go nowhere."""
+    """Sends standard output and error nowhere from now on."""
 
     def __init__(self):
         self.saved = os.dup(2)
@@ -114,8 +114,8 @@ class _Silence:
             os.dup2(self.ear, fd)
 
     def end(self):
-        """Whether something was written. Standard output is standard error now: whoever reads the program's is not to
-        wait for the zygote's end."""
+        """Says whether something was written. Standard output is standard error now, so that a reader of the
+        program's output does not wait for the zygote's end."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
@@ -127,17 +127,17 @@ class _Silence:
         return heard
 
 
-# ---- who does it ----
+# ---- the code that does it ----
 
 
 def _is_own(path):
-    """Whether it is the program's own code, in contrast to a library's."""
+    """Whether the code is the program's own, in contrast to a library's."""
     return not (path.startswith((*_LIBRARY, "<")) or "site-packages" in path or "dist-packages" in path)
 
 
 def _does_it_itself(frame):
-    """Whether the program's own code does, by way of libraries or not; in contrast to a library that is being imported,
-    which knows of forks, and fills a cache of its own."""
+    """Whether the program's own code does this, directly or through libraries. In contrast: a library that is being
+    imported, which knows of forks, and fills a cache of its own."""
     while frame is not None:
         code = frame.f_code
         if _is_own(code.co_filename):
@@ -148,7 +148,7 @@ def _does_it_itself(frame):
     return False
 
 
-# ---- what it does to the world, which is to see that once for each child and never for us ----
+# ---- effects on the world, which is to see them once for each child and never for us ----
 
 _EFFECTS = {
     "socket.connect": "it connects a socket", "socket.bind": "it binds a socket",
@@ -167,7 +167,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def _watch_effects(stop):
-    """Calls stop(what) before any."""
+    """Calls stop(what) before any effect."""
     getframe = sys._getframe
     _watch_shared(stop)
 
@@ -195,7 +195,8 @@ _real = []  # what stands for it now: (module or class, name, what it was)
 
 
 def _watch_shared(stop):
-    """What has a name that all processes know a resource tracker of ours would remove, even if it is the program's."""
+    """Watches for names that all processes know. A resource tracker of ours would remove them, even if they are the
+    program's."""
     def stand_in(*args, **options):
         stop("it has memory or semaphores that its children would share")
 
@@ -217,7 +218,7 @@ def _unwatch_effects():
     del resource_tracker._resource_tracker._send
 
 
-# ---- what it asks for that is another thing in each process ----
+# ---- values that are different in each process ----
 
 
 _DRAWS = "it draws a random value"
@@ -225,7 +226,7 @@ _TIME = "it keeps the time of its import"
 
 
 class _Calls:
-    """Stands in for functions whose result is another one in each process."""
+    """Stands in for functions that give another result in each process."""
 
     WATCHED = (
         (os, "getpid", "it keeps a process id"),
@@ -268,7 +269,8 @@ class _Calls:
         setattr(module, name, stand_in)
 
     def end(self):
-        """Puts the real ones back wherever somebody has taken hold of a stand-in. Why not, or what was called."""
+        """Puts the real functions back wherever code has kept a stand-in. Returns why that failed, or what was
+        called."""
         for _, module, name, real in self.stand_ins:
             setattr(module, name, real)
         # two references are the tuple's and the argument's
@@ -278,7 +280,7 @@ class _Calls:
         return self.why
 
     def _give_back(self, taken):
-        """Looks through all objects, which takes some milliseconds for each function."""
+        """Puts the real functions back in all objects, which takes some milliseconds for each function."""
         ours = set(map(id, self.stand_ins))
         for stand_in, _, _, real in self.stand_ins:
             # (no list of arguments: that would be a holder)
@@ -296,11 +298,11 @@ def _replace(names, old, new):
             names[name] = new
 
 
-# ---- what it leaves behind ----
+# ---- traces of the import ----
 
 
 def _fds():
-    """But standard output and error, and what the look itself opens."""
+    """All fds but standard output and error, and those that the look itself opens."""
     found = {}
     for fd in map(int, os.listdir("/proc/self/fd")):
         with contextlib.suppress(OSError):
@@ -310,7 +312,8 @@ def _fds():
 
 
 def _shared_mappings():
-    """What several processes could write to. (LLVM's OpenMP notes there that it is loaded, and looks at the pid.)"""
+    """Mappings that several processes could write to. (LLVM's OpenMP notes there that it is loaded, and looks at the
+    pid.)"""
     with open("/proc/self/maps") as file:
         return {line for line in file if line.split()[1].startswith("rw-s") and "KMP_REGISTERED" not in line}
 
@@ -333,7 +336,7 @@ def _wakeup_fd():
 
 
 class _Look:
-    """At what a fork hands on, or doesn't, in another way than an import in each process would."""
+    """Looks at what a fork hands on, or doesn't, differently from an import in each process."""
 
     # what is looked at before and after: how it is found out, and what a difference means
     SAME = (
@@ -357,7 +360,7 @@ class _Look:
         self.clocks = [clock() for clock in _CLOCKS]
 
     def difference(self):
-        """None, or what there is, in words."""
+        """Returns None, or the difference in words."""
         if _children():
             return "it leaves a process running"
         opened = [what for fd, what in _fds().items() if self.fds.get(fd) != what]
@@ -369,7 +372,8 @@ class _Look:
         return self.time_that_is_kept()
 
     def time_that_is_kept(self):
-        """None, or words. Names of the program's own modules are looked at: its start time is another in each child."""
+        """Returns None, or words. Names of the program's own modules are looked at: its start time is another in
+        each child."""
         moments = [(before, clock()) for clock, before in zip(_CLOCKS, self.clocks)]
         written = set(_written(*moments[0]))
         for name, module in list(sys.modules.items()):
@@ -396,7 +400,7 @@ def _is_moment(value, moments):
 
 
 def _written(begin, end):
-    """Times of day, as names of runs and of logs have them."""
+    """Spellings of the time of day, as names of runs and of logs have them."""
     for second in range(int(begin), int(end) + 1):
         for moment in (time.localtime(second), time.gmtime(second)):
             hour, minute, second_of = f"{moment[3]:02}", f"{moment[4]:02}", f"{moment[5]:02}"

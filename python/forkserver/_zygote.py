@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The zygote: a Python interpreter that a fork server started. Its children are _child.py's."""
+"""The zygote: a Python interpreter that a fork server started. _child.py is what its children run."""
 
 import atexit
 import gc
@@ -26,7 +26,7 @@ _IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGT
 
 
 def main():
-    """The whole life of the zygote and its children."""
+    """Runs the whole life of the zygote and of its children."""
     global _data
     with open(_native.DATA_FD, "rb") as file:
         _data = pickle.load(file)  # see ForkServer._new_handle()
@@ -51,14 +51,15 @@ def main():
 
 
 def _prepare(*without):
-    """What is true of most children, and need not be done in each; but the main module."""
+    """Sets what is true of most children, so that it need not be done in each; but not the main module."""
     data = _data["preparation"]
     spawn.prepare({name: list(value) if isinstance(value, list) else value for name, value in data.items()
                    if name not in without})
 
 
 def _import_common():
-    """What children will import anyway. One that isn't there is no fault: whoever needs it meets that."""
+    """Imports what children will import anyway. A module that isn't there is no fault: a child that needs it meets
+    that."""
     global _logs
     for name in _data["modules"]:
         try:
@@ -72,7 +73,8 @@ def _import_common():
 
 
 class _ExitFunctions:
-    """What preloaded modules register: it runs in the zygote, where they were loaded, when the server ends."""
+    """Collects exit functions of preloaded modules. They run in the zygote, where they were loaded, when the server
+    ends."""
 
     def __init__(self):
         self.registered = []
@@ -110,8 +112,8 @@ _exits = _ExitFunctions()
 
 
 def _forget_exit_functions():
-    """Since 3.13 a child of the stock server runs exit functions, but none that a preloaded module has registered: what
-    its own imports have is left, here that of `logging`."""
+    """Forgets exit functions. Since 3.13 a child of CPython's fork server runs exit functions, but none that a
+    preloaded module has registered. Those of a child's own imports stay: here that of `logging`."""
     _exits.end()
     if sys.version_info >= (3, 13):
         atexit._clear()
@@ -124,7 +126,7 @@ def _forget_exit_functions():
 
 
 def _preload(name):
-    """None, or a sentence: why each process has to load it by itself."""
+    """Preloads a module. Returns None, or a sentence: why each process has to load it by itself."""
     if name == "__main__":
         return _preload_main()
     try:
@@ -148,7 +150,7 @@ def _preload_main():
 
 
 def _loaded():
-    """Returns what is to be called in each standby, if anything."""
+    """Ends the loading. Returns what is to be called in each standby, if anything."""
     if not _is_heir:
         _forget_exit_functions()
         # again: modules may have changed it; a second handler would say all twice
@@ -187,8 +189,8 @@ def _nothing():
 
 
 def _make_rehearsal():
-    """The message for a process that does nothing. It is made in the zygote: the rehearsal is to do what a child does,
-    and no more."""
+    """Makes the message for a process that does nothing. It is made in the zygote: the rehearsal is to do what a
+    child does, and no more."""
     counter, process._process_counter = process._process_counter, itertools.count(1)
     try:
         made = stock_context.ForkServerProcess(target=_nothing)

@@ -6,10 +6,11 @@
 #include <string.h>
 
 /*
- * What lives for ever has its reference count left alone by CPython 3.12 and later: a child that only looks at it
- * copies no page for that. It is never freed either, so nothing is taken that anybody could wait for: plain values,
- * which hold nothing; and of functions, classes and modules, which a program has until its end, those without a weak
- * reference that calls back, and without anything in them that isn't plain.
+ * CPython 3.12 and later leave the reference count of an immortal object alone: a child that only looks at the object
+ * copies no page for that. It is never freed either. So only objects are taken whose end nothing could wait for:
+ *  - plain values, which hold nothing;
+ *  - functions, classes and modules, which a program has until its end, if no weak reference to them calls back and
+ *    all that is in them is plain.
  */
 
 static struct {

@@ -25,8 +25,8 @@ PyObject *native_raise_plain(int r, const char *what);
 /* process.c, server.c: the types, made once. NULL with an exception. */
 PyObject *native_process_type(void);
 PyObject *native_server_type(void);
-/* Whose process it is: it is lost, and gets killed, when the object goes while `owner` lives and has another `_popen`
- * than `keeper`, which is only compared. owner: a weak reference, or NULL; borrowed. */
+/* The owner of the process. The process is lost, and gets killed, when the object goes while `owner` lives and has
+ * another `_popen` than `keeper`, which is only compared. owner: a weak reference, or NULL; borrowed. */
 struct native_owner {
         PyObject *owner;
         const PyObject *keeper;

@@ -152,7 +152,7 @@ static int look(struct process *self) {
         PyObject *code = PyLong_FromLong(status.signal ? -status.signal : status.exit_code);
         if (!code)
                 return -1;
-        if (self->returncode) { /* another thread was faster */
+        if (self->returncode) { /* another thread has been here first */
                 Py_DECREF(code);
                 return 1;
         }
@@ -172,7 +172,12 @@ static double now(void) {
 static int wait_readable(int fd, double deadline) {
         struct pollfd entry = { .fd = fd, .events = POLLIN };
         double left = deadline < 0 ? -1 : deadline - now();
-        int ms = deadline < 0 ? -1 : left <= 0 ? 0 : left > 1e6 ? 1000000000 : (int)(left * 1000) + 1, r;
+        int ms = -1, r;
+
+        if (deadline >= 0 && left > 1e6)
+                ms = 1000000000;
+        else if (deadline >= 0)
+                ms = left > 0 ? (int)(left * 1000) + 1 : 0;
 
         Py_BEGIN_ALLOW_THREADS
         r = poll(&entry, 1, ms);

@@ -495,7 +495,7 @@ a multiprocessing.Process is expected, not int
                 end(grow)
                 end(hang, kill=True)
         """, group).splitlines(), [
-            "-9 False was killed by SIGKILL", "-9 True was killed by SIGKILL, as memory was short",
+            "-9 False was killed by SIGKILL", "-9 True was killed by SIGKILL, because memory was short",
             "-9 False was killed by SIGKILL"])
 
 

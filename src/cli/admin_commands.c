@@ -3,7 +3,7 @@
 #include "cli.h"
 #include "text.h"
 
-/* stop, ping, stats: what one asks a named server about itself. */
+/* stop, ping, stats: questions to a named server about itself. */
 
 #include <errno.h>
 #include <getopt.h>
@@ -89,7 +89,7 @@ static int parse_timeout(const char *text, int *ret_ms) {
         return r;
 }
 
-/* 0: ask; 1: the help was shown; negative: misuse, complained of. */
+/* 0: ask; 1: the help was shown; negative: misuse, with a complaint. */
 static int parse(int argc, char **argv, const struct option *known, struct question *question) {
         int c, r = 0;
 
@@ -183,7 +183,7 @@ static const char *name_of_signal(uint32_t i) {
         return cli_signal_name((int)i, text);
 }
 
-/* Those of a list that aren't 0. */
+/* Prints the values of a list that aren't 0. */
 static void print_list(bool json, const char *list, const uint64_t *values, uint32_t n,
                        const char *(*name)(uint32_t i)) {
         const char *separator = "";

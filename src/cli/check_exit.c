@@ -16,7 +16,7 @@ enum { TRIES = 15, LIMIT_MS = 10000 };
 /* A function of the C library that does nothing and returns 0. */
 static const char nothing[] = LIBC_SO ":sched_yield";
 
-/* From here on it shows beside what a process costs anyway. */
+/* From here on the cost shows beside what a process costs anyway. */
 static const double worthwhile_us = 200, worthwhile_faults = 50;
 
 /* ---- trying ---- */
@@ -36,7 +36,7 @@ static double microseconds(const struct timeval *time) {
         return (double)time->tv_sec * 1e6 + (double)time->tv_usec;
 }
 
-static int describe(struct fsrv_request *request, uint32_t flags) {
+static int fill_request(struct fsrv_request *request, uint32_t flags) {
         int r;
 
         if ((r = fsrv_request_set_entry(request, nothing)) < 0 ||
@@ -47,7 +47,7 @@ static int describe(struct fsrv_request *request, uint32_t flags) {
         return fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | flags);
 }
 
-/* An end by a signal or the limit is the verdict; what else a module's exit function makes of the code is its affair.
+/* An end by a signal or by the limit is a risk. A module's exit function may change the exit code as it likes.
  */
 static void judge_end(const struct fsrv_status *status, struct check_exit *trial) {
         char name[32];
@@ -61,7 +61,7 @@ static void judge_end(const struct fsrv_status *status, struct check_exit *trial
                 snprintf(trial->why, sizeof trial->why, "is killed by %s", cli_signal_name(status->signal, name));
 }
 
-/* The cost that most have, so that another process that wakes in between doesn't count. */
+/* Measures the median cost, so that another process that wakes in between doesn't count. */
 static int measure(struct fsrv_server *server, const struct fsrv_request *request, struct check_cost *ret_cost,
                    struct check_exit *trial, struct fsrv_error *error) {
         struct fsrv_status status = { .size = sizeof status };
@@ -85,8 +85,8 @@ static int try_both(struct fsrv_server *server, struct check_exit *trial, struct
         struct fsrv_request *plain = NULL, *quick = NULL;
         int r;
 
-        if ((r = fsrv_request_new(&plain)) < 0 || (r = fsrv_request_new(&quick)) < 0 || (r = describe(plain, 0)) < 0 ||
-            (r = describe(quick, FSRV_SPAWN_QUICK_EXIT)) < 0)
+        if ((r = fsrv_request_new(&plain)) < 0 || (r = fsrv_request_new(&quick)) < 0 ||
+            (r = fill_request(plain, 0)) < 0 || (r = fill_request(quick, FSRV_SPAWN_QUICK_EXIT)) < 0)
                 cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
         else if ((r = measure(server, plain, &trial->plain, trial, error)) == 0 && trial->verdict != CHECK_EXIT_RISKY)
                 r = measure(server, quick, &trial->quick, trial, error);

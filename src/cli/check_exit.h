@@ -2,7 +2,7 @@
 #ifndef FORKSERVER_CLI_CHECK_EXIT_H
 #define FORKSERVER_CLI_CHECK_EXIT_H
 
-/* What it costs a process to end after modules were preloaded. */
+/* How much it costs a process to end after modules were preloaded. */
 
 #include <stdbool.h>
 
@@ -27,7 +27,7 @@ struct check_exit {
         char why[FSRV_ERROR_TEXT_SIZE];
 };
 
-/* Has processes end with exit functions and destructors and without, below a server of these options. */
+/* Lets processes of a server with these options end, with exit functions and destructors and without. */
 void check_exit_try(const struct fsrv_server_options *options, struct check_exit *ret_trial);
 void check_exit_print_text(const struct check_exit *trial);
 /* As the last member of an object. */

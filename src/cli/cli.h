@@ -2,8 +2,8 @@
 #ifndef FORKSERVER_CLI_H
 #define FORKSERVER_CLI_H
 
-/* What the subcommands share. One file a subcommand: each is `int cli_<name>(int argc, char **argv)`, called with
- * argv[0] being the subcommand's name; what it returns is the exit code. */
+/* What the subcommands share. There is one file for each subcommand: each is `int cli_<name>(int argc, char **argv)`,
+ * called with argv[0] being the subcommand's name; what it returns is the exit code. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 
 enum {
         CLI_EXIT_ITEMS_FAILED = 123, /* map: at least one item failed, as xargs(1) */
-        CLI_EXIT_TIMED_OUT = 124,    /* and the process went by itself, as timeout(1) */
+        CLI_EXIT_TIMED_OUT = 124,    /* the time-out's SIGTERM came and the process exited by itself, as timeout(1) */
         CLI_EXIT_OURS = 125,         /* our own failure, as timeout(1), env(1) */
         CLI_EXIT_CANNOT_RUN = 126,
         CLI_EXIT_NOT_FOUND = 127,
@@ -49,21 +49,24 @@ int cli_stats(int argc, char **argv);
 /* "forkserver: <text>\n" on standard error in one write. */
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 enum { CLI_ERROR_TEXT_SIZE = FSRV_ERROR_TEXT_SIZE + 128 };
-/* An error's text for people: also with its cause where a long name has pushed that out. */
+/* Copies an error's text for people. If a long name has pushed its cause out, the cause is put back. */
 void cli_error_text(const struct fsrv_error *error, char *text, size_t size);
-/* The same for an error of the library: "forkserver: <text> (stage <name>)"; the text has the cause in it. */
+/* Complains of an error of the library: "forkserver: <text> (stage <name>)"; the text has the cause in it. */
 void cli_complain_error(const struct fsrv_error *error);
 /* Fills *error as the library does, with ": <strerror>" after the text, and returns -err. */
 int cli_fail(struct fsrv_error *error, uint32_t stage, int err, const char *text);
-/* What an error of fsrv_spawn() is worth: 127: no such program; 126: a program that cannot be run; 125: all else. */
+/* The exit code for an error of fsrv_spawn(). 127: no such program; 126: a program that cannot be run; 125: all else.
+ */
 int cli_exit_code_of_error(const struct fsrv_error *error);
 int cli_target_add_preload(struct cli_target *target, const char *module);
 void cli_target_done(struct cli_target *target);
-/* The handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */
+/* Makes the handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */
 int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server);
-/* Misuse of a subcommand: one line that ends in "(try 'forkserver <command> --help')". Returns CLI_EXIT_OURS. */
+/* Complains of misuse of a subcommand, by one line that ends in "(try 'forkserver <command> --help')". Returns
+ * CLI_EXIT_OURS. */
 int cli_usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same for what getopt_long() returned '?' or ':' for. It needs an option string that begins with "+:". */
+/* Complains of the option for which getopt_long() returned '?' or ':'. It needs an option string that begins with "+:".
+ */
 int cli_bad_option(const char *command, int c, char **argv);
 
 /* Opens the null device on standard streams that are closed, lest the next fd takes their number. It is opened so that
@@ -95,19 +98,19 @@ void cli_json_string(FILE *out, const char *text);
 /* death.c */
 
 /* Ends this process by the signal, without a core dump, so that its parent sees what a job's end or ^C would show.
- * Returns 128 + the signal where it ends nobody (pid 1, or a signal that by default does nothing). */
+ * Returns 128 + the signal where it ends nothing (pid 1, or a signal that by default does nothing). */
 int cli_die_by(int signal);
 /* "SIGSEGV", or "signal 70". */
 const char *cli_signal_name(int signal, char text[32]);
 
 /* init.c */
 
-/* As pid 1, which has to reap orphans and whom no signal ends: a child goes on as the command, with the signals that
- * come; we end as it does. Returns in that child, and at once where we aren't pid 1. 0 or -errno with a complaint. */
+/* Pid 1 has to reap orphans, and no signal ends it. So a child goes on as the command and gets the signals that come;
+ * we end as it does. Returns in that child, and at once where we aren't pid 1. 0 or -errno with a complaint. */
 int cli_leave_pid_1(void);
 
-/* What our own kernel calls may use for a process: its number in our pid namespace; 0 if it has none, as that of a
- * server in another one. */
+/* The number of a process in our pid namespace, for our own system calls; 0 if it has none, as that of a server in
+ * another one. */
 pid_t cli_own_number(const struct fsrv_process *process, const struct cli_target *target);
 
 /* descriptors.c */

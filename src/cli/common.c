@@ -41,7 +41,7 @@ __attribute__((format(printf, 1, 0))) static void complain(const char *format, v
         n += cli_harmless(line + n, TAIL_SIZE - 1, tail);
         line[n++] = '\n';
         if (write(STDERR_FILENO, line, n) < 0)
-                return; /* nobody left to tell */
+                return; /* nothing is left that could be told */
 }
 
 void cli_complain(const char *format, ...) {

@@ -11,7 +11,7 @@
 
 enum { LOOKED_AT = 4096 }; /* fds, without /proc */
 
-/* One that was opened before the limit was lowered can be had by nobody else. */
+/* An fd that was opened before the limit was lowered cannot be passed on. */
 static bool is_beyond_limit(int fd) {
         struct rlimit limit;
 

@@ -10,8 +10,8 @@
 
 #include "cli.h"
 
-/* What the command has is its own: the reader of a pipe must see its end when the command closes it. */
-static void let_go(void) {
+/* The command alone holds its fds: the reader of a pipe must see its end when the command closes it. */
+static void close_all_fds(void) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         for (int fd = 0; null >= 0 && fd < STDERR_FILENO; fd++)
@@ -19,7 +19,7 @@ static void let_go(void) {
         cli_close_all_but((int[]){ STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO }, 3);
 }
 
-/* Until the command has ended: how, as an exit code. */
+/* Reaps until the command has ended. Returns how it ended, as an exit code. */
 static int reap(pid_t command) {
         int status;
 
@@ -37,7 +37,7 @@ static bool reaches_all(const siginfo_t *info) {
 static _Noreturn void be_init(pid_t command, const sigset_t *all) {
         int code = -1;
 
-        let_go();
+        close_all_fds();
         while (code < 0) {
                 siginfo_t info;
 

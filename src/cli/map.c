@@ -12,7 +12,7 @@
 static int fill_dry(struct map_items *items) {
         struct pollfd entry = { .fd = items->input.fd, .events = POLLIN };
 
-        if (fflush(stdout) != 0) /* whoever reads along sees what there is, and an error ends it */
+        if (fflush(stdout) != 0) /* a reader that follows sees what there is, and an error ends it */
                 return -errno;
         poll(&entry, 1, -1);
         return map_items_fill(items);

@@ -29,8 +29,8 @@ void map_signals_done(struct map_signals *signals);
 /* How many came; map_signals_first(): which one was the first. */
 int map_signals_count(void);
 int map_signals_first(void);
-/* Around calls that may take long: if a second signal comes meanwhile and they don't return soon, it ends us, and with
- * us all items. */
+/* Set it around calls that may take long. If a second signal comes meanwhile and the call doesn't return soon, the
+ * signal ends us, and all items end with us. */
 void map_signals_set_busy(bool busy);
 
 /* The process group that is stopped and continued with us; 0: none. */
@@ -58,7 +58,7 @@ struct map_job {
         struct map_item *item;
         struct fsrv_process *process;
         struct map_outputs *outputs; /* NULL with --ungroup */
-        bool stopped;                /* it was, for wanting the terminal, and is killed for it */
+        bool stopped;                /* it stopped because it wants the terminal, and is killed for it */
         double started;
 };
 
@@ -80,7 +80,7 @@ int map_job_start(struct map_job *job, const struct map_setting *setting, struct
                   struct fsrv_error *error);
 /* 1 and the result when the process has ended; 0 while it lives; -errno with a complaint. */
 int map_job_finish(struct map_job *job, const struct map_options *options, struct map_result **ret_result);
-/* To the item and the processes in its group. */
+/* Sends a signal to the item and the processes in its group. */
 void map_job_signal(struct map_job *job, int signal);
 
 /* errno if not all of its output could be kept, else 0. */
@@ -101,13 +101,13 @@ struct map_report {
 };
 
 int map_report_init(struct map_report *report, const struct map_options *options);
-/* An item has ended, whose turn it may not be. */
+/* Counts an item that has ended, whether or not it is its turn. */
 void map_report_count(struct map_report *report, const struct map_result *result);
-/* The JSON line: at once, for whoever reads along, and so that all that was done is there if we are killed. */
+/* Writes the JSON line at once: for readers that follow, and so that all that was done is there if we are killed. */
 void map_report_write(struct map_report *report, const struct map_result *result);
 /* Writes the outputs and what is to be said, when it is the result's turn. */
 void map_report_result(struct map_report *report, const struct map_result *result);
-/* What writing an output returned: below 0 there is no use in going on. */
+/* Takes the result of writing an output: below 0 there is no use in going on. */
 void map_report_check(struct map_report *report, int r);
 /* The summary; closes the JSON file. 0 or -errno with a complaint. */
 int map_report_done(struct map_report *report);

@@ -127,7 +127,7 @@ struct list {
         size_t n, size;
 };
 
-static void put(struct list *list, const char *text, size_t n) {
+static void append(struct list *list, const char *text, size_t n) {
         if (list->list)
                 list->at = mempcpy(list->at, text, n);
         list->size += n;
@@ -139,63 +139,64 @@ static void begin(struct list *list) {
         list->n++;
 }
 
-static void put_word(struct list *list, const char *text) {
+static void append_word(struct list *list, const char *text) {
         begin(list);
-        put(list, text, strlen(text) + 1);
+        append(list, text, strlen(text) + 1);
 }
 
-static void put_place(struct list *list, const struct place *place, const struct map_item *item, const char *value,
-                      unsigned long slot) {
+static void append_place(struct list *list, const struct place *place, const struct map_item *item, const char *value,
+                         unsigned long slot) {
         char number[24];
 
         if (place->part >= PART_NUMBER) {
                 int n = snprintf(number, sizeof number, "%lu", place->part == PART_SLOT ? slot : item->number);
-                put(list, number, (size_t)n);
+                append(list, number, (size_t)n);
                 return;
         }
         if (place->position)
                 value = place->position <= item->n_values ? item->values[place->position - 1] : "";
         struct piece piece = part_of(place->part, value);
-        put(list, piece.text, piece.n);
+        append(list, piece.text, piece.n);
 }
 
-static void put_filled(struct list *list, const char *arg, const struct map_item *item, const char *value,
-                       unsigned long slot) {
+static void append_filled(struct list *list, const char *arg, const struct map_item *item, const char *value,
+                          unsigned long slot) {
         struct place place;
         const char *at = arg;
 
         begin(list);
         for (; find_place(arg, at, &place); at = place.end) {
-                put(list, at, (size_t)(place.start - at));
-                put_place(list, &place, item, value, slot);
+                append(list, at, (size_t)(place.start - at));
+                append_place(list, &place, item, value, slot);
         }
-        put(list, at, strlen(at) + 1);
+        append(list, at, strlen(at) + 1);
 }
 
-static void put_all(struct list *list, const struct map_options *options, const struct map_item *item,
-                    unsigned long slot) {
+static void append_arguments(struct list *list, const struct map_options *options, const struct map_item *item,
+                             unsigned long slot) {
         char **arg = options->args;
 
-        put_word(list, options->target.entry ? options->target.entry : *arg++); /* the program's name stays as it is */
+        append_word(list,
+                    options->target.entry ? options->target.entry : *arg++); /* the program's name stays as it is */
         for (; *arg; arg++) {
                 size_t times = is_repeated(*arg) ? item->n_values : 1;
                 for (size_t i = 0; i < times; i++)
-                        put_filled(list, *arg, item, item->n_values ? item->values[i] : "", slot);
+                        append_filled(list, *arg, item, item->n_values ? item->values[i] : "", slot);
         }
         for (size_t i = 0; i < item->n_values && !options->has_place && !options->to_stdin; i++)
-                put_word(list, item->values[i]);
+                append_word(list, item->values[i]);
 }
 
 char **map_arguments(const struct map_options *options, const struct map_item *item, unsigned long slot) {
         struct list list = { 0 };
 
-        put_all(&list, options, item, slot);
+        append_arguments(&list, options, item, slot);
         char **block = malloc((list.n + 1) * sizeof *block + list.size);
         if (!block)
                 return NULL;
         block[list.n] = NULL;
         list = (struct list){ .list = block, .at = (char *)(block + list.n + 1) };
-        put_all(&list, options, item, slot);
+        append_arguments(&list, options, item, slot);
         return block;
 }
 
@@ -203,6 +204,6 @@ size_t map_arguments_size(const struct map_options *options, const char *const *
         const struct map_item item = { .n_values = n, .values = (char **)values };
         struct list list = { 0 };
 
-        put_all(&list, options, &item, 0);
+        append_arguments(&list, options, &item, 0);
         return list.size + (list.n + 1) * sizeof(char *);
 }

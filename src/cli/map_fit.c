@@ -10,7 +10,7 @@
 extern char **environ;
 
 enum {
-        HEADROOM = 4096,            /* for what an interpreter's line adds, and for who adds a variable */
+        HEADROOM = 4096,            /* for what an interpreter's line adds, and for a program that adds a variable */
         ROOM_MAX = 2 * 1024 * 1024, /* of the usual stack; a server that was started elsewhere may have less */
         ROOM_MIN = 32 * 1024,
         STRING_MAX = 128 * 1024, /* execve(2): MAX_ARG_STRLEN */

@@ -17,7 +17,7 @@
 
 enum { OF_GROUP = 4 }; /* PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9 */
 
-/* Whether it could be sent to anybody. */
+/* Whether there was a process to send it to. */
 static bool send(int leader, int signal) {
         return syscall(SYS_pidfd_send_signal, leader, signal, NULL, OF_GROUP) == 0;
 }
@@ -37,7 +37,7 @@ static bool lives_in(const char *pid, pid_t pgid) {
                state != 'X';
 }
 
-/* Not every process 1 takes notice of its orphans' end, or soon. */
+/* Not every process 1 reaps its orphans, or does it soon. */
 static bool has_only_zombies(pid_t pgid) {
         DIR *directory = opendir("/proc");
         bool lives = !directory;

@@ -19,7 +19,7 @@ struct map_groups {
 
 /* The one that the process leads; the pidfd is copied. Where there is no room for it its rest is left. */
 void map_groups_add(struct map_groups *groups, int pidfd, pid_t pgid);
-/* Whether nobody is in them any more; those that are empty are forgotten. */
+/* Whether all are empty now; those that are empty are forgotten. */
 bool map_groups_are_empty(struct map_groups *groups);
 /* SIGKILL to all, which are forgotten. */
 void map_groups_kill(struct map_groups *groups);

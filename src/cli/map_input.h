@@ -14,7 +14,7 @@ struct map_input {
         char separator;
         char *buffer;
         size_t start, end, size;
-        size_t most; /* that a line or block may have */
+        size_t most; /* the most bytes that a line or block may have */
         bool ended;
         unsigned long taken;
 };

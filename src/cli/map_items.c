@@ -141,10 +141,14 @@ static struct map_item *take_back(struct map_items *items) {
 
 /* The next one, whether or not an earlier run has done it. */
 static int take_new(struct map_items *items, struct map_item **ret_item) {
-        int r = items->options->block           ? take_block(items, ret_item)
-                : items->options->n_sources > 1 ? take_combination(items, ret_item)
-                                                : take_group(items, ret_item);
+        int r;
 
+        if (items->options->block)
+                r = take_block(items, ret_item);
+        else if (items->options->n_sources > 1)
+                r = take_combination(items, ret_item);
+        else
+                r = take_group(items, ret_item);
         if (r == 1)
                 (*ret_item)->number = ++items->numbered;
         return r;

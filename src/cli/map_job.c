@@ -11,14 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static int describe(struct fsrv_request *request, const struct map_setting *setting, const struct map_outputs *outputs,
-                    int input) {
+static int fill_request(struct fsrv_request *request, const struct map_setting *setting,
+                        const struct map_outputs *outputs, int input) {
         const struct map_options *options = setting->options;
         int r = options->target.entry ? fsrv_request_set_entry(request, options->target.entry)
                                       : fsrv_request_set_program(request, options->args[0]);
 
         /* What our caller left open first: standard streams that were closed for us get something else here. A group of
-         * its own: the first ^C is for us, who let running items finish. */
+         * its own: the first ^C is for us, and we let running items finish. */
         if (r < 0 || (r = cli_inherited_pass_on(&setting->inherited, request)) < 0 ||
             (r = fsrv_request_set_process_group(request, 0)) < 0 ||
             (r = fsrv_request_set_umask(request, setting->umask)) < 0 ||
@@ -51,7 +51,7 @@ static int spawn(struct map_job *job, const struct map_setting *setting, int inp
 
         if (r < 0)
                 return cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
-        r = describe(request, setting, job->outputs, input);
+        r = fill_request(request, setting, job->outputs, input);
         if (r < 0)
                 r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
         else if ((r = set_arguments(request, setting->options, job)) < 0)
@@ -79,9 +79,10 @@ static int spawn_with_input(struct map_job *job, const struct map_setting *setti
 int map_job_start(struct map_job *job, const struct map_setting *setting, struct map_item *item,
                   struct fsrv_error *error) {
         const struct map_options *options = setting->options;
-        int r = options->ungroup ? 0
-                                 : map_outputs_new(options->tag ? item->text : NULL, setting->fd_max, &job->outputs);
+        int r = 0;
 
+        if (!options->ungroup)
+                r = map_outputs_new(options->tag ? item->text : NULL, setting->fd_max, &job->outputs);
         if (r < 0)
                 return cli_fail(error, FSRV_STAGE_LIMIT, -r, "cannot make pipes for the output");
         job->item = item;
@@ -116,7 +117,7 @@ void map_job_signal(struct map_job *job, int signal) {
 
 /* ---- results ---- */
 
-/* What wants the terminal would wait for it for ever: it is in the background of it, and no shell's job. */
+/* A process that wants the terminal would wait for it for ever: it is in the background, and no shell's job. */
 static void on_stop(struct map_job *job, const struct map_options *options, int signal) {
         if (options->tty)
                 map_terminal_on_stop(job, signal);
@@ -168,7 +169,9 @@ int map_job_finish(struct map_job *job, const struct map_options *options, struc
 int map_result_lost(const struct map_result *result) {
         const struct map_outputs *outputs = result->outputs;
 
-        return !outputs ? 0 : outputs->of[0].lost ? outputs->of[0].lost : outputs->of[1].lost;
+        if (!outputs)
+                return 0;
+        return outputs->of[0].lost ? outputs->of[0].lost : outputs->of[1].lost;
 }
 
 bool map_result_is_failure(const struct map_result *result) {

@@ -16,7 +16,9 @@ unsigned long map_cpus(void) {
 }
 
 static unsigned long within_limits(double jobs) {
-        return jobs < 1 ? 1 : jobs > MAP_JOBS_MAX ? MAP_JOBS_MAX : (unsigned long)jobs;
+        if (jobs < 1)
+                return 1;
+        return jobs > MAP_JOBS_MAX ? MAP_JOBS_MAX : (unsigned long)jobs;
 }
 
 int map_parse_jobs(const char *text, unsigned long *ret_jobs) {

@@ -45,13 +45,19 @@ static FILE *open_behind(const char *path) {
 static FILE *take_standard_output(void) {
         int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
-        return fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ? NULL : fdopen(fd, "w");
+        if (fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+                return NULL;
+        return fdopen(fd, "w");
+}
+
+static FILE *open_report(const struct map_options *options) {
+        if (strcmp(options->json, "-") == 0)
+                return take_standard_output();
+        return options->resume ? open_behind(options->json) : fopen(options->json, "we");
 }
 
 int map_json_open(const struct map_options *options, FILE **ret_file) {
-        FILE *file = strcmp(options->json, "-") == 0 ? take_standard_output()
-                     : options->resume               ? open_behind(options->json)
-                                                     : fopen(options->json, "we");
+        FILE *file = open_report(options);
 
         if (!file) {
                 int err = errno;

@@ -39,9 +39,9 @@ void map_late_remove(struct map_late *late, struct map_outputs *outputs) {
 
 /* ---- the process of its own ---- */
 
-/* Neither the server nor a lock or pipe of our caller's has to wait for us. What tells that all is closed is closed
- * last. */
-static void let_go(const struct map_late *late, int told) {
+/* Neither the server nor a lock or pipe of our caller's has to wait for us. The fd that tells that all is closed is
+ * closed last. */
+static void close_all_else(const struct map_late *late, int told) {
         static const int deaf_to[] = { SIGINT, SIGQUIT, SIGHUP, SIGTTOU };
         int kept[3 + 2 * MAP_LATE_MAX] = { STDOUT_FILENO, STDERR_FILENO, told };
         size_t n = 3;
@@ -74,7 +74,7 @@ _Noreturn static void read_to_the_end(struct map_late *late, int told) {
         struct pollfd polled[2 * MAP_LATE_MAX];
         struct map_output *of[2 * MAP_LATE_MAX];
 
-        let_go(late, told);
+        close_all_else(late, told);
         for (size_t n; (n = collect(late, polled, of)) > 0;) {
                 poll(polled, n, -1);
                 for (size_t i = 0; i < n; i++)

@@ -14,7 +14,7 @@ struct map_late {
         unsigned long n;
 };
 
-/* Takes the outputs, whose tag is copied; what is held of them is dropped. Where there are too many the oldest are
+/* Takes the outputs and copies their tag; what is held of them is dropped. Where there are too many the oldest are
  * handed over. */
 void map_late_add(struct map_late *late, struct map_outputs *outputs);
 /* Frees outputs that have ended, if they are among these. */

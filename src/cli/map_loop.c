@@ -71,8 +71,8 @@ static void act_on_signals(struct map *m) {
                 map_end_jobs(m, 0);
 }
 
-/* Watched only while we could use an item, so that whoever feeds us is held back. Once each time: a pipe that hung up
- * would wake us without end, also while we only wait for processes. */
+/* The input is watched only while we could use an item, so that its writer is held back. Once each time: a pipe that
+ * hung up would wake us without end, also while we only wait for processes. */
 static void watch_input(struct map *m) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = &input_event };
 
@@ -106,7 +106,9 @@ static int time_to_wait(struct map *m) {
                 left = smaller(left, look); /* nothing tells when a group is empty */
         if (m->kill_at)
                 left = smaller(left, m->kill_at - map_clock(CLOCK_MONOTONIC));
-        return left == longest ? -1 : left < 0 ? 0 : (int)(left * 1000) + 1;
+        if (left == longest)
+                return -1;
+        return left < 0 ? 0 : (int)(left * 1000) + 1;
 }
 
 /* Outputs first: an item's end frees what their events point to. */

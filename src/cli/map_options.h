@@ -55,7 +55,7 @@ bool map_options_has_lists(const struct map_options *options);
 /* ---- map_help.c ---- */
 
 extern const char map_help[];
-/* What users of xargs(1) and parallel(1) find here instead of their option; NULL: nothing that we know. */
+/* A hint for users of xargs(1) and parallel(1): what is here instead of their option; NULL: nothing that we know. */
 const char *map_hint(const char *option);
 
 /* ---- map_jobs.c ---- */

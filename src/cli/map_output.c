@@ -14,7 +14,7 @@
 
 enum {
         READ_SIZE = 65536,
-        READS_MAX = 32, /* what a pipe can hold at a time; somebody may fill it without end */
+        READS_MAX = 32, /* what a pipe can hold at a time; a process may fill it without end */
         LINE_MAX_HELD = 1024 * 1024,
 };
 
@@ -86,7 +86,7 @@ bool map_outputs_have_some(const struct map_outputs *outputs) {
 
 /* ---- what came ---- */
 
-static int put(void *data, const char *bytes, size_t n) {
+static int show_bytes(void *data, const char *bytes, size_t n) {
         struct map_output *output = data;
         const char *tag = output->both->tag;
 
@@ -94,7 +94,7 @@ static int put(void *data, const char *bytes, size_t n) {
 }
 
 static int show_kept(struct map_output *output) {
-        int r = map_store_each(&output->store, put, output);
+        int r = map_store_each(&output->store, show_bytes, output);
 
         map_store_clear(&output->store);
         return r;
@@ -105,9 +105,10 @@ static bool is_too_long(const struct map_output *output, size_t n) {
         return output->both->live && map_store_size(&output->store) + n > LINE_MAX_HELD;
 }
 
-static int keep(struct map_output *output, const char *bytes, size_t n) {
-        int r = output->lost ? 0 : is_too_long(output, n) ? -EFBIG : map_store_add(&output->store, bytes, n);
-
+static int keep_bytes(struct map_output *output, const char *bytes, size_t n) {
+        if (output->lost)
+                return 0;
+        int r = is_too_long(output, n) ? -EFBIG : map_store_add(&output->store, bytes, n);
         if (r == 0)
                 return 0;
         if (!output->both->live) {
@@ -115,7 +116,7 @@ static int keep(struct map_output *output, const char *bytes, size_t n) {
                 return 0;
         }
         r = show_kept(output); /* better a line in two pieces */
-        return r < 0 ? r : put(output, bytes, n);
+        return r < 0 ? r : show_bytes(output, bytes, n);
 }
 
 static int take(void *data, const char *bytes, size_t n) {
@@ -125,12 +126,12 @@ static int take(void *data, const char *bytes, size_t n) {
         if (newline) {
                 size_t k = (size_t)(newline + 1 - bytes);
                 int r = show_kept(output);
-                if (r < 0 || (r = put(output, bytes, k)) < 0)
+                if (r < 0 || (r = show_bytes(output, bytes, k)) < 0)
                         return r;
                 bytes += k;
                 n -= k;
         }
-        return keep(output, bytes, n);
+        return keep_bytes(output, bytes, n);
 }
 
 int map_output_read(struct map_output *output) {
@@ -183,7 +184,7 @@ int map_output_show(struct map_output *output) {
         int r = show_kept(output);
 
         if (r == 0 && output->in_line && output->both->tag)
-                r = put(output, "\n", 1);
+                r = show_bytes(output, "\n", 1);
         output->both->live = true;
         return r;
 }

@@ -35,7 +35,7 @@ struct map_outputs {
 int map_outputs_new(const char *tag, int fd_max, struct map_outputs **ret_outputs);
 /* Takes NULL. */
 void map_outputs_free(struct map_outputs *outputs);
-/* Somebody may still write to them. */
+/* Whether a process may still write to them. */
 bool map_outputs_are_open(const struct map_outputs *outputs);
 /* Something waits to be shown. Takes NULL. */
 bool map_outputs_have_some(const struct map_outputs *outputs);
@@ -47,7 +47,7 @@ int map_outputs_set_live(struct map_outputs *outputs);
 int map_output_read(struct map_output *output);
 /* Shows all that came, and from now on whole lines as they come. */
 int map_output_show(struct map_output *output);
-/* Nobody reads our standard output any more. */
+/* Whether the reader of our standard output has gone. */
 bool map_output_is_unread(void);
 
 #endif

@@ -77,14 +77,14 @@ static double rate(const struct map_progress *progress) {
         return elapsed > 0 ? (double)progress->done / elapsed : 0;
 }
 
-static size_t describe(const struct map_progress *progress, char *text, size_t size) {
+static size_t print_counts(const struct map_progress *progress, char *text, size_t size) {
         double r = rate(progress);
 
         return (size_t)snprintf(text, size, "%lu done, %lu failed, %.*f/s", progress->done, progress->failed,
                                 r > 0 && r < 10, r);
 }
 
-static size_t describe_time(double seconds, char *text, size_t size) {
+static size_t print_time_left(double seconds, char *text, size_t size) {
         unsigned long s = seconds < 1e9 ? (unsigned long)(seconds + 0.5) : 1000000000;
 
         if (s < 60)
@@ -94,13 +94,13 @@ static size_t describe_time(double seconds, char *text, size_t size) {
         return (size_t)snprintf(text, size, ", ETA %lu h %lu m", s / 3600, s / 60 % 60);
 }
 
-static void describe_rest(const struct map_progress *progress, char *text, size_t size) {
+static void print_rest(const struct map_progress *progress, char *text, size_t size) {
         long skipped = (long)(progress->items->numbered - progress->items->taken);
         long left = progress->total - skipped - (long)progress->done;
         size_t n = (size_t)snprintf(text, size, ", %ld to go", left);
 
         if (progress->done > 0 && rate(progress) > 0)
-                describe_time((double)left / rate(progress), text + n, size - n);
+                print_time_left((double)left / rate(progress), text + n, size - n);
 }
 
 /* ---- showing ---- */
@@ -116,9 +116,9 @@ void map_progress_show(struct map_progress *progress) {
 
         if (!progress->with_line || (now = map_clock(CLOCK_MONOTONIC)) - progress->shown < 0.1)
                 return;
-        size_t n = describe(progress, line, sizeof line), room = columns() - 1;
+        size_t n = print_counts(progress, line, sizeof line), room = columns() - 1;
         if (progress->total >= 0)
-                describe_rest(progress, line + n, sizeof line - n);
+                print_rest(progress, line + n, sizeof line - n);
         if (room < sizeof line)
                 line[room] = 0;
         progress->shown = now;
@@ -133,6 +133,6 @@ void map_progress_done(struct map_progress *progress) {
         map_progress_clear(progress);
         if (!progress->with_summary)
                 return;
-        describe(progress, text, sizeof text);
+        print_counts(progress, text, sizeof text);
         cli_complain("map: %s, %.2f s", text, elapsed);
 }

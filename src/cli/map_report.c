@@ -20,7 +20,7 @@ int map_report_init(struct map_report *report, const struct map_options *options
 
 enum { SHOWN_ITEM = 200 }; /* short enough that the reason is seen */
 
-/* As other tools of this kind, nothing of mere exit codes. */
+/* As with other tools of this kind, nothing is said of mere exit codes. */
 static bool is_worth_a_line(const struct map_result *result) {
         return !result->has_status || result->status.signal || result->status.flags & FSRV_STATUS_TIMED_OUT ||
                map_result_lost(result);
@@ -91,8 +91,8 @@ void map_report_count(struct map_report *report, const struct map_result *result
         describe_failure(result, first->how, sizeof first->how);
 }
 
-/* An exit code has no line, since others of this kind have none: but it shouldn't be a riddle whose it was. */
-static void tell_of_failures(const struct map_report *report) {
+/* An exit code has no line of its own, as in other tools of this kind. But the summary names the first such item. */
+static void complain_of_failures(const struct map_report *report) {
         const struct map_progress *progress = &report->progress;
 
         if (report->untold && report->first && !report->options->quiet)
@@ -134,7 +134,7 @@ void map_report_result(struct map_report *report, const struct map_result *resul
 
 int map_report_done(struct map_report *report) {
         map_progress_clear(&report->progress);
-        tell_of_failures(report);
+        complain_of_failures(report);
         free(report->first);
         map_progress_done(&report->progress);
         if (report->json && fclose(report->json) != 0 && !report->broken) {

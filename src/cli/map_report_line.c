@@ -36,7 +36,7 @@ static char *put_character(char *out, uint32_t c) {
         else if (c < 0x80)
                 *out++ = (char)c;
         else {
-                int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+                int more = 1 + (c >= 0x800) + (c >= 0x10000);
                 *out++ = (char)((0xFF00 >> (more + 1) & 0xFF) | c >> 6 * more);
                 while (more-- > 0)
                         *out++ = (char)(0x80 | (c >> 6 * more & 0x3F));

@@ -6,7 +6,7 @@
 
 struct map_room {
         unsigned long jobs;  /* at a time */
-        unsigned long ahead; /* ordered: how far from the one whose turn it is */
+        unsigned long ahead; /* ordered: how far an item may be from the next one that is shown */
         int fd_max;          /* a pipe with higher numbers is one too many: jobs that run need the rest */
 };
 

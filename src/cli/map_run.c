@@ -11,7 +11,7 @@
 
 #include "map_terminal.h"
 
-/* Opened once: a process whose request opens files costs a fork more. */
+/* They are opened once: a request that opens files gets no loan, and costs a fork more. */
 static int open_nothing(void) {
         int ends[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 

@@ -22,7 +22,7 @@ int map_schedule_init(struct map_schedule *schedule, const struct map_options *o
 /* Seconds until an item may be started or the question put again; 0: at once. */
 double map_schedule_wait(struct map_schedule *schedule, unsigned long running);
 void map_schedule_started(struct map_schedule *schedule);
-/* Whether the item, whose process failed, is to be tried once more. */
+/* Whether an item is to be tried once more after its process failed. */
 bool map_schedule_retries(const struct map_schedule *schedule, const struct map_item *item);
 bool map_schedule_halts(const struct map_schedule *schedule, unsigned long done, unsigned long failed);
 

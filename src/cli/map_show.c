@@ -16,7 +16,7 @@ static void let_next_live(struct map *m) {
                         map_let_live(m, &m->jobs[i]);
 }
 
-/* What a process that the item left behind still holds stays open. */
+/* Outputs stay open that a process which the item left behind still holds. */
 static void keep_late(struct map *m, struct map_result *result) {
         if (!result->outputs || !map_outputs_are_open(result->outputs))
                 return;
@@ -46,7 +46,7 @@ static void show_waiting(struct map *m, bool in_turn) {
         }
 }
 
-/* With --ungroup items find out for themselves that nobody reads; we end for it as if we had written. */
+/* With --ungroup items find out for themselves that the reader has gone; we end for it as if we had written. */
 static void end_if_unread(const struct map *m) {
         if (m->options->ungroup && map_output_is_unread())
                 raise(SIGPIPE);

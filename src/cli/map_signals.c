@@ -41,8 +41,8 @@ static void on_alarm(int signal) {
         _exit(128 + caught.first);
 }
 
-/* timeout(1) sends its signal to us and then to our group: that is one. */
-static bool is_the_same_again(int signal) {
+/* timeout(1) sends its signal to us and then to our group: both are one signal. */
+static bool is_same_signal_again(int signal) {
         struct timespec now;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -59,7 +59,7 @@ static void on_signal(int signal) {
         int err = errno;
         const uint64_t one = 1;
 
-        if (is_the_same_again(signal)) {
+        if (is_same_signal_again(signal)) {
                 errno = err;
                 return;
         }
@@ -80,7 +80,7 @@ static void continue_groups(void) {
                         kill(-caught.groups[i], SIGCONT);
 }
 
-/* In another session, that of a named server, no group is stopped by SIGTSTP: nobody there could continue it. */
+/* In another session, that of a named server, SIGTSTP stops no group: no shell there could continue it. */
 static void stop_groups(void) {
         for (unsigned long i = 0; i < caught.n_groups; i++)
                 if (caught.groups[i])
@@ -161,7 +161,7 @@ int map_signals_init(struct map_signals *signals, unsigned long jobs) {
                         sigaction(wanted[i], &action, NULL);
         sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL);
         signal(SIGXFSZ, SIG_IGN); /* what items print has to go elsewhere then */
-        signal(SIGPIPE, SIG_DFL); /* whoever started us: `| head` ends us */
+        signal(SIGPIPE, SIG_DFL); /* our parent may ignore it: `| head` ends us */
         return init_stops(signals, jobs);
 }
 

@@ -26,7 +26,7 @@ static int get_ready(struct map *m) {
 }
 
 /* Not of a lack of files (EMFILE), which is for a while: what items left behind, or results that wait, have them. */
-static void say_fewer(struct map *m, const struct fsrv_error *error) {
+static void complain_of_fewer(struct map *m, const struct fsrv_error *error) {
         char text[FSRV_ERROR_TEXT_SIZE];
 
         if (m->has_said_fewer || m->options->jobs == MAP_JOBS_MAX || error->err != EAGAIN)
@@ -45,7 +45,7 @@ static bool on_spawn_error(struct map *m, struct map_item *item, const struct fs
                 map_late_hand_over(&m->late);
                 map_items_give_back(m->items, item);
                 if (m->running)
-                        say_fewer(m, error);
+                        complain_of_fewer(m, error);
                 return !m->running;
         }
         if (at_limit || error->err == E2BIG) {
@@ -106,7 +106,7 @@ static bool start(struct map *m, struct map_item *item) {
         return true;
 }
 
-/* What was given back has its turn already: others may be ahead of it. */
+/* An item that was given back has its turn already: others may be ahead of it. */
 static bool is_too_far_ahead(const struct map *m) {
         return m->options->ordered && m->room.jobs && !m->items->given_back &&
                m->items->taken - m->next_shown >= m->room.ahead;

@@ -30,7 +30,7 @@ struct map {
         bool input_polled; /* a pipe, socket or terminal; a regular file is always ready */
         bool input_armed, input_ready, input_ended, stopping;
         unsigned killed; /* signals that were acted upon */
-        double kill_at;  /* what still runs; 0: never */
+        double kill_at;  /* when what still runs is killed; 0: never */
         struct map_groups ending;
         int exit_code; /* of our own failure; 0: none */
 };
@@ -39,9 +39,9 @@ struct map {
 
 /* Nothing more is started, and the run ends with this code, if it is the first. */
 void map_stop_with(struct map *m, int code);
-/* To what runs, whole process groups. */
+/* Sends a signal to all that runs, whole process groups. */
 void map_signal_jobs(struct map *m, int signal);
-/* What runs is ended, with time for it if there is a grace. */
+/* Ends what runs, with time for it if there is a grace. */
 void map_end_jobs(struct map *m, double grace);
 
 /* ---- map_show.c ---- */
@@ -52,16 +52,16 @@ void map_show(struct map *m, struct map_result *result);
 void map_show_unstarted(struct map *m, struct map_item *item, const struct fsrv_error *error);
 /* An item, which is taken over, that isn't tried again: what its last try was, if there was one. */
 void map_show_failed(struct map *m, struct map_item *item);
-/* Its next try has begun. */
+/* Drops the last try of an item, as its next one has begun. */
 void map_forget_try(struct map *m, struct map_item *item);
-/* At the end: those that wait for another try or for one that never comes. */
+/* At the end, shows items that wait for another try, or for an item that never comes. */
 void map_show_rest(struct map *m);
-/* The lines of the one whose turn it is come out as they come. */
+/* Lets the lines of the next item that is shown come out as they come. */
 void map_let_live(struct map *m, struct map_job *job);
 
 /* ---- map_start.c ---- */
 
-/* As many as there are items and room for. */
+/* Starts as many as there are items and room for. */
 void map_start_some(struct map *m);
 bool map_has_room(const struct map *m);
 bool map_wants_input(const struct map *m);
@@ -69,7 +69,7 @@ bool map_wants_input(const struct map *m);
 /* ---- map_loop.c ---- */
 
 int map_loop_init(struct map *m);
-/* Until all has ended that was started. */
+/* Runs until all has ended that was started. */
 void map_loop(struct map *m);
 
 #endif

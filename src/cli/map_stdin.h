@@ -7,7 +7,7 @@
 #include "map_item.h"
 #include "map_options.h"
 
-/* An fd to read it from, in memory, so that nobody has to feed the process; or -errno. */
+/* An fd to read it from, in memory, so that nothing has to feed the process; or -errno. */
 int map_stdin_new(const struct map_options *options, const struct map_item *item);
 /* --block: "1M". 0, or -EINVAL with a complaint. */
 int map_parse_block(const char *text, size_t *ret_size);

@@ -126,7 +126,7 @@ int map_store_each(const struct map_store *store, map_store_take take, void *dat
         while (r >= 0 && at < store->file_size) {
                 n = pread(store->file, bytes, sizeof bytes, at);
                 if (n <= 0)
-                        return n < 0 ? -errno : -EIO; /* somebody cut it off */
+                        return n < 0 ? -errno : -EIO; /* another process cut it off */
                 r = take(data, bytes, (size_t)n);
                 at += n;
         }

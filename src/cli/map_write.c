@@ -9,7 +9,7 @@
 
 #include "cli.h"
 
-/* Nobody asked for it, but who shares our output may have made it non-blocking. 0: try again. */
+/* Another process that shares our output may have made it non-blocking. 0: try again. */
 static int wait_after_error(int to) {
         struct pollfd entry = { .fd = to, .events = POLLOUT };
 
@@ -53,7 +53,7 @@ static int flush(struct writer *writer) {
         return r;
 }
 
-static int put(struct writer *writer, const char *bytes, size_t n) {
+static int write_piece(struct writer *writer, const char *bytes, size_t n) {
         while (n > 0) {
                 size_t room = sizeof writer->bytes - writer->n, k = n < room ? n : room;
                 memcpy(writer->bytes + writer->n, bytes, k);
@@ -77,9 +77,10 @@ int map_write_tagged(int to, const char *bytes, size_t n, const char *tag, bool 
         while (bytes < end && r == 0) {
                 const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
                 const char *next = newline ? newline + 1 : end;
-                if (!*in_line && ((r = put(&writer, tag, strlen(tag))) < 0 || (r = put(&writer, "\t", 1)) < 0))
+                if (!*in_line &&
+                    ((r = write_piece(&writer, tag, strlen(tag))) < 0 || (r = write_piece(&writer, "\t", 1)) < 0))
                         return r;
-                r = put(&writer, bytes, (size_t)(next - bytes));
+                r = write_piece(&writer, bytes, (size_t)(next - bytes));
                 *in_line = !newline;
                 bytes = next;
         }

@@ -35,11 +35,8 @@ int cli_parse_word(const char *what, const char *text, const char *const words[]
                         *ret_number = i;
                         return 0;
                 }
-                n += (size_t)snprintf(known + n, sizeof known - n, "%s%s",
-                                      i == 0         ? ""
-                                      : words[i + 1] ? ", "
-                                                     : " and ",
-                                      words[i]);
+                const char *between = words[i + 1] ? ", " : " and ";
+                n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i > 0 ? between : "", words[i]);
         }
         cli_complain("%s: '%s' is none of %s", what, text, known);
         return -EINVAL;
@@ -57,8 +54,8 @@ int cli_parse_memory(const char *text, uint32_t *ret_memory) {
 
 /* ---- times ---- */
 
-/* What a number with this behind it is worth in seconds; 0: nothing that we know. */
-static double unit(const char *text) {
+/* How many seconds the unit stands for; 0: we don't know it. */
+static double seconds_of_unit(const char *text) {
         static const struct {
                 const char *name;
                 double seconds;
@@ -72,10 +69,10 @@ static double unit(const char *text) {
 
 int cli_parse_seconds(const char *text, double *ret_seconds) {
         char *end;
-        double seconds = strtod(text, &end) * unit(text + strspn(text, "0123456789."));
+        double seconds = strtod(text, &end) * seconds_of_unit(text + strspn(text, "0123456789."));
 
         /* strtod also takes signs, blanks, exponents, hexadecimals, "inf" and "nan" */
-        if (end == text || end != text + strspn(text, "0123456789.") || unit(end) == 0 || seconds > 1e9) {
+        if (end == text || end != text + strspn(text, "0123456789.") || seconds_of_unit(end) == 0 || seconds > 1e9) {
                 cli_complain("'%s' is not a time: a number of seconds, or one with ms, s, m, h or d behind it", text);
                 return -EINVAL;
         }

@@ -54,7 +54,7 @@ enum {
 
 /* Once the worker has its fds we hold on to none of them: the reader of a pipe must see its end when the worker closes
  * it. Standard error stays, for what we may have to say. */
-static void let_go(const struct cli_inherited *inherited) {
+static void close_passed_fds(const struct cli_inherited *inherited) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         if (null >= 0) {
@@ -66,8 +66,8 @@ static void let_go(const struct cli_inherited *inherited) {
                 close(inherited->fds[i]);
 }
 
-static int describe(struct fsrv_request *request, const struct cli_target *target,
-                    const struct cli_inherited *inherited, char **operands) {
+static int fill_request(struct fsrv_request *request, const struct cli_target *target,
+                        const struct cli_inherited *inherited, char **operands) {
         int r;
 
         if (target->entry) {
@@ -94,8 +94,8 @@ static int describe(struct fsrv_request *request, const struct cli_target *targe
         return r;
 }
 
-/* As a shell does: silent where the user or a reader who left has ended it. */
-static void tell_of_death(const struct fsrv_status *status, const struct cli_target *target, const char *name) {
+/* As a shell does: it is silent where the user, or the end of a reader, has ended the program. */
+static void complain_of_death(const struct fsrv_status *status, const struct cli_target *target, const char *name) {
         char signal[32];
 
         if (status->flags & FSRV_STATUS_TIMED_OUT)
@@ -177,7 +177,7 @@ static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *reque
                 cli_complain_error(&error);
                 return cli_exit_code_of_error(&error);
         }
-        let_go(inherited);
+        close_passed_fds(inherited);
         pid_t number = cli_own_number(process, target);
         r = wait_for_end(process, number, &signals, shares_group(target, number), ret_status);
         fsrv_process_unref(process);
@@ -196,12 +196,12 @@ static int run_target(const struct cli_target *target, char **operands) {
 
         if (cli_inherited_collect(&inherited) < 0 || fsrv_request_new(&request) < 0)
                 cli_complain("out of memory");
-        else if (describe(request, target, &inherited, operands) >= 0 && cli_target_open(target, &server) >= 0)
+        else if (fill_request(request, target, &inherited, operands) >= 0 && cli_target_open(target, &server) >= 0)
                 code = spawn_and_wait(server, request, &inherited, target, &status);
         fsrv_server_free(server);
         fsrv_request_free(request);
         cli_inherited_done(&inherited);
-        tell_of_death(&status, target, name);
+        complain_of_death(&status, target, name);
         return status.signal ? cli_die_by(status.signal) : code;
 }
 
@@ -231,7 +231,7 @@ static const struct option options[] = {
         { 0 },
 };
 
-/* 0: run it; 1: the help was shown; negative: misuse, complained of. */
+/* 0: run it; 1: the help was shown; negative: misuse, with a complaint. */
 static int parse(int argc, char **argv, struct cli_target *target) {
         int c, r = 0;
 

@@ -54,8 +54,8 @@ static int send_signal(const struct job *job, int number) {
                                  : fsrv_process_kill_group(job->process, number);
 }
 
-/* What we were told may be over by now: the terminal's signals stop and continue us together with the worker. Without
- * /proc there is no other word than that. */
+/* A stop that we were told of may be over by now, as the terminal's signals stop and continue us together with the
+ * worker. Without /proc nothing else tells. */
 static bool is_stopped(const struct job *job) {
         char path[64], text[512];
         const char *end;
@@ -100,8 +100,8 @@ static void stop_along(const struct job *job, int number) {
                 send_signal(job, SIGCONT);
 }
 
-/* A program that stops itself is stopped as a job on its terminal. Without one nobody would continue us, as somebody
- * may have stopped the worker who continues the worker. */
+/* A program that stops itself is stopped as a job on its terminal. Without a terminal nothing would continue us: the
+ * process that stopped the worker may continue only the worker. */
 static void on_stop(const struct job *job, int number) {
         if (!is_stopped(job))
                 return;
@@ -112,8 +112,8 @@ static void on_stop(const struct job *job, int number) {
                 stop_along(job, number);
 }
 
-/* Has the worker got this signal without us? One that kill(2) sends to the whole group reaches it twice: nothing tells
- * that from one sent to us alone, and twice is better than never. */
+/* Says whether the worker has got this signal without us. One that kill(2) sends to the whole group reaches it twice:
+ * nothing tells that from one sent to us alone, and twice is better than never. */
 static bool reached_worker(const struct job *job, const struct signalfd_siginfo *info, bool first) {
         if (job->pid > 0 && info->ssi_pid == (uint32_t)job->pid)
                 return true; /* its own kill(0, …), maybe before we heard of its start */
@@ -131,7 +131,7 @@ static void take_signals(const struct job *job, bool first) {
         while (read(job->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
                 if (!reached_worker(job, &info, first))
                         send_signal(job, (int)info.ssi_signo); /* fails if it has just ended: the status follows */
-                /* One that is stopped already will not be stopped again, and we were told of it long ago. */
+                /* A worker that is stopped already will not be stopped again, and we were told of it long ago. */
                 if (info.ssi_signo == SIGTSTP && is_stopped(job))
                         stop_along(job, SIGTSTP);
         }

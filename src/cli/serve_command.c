@@ -106,7 +106,7 @@ static int parse_standbys(const char *text, uint32_t *ret_standbys) {
         return r;
 }
 
-/* 0: serve; 1: the help was shown; negative: misuse, complained of. */
+/* 0: serve; 1: the help was shown; negative: misuse, with a complaint. */
 static int parse(int argc, char **argv, struct serve *serve) {
         int c, r = 0;
 

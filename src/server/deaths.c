@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/supervisor.h"
+
+/* Of a worker all is known. Of any other process, and of its zygote, something that matters for its death may be
+ * unread. */
+bool fsrv__is_worker(const struct fsrv__supervisor *s, pid_t pid) {
+        const struct fsrv__child *child = fsrv__child_find(s, pid);
+
+        return child && child->role == FSRV_ROLE_WORKER;
+}
 
 /* A process that did not work: a standby, one that never claimed, and what the kernel says is none of ours. */
 static void on_other_death(struct fsrv__supervisor *s, struct fsrv__child *child, const struct fsrv__exit *how) {
@@ -74,23 +83,50 @@ bool fsrv__death_of(struct fsrv__supervisor *s, pid_t pid) {
         return z || child;
 }
 
-bool fsrv__death_has_words(const struct fsrv__supervisor *s, pid_t pid) {
-        const struct fsrv__child *child = fsrv__child_find(s, pid);
+/* ---- what SIGCHLD has come for ---- */
 
-        return !child || child->role != FSRV_ROLE_WORKER;
+/* The second look, the only one: what has died or stopped since all that was sent was received may have sent more. */
+static void look_again(struct fsrv__supervisor *s) {
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                fsrv__orders_receive(s, z);
+                fsrv__claims_receive(s, z);
+        }
 }
 
-/* The second look, the only one: these have died after what was sent had been received, so they may have sent more. */
-void fsrv__deaths_of_all(struct fsrv__supervisor *s) {
+/* A client that doesn't read is not waited for: what it is owed is the end alone. */
+static void tell_client(const struct fsrv__child *worker, const struct fsrv__change *change) {
+        const struct fsrv__wire_changed changed = { .type = change->is_stop ? FSRV_WIRE_STOPPED : FSRV_WIRE_CONTINUED,
+                                                    .pid = change->pid,
+                                                    .signal = change->signal };
+
+        if (worker->flags & FSRV_WIRE_TELL_STOPS && worker->answer >= 0)
+                fsrv__channel_send(worker->answer, &changed, sizeof changed, NULL, 0, MSG_DONTWAIT);
+}
+
+static void tell_of_stops(struct fsrv__supervisor *s) {
+        struct fsrv__change change;
+
+        while (fsrv__take_change(&change) == 1) {
+                if (!fsrv__is_worker(s, change.pid))
+                        look_again(s);
+                if (fsrv__is_worker(s, change.pid))
+                        tell_client(fsrv__child_find(s, change.pid), &change);
+        }
+}
+
+static void reap_all(struct fsrv__supervisor *s) {
         pid_t pid;
 
         while (fsrv__peek_dead(&pid) == 1) {
-                if (fsrv__death_has_words(s, pid))
-                        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
-                                fsrv__orders_receive(s, z);
-                                fsrv__claims_receive(s, z);
-                        }
+                if (!fsrv__is_worker(s, pid))
+                        look_again(s);
                 if (!fsrv__death_of(s, pid))
                         waitpid(pid, NULL, 0); /* what a worker left behind when it turned itself into a daemon */
         }
+}
+
+void fsrv__changes_take(struct fsrv__supervisor *s) {
+        tell_of_stops(s);
+        if (s->is_reaper || getpid() == 1)
+                reap_all(s);
 }

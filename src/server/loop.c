@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/call.h"
 #include "base/clock.h"
@@ -99,7 +98,7 @@ static void receive_event(struct fsrv__supervisor *s, const struct epoll_event *
 static bool has_to_receive_all(const struct fsrv__supervisor *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
                 if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
-                    fsrv__death_has_words(s, (pid_t)id_of(&turn->events[i])))
+                    !fsrv__is_worker(s, (pid_t)id_of(&turn->events[i])))
                         return true;
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 if (z->deadline <= turn->now)
@@ -110,7 +109,7 @@ static bool has_to_receive_all(const struct fsrv__supervisor *s, const struct tu
 static void receive_all(struct fsrv__supervisor *s, const struct turn *turn, bool looks_at_standbys) {
         for (int i = 0; i < turn->n; i++)
                 receive_event(s, &turn->events[i]);
-        bool all = looks_at_standbys || s->has_changes || has_to_receive_all(s, turn);
+        bool all = looks_at_standbys || has_to_receive_all(s, turn);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 if (all || has_event(turn, FSRV_SOURCE_ORDERS, z->id))
                         fsrv__orders_receive(s, z);
@@ -125,12 +124,9 @@ static void reap(struct fsrv__supervisor *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
                 if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH)
                         fsrv__death_of(s, (pid_t)id_of(&turn->events[i]));
-        if (!s->has_changes)
-                return;
+        if (s->has_changes)
+                fsrv__changes_take(s);
         s->has_changes = false;
-        fsrv__stops_tell(s);
-        if (s->is_reaper || getpid() == 1)
-                fsrv__deaths_of_all(s);
 }
 
 /* ---- it decides ---- */

@@ -367,19 +367,15 @@ bool fsrv__zygote_on(struct fsrv__supervisor *s, struct fsrv__zygote *z, struct 
 void fsrv__orders_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z);
 void fsrv__claims_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z);
 
-/* ---- stops.c ---- */
+/* ---- deaths.c: all that the dead had sent has been received ---- */
 
-/* Tells clients that asked of the stops and continuations that SIGCHLD came for. */
-void fsrv__stops_tell(struct fsrv__supervisor *s);
-
-/* ---- deaths.c: all that they had sent has been received ---- */
-
+/* Of any other process something that matters for its death may be unread: its claim, or what its zygote says of it. */
+bool fsrv__is_worker(const struct fsrv__supervisor *s, pid_t pid);
 /* A zygote or a child has died. Nothing happens if it lives; false: there is no such process of ours. */
 bool fsrv__death_of(struct fsrv__supervisor *s, pid_t pid);
-/* Whether a process that has died, or its zygote, may have sent something that matters for its death. */
-bool fsrv__death_has_words(const struct fsrv__supervisor *s, pid_t pid);
-/* As the reaper of orphans: everything dead, known or not. */
-void fsrv__deaths_of_all(struct fsrv__supervisor *s);
+/* What SIGCHLD came for: stops and continuations, which clients are told of that asked; and if orphans are ours,
+ * everything dead, known or not. */
+void fsrv__changes_take(struct fsrv__supervisor *s);
 
 /* ---- peers.c: admin connections ---- */
 
