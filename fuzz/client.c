@@ -10,8 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
-#include "client/handle.h"
+#include "client/launch.h"
 #include "forkserver.h"
 #include "wire/channel.h"
 
@@ -103,24 +104,38 @@ static void spawn_at(int doorbell, bool program) {
         fsrv_server_free(server);
 }
 
-static void ask_server(const int pair[2], uint8_t how) {
+static void ask_for_stats(int admin) {
+        const struct fsrv__question question = { .type = FSRV_WIRE_ADMIN_STATS,
+                                                 .name = "it",
+                                                 .deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS) };
         struct fsrv_error error = { 0 };
-        union {
-                struct fsrv__wire_reply reply;
-                struct fsrv__wire_stats stats;
-        } reply;
-        int fd = -1;
+        struct fsrv__wire_stats stats;
+        int r = fsrv__ask(admin, &question, &stats.reply, sizeof stats, &error);
 
+        FSRV_FUZZ_CHECK(r <= 0);
+        check_error(r, &error);
+        close(admin);
+}
+
+static void hear_of_attach(int admin) {
+        char name[] = "it";
+        struct fsrv_server server = { .kind = FSRV_SERVER_NAMED, .path = name };
+        struct fsrv__launch launch = { .admin = admin, .doorbell = -1 };
+        struct fsrv_error error = { 0 };
+        int r = fsrv__attach_answer(&server, &launch, &error);
+
+        check_error(r, &error);
+        FSRV_FUZZ_CHECK(r <= 0 && (launch.doorbell >= 0) == (r == 0)); /* a doorbell, or a failure */
+        fsrv__fd_close(launch.doorbell);
+}
+
+static void ask_server(const int pair[2], bool attaches) {
         answer(pair[1], 1);
         close(pair[1]);
-        int r = how & 2 ? fsrv__ask(pair[0], FSRV_WIRE_ADMIN_ATTACH, "it", NULL, &reply.reply, sizeof reply.reply, &fd,
-                                    &error)
-                        : fsrv__ask(pair[0], FSRV_WIRE_ADMIN_STATS, "it", NULL, &reply.reply, sizeof reply.stats, NULL,
-                                    &error);
-        check_error(r, &error);
-        FSRV_FUZZ_CHECK(r <= 0 && (fd >= 0) == (r == 0 && how & 2)); /* a doorbell, or a failure */
-        close(pair[0]);
-        fsrv__fd_close(fd);
+        if (attaches)
+                hear_of_attach(pair[0]);
+        else
+                ask_for_stats(pair[0]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -132,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzz_begin();
         if (fsrv__socketpair(pair) == 0) {
                 if (how & 1) {
-                        ask_server(pair, how);
+                        ask_server(pair, how & 2);
                 } else {
                         spawn_at(pair[0], how & 2);
                         close(pair[1]);

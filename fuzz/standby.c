@@ -62,17 +62,17 @@ _Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct
 }
 
 /* As in the child. */
-int fsrv__lend(const struct fsrv__birth *birth, void (*borrower)(const struct fsrv__birth *birth),
-               struct fsrv__message *message) {
-        const struct fsrv__wire_request *head = (void *)fsrv__own_buffer;
+int fsrv__loan_make(const struct fsrv__standby *standby, void (*borrower)(const struct fsrv__standby *standby),
+                    struct fsrv__message *message) {
+        const struct fsrv__wire_request *head = (void *)fsrv__task_bytes;
 
-        FSRV_FUZZ_CHECK(head->kind == FSRV_WIRE_PROGRAM && message == &fsrv__own.message);
-        borrower(birth);
+        FSRV_FUZZ_CHECK(head->kind == FSRV_WIRE_PROGRAM && message == &fsrv__task_message);
+        borrower(standby);
         return 0;
 }
 
-void fsrv__core_filter_widen(const struct fsrv__birth *birth) {
-        (void)birth;
+void fsrv__core_filter_widen(const struct fsrv__standby *standby) {
+        (void)standby;
 }
 
 void fsrv__setup_watchdog(uint32_t limit_ms) {
@@ -187,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         getrlimit(RLIMIT_NOFILE, &limit);
         config = (struct fsrv__wire_config){ .server = getppid(), .nofile = limit.rlim_cur, .loans = 1 };
         if (fsrv__socketpair(doorbell) == 0 && fsrv__socketpair(claims) == 0 && fsrv__socketpair(answer) == 0) {
-                struct fsrv__birth birth = {
+                struct fsrv__standby standby = {
                         .doorbell = doorbell[0], .claims = claims[1], .config = &config, .host = &host
                 };
                 setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
@@ -198,7 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 close(doorbell[1]);
                 claimed = false;
                 if (setjmp(back) == 0)
-                        fsrv__standby(&birth);
+                        fsrv__standby_run(&standby);
                 if (!claimed)
                         fuzz_check_fds(4); /* doorbell, both ends of claims, and a pidfd */
         }

@@ -5,7 +5,8 @@
 An include counts by the file that it resolves to, not by its spelling: the including file's own folder first (for "…"),
 then include/ and src/, symbolic links followed. What resolves to nothing in the tree is the system's, and free.
 Comments and spliced lines are read as the compiler does; a name that a macro makes cannot be checked, and is not
-allowed. Files of src/ that use each other in a circle are found, too (circles.py).
+allowed. Files of src/ that use each other in a circle are found, too (circles.py), and names that don't say whose they
+are (names.py).
 
 usage: check_layers.py [ROOT]
 """
@@ -14,6 +15,7 @@ import re
 import sys
 
 import circles
+import names
 
 JOINT = "\x01"  # where a directive went on in the next line
 INCLUDE = re.compile(r"^[ \t\x01]*(?:#|%:)[ \t\x01]*(?:include_next|include|import)\b[ \t\x01]*(.*)$", re.MULTILINE)
@@ -76,8 +78,8 @@ def resolve(root, path, quote, name):
 def violations(root, table):
     root = os.path.realpath(root)
     for top in ("src", "include", *OUTSIDE):
-        for folder, _, names in os.walk(os.path.join(root, top)):
-            for name in sorted(names):
+        for folder, _, entries in os.walk(os.path.join(root, top)):
+            for name in sorted(entries):
                 if name.endswith(SOURCES):
                     yield from check_file(root, table, os.path.join(folder, name))
 
@@ -113,8 +115,9 @@ def check_file(root, table, path):
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
     table = read_table(os.path.join(root, "doc", "architecture.md"))
-    found = [*violations(root, table), *circles.findings(root)]
-    print("\n".join(found) or "layers: every include is within the table, and no circle of files is new.")
+    found = [*violations(root, table), *circles.findings(root), *names.findings(root)]
+    good = "layers: every include is within the table, no files are in a circle, and names say whose they are."
+    print("\n".join(found) or good)
     return 1 if found else 0
 
 

@@ -3,12 +3,11 @@
 
 A file uses another one if it names a function or a variable of it that a header declares. What a header itself defines,
 macros and inline functions, counts as written out where it is used. All this is read from the text, which clang-format
-has made uniform: what a file defines begins in the first column. tests/circles.txt has the circles that are known.
+has made uniform: what a file defines begins in the first column.
 """
 import os
 import re
 
-LIST = os.path.join("tests", "circles.txt")
 TOKEN = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
 BESIDE = re.compile(r"__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)[ \n]*|^[ \t]*#.*\n?", re.MULTILINE)
 MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)(.*)$", re.MULTILINE)
@@ -141,35 +140,14 @@ def circles(edges):
     return found
 
 
-def read_list(root):
-    """(line, set of files) of each circle that is known."""
-    try:
-        with open(os.path.join(root, LIST), encoding="utf-8") as file:
-            lines = [(number, line.split()) for number, line in enumerate(file, 1)]
-    except FileNotFoundError:
-        return []
-    return [(number, set(words)) for number, words in lines if words and words[0] != "#"]
-
-
 def told(edges, start, steps):
     ways = [f" uses {edges[path][target]} of {target}" for path, target in zip([start, *steps], steps)]
     return start + ", which".join(ways)
 
 
 def findings(root):
-    edges, known = graph(root), read_list(root)
-    now = circles(edges)
-    for circle in now:
-        for path in sorted(circle):
-            listed = next((files for _, files in known if path in files), {path})
-            ways = [way(edges, path, other) + way(edges, other, path) for other in sorted(circle - listed)]
-            if ways:
-                yield "a circle: " + told(edges, path, min(ways, key=len))
-                break
-    for number, listed in known:
-        for path in sorted(listed):
-            if not any(path in circle and len(circle & listed) > 1 for circle in now):
-                yield f"{LIST}:{number}: {path} is in no circle with the others any more, so it has to go from the list"
-        parts = [circle for circle in now if circle & listed]
-        if len(parts) > 1:
-            yield f"{LIST}:{number}: these are {len(parts)} circles by now, so they have to be as many lines"
+    edges = graph(root)
+    for circle in circles(edges):
+        path = min(circle)
+        ways = [way(edges, path, other) + way(edges, other, path) for other in sorted(circle - {path})]
+        yield "a circle: " + told(edges, path, min(ways, key=len))

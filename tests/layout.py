@@ -107,7 +107,7 @@ def check_variables(file, objects):
         yield (f"what a worker writes to, {variables.end - variables.start} bytes and then the beginning of .bss, is "
                "on more than one page")
     for name, path in names_of(objects, VARIABLES, is_variable):
-        if name not in BEFORE_FORKS and name != "fsrv__own_buffer" and not file.is_in(name, variables):
+        if name not in BEFORE_FORKS and name != "fsrv__task_bytes" and not file.is_in(name, variables):
             yield f"{name} of {path} is not in .worker_variables: it lacks FSRV__WORKER_VARIABLE"
 
 
@@ -120,7 +120,7 @@ def check_buffer(file):
     if last is not buffer:
         yield f"{last.name} lies behind the buffer that a worker receives into"
     for name, places in file.symbols.items():
-        if name != "fsrv__own_buffer" and any(section is buffer for _, _, section in places):
+        if name != "fsrv__task_bytes" and any(section is buffer for _, _, section in places):
             yield f"{name} lies on the pages of the buffer that a worker receives into"
 
 

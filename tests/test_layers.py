@@ -79,13 +79,15 @@ def test_no_form_hides_an_include(tmp_path, text):
 
 def test_what_is_commented_out_is_free(tmp_path):
     make(tmp_path, **{
-        "src/base/fd.c": '/*\n#include "server/server.h"\n*/\n// \\\n#include "server/server.h"\nchar *s = "/*";\n',
+        "src/base/fd.c":
+            '/*\n#include "server/server.h"\n*/\n// \\\n#include "server/server.h"\nstatic char *s = "/*";\n',
     })
     assert check(tmp_path)[0] == 0
 
 
 def test_the_line_is_right_after_comments_and_joints(tmp_path):
-    make(tmp_path, **{"src/base/fd.c": '/*\n\n*/\n#define A \\\n 1\nchar *s = "/*";\n#include "wire/channel.h"\n'})
+    text = '/*\n\n*/\n#define A \\\n 1\nstatic char *s = "/*";\n#include "wire/channel.h"\n'
+    make(tmp_path, **{"src/base/fd.c": text})
     assert "src/base/fd.c:7: base may not include" in check(tmp_path)[1]
 
 
@@ -99,94 +101,49 @@ def test_a_symbolic_link_does_not_hide_an_include(tmp_path):
 SERVER = {
     "src/server/server.h": """
 /* loop.c */
-void watch(void);
-int served(void);
+void fsrv__watch(void);
+int fsrv__served(void);
 /* zygotes.c */
-void start(void);
-void say(void);
+void fsrv__start(void);
+void fsrv__say(void);
 """,
     "src/server/loop.c": """
 #include "server/server.h"
-void watch(void) {
-        say();
+void fsrv__watch(void) {
+        fsrv__say();
 }
-int served(void) {
-        start();
+int fsrv__served(void) {
+        fsrv__start();
         return 0;
 }
 """,
     "src/server/zygotes.c": """
 #include "server/server.h"
-void start(void) {
-        watch();
-        say();
+void fsrv__start(void) {
+        fsrv__watch();
+        fsrv__say();
 }
 """,
     "src/server/log.c": """
 #include "server/server.h"
-void say(void) {
+void fsrv__say(void) {
 }
 """,
 }
-THEIRS = "src/server/loop.c src/server/zygotes.c\n"
 
 
 def test_a_new_circle_is_named_with_its_way(tmp_path):
     make(tmp_path, **SERVER)
     code, text = check(tmp_path)
     assert code == 1
-    assert text == ("a circle: src/server/loop.c uses start of src/server/zygotes.c, "
-                    "which uses watch of src/server/loop.c\n")
-
-
-def test_a_circle_that_is_known_passes(tmp_path):
-    make(tmp_path, **SERVER, **{"tests/circles.txt": "# known\n" + THEIRS})
-    assert check(tmp_path)[0] == 0
-
-
-def test_file_that_joins_a_known_circle_is_named(tmp_path):
-    log = SERVER["src/server/log.c"].replace("{\n", "{\n        start();\n")
-    make(tmp_path, **{**SERVER, "src/server/log.c": log, "tests/circles.txt": THEIRS})
-    code, text = check(tmp_path)
-    assert code == 1
-    assert text == "a circle: src/server/log.c uses start of src/server/zygotes.c, which uses say of src/server/log.c\n"
-
-
-@pytest.mark.parametrize("gone", ["src/server/log.c", "src/server/old.c"])
-def test_a_list_that_knows_more_than_there_is_fails(tmp_path, gone):
-    make(tmp_path, **SERVER, **{"tests/circles.txt": f"# known\n{gone} {THEIRS}"})
-    code, text = check(tmp_path)
-    assert code == 1
-    assert text.startswith(f"tests/circles.txt:2: {gone} is in no circle with the others any more")
-    assert text.count("\n") == 1
-
-
-def test_a_listed_circle_that_is_none_any_more_fails(tmp_path):
-    make(tmp_path, **{**SERVER, "src/server/zygotes.c": "void start(void) {\n}\n", "tests/circles.txt": THEIRS})
-    code, text = check(tmp_path)
-    assert code == 1
-    assert "src/server/loop.c is in no circle" in text
-    assert "src/server/zygotes.c is in no circle" in text
-
-
-def test_a_listed_circle_that_fell_apart_fails(tmp_path):
-    other = {
-        "src/tracker/line.h": "extern int lines[2];\nint finish(void);\n",
-        "src/tracker/line.c": "int lines[2] = {\n        0, 1,\n};\nint use(void) {\n        return finish();\n}\n",
-        "src/tracker/main.c": "int finish(void) {\n        return lines[1];\n}\n",
-    }
-    make(tmp_path, **SERVER, **other, **{
-        "tests/circles.txt": THEIRS.strip() + " src/tracker/line.c src/tracker/main.c\n",
-    })
-    code, text = check(tmp_path)
-    assert code == 1
-    assert text == "tests/circles.txt:1: these are 2 circles by now, so they have to be as many lines\n"
+    assert text == ("a circle: src/server/loop.c uses fsrv__start of src/server/zygotes.c, "
+                    "which uses fsrv__watch of src/server/loop.c\n")
 
 
 @pytest.mark.parametrize("text", [
-    "static void watch(void) {\n}\nvoid start(void) {\n        watch();\n}\n",  # its own
-    "void start(void) {\n        /* watch(); */\n        say(\"watch\");\n}\n",
-    "void start(void) {\n        struct watch watch_;\n        watch_.watch->watch = 1;\n}\n",
+    "static void fsrv__watch(void) {\n}\nvoid fsrv__start(void) {\n        fsrv__watch();\n}\n",  # its own
+    "void fsrv__start(void) {\n        /* fsrv__watch(); */\n        fsrv__say(\"fsrv__watch\");\n}\n",
+    "void fsrv__start(void) {\n        struct fsrv__watch watch_;\n        watch_.fsrv__watch->fsrv__watch = 1;\n}\n",
 ])
 def test_what_only_has_the_name_is_no_use(tmp_path, text):
     make(tmp_path, **{**SERVER, "src/server/zygotes.c": text})
@@ -194,12 +151,24 @@ def test_what_only_has_the_name_is_no_use(tmp_path, text):
 
 
 @pytest.mark.parametrize("text", [
-    "#define AGAIN() watch()\n",
-    "static inline void AGAIN(void) {\n        watch();\n}\n",
+    "#define AGAIN() fsrv__watch()\n",
+    "static inline void AGAIN(void) {\n        fsrv__watch();\n}\n",
 ])
 def test_a_header_does_not_hide_a_use(tmp_path, text):
     make(tmp_path, **{
         **SERVER, "src/server/again.h": text,
-        "src/server/zygotes.c": '#include "server/again.h"\nvoid start(void) {\n        AGAIN();\n}\n',
+        "src/server/zygotes.c": '#include "server/again.h"\nvoid fsrv__start(void) {\n        AGAIN();\n}\n',
     })
-    assert "zygotes.c, which uses watch of src/server/loop.c" in check(tmp_path)[1]
+    assert "zygotes.c, which uses fsrv__watch of src/server/loop.c" in check(tmp_path)[1]
+
+
+def test_a_name_that_could_be_anybodys(tmp_path):
+    make(tmp_path, **{"src/base/clock.c": "int fsrv_now(void) {\n        return 0;\n}\nstatic int ours;\n"})
+    assert check(tmp_path) == (1, "src/base/clock.c: fsrv_now is not static, so it has to begin with fsrv__\n")
+    (tmp_path / "include" / "forkserver.h").write_text("int fsrv_now(void);\n", encoding="utf-8")
+    assert check(tmp_path)[0] == 0
+
+
+def test_two_files_of_one_name(tmp_path):
+    make(tmp_path, **{"src/base/clock.c": "", "src/wire/clock.c": ""})
+    assert check(tmp_path) == (1, "src/wire/clock.c: src/base/clock.c has the same name\n")

@@ -57,11 +57,21 @@ static inline long fsrv__call_6(long number, long a, long b, long c, long d, lon
 /* Sanitizers and the analyzer know what those wrappers do, and nothing of syscall(2). */
 static inline long fsrv__call_6(long number, long a, long b, long c, long d, long e, long f) {
         int saved = errno;
-        long result = number == SYS_close     ? close((int)a)
-                      : number == SYS_sendmsg ? sendmsg((int)a, (const struct msghdr *)b, (int)c)
-                      : number == SYS_recvmsg ? recvmsg((int)a, (struct msghdr *)b, (int)c)
-                                              : syscall(number, a, b, c, d, e, f);
+        long result;
 
+        switch (number) {
+        case SYS_close:
+                result = close((int)a);
+                break;
+        case SYS_sendmsg:
+                result = sendmsg((int)a, (const struct msghdr *)b, (int)c);
+                break;
+        case SYS_recvmsg:
+                result = recvmsg((int)a, (struct msghdr *)b, (int)c);
+                break;
+        default:
+                result = syscall(number, a, b, c, d, e, f);
+        }
         if (result < 0)
                 result = -errno;
         errno = saved;

@@ -26,12 +26,14 @@ static inline int64_t fsrv__deadline(int64_t timeout_ms) {
         return timeout_ms < 0 ? FSRV_NEVER : fsrv__now() + timeout_ms;
 }
 
-/* For poll(2): what is left, rounded up so that nobody spins through the last millisecond; -1 for never. */
+/* For poll(2): what is left, rounded up so that no loop spins through the last millisecond; -1 for never. */
 static inline int fsrv__left(int64_t deadline) {
         if (deadline == FSRV_NEVER)
                 return -1;
         int64_t left = deadline - fsrv__now();
-        return left <= 0 ? 0 : left >= INT_MAX ? INT_MAX : (int)left + 1;
+        if (left <= 0)
+                return 0;
+        return left >= INT_MAX ? INT_MAX : (int)left + 1;
 }
 
 #endif

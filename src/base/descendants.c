@@ -19,14 +19,14 @@ struct family {
         pid_t *pids;
 };
 
-static bool has(const struct family *family, pid_t pid) {
+static bool has_pid(const struct family *family, pid_t pid) {
         for (size_t i = 0; i < family->n; i++)
                 if (family->pids[i] == pid)
                         return true;
         return false;
 }
 
-static void add(struct family *family, pid_t pid) {
+static void add_pid(struct family *family, pid_t pid) {
         pid_t *grown = realloc(family->pids, (family->n + 1) * sizeof *grown);
 
         if (!grown)
@@ -42,8 +42,8 @@ static void add_from(struct family *family, const char *path) {
         if (!list)
                 return;
         while (fscanf(list, "%d", &pid) == 1)
-                if (getpgid(pid) == family->group && !has(family, pid))
-                        add(family, pid);
+                if (getpgid(pid) == family->group && !has_pid(family, pid))
+                        add_pid(family, pid);
         fclose(list);
 }
 

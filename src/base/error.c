@@ -16,8 +16,8 @@ void fsrv__text_tame(char *text) {
                         c[0] = c[1] = '?'; /* C1 in UTF-8: U+009B is as good as ESC [ */
 }
 
-__attribute__((format(printf, 4, 0))) static void fill(struct fsrv_error *error, enum fsrv_stage stage, int err,
-                                                       const char *format, va_list args) {
+__attribute__((format(printf, 4, 0))) static void fill_error(struct fsrv_error *error, enum fsrv_stage stage, int err,
+                                                             const char *format, va_list args) {
         *error = (struct fsrv_error){ .err = err, .stage = stage };
         vsnprintf(error->text, sizeof error->text, format, args);
         fsrv__text_tame(error->text);
@@ -29,7 +29,7 @@ int fsrv__fail(struct fsrv_error *error, enum fsrv_stage stage, int err, const c
         if (!error)
                 return -err;
         va_start(args, format);
-        fill(error, stage, err, format, args);
+        fill_error(error, stage, err, format, args);
         va_end(args);
 
         /* strerrordesc_np: async-signal-safe and without the locale, unlike strerror (glibc 2.32) */
@@ -44,7 +44,7 @@ int fsrv__fail_text(struct fsrv_error *error, enum fsrv_stage stage, int err, co
 
         if (error) {
                 va_start(args, format);
-                fill(error, stage, err, format, args);
+                fill_error(error, stage, err, format, args);
                 va_end(args);
         }
         return -err;

@@ -56,18 +56,18 @@ static int raise_both(const int made[2], int ret_fds[2]) {
         return 0;
 }
 
-static int pair(int type, int ret_fds[2]) {
+static int make_pair(int type, int ret_fds[2]) {
         int made[2];
 
         return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, made) < 0 ? -errno : raise_both(made, ret_fds);
 }
 
 int fsrv__socketpair(int ret_fds[2]) {
-        return pair(SOCK_SEQPACKET, ret_fds);
+        return make_pair(SOCK_SEQPACKET, ret_fds);
 }
 
 int fsrv__streampair(int ret_fds[2]) {
-        return pair(SOCK_STREAM, ret_fds);
+        return make_pair(SOCK_STREAM, ret_fds);
 }
 
 int fsrv__pipe(int ret_fds[2]) {

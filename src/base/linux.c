@@ -140,13 +140,14 @@ int fsrv__pidfd_exit_status(int pidfd, struct fsrv__exit *ret_exit) {
                 return -EAGAIN;
 
         int status = info.exit_code;
-        *ret_exit = (struct fsrv__exit){
-                .pid = (pid_t)info.pid,
-                .code = WIFEXITED(status)   ? CLD_EXITED
-                        : WCOREDUMP(status) ? CLD_DUMPED
-                                            : CLD_KILLED,
-                .status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
-        };
+        ret_exit->pid = (pid_t)info.pid;
+        if (WIFEXITED(status)) {
+                ret_exit->code = CLD_EXITED;
+                ret_exit->status = WEXITSTATUS(status);
+        } else {
+                ret_exit->code = WCOREDUMP(status) ? CLD_DUMPED : CLD_KILLED;
+                ret_exit->status = WTERMSIG(status);
+        }
         return 0;
 }
 

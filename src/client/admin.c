@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "client/handle.h"
+#include "client/grip.h"
 #include "wire/messages.h"
 
 /* Questions to a server about itself. */
@@ -31,8 +31,7 @@ static int send_connect(struct fsrv_server *s, const int slots[FSRV_SLOTS]) {
 }
 
 /* Without the lock while it waits. */
-static int send_connect_patiently(struct fsrv_server *s, int theirs) {
-        int64_t deadline = fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS);
+static int send_connect_patiently(struct fsrv_server *s, int theirs, int64_t deadline) {
         int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
         slots[FSRV_SLOT_SOCKET] = theirs;
@@ -47,12 +46,12 @@ static int send_connect_patiently(struct fsrv_server *s, int theirs) {
 
 /* To a private server by way of the handle's connection, which the caller may share with other threads and, after
  * fork(), with other processes: they must not take each other's answers. -ENOTCONN: it isn't running. */
-static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
+static int connect_private(struct fsrv_server *s, int64_t deadline, struct fsrv_error *error) {
         int pair[2];
 
         if (fsrv__socketpair(pair) < 0)
                 return fsrv__fail(error, FSRV_STAGE_ADMIN, errno, "an admin connection");
-        int r = send_connect_patiently(s, pair[1]);
+        int r = send_connect_patiently(s, pair[1], deadline);
         fsrv__fd_close(pair[1]);
         if (r == 0)
                 return pair[0];
@@ -65,24 +64,30 @@ static int connect_private(struct fsrv_server *s, struct fsrv_error *error) {
 }
 
 /* An admin connection of the caller's own. */
-static int open_admin(struct fsrv_server *s, struct fsrv_error *error) {
+static int open_admin(struct fsrv_server *s, int64_t deadline, struct fsrv_error *error) {
         if (s->kind == FSRV_SERVER_INHERITED)
                 return fsrv__fail_text(error, FSRV_STAGE_ADMIN, EOPNOTSUPP,
                                        "only the program that started a fork server may ask that of it");
-        return s->kind == FSRV_SERVER_NAMED ? fsrv__connect(s, error) : connect_private(s, error);
+        if (s->kind == FSRV_SERVER_NAMED)
+                return fsrv__connect(s, deadline, error);
+        return connect_private(s, deadline, error);
 }
 
-static int ask(struct fsrv_server *s, uint32_t type, struct fsrv__wire_reply *reply, size_t size, int *ret_admin,
-               struct fsrv_error *error) {
-        int admin = open_admin(s, error);
+/* One deadline from the connection to the answer. -ENOTCONN: a private server isn't running. *ret_admin, if wanted, is
+ * the connection. */
+static int ask_server(struct fsrv_server *s, uint32_t type, struct fsrv__wire_reply *reply, size_t size, int *ret_admin,
+                      struct fsrv_error *error) {
+        struct fsrv__question question = { .type = type,
+                                           .name = s->path ? s->path : "the fork server",
+                                           .deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS),
+                                           .interrupt = &s->interrupt };
+        FSRV_CLEANUP_FD int admin = open_admin(s, question.deadline, error);
 
         if (admin < 0)
-                return admin;
-        int r = fsrv__ask(admin, type, s->path ? s->path : "the fork server", &s->interrupt, reply, size, NULL, error);
+                return fsrv__fd_steal(&admin);
+        int r = fsrv__ask(admin, &question, reply, size, error);
         if (r == 0 && ret_admin)
-                *ret_admin = admin;
-        else
-                fsrv__fd_close(admin);
+                *ret_admin = fsrv__fd_steal(&admin);
         return r == -ECONNRESET && s->kind == FSRV_SERVER_PRIVATE ? -ENOTCONN : r; /* it has died since */
 }
 
@@ -95,7 +100,7 @@ int fsrv_server_ensure_running(struct fsrv_server *s, struct fsrv_error *error) 
                 return r;
         /* Acquiring trusts the link; a server that has died since shows here. */
         if (s->kind == FSRV_SERVER_PRIVATE &&
-            ask(s, FSRV_WIRE_ADMIN_STATS, &stats.reply, sizeof stats, NULL, NULL) == -ENOTCONN) {
+            ask_server(s, FSRV_WIRE_ADMIN_STATS, &stats.reply, sizeof stats, NULL, NULL) == -ENOTCONN) {
                 fsrv__server_forget(s, grip.link);
                 fsrv__server_release(&grip);
                 r = fsrv__server_acquire(s, FSRV_NEVER, &grip, error);
@@ -111,7 +116,7 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
 
         if (ret_stats->size != sizeof *ret_stats)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_stats");
-        int r = ask(s, FSRV_WIRE_ADMIN_STATS, &from.reply, sizeof from, NULL, error);
+        int r = ask_server(s, FSRV_WIRE_ADMIN_STATS, &from.reply, sizeof from, NULL, error);
         if (r == -ENOTCONN) {
                 *ret_stats = (struct fsrv_stats){ .size = sizeof *ret_stats };
                 return 0;
@@ -164,7 +169,7 @@ int fsrv_server_stop(struct fsrv_server *s, int timeout_ms, struct fsrv_error *e
         struct fsrv__message message;
         FSRV_CLEANUP_FD int admin = -1;
 
-        int r = ask(s, FSRV_WIRE_ADMIN_STOP, &reply, sizeof reply, &admin, error);
+        int r = ask_server(s, FSRV_WIRE_ADMIN_STOP, &reply, sizeof reply, &admin, error);
         pid_t anchor = let_go(s);
         if (r == -ENOTCONN)
                 return 0;

@@ -39,7 +39,7 @@ void fsrv__anchors_add(pid_t pid) {
 }
 
 /* Its pid is its own until we reap it. */
-static bool await(pid_t pid, int64_t deadline) {
+static bool await_end(pid_t pid, int64_t deadline) {
         FSRV_CLEANUP_FD int pidfd = fsrv__pidfd_open(pid);
         struct pollfd entry = { .fd = pidfd, .events = POLLIN };
 
@@ -47,7 +47,7 @@ static bool await(pid_t pid, int64_t deadline) {
 }
 
 bool fsrv__anchors_reap(pid_t pid, int64_t deadline) {
-        bool has_ended = pid == 0 || await(pid, deadline);
+        bool has_ended = pid == 0 || await_end(pid, deadline);
 
         fsrv__anchors_lock();
         for (struct anchor **link = &anchors; *link;) {

@@ -12,11 +12,12 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "client/spawn.h"
+#include "client/spawning.h"
 
 /* A spawn whose steps an event loop takes: one epoll holds what it waits for now, and the time. */
 
 struct fsrv_spawn_handle {
+        struct fsrv__prepared prepared;
         struct fsrv__spawning spawning;
         int poll_fd;
         int timer;
@@ -31,7 +32,7 @@ enum { SHARERS_MAX = 32, LOOK_MS = 20 };
 static atomic_int sharers;
 
 /* Before a step, which may close it: where a forked child has it too it would stay in the epoll. */
-static void unwatch(struct fsrv_spawn_handle *h) {
+static void unwatch_spawn(struct fsrv_spawn_handle *h) {
         if (h->watched >= 0)
                 epoll_ctl(h->poll_fd, EPOLL_CTL_DEL, h->watched, NULL);
         if (h->is_sharing)
@@ -49,7 +50,7 @@ static bool may_watch(struct fsrv_spawn_handle *h) {
         return h->is_sharing;
 }
 
-static void watch(struct fsrv_spawn_handle *h) {
+static void watch_spawn(struct fsrv_spawn_handle *h) {
         struct epoll_event event = { .events = (uint32_t)h->spawning.events };
         int64_t soon;
 
@@ -78,9 +79,9 @@ static int set_timer(const struct fsrv_spawn_handle *h) {
 }
 
 static void free_handle(struct fsrv_spawn_handle *h) {
-        unwatch(h);
+        unwatch_spawn(h);
         fsrv__spawning_leave(&h->spawning);
-        fsrv__spawning_done(&h->spawning);
+        fsrv__prepared_done(&h->prepared);
         fsrv__fd_close(h->poll_fd);
         fsrv__fd_close(h->timer);
         free(h);
@@ -100,9 +101,17 @@ static int make_fds(struct fsrv_spawn_handle *h) {
 static int prepare_to_wait(struct fsrv_spawn_handle *h, int r) {
         if (r != 1)
                 return r;
-        watch(h);
+        watch_spawn(h);
         r = set_timer(h);
-        return r < 0 ? fsrv__fail(h->spawning.error, FSRV_STAGE_QUEUE, -r, "a timer for the spawn") : 1;
+        return r < 0 ? fsrv__fail(&h->spawning.error, FSRV_STAGE_QUEUE, -r, "a timer for the spawn") : 1;
+}
+
+/* What a failure has to say; the handle is freed. */
+static int fail_with_handle(struct fsrv_spawn_handle *h, int r, struct fsrv_error *error) {
+        if (error)
+                *error = h->spawning.error;
+        free_handle(h);
+        return r;
 }
 
 int fsrv_spawn_start(struct fsrv_server *server, const struct fsrv_request *request,
@@ -113,16 +122,17 @@ int fsrv_spawn_start(struct fsrv_server *server, const struct fsrv_request *requ
         if (!h)
                 return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "a spawn");
         h->poll_fd = h->timer = h->watched = -1;
-        int r = fsrv__spawning_init(&h->spawning, server, request, &none, error);
+        int r = fsrv__prepared_init(&h->prepared, request, &none, error);
+        fsrv__spawning_init(&h->spawning, server, &h->prepared);
         if (r == 0 && (r = make_fds(h)) < 0)
                 fsrv__fail(error, FSRV_STAGE_ARGUMENT, -r, "an fd to poll");
-        if (r == 0)
-                r = prepare_to_wait(h, fsrv__spawning_step(&h->spawning));
         if (r < 0) {
                 free_handle(h);
                 return r;
         }
-        h->spawning.error = NULL; /* it may be the caller's no more */
+        r = prepare_to_wait(h, fsrv__spawning_step(&h->spawning));
+        if (r < 0)
+                return fail_with_handle(h, r, error);
         *ret_handle = h;
         return 0;
 }
@@ -134,19 +144,18 @@ int fsrv_spawn_get_poll_fd(const struct fsrv_spawn_handle *h) {
 int fsrv_spawn_finish(struct fsrv_spawn_handle *h, struct fsrv_process **ret_process, struct fsrv_error *error) {
         struct fsrv__spawning *s = &h->spawning;
 
-        s->error = error;
-        unwatch(h);
+        unwatch_spawn(h);
         int r = fsrv__spawning_step(s);
         if (r == 1 && fsrv__now() >= s->deadline)
                 r = fsrv__spawning_end(s, -ETIMEDOUT);
         r = prepare_to_wait(h, r);
-        s->error = NULL;
         if (r == 1)
                 return 1;
-        if (r == 0)
-                *ret_process = s->process;
+        if (r < 0)
+                return fail_with_handle(h, r, error);
+        *ret_process = s->process;
         free_handle(h);
-        return r;
+        return 0;
 }
 
 int fsrv_spawn_cancel(struct fsrv_spawn_handle *h) {

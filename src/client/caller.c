@@ -15,7 +15,7 @@
 
 enum { STATUS_SIZE = 4096 };
 
-static int parse(const char *text, struct fsrv__caller *ret_caller) {
+static int parse_status(const char *text, struct fsrv__caller *ret_caller) {
         const char *mask = strstr(text, "\nUmask:\t"), *ignored = strstr(text, "\nSigIgn:\t");
 
         if (!mask || !ignored)
@@ -32,7 +32,7 @@ static int read_and_parse(int fd, struct fsrv__caller *ret_caller) {
 
         if (n >= 0) {
                 text[n] = 0;
-                r = parse(text, ret_caller);
+                r = parse_status(text, ret_caller);
         }
         free(text);
         return r;

@@ -37,9 +37,9 @@ struct checking {
 
 /* ---- the verdict ---- */
 
-static void append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void append_text(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-static void append(char *text, size_t size, const char *format, ...) {
+static void append_text(char *text, size_t size, const char *format, ...) {
         size_t n = strlen(text);
         va_list args;
 
@@ -59,14 +59,14 @@ static bool is_risky(const char *kind) {
 static void describe_threads(const struct fsrv__loaded *loaded, char *text, size_t size) {
         uint32_t n = loaded->head.n_threads;
 
-        append(text, size, "leaves %u thread%s running (", n, n == 1 ? "" : "s");
+        append_text(text, size, "leaves %u thread%s running (", n, n == 1 ? "" : "s");
         for (uint32_t i = 0; i < n && i < 8; i++)
-                append(text, size, i ? ", %s" : "%s", loaded->threads[i]);
-        append(text, size, n > 8 ? ", …), which no child has" : "), which no child has");
+                append_text(text, size, i ? ", %s" : "%s", loaded->threads[i]);
+        append_text(text, size, n > 8 ? ", …), which no child has" : "), which no child has");
 }
 
-static void judge(const struct fsrv__loaded *loaded, char *text, size_t size) {
-        size_t shared = 0;
+static void write_verdict(const struct fsrv__loaded *loaded, char *text, size_t size) {
+        const char *before = loaded->head.n_threads ? "; leaves open " : "leaves open ";
 
         snprintf(text, size, "risky: ");
         if (loaded->head.n_threads > 0)
@@ -76,24 +76,21 @@ static void judge(const struct fsrv__loaded *loaded, char *text, size_t size) {
 
                 if (!is_risky(fd->kind))
                         continue;
-                append(text, size, "%s%s at fd %s",
-                       shared                   ? ", "
-                       : loaded->head.n_threads ? "; leaves open "
-                                                : "leaves open ",
-                       fd->kind, fd->number);
-                shared++;
+                append_text(text, size, "%s%s at fd %s", before, fd->kind, fd->number);
+                before = ", ";
         }
-        if (shared)
-                append(text, size, ", which all children would share");
+        bool shares = strcmp(before, ", ") == 0;
+        if (shares)
+                append_text(text, size, ", which all children would share");
         if (loaded->head.err) {
                 text[0] = 0;
-                append(text, size, "fails: %.480s", loaded->failure);
-        } else if (!shared && !loaded->head.n_threads) {
+                append_text(text, size, "fails: %.480s", loaded->failure);
+        } else if (!shares && !loaded->head.n_threads) {
                 snprintf(text, size, "no risk found");
         }
 }
 
-static int report(struct checking *c, const struct fsrv__loaded *loaded) {
+static int report_module(struct checking *c, const struct fsrv__loaded *loaded) {
         char verdict[512];
         struct fsrv_module_fd *fds = calloc(loaded->head.n_fds + 1, sizeof *fds);
 
@@ -103,7 +100,7 @@ static int report(struct checking *c, const struct fsrv__loaded *loaded) {
                 fds[i] = (struct fsrv_module_fd){ .fd = atoi(loaded->fds[i].number),
                                                   .kind = loaded->fds[i].kind,
                                                   .what = loaded->fds[i].what };
-        judge(loaded, verdict, sizeof verdict);
+        write_verdict(loaded, verdict, sizeof verdict);
         struct fsrv_module_report module = {
                 .size = sizeof module,
                 .module = c->loading,
@@ -147,7 +144,7 @@ static int report_mapping(struct checking *c, const char *bytes, size_t size) {
 static int report_death(struct checking *c, int err, const char *how) {
         struct fsrv__loaded loaded = { .head.err = err, .failure = (char *)how };
 
-        return report(c, &loaded);
+        return report_module(c, &loaded);
 }
 
 /* ---- the zygote ---- */
@@ -163,10 +160,12 @@ static void end_zygote(struct checking *c) {
 
 /* Its socket has closed: it has ended or is about to. */
 static int on_end(struct checking *c) {
-        const char *doing = c->loading[0] ? "loaded it" : c->is_freezing ? "froze its memory" : "started";
+        const char *doing = c->is_freezing ? "froze its memory" : "started";
         char how[128];
         int status, r;
 
+        if (c->loading[0])
+                doing = "loaded it";
         while ((r = waitpid(c->zygote, &status, __WALL)) < 0 && errno == EINTR)
                 ;
         c->zygote = 0;
@@ -196,7 +195,7 @@ static int on_message(struct checking *c, char *bytes, size_t size) {
                 int r = fsrv__loaded_decode(bytes, size, &loaded);
                 if (r < 0)
                         return fsrv__fail(c->error, FSRV_STAGE_START, -r, "the zygote's report");
-                r = report(c, &loaded);
+                r = report_module(c, &loaded);
                 fsrv__loaded_done(&loaded);
                 return r;
         }

@@ -40,7 +40,7 @@ static ssize_t write_quietly(int fd, const char *bytes, size_t n) {
 }
 
 /* Who doesn't read all that it is given may be as content as head(1). */
-static int give(int *fd, struct fsrv_communication *c, struct fsrv_error *error) {
+static int write_input(int *fd, struct fsrv_communication *c, struct fsrv_error *error) {
         size_t left = c->input_size - c->input_taken;
         ssize_t n = left ? write_quietly(*fd, (const char *)c->input + c->input_taken, left) : 0;
 
@@ -75,7 +75,7 @@ static int make_room(struct fsrv_output *o) {
         return 0;
 }
 
-static void keep(struct fsrv_output *o, size_t n) {
+static void keep_output(struct fsrv_output *o, size_t n) {
         size_t kept = o->limit && o->limit - o->size < n ? o->limit - o->size : n;
 
         o->size += kept;
@@ -83,7 +83,7 @@ static void keep(struct fsrv_output *o, size_t n) {
         o->bytes[o->size] = 0;
 }
 
-static int take(int *fd, struct fsrv_output *o, const char *what, struct fsrv_error *error) {
+static int read_output(int *fd, struct fsrv_output *o, const char *what, struct fsrv_error *error) {
         if (make_room(o) < 0)
                 return fsrv__fail(error, FSRV_STAGE_STATUS, ENOMEM, "room for the %s of the process", what);
         ssize_t n = read(*fd, o->bytes + o->size, CHUNK);
@@ -91,7 +91,7 @@ static int take(int *fd, struct fsrv_output *o, const char *what, struct fsrv_er
                 return 0;
         if (n < 0)
                 return fsrv__fail(error, FSRV_STAGE_STATUS, errno, "reading the %s of the process", what);
-        keep(o, (size_t)n);
+        keep_output(o, (size_t)n);
         if (n == 0)
                 *fd = fsrv__fd_close(*fd);
         return 0;
@@ -110,8 +110,8 @@ static bool has_ended(struct fsrv_process *process) {
 
 /* Until something can be done. Once there is nothing more to read, the end of the process is the end of its input too:
  * somebody else who has inherited it, and doesn't read, is not to be waited for. */
-static int await(struct fsrv_process *process, const int fds[3], struct pollfd entries[4], int64_t deadline,
-                 struct fsrv_error *error) {
+static int wait_for_streams(struct fsrv_process *process, const int fds[3], struct pollfd entries[4], int64_t deadline,
+                            struct fsrv_error *error) {
         int end = fds[1] < 0 && fds[2] < 0 ? fsrv_process_get_poll_fd(process) : -1;
 
         for (int i = 0; i < 3; i++)
@@ -121,19 +121,19 @@ static int await(struct fsrv_process *process, const int fds[3], struct pollfd e
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_STATUS, -r, "waiting for the output of the process") : 0;
 }
 
-static int transfer(struct fsrv_process *process, int fds[3], struct fsrv_communication *c, int64_t deadline,
-                    struct fsrv_error *error) {
+static int transfer_streams(struct fsrv_process *process, int fds[3], struct fsrv_communication *c, int64_t deadline,
+                            struct fsrv_error *error) {
         struct pollfd entries[4];
         int r = 0;
 
         while (r == 0 && (fds[0] >= 0 || fds[1] >= 0 || fds[2] >= 0)) {
-                r = await(process, fds, entries, deadline, error);
+                r = wait_for_streams(process, fds, entries, deadline, error);
                 if (r == 0 && entries[1].revents)
-                        r = take(&fds[1], &c->output, "output", error);
+                        r = read_output(&fds[1], &c->output, "output", error);
                 if (r == 0 && entries[2].revents)
-                        r = take(&fds[2], &c->error, "error output", error);
+                        r = read_output(&fds[2], &c->error, "error output", error);
                 if (r == 0 && entries[0].revents)
-                        r = give(&fds[0], c, error);
+                        r = write_input(&fds[0], c, error);
                 if (r == 0 && entries[3].revents && has_ended(process))
                         fds[0] = fsrv__fd_close(fds[0]);
                 /* also where there is always something to read */
@@ -158,7 +158,7 @@ int fsrv_communicate(struct fsrv_process *process, int fds[3], struct fsrv_commu
                         error, FSRV_STAGE_ARGUMENT, EINVAL,
                         "the input of a struct fsrv_communication: it is NULL, or more than all is taken");
         bool was_blocking = set_nonblocking(fds[0], true);
-        int r = transfer(process, fds, c, deadline, error);
+        int r = transfer_streams(process, fds, c, deadline, error);
         if (was_blocking)
                 set_nonblocking(fds[0], false);
         if (r < 0)

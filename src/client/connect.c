@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
-#include "client/handle.h"
+#include "client/launch.h"
 #include "wire/messages.h"
 
 enum { BACKLOG_MS = 5 };
@@ -61,9 +61,7 @@ static int try_connect(const struct fsrv_server *s, struct fsrv_error *error) {
         return r < 0 ? r : fsrv__fd_steal(&sock);
 }
 
-int fsrv__connect(const struct fsrv_server *s, struct fsrv_error *error) {
-        int64_t deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
-
+int fsrv__connect(const struct fsrv_server *s, int64_t deadline, struct fsrv_error *error) {
         for (;;) {
                 int sock = try_connect(s, error);
                 if (sock != -EAGAIN)
@@ -77,19 +75,19 @@ int fsrv__connect(const struct fsrv_server *s, struct fsrv_error *error) {
 
 /* Of a message that is no reply to this question. */
 static int name_bad_reply(uint32_t question, const struct fsrv__message *message, const struct fsrv__wire_reply *reply,
-                          const char *whom, struct fsrv_error *error) {
+                          const char *name, struct fsrv_error *error) {
         if (message->size >= sizeof reply->version && reply->version != FSRV_WIRE_VERSION &&
             reply->version >> 16 == FSRV_WIRE_VERSION >> 16)
                 return fsrv__fail_text(error, FSRV_STAGE_VERSION, EPROTONOSUPPORT,
-                                       "%s speaks protocol %#x, this library %#x", whom, reply->version,
+                                       "%s speaks protocol %#x, this library %#x", name, reply->version,
                                        FSRV_WIRE_VERSION);
         if (message->size < sizeof *reply || reply->version != FSRV_WIRE_VERSION)
-                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "%s is not a fork server", whom);
+                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "%s is not a fork server", name);
         if (question == FSRV_WIRE_ADMIN_ATTACH && message->size == sizeof *reply)
                 return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "the answer of %s came without its doorbell",
-                                       whom);
+                                       name);
         return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "an answer of %zu bytes from %s", message->size,
-                               whom);
+                               name);
 }
 
 int fsrv__interrupted(struct fsrv_error *error, uint32_t stage) {
@@ -106,20 +104,20 @@ static int send_question(int admin, uint32_t type, int64_t deadline) {
 
 /* What receiving it came to, and what was received. *ret_doorbell, if wanted, is the caller's. */
 static int check_reply(int received, uint32_t question, struct fsrv__message *message,
-                       const struct fsrv__wire_reply *reply, const char *whom, int *ret_doorbell,
+                       const struct fsrv__wire_reply *reply, const char *name, int *ret_doorbell,
                        struct fsrv_error *error) {
         int slots[FSRV_SLOTS];
 
         if (received == -EINTR)
                 return fsrv__interrupted(error, FSRV_STAGE_CONNECT);
         if (received == 0)
-                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "%s closed the connection", whom);
+                return fsrv__fail_text(error, FSRV_STAGE_CONNECT, ECONNRESET, "%s closed the connection", name);
         if (received == -EMFILE)
                 fsrv__message_close(message);
         if (received < 0)
-                return fsrv__fail(error, FSRV_STAGE_CONNECT, -received, "the answer of %s", whom);
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, -received, "the answer of %s", name);
         if (fsrv__reply_unpack(question, reply, message, slots) < 0)
-                return name_bad_reply(question, message, reply, whom, error);
+                return name_bad_reply(question, message, reply, name, error);
         if (reply->err)
                 return fsrv__fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s",
                                        (int)sizeof reply->text - 1, reply->text);
@@ -128,16 +126,15 @@ static int check_reply(int received, uint32_t question, struct fsrv__message *me
         return 0;
 }
 
-int fsrv__ask(int admin, uint32_t question, const char *whom, const struct fsrv__interrupt *interrupt,
-              struct fsrv__wire_reply *reply, size_t size, int *ret_doorbell, struct fsrv_error *error) {
+int fsrv__ask(int admin, const struct fsrv__question *question, struct fsrv__wire_reply *reply, size_t size,
+              struct fsrv_error *error) {
         struct fsrv__message message;
-        int r = send_question(admin, question, fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS));
+        int r = send_question(admin, question->type, question->deadline);
 
         if (r < 0)
-                return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", whom);
-        r = fsrv__channel_receive_unless(admin, reply, size, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), interrupt,
-                                         &message);
-        return check_reply(r, question, &message, reply, whom, ret_doorbell, error);
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", question->name);
+        r = fsrv__channel_receive_unless(admin, reply, size, question->deadline, question->interrupt, &message);
+        return check_reply(r, question->type, &message, reply, question->name, NULL, error);
 }
 
 int fsrv__attach_start(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {

@@ -47,7 +47,7 @@ static void register_atfork(void) {
         pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
-static void enlist(struct fsrv_server *s) {
+static void enlist_handle(struct fsrv_server *s) {
         pthread_once(&atfork_once, register_atfork);
         pthread_mutex_lock(&handles_lock);
         s->next = handles;
@@ -57,7 +57,7 @@ static void enlist(struct fsrv_server *s) {
         pthread_mutex_unlock(&handles_lock);
 }
 
-static void delist(struct fsrv_server *s) {
+static void delist_handle(struct fsrv_server *s) {
         pthread_mutex_lock(&handles_lock);
         if (s->next)
                 s->next->previous = s->previous;
@@ -75,7 +75,7 @@ static struct fsrv_server *new_handle(enum fsrv__server_kind kind) {
         s->kind = kind;
         pthread_mutex_init(&s->lock, NULL);
         s->admin = s->tracker = s->lifeline_read = s->lifeline_write = s->proc_status = -1;
-        enlist(s);
+        enlist_handle(s);
         return s;
 }
 
@@ -88,7 +88,7 @@ static void free_modules(char **modules) {
 struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
         if (!s)
                 return NULL;
-        delist(s);
+        delist_handle(s);
         fsrv__server_let_go(s);
         fsrv__fd_close(s->tracker);
         fsrv__fd_close(s->lifeline_read);
@@ -106,7 +106,7 @@ struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
 }
 
 /* A relative path means the caller's working directory of now; the zygote may be started from another. */
-static char *absolute(const char *module) {
+static char *make_absolute(const char *module) {
         bool is_relative = module[0] != '/' && strchr(module, '/');
         char *directory = is_relative ? getcwd(NULL, 0) : NULL, *path;
 
@@ -129,7 +129,7 @@ static int copy_modules(const char *const *modules, char ***ret_copy, struct fsr
         }
         char **copy = calloc(n + 1, sizeof *copy);
         for (size_t i = 0; copy && i < n; i++)
-                if (!(copy[i] = absolute(modules[i]))) {
+                if (!(copy[i] = make_absolute(modules[i]))) {
                         free_modules(copy);
                         copy = NULL;
                 }
@@ -166,7 +166,7 @@ static int copy_zygote(struct fsrv_server *s, const struct fsrv_server_options *
 
 enum { FLAGS = FSRV_SERVER_TRACKER | FSRV_SERVER_PRELOAD_OUTPUT | FSRV_SERVER_IN_TREE };
 
-static int configure(struct fsrv_server *s, const struct fsrv_server_options *given, struct fsrv_error *error) {
+static int configure_handle(struct fsrv_server *s, const struct fsrv_server_options *given, struct fsrv_error *error) {
         static const struct fsrv_server_options none = { .size = sizeof none };
         const struct fsrv_server_options *options = given ? given : &none;
 
@@ -196,7 +196,7 @@ int fsrv_server_new(const struct fsrv_server_options *options, struct fsrv_serve
 
         if (!s)
                 return fsrv__fail(error, FSRV_STAGE_ARGUMENT, ENOMEM, "a server handle");
-        int r = configure(s, options, error);
+        int r = configure_handle(s, options, error);
         if (r < 0) {
                 fsrv_server_free(s);
                 return r;

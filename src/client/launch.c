@@ -9,7 +9,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
-#include "client/handle.h"
+#include "client/launch.h"
 #include "client/start.h"
 #include "wire/messages.h"
 

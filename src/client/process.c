@@ -138,7 +138,8 @@ int fsrv_process_get_poll_fd(struct fsrv_process *p) {
 
 /* ---- the end ---- */
 
-static void end(struct fsrv_process *p, const struct fsrv__exit *exit, const struct rusage *rusage, uint32_t flags) {
+static void note_end(struct fsrv_process *p, const struct fsrv__exit *exit, const struct rusage *rusage,
+                     uint32_t flags) {
         p->status = (struct fsrv_status){ .size = sizeof p->status, .pid = p->pid, .exit_code = -1, .flags = flags };
         if (exit->code == CLD_EXITED)
                 p->status.exit_code = exit->status;
@@ -172,7 +173,7 @@ static void listen_once(struct fsrv_process *p) {
         if (is_answer && answer.type == FSRV_WIRE_EXITED) {
                 const struct fsrv__wire_exited *exited = &answer.exited;
                 struct fsrv__exit exit = { .pid = exited->pid, .code = exited->code, .status = exited->status };
-                end(p, &exit, &exited->rusage, exited->timed_out ? FSRV_STATUS_TIMED_OUT : 0);
+                note_end(p, &exit, &exited->rusage, exited->timed_out ? FSRV_STATUS_TIMED_OUT : 0);
                 return;
         }
         if (is_answer && hear_of_change(p, &answer.changed))
@@ -208,7 +209,7 @@ static void watch_once(struct fsrv_process *p) {
         if (r < 0)
                 r = fsrv__pidfd_exit_status(p->pidfd, &exit);
         if (r == 0) {
-                end(p, &exit, NULL, FSRV_STATUS_NO_RUSAGE);
+                note_end(p, &exit, NULL, FSRV_STATUS_NO_RUSAGE);
                 return;
         }
         if (p->death_seen == 0)
@@ -217,7 +218,7 @@ static void watch_once(struct fsrv_process *p) {
                 p->state = LOST;
 }
 
-static void step(struct fsrv_process *p) {
+static void take_step(struct fsrv_process *p) {
         if (p->state == LISTENING)
                 listen_once(p);
         if (p->state == WATCHING)
@@ -229,7 +230,7 @@ static void step(struct fsrv_process *p) {
 static void kill_family(struct fsrv_process *p) {
         do {
                 p->change = 0;
-                step(p);
+                take_step(p);
         } while (p->change);
         if (p->state >= ENDED || p->pidfd < 0)
                 return;
@@ -291,7 +292,7 @@ int fsrv_process_wait(struct fsrv_process *p, int timeout_ms, struct fsrv_status
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_status");
         for (;;) {
                 pthread_mutex_lock(&p->lock);
-                step(p);
+                take_step(p);
                 enum state state = p->state;
                 int fd = awaited_fd(p);
                 bool dead = p->death_seen != 0, has_changed = take_change(p, ret_status);

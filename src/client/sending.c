@@ -7,22 +7,23 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "client/spawn.h"
+#include "client/spawning.h"
 #include "wire/messages.h"
 
 /* The steps of a spawn that put the request on the doorbell. */
 
 enum { ROOM_MS = 2 }; /* where there is nothing to poll for */
 
-static int name_bad_fd(const struct fsrv__spawning *s) {
-        for (size_t i = 0; i < s->n_user_fds; i++)
-                if (fsrv__fd_is_open(s->user_fds[i]) != 1)
-                        return fsrv__fail_text(s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open",
-                                               s->user_fds[i]);
-        return fsrv__fail(s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
+static int name_bad_fd(struct fsrv__spawning *s) {
+        for (size_t i = 0; i < s->prepared->n_user_fds; i++)
+                if (fsrv__fd_is_open(s->prepared->user_fds[i]) != 1)
+                        return fsrv__fail_text(&s->error, FSRV_STAGE_FDS, EBADF, "fd %d of the caller is not open",
+                                               s->prepared->user_fds[i]);
+        return fsrv__fail(&s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
 }
 
-static int put(struct fsrv__spawning *s, int sock, const void *bytes, size_t size, const int *fds, size_t n_fds) {
+static int put_message(struct fsrv__spawning *s, int sock, const void *bytes, size_t size, const int *fds,
+                       size_t n_fds) {
         int r = fsrv__channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
 
         s->full = r;
@@ -41,7 +42,7 @@ static int put(struct fsrv__spawning *s, int sock, const void *bytes, size_t siz
         case -EBADF:
                 return name_bad_fd(s);
         default:
-                return fsrv__fail(s->error, FSRV_STAGE_QUEUE, -r, "sending the request");
+                return fsrv__fail(&s->error, FSRV_STAGE_QUEUE, -r, "sending the request");
         }
 }
 
@@ -57,12 +58,12 @@ static int make_sockets(struct fsrv__spawning *s) {
         int answer[2], r = fsrv__socketpair(answer);
 
         if (r < 0)
-                return fsrv__fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the answer");
+                return fsrv__fail(&s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the answer");
         s->answer = answer[0];
         s->theirs[0] = answer[1];
         int status[2] = { -1, -1 };
-        if (s->extra->wants_status && (r = fsrv__streampair(status)) < 0)
-                return fsrv__fail(s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the status");
+        if (s->prepared->extra->wants_status && (r = fsrv__streampair(status)) < 0)
+                return fsrv__fail(&s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the status");
         s->status = status[0];
         s->theirs[1] = status[1];
         return 0;
@@ -70,25 +71,22 @@ static int make_sockets(struct fsrv__spawning *s) {
 
 static int put_request(struct fsrv__spawning *s, int directory) {
         const int slots[FSRV_SLOTS] = {
-                [FSRV_SLOT_ANSWER] = s->theirs[0],
-                [FSRV_SLOT_DOORBELL] = s->grip.link->doorbell,
-                [FSRV_SLOT_LIFELINE] = s->grip.lifeline,
-                [FSRV_SLOT_DIRECTORY] = directory,
-                [FSRV_SLOT_STATUS] = s->theirs[1],
-                [FSRV_SLOT_TRACKER] = s->tracker,
-                [FSRV_SLOT_BODY] = s->memfd,
+                [FSRV_SLOT_ANSWER] = s->theirs[0],       [FSRV_SLOT_DOORBELL] = s->grip.link->doorbell,
+                [FSRV_SLOT_LIFELINE] = s->grip.lifeline, [FSRV_SLOT_DIRECTORY] = directory,
+                [FSRV_SLOT_STATUS] = s->theirs[1],       [FSRV_SLOT_TRACKER] = s->prepared->tracker,
+                [FSRV_SLOT_BODY] = s->prepared->memfd,
         };
         int fds[FSRV_WIRE_FDS_MAX];
-        size_t n_fds = fsrv__message_pack(FSRV_TABLE_DOORBELL, s->bytes, slots, s->user_fds, fds);
+        size_t n_fds = fsrv__message_pack(FSRV_TABLE_DOORBELL, s->prepared->bytes, slots, s->prepared->user_fds, fds);
 
-        return put(s, s->grip.link->doorbell, s->bytes, s->size, fds, n_fds);
+        return put_message(s, s->grip.link->doorbell, s->prepared->bytes, s->prepared->size, fds, n_fds);
 }
 
 enum { HANG_UP_MS = 20 };
 
 static int await_answer(struct fsrv__spawning *s) {
         s->at = FSRV_SPAWNING_HEAR;
-        if (!s->extra->until_ended)
+        if (!s->prepared->extra->until_ended)
                 return fsrv__spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER);
         /* Until everybody has closed the other end, the server as the last: no message wakes poll(2) for nothing but a
          * hang-up. What has been said is in the queue then, the start first. Not for ever: a child that another thread
@@ -103,27 +101,27 @@ int fsrv__spawning_send(struct fsrv__spawning *s) {
                 return r;
         FSRV_CLEANUP_FD int directory = open_directory();
         if (directory < 0)
-                return fsrv__fail(s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
+                return fsrv__fail(&s->error, FSRV_STAGE_DIRECTORY, -directory, "the working directory");
         r = put_request(s, directory);
         if (r != 0)
                 return r;
         fsrv__fds_close(s->theirs, 2);
-        s->n_sent = fsrv__spawning_head(s)->n_fds_here;
+        s->n_sent = fsrv__prepared_head(s->prepared)->n_fds_here;
         s->death.type = 0;
         s->loads = false;
-        if (s->n_sent == s->n_user_fds)
+        if (s->n_sent == s->prepared->n_user_fds)
                 return await_answer(s);
         s->at = FSRV_SPAWNING_SEND_MORE;
         return FSRV_STEP_GO_ON;
 }
 
 int fsrv__spawning_send_more(struct fsrv__spawning *s) {
-        while (s->n_sent < s->n_user_fds) {
-                size_t n = s->n_user_fds - s->n_sent;
+        while (s->n_sent < s->prepared->n_user_fds) {
+                size_t n = s->prepared->n_user_fds - s->n_sent;
                 if (n > FSRV_WIRE_FDS_MAX)
                         n = FSRV_WIRE_FDS_MAX;
                 const struct fsrv__wire_more more = { .type = FSRV_WIRE_MORE_FDS, .n_fds = (uint32_t)n };
-                int r = put(s, s->answer, &more, sizeof more, s->user_fds + s->n_sent, n);
+                int r = put_message(s, s->answer, &more, sizeof more, s->prepared->user_fds + s->n_sent, n);
                 if (r == FSRV_STEP_SERVER_GONE)
                         break; /* the other end has closed: what it said first is read next */
                 if (r != 0)

@@ -17,7 +17,7 @@ struct mapping {
 };
 
 /* A line "start-end perms offset device inode", and a name. (Of smaps the other lines begin with a word.) */
-static bool parse(const char *line, const void *const *needed, size_t n_needed, struct mapping *ret_mapping) {
+static bool parse_mapping(const char *line, const void *const *needed, size_t n_needed, struct mapping *ret_mapping) {
         unsigned long inode;
         struct mapping mapping;
         char perms[5];
@@ -41,7 +41,7 @@ static bool has_candidates(const void *const *needed, size_t n_needed) {
         char *line = NULL;
 
         while (file && !mapping.is_candidate && getline(&line, &room, file) > 0)
-                parse(line, needed, n_needed, &mapping);
+                parse_mapping(line, needed, n_needed, &mapping);
         free(line);
         if (file)
                 fclose(file);
@@ -68,7 +68,7 @@ void fsrv__spare(struct fsrv__spared *ret_spared, const void *const *needed, siz
         ret_spared->n = 0;
         FILE *file = !FSRV_NEEDS_ALL && has_candidates(needed, n_needed) ? fopen("/proc/self/smaps", "re") : NULL;
         while (file && ret_spared->n < FSRV_SPARED_MAX && getline(&line, &room, file) > 0) {
-                if (parse(line, needed, n_needed, &mapping) || strncmp(line, "VmFlags:", 8) != 0)
+                if (parse_mapping(line, needed, n_needed, &mapping) || strncmp(line, "VmFlags:", 8) != 0)
                         continue;
                 /* "dc": somebody has it spared already, and for ever */
                 if (!mapping.is_candidate || strstr(line, " dc"))

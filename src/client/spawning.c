@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
+#include "client/launch.h"
 #include "client/process.h"
 #include "client/request.h"
-#include "client/spawn.h"
+#include "client/spawning.h"
 #include "wire/messages.h"
 
 /* One spawn, from the server's start to the process's handle: steps that wait for nothing. Who waits between them, and
@@ -25,15 +26,26 @@ enum {
         DYING_MS = 500,          /* from the first death of a server's standbys to the last, at most */
 };
 
+void fsrv__spawning_init(struct fsrv__spawning *s, struct fsrv_server *server, struct fsrv__prepared *prepared) {
+        *s = (struct fsrv__spawning){ .server = server,
+                                      .prepared = prepared,
+                                      .deadline = fsrv__deadline(prepared->request->spawn_timeout_ms),
+                                      .answer = -1,
+                                      .status = -1,
+                                      .theirs = { -1, -1 },
+                                      .pidfd = -1,
+                                      .exec_pipe = -1 };
+}
+
 /* ---- the server ---- */
 
-static int acquire(struct fsrv__spawning *s) {
-        int r = fsrv__server_try(s->server, fsrv__server_needs(s->server), &s->pending, &s->grip, s->error);
+static int acquire_server(struct fsrv__spawning *s) {
+        int r = fsrv__server_try(s->server, fsrv__server_needs(s->server), &s->pending, &s->grip, &s->error);
 
         if (r == 1)
                 return fsrv__spawning_wait_for(s, s->pending.launch->changed, POLLIN, s->pending.look_at);
-        if (r == 0 && !s->bytes)
-                r = fsrv__spawning_prepare(s, &s->grip);
+        if (r == 0 && !s->prepared->bytes)
+                r = fsrv__prepared_make(s->prepared, &s->grip, s->deadline, &s->error);
         s->at = FSRV_SPAWNING_SEND;
         return r < 0 ? r : FSRV_STEP_GO_ON;
 }
@@ -46,19 +58,18 @@ struct answer {
         int slots[FSRV_SLOTS];
 };
 
-static int on_failed(const struct fsrv__spawning *s, const struct fsrv__wire_failed *failed) {
+static int on_failed(struct fsrv__spawning *s, const struct fsrv__wire_failed *failed) {
         int err = failed->err > 0 ? failed->err : EPROTO;
 
-        fsrv__fail_text(s->error, failed->stage, err, "%.*s", (int)sizeof failed->text - 1, failed->text);
-        if (s->error)
-                s->error->pid = failed->pid;
+        fsrv__fail_text(&s->error, failed->stage, err, "%.*s", (int)sizeof failed->text - 1, failed->text);
+        s->error.pid = failed->pid;
         return -err;
 }
 
 static int on_running(struct fsrv__spawning *s) {
-        s->process =
-                fsrv__process_new(s->pid, fsrv__fd_steal(&s->answer), fsrv__fd_steal(&s->pidfd), s->request->flags);
-        return s->process ? 0 : fsrv__fail(s->error, FSRV_STAGE_SETUP, ENOMEM, "the handle of process %d", s->pid);
+        s->process = fsrv__process_new(s->pid, fsrv__fd_steal(&s->answer), fsrv__fd_steal(&s->pidfd),
+                                       s->prepared->request->flags);
+        return s->process ? 0 : fsrv__fail(&s->error, FSRV_STAGE_SETUP, ENOMEM, "the handle of process %d", s->pid);
 }
 
 static int on_started(struct fsrv__spawning *s, const struct fsrv__wire_started *started, const int slots[FSRV_SLOTS]) {
@@ -77,7 +88,7 @@ static int on_started(struct fsrv__spawning *s, const struct fsrv__wire_started 
 }
 
 /* The pipe ends empty when execve(2) has succeeded, as it is close-on-exec. */
-static int execute(struct fsrv__spawning *s) {
+static int hear_of_execve(struct fsrv__spawning *s) {
         struct pollfd entry = { .fd = s->exec_pipe, .events = POLLIN };
         struct fsrv__wire_failed failed;
         ssize_t n;
@@ -92,7 +103,7 @@ static int execute(struct fsrv__spawning *s) {
 
 /* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other
  * threads have taken them. Not to leave a process that nobody knows of. */
-static int on_lost_fds(const struct fsrv__spawning *s, const struct answer *answer) {
+static int on_lost_fds(struct fsrv__spawning *s, const struct answer *answer) {
         struct pollfd next = { .fd = s->answer, .events = POLLIN };
 
         if (answer->bytes.type == FSRV_WIRE_STARTED) {
@@ -103,7 +114,7 @@ static int on_lost_fds(const struct fsrv__spawning *s, const struct answer *answ
                              SIGKILL); /* its parent has told of no end: the pid is its own */
         }
         fsrv__fd_close(answer->slots[FSRV_SLOT_PIDFD]);
-        return fsrv__fail(s->error, FSRV_STAGE_SETUP, EMFILE, "the new process was killed, as its pidfd did not fit");
+        return fsrv__fail(&s->error, FSRV_STAGE_SETUP, EMFILE, "the new process was killed, as its pidfd did not fit");
 }
 
 /* The first of the fds that were to come may be there: of STARTED it is the pidfd. */
@@ -119,7 +130,7 @@ static void take_first_fd(struct answer *answer, struct fsrv__message *message) 
 }
 
 /* 1: an answer; 0: the end; -EMFILE: one, but for its fds; another -errno. */
-static int receive_one(const struct fsrv__spawning *s, struct answer *answer) {
+static int receive_one(struct fsrv__spawning *s, struct answer *answer) {
         struct fsrv__message message;
 
         message.size = 0;
@@ -144,7 +155,7 @@ static bool is_by_the_way(struct fsrv__spawning *s, const struct answer *answer)
         return answer->bytes.type == FSRV_WIRE_STOPPED || answer->bytes.type == FSRV_WIRE_CONTINUED;
 }
 
-static int receive(struct fsrv__spawning *s, struct answer *answer) {
+static int receive_answer(struct fsrv__spawning *s, struct answer *answer) {
         int r;
 
         do
@@ -164,7 +175,7 @@ static int on_silence(struct fsrv__spawning *s) {
         return FSRV_STEP_GO_ON;
 }
 
-static int dying(struct fsrv__spawning *s) {
+static int look_for_death(struct fsrv__spawning *s) {
         struct pollfd entry = { .fd = s->grip.link->doorbell };
 
         if (poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR))
@@ -179,9 +190,9 @@ static int on_answer(struct fsrv__spawning *s, int received, const struct answer
         if (received == -EMFILE)
                 return on_lost_fds(s, answer);
         if (received == -EPROTO)
-                return fsrv__fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", answer->size);
+                return fsrv__fail_text(&s->error, FSRV_STAGE_SETUP, EPROTO, "an answer of %zu bytes", answer->size);
         if (received < 0)
-                return fsrv__fail(s->error, FSRV_STAGE_SETUP, -received, "the new process's answer");
+                return fsrv__fail(&s->error, FSRV_STAGE_SETUP, -received, "the new process's answer");
         switch (answer->bytes.type) {
         case FSRV_WIRE_STARTED:
                 return on_started(s, &answer->bytes.started, answer->slots);
@@ -191,15 +202,15 @@ static int on_answer(struct fsrv__spawning *s, int received, const struct answer
                 s->death = answer->bytes.exited;
                 return s->loads ? fsrv__stillborn_loading(s) : FSRV_STEP_NOTHING_RAN;
         default: /* READY */
-                if (s->request->kind == FSRV_WIRE_PROBE)
+                if (s->prepared->request->kind == FSRV_WIRE_PROBE)
                         return 0;
-                return fsrv__fail_text(s->error, FSRV_STAGE_SETUP, EPROTO, "an answer to another question");
+                return fsrv__fail_text(&s->error, FSRV_STAGE_SETUP, EPROTO, "an answer to another question");
         }
 }
 
-static int hear(struct fsrv__spawning *s) {
+static int hear_answer(struct fsrv__spawning *s) {
         struct answer answer;
-        int r = receive(s, &answer);
+        int r = receive_answer(s, &answer);
 
         return r == -EAGAIN ? fsrv__spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER) : on_answer(s, r, &answer);
 }
@@ -222,7 +233,7 @@ static int once_more(struct fsrv__spawning *s, int why) {
                 fsrv__server_forget(s->server, s->grip.link);
                 s->lost = 0; /* a new server, new luck */
                 if (++s->gone >= SERVER_TRIES)
-                        return fsrv__fail_text(s->error, FSRV_STAGE_START, ECONNRESET,
+                        return fsrv__fail_text(&s->error, FSRV_STAGE_START, ECONNRESET,
                                                "the fork server died (tried %d times)", SERVER_TRIES);
         } else if (++s->lost >= TRIES)
                 return fsrv__stillborn_vain(s, TRIES);
@@ -232,12 +243,12 @@ static int once_more(struct fsrv__spawning *s, int why) {
 
 static int go_on(struct fsrv__spawning *s, int r) {
         static int (*const steps[])(struct fsrv__spawning * s) = {
-                [FSRV_SPAWNING_ACQUIRE] = acquire,
+                [FSRV_SPAWNING_ACQUIRE] = acquire_server,
                 [FSRV_SPAWNING_SEND] = fsrv__spawning_send,
                 [FSRV_SPAWNING_SEND_MORE] = fsrv__spawning_send_more,
-                [FSRV_SPAWNING_HEAR] = hear,
-                [FSRV_SPAWNING_DYING] = dying,
-                [FSRV_SPAWNING_EXECUTE] = execute,
+                [FSRV_SPAWNING_HEAR] = hear_answer,
+                [FSRV_SPAWNING_DYING] = look_for_death,
+                [FSRV_SPAWNING_EXECUTE] = hear_of_execve,
         };
 
         for (;;) {
@@ -274,19 +285,19 @@ static void replace_answer(int *answer) {
 
 /* Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
 static int last_look(struct fsrv__spawning *s, struct answer *answer) {
-        int r = receive(s, answer);
+        int r = receive_answer(s, answer);
 
         if (r != -EAGAIN)
                 return r;
         shutdown(s->answer, SHUT_RD);
-        r = receive(s, answer);
+        r = receive_answer(s, answer);
         if (r == 1 && answer->bytes.type == FSRV_WIRE_STARTED)
                 replace_answer(&s->answer);
         return r;
 }
 
 /* Nobody runs it any more, or somebody does. */
-static int withdraw(struct fsrv__spawning *s, int why) {
+static int withdraw_request(struct fsrv__spawning *s, int why) {
         struct answer answer;
         int r = last_look(s, &answer);
 
@@ -295,44 +306,44 @@ static int withdraw(struct fsrv__spawning *s, int why) {
         if (s->loads && s->pidfd >= 0) /* nobody else would end a module that hangs */
                 fsrv__pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)
-                return fsrv__interrupted(s->error, FSRV_STAGE_QUEUE);
+                return fsrv__interrupted(&s->error, FSRV_STAGE_QUEUE);
         if (s->loads)
                 return fsrv__stillborn_slow(s);
-        return fsrv__fail_text(s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
+        return fsrv__fail_text(&s->error, FSRV_STAGE_QUEUE, ETIMEDOUT,
                                "no process took the request in time: the zygote is still loading, or too much is asked "
                                "of it");
 }
 
-static int no_room(const struct fsrv__spawning *s) {
+static int no_room(struct fsrv__spawning *s) {
         int err = s->full == -EAGAIN ? ETIMEDOUT : -s->full;
 
-        return fsrv__fail_text(s->error, FSRV_STAGE_QUEUE, err, "the fork server's queue is full: %s",
+        return fsrv__fail_text(&s->error, FSRV_STAGE_QUEUE, err, "the fork server's queue is full: %s",
                                strerrordesc_np(err));
 }
 
-static int kill_it(const struct fsrv__spawning *s, int why) {
+static int kill_it(struct fsrv__spawning *s, int why) {
         if (s->pidfd >= 0)
                 fsrv__pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)
-                return fsrv__interrupted(s->error, FSRV_STAGE_EXEC);
-        return fsrv__fail_text(s->error, FSRV_STAGE_EXEC, ETIMEDOUT,
-                               "executing '%s' took too long, so the process was killed", s->request->name);
+                return fsrv__interrupted(&s->error, FSRV_STAGE_EXEC);
+        return fsrv__fail_text(&s->error, FSRV_STAGE_EXEC, ETIMEDOUT,
+                               "executing '%s' took too long, so the process was killed", s->prepared->request->name);
 }
 
 static int end_by(struct fsrv__spawning *s, int why) {
         switch (s->at) {
         case FSRV_SPAWNING_ACQUIRE:
-                return why == -EINTR ? fsrv__interrupted(s->error, FSRV_STAGE_START)
-                                     : fsrv__server_time_out(s->server, s->error);
+                return why == -EINTR ? fsrv__interrupted(&s->error, FSRV_STAGE_START)
+                                     : fsrv__launch_time_out(s->server, &s->error);
         case FSRV_SPAWNING_SEND:
         case FSRV_SPAWNING_SEND_MORE:
-                return why == -EINTR ? fsrv__interrupted(s->error, FSRV_STAGE_QUEUE) : no_room(s);
+                return why == -EINTR ? fsrv__interrupted(&s->error, FSRV_STAGE_QUEUE) : no_room(s);
         case FSRV_SPAWNING_EXECUTE:
                 return kill_it(s, why);
         case FSRV_SPAWNING_DYING:
                 return FSRV_STEP_NOTHING_RAN;
         default:
-                return withdraw(s, why);
+                return withdraw_request(s, why);
         }
 }
 

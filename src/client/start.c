@@ -31,7 +31,7 @@
 
 /* ---- where the helper programs are ---- */
 
-static char *join(const char *directory, const char *relative, const char *name) {
+static char *join_path(const char *directory, const char *relative, const char *name) {
         char *path;
 
         return asprintf(&path, "%s%s/%s", directory, relative, name) < 0 ? NULL : path;
@@ -71,7 +71,7 @@ static char *beside_library(const char *name) {
         }
         bool is_zygote = is_program && strcmp(slash, "/forkserver-zygote") == 0 && getauxval(AT_SECURE) == 0;
         *slash = 0;
-        char *path = join(file, is_zygote ? "" : "/" FSRV_HELPERS_RELATIVE, name);
+        char *path = join_path(file, is_zygote ? "" : "/" FSRV_HELPERS_RELATIVE, name);
         free(file);
         if (path && access(path, X_OK) == 0)
                 return path;
@@ -83,9 +83,9 @@ char *fsrv__helper_path(const char *directory, const char *name) {
         if (!directory)
                 directory = secure_getenv("FORKSERVER_HELPERS");
         if (directory)
-                return join(directory, "", name);
+                return join_path(directory, "", name);
         char *path = beside_library(name);
-        return path ? path : join(FSRV_HELPERS_DIRECTORY, "", name);
+        return path ? path : join_path(FSRV_HELPERS_DIRECTORY, "", name);
 }
 
 /*
@@ -192,7 +192,7 @@ __attribute__((no_sanitize("address"))) static int make_anchor(void *data) {
         _exit(0);
 }
 
-static void reap(pid_t pid) {
+static void reap_unseen(pid_t pid) {
         while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
                 ;
 }
@@ -204,7 +204,7 @@ static pid_t clone_first(struct start *start, int (*run)(void *data)) {
         if (pid < 0)
                 return -errno;
         if (run != run_program || start->err)
-                reap(pid);
+                reap_unseen(pid);
         return start->err ? -start->err : pid;
 }
 
@@ -314,6 +314,6 @@ pid_t fsrv__start_in_tree(const char *program, char **argv, const int *fds, int 
                 return fsrv__start_orphan(program, argv, fds, n_fds);
         int r = hear_of_start(report[0], start.anchor);
         if (r < 0)
-                reap(start.anchor);
+                reap_unseen(start.anchor);
         return r < 0 ? r : start.anchor;
 }

@@ -57,7 +57,7 @@ struct line {
         int at; /* the number that is being read; 2: the rest of the line */
 };
 
-FSRV_ALONE static void take(struct line *line, char c, const struct range kept[KEPT]) {
+FSRV_ALONE static void take_character(struct line *line, char c, const struct range kept[KEPT]) {
         if (c == '\n') {
                 line->at = 0;
                 line->number[0] = line->number[1] = 0;
@@ -78,10 +78,10 @@ FSRV_ALONE static void unmap_all(int maps, const struct range kept[KEPT]) {
         line.number[0] = line.number[1] = 0;
         while ((n = fsrv__call(SYS_read, maps, text, sizeof text)) > 0)
                 for (long i = 0; i < n; i++)
-                        take(&line, text[i], kept);
+                        take_character(&line, text[i], kept);
 }
 
-FSRV_ALONE static void unmap(const char *stack, size_t size, int maps) {
+FSRV_ALONE static void unmap_the_rest(const char *stack, size_t size, int maps) {
         struct range own = { (uintptr_t)__ehdr_start / PAGE_MAX * PAGE_MAX, (uintptr_t)_end + PAGE_MAX };
         struct range kept[KEPT];
 
@@ -105,7 +105,7 @@ static int open_maps(void) {
         return -1;
 }
 
-static void unmap(const char *stack, size_t size, int maps) {
+static void unmap_the_rest(const char *stack, size_t size, int maps) {
         (void)stack;
         (void)size;
         (void)maps;
@@ -117,7 +117,7 @@ FSRV_ALONE _Noreturn void fsrv__unmap_and_wait(const char *stack, size_t size, i
         int maps = open_maps(), told = err;
 
         if (maps >= 0) {
-                unmap(stack, size, maps);
+                unmap_the_rest(stack, size, maps);
                 fsrv__call(SYS_close, maps);
         }
         fsrv__call(SYS_write, report, &told, sizeof told);

@@ -78,7 +78,7 @@ static void show_room(void *buffer, size_t size) {
 #endif
 }
 
-static ssize_t receive(int sock, struct msghdr *header, int flags) {
+static ssize_t receive_once(int sock, struct msghdr *header, int flags) {
         ssize_t n;
 
         do
@@ -96,15 +96,15 @@ static ssize_t receive(int sock, struct msghdr *header, int flags) {
  */
 static ssize_t receive_truly(int sock, struct msghdr *header, int flags) {
         struct msghdr before = *header;
-        ssize_t n = receive(sock, header, flags);
+        ssize_t n = receive_once(sock, header, flags);
 
         if (n == -ECONNRESET) {
                 *header = before;
-                n = receive(sock, header, flags);
+                n = receive_once(sock, header, flags);
         }
         if (n == 0 && header->msg_controllen == 0) {
                 *header = before;
-                n = receive(sock, header, flags | MSG_DONTWAIT);
+                n = receive_once(sock, header, flags | MSG_DONTWAIT);
                 if (n == -EAGAIN) {                 /* it was an empty message */
                         header->msg_controllen = 0; /* nobody has written there */
                         n = 0;

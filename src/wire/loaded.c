@@ -11,7 +11,7 @@
 #include "wire/messages.h"
 #include "wire/strings.h"
 
-static bool fits(size_t size, size_t more) {
+static bool fits_message(size_t size, size_t more) {
         return more <= FSRV_WIRE_MESSAGE_MAX - size;
 }
 
@@ -25,7 +25,7 @@ void fsrv__loaded_begin(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *ret_size, int
 void fsrv__loaded_add_thread(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, const char *name) {
         struct fsrv__wire_loaded *head = (void *)bytes;
 
-        if (!fits(*size, strlen(name) + 1))
+        if (!fits_message(*size, strlen(name) + 1))
                 return;
         *size = (size_t)(fsrv__string_put(bytes + *size, name) - bytes);
         head->n_threads++;
@@ -36,7 +36,7 @@ void fsrv__loaded_add_fd(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, int fd
         char number[16];
 
         snprintf(number, sizeof number, "%d", fd);
-        if (!fits(*size, strlen(number) + strlen(kind) + strlen(what) + 3))
+        if (!fits_message(*size, strlen(number) + strlen(kind) + strlen(what) + 3))
                 return;
         char *at = fsrv__string_put(bytes + *size, number);
         at = fsrv__string_put(at, kind);

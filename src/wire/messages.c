@@ -135,7 +135,7 @@ size_t fsrv__message_pack(enum fsrv__table table, const void *bytes, const int s
         return n;
 }
 
-static int unpack(const struct row *row, const void *bytes, struct fsrv__message *message, int slots[FSRV_SLOTS]) {
+static int unpack_fds(const struct row *row, const void *bytes, struct fsrv__message *message, int slots[FSRV_SLOTS]) {
         size_t n = 0;
 
         if (message->n_fds != count_fds(row, bytes))
@@ -160,7 +160,7 @@ int fsrv__message_unpack(enum fsrv__table table, const void *bytes, struct fsrv_
 
         memset(ret_slots, -1, FSRV_SLOTS * sizeof *ret_slots);
         if (r == 0)
-                r = unpack(find_own_row(table, bytes), bytes, message, ret_slots);
+                r = unpack_fds(find_own_row(table, bytes), bytes, message, ret_slots);
         return close_unless(r, message);
 }
 
@@ -182,6 +182,6 @@ int fsrv__reply_unpack(uint32_t question, const void *bytes, struct fsrv__messag
 
         memset(ret_slots, -1, FSRV_SLOTS * sizeof *ret_slots);
         if (r == 0)
-                r = unpack(row, bytes, message, ret_slots);
+                r = unpack_fds(row, bytes, message, ret_slots);
         return close_unless(r, message);
 }

@@ -61,6 +61,7 @@ struct fsrv__wire_request {
         uint32_t umask;
         int32_t group;
         uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
+        uint32_t reserved;       /* 0: what no field covers would be sent as it lies in memory */
         uint64_t body_size;      /* what follows this head, or lies in the memfd: actions, strings, the payload */
         uint64_t payload_size;   /* bytes at the end of the body, for the entry point alone */
         uint64_t signal_mask;    /* bit n-1: signal n */

@@ -8,7 +8,7 @@
  * A fork handler of a module may hang in a child, say on a lock that a thread held. Requests would wait for such a
  * standby. On the doorbell they hold its sending end, so the server, too, would wait for ever when its clients have
  * ended. A message for "ready" would wake the server once more for each spawn, and is needed in the rarest case alone.
- * So the sign is one that anybody can look at: what the process does with SIGSYS, in /proc/PID/status. The zygote
+ * So the sign is one that any process can look at: what the process does with SIGSYS, in /proc/PID/status. The zygote
  * ignores the signal, or catches it where forks are caught by it. A standby inherits that, and sets it to its default
  * when it is ready. Nothing else uses the signal: the zygote undoes what modules have done to it.
  */

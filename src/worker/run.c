@@ -43,7 +43,7 @@ static void send_started(struct fsrv__task *task, int exec_pipe) {
         send_answer(task, &started, sizeof started, slots);
 }
 
-/* Or the client would take an end in a module's constructor for one before anything ran, and try again. */
+/* Without this the client would take an end in a module's constructor for one before anything ran, and try again. */
 static void send_loads(const struct fsrv__task *task) {
         const struct fsrv__wire_loads loads = { .type = FSRV_WIRE_LOADS,
                                                 .fds = task->pidfd >= 0 ? FSRV_WIRE_HAS_PIDFD : 0 };
@@ -66,7 +66,7 @@ _Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct
         _exit(127);
 }
 
-/* Of another machine, or torn: a shell would only say nonsense of it. */
+/* Such a file is for another machine, or torn: a shell would only write nonsense about it. */
 static bool is_elf(const char *path) {
         char magic[4] = "";
         FSRV_CLEANUP_FD int fd = fsrv__open(path, O_RDONLY);
@@ -74,8 +74,8 @@ static bool is_elf(const char *path) {
         return fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic && memcmp(magic, "\177ELF", sizeof magic) == 0;
 }
 
-/* As execvp(3): a file without a format that the kernel knows is a script of the shell's. execve(2) has looked at all
- * the arguments before it says so: there is room for their addresses once more. */
+/* As execvp(3) does: a file in no format that the kernel knows is a script for the shell. execve(2) looks at all the
+ * arguments before it fails so, hence there is room for their addresses once more. Returns errno. */
 static int exec_file(const char *path, char *const *argv, size_t n_argv, char *const *environment) {
         execve(path, argv, environment);
         int err = errno;
@@ -92,7 +92,7 @@ static int exec_file(const char *path, char *const *argv, size_t n_argv, char *c
         return errno;
 }
 
-/* As execvp(3): the first that can be executed; EACCES is told if nothing better was found. */
+/* As execvp(3) does: executes the first file that can be. Returns errno: EACCES if nothing better was found. */
 static int exec_search(const struct fsrv__request_parts *request) {
         const char *name = request->name;
         size_t name_size = strlen(name) + 1;
@@ -130,15 +130,15 @@ static void set_core_filter(uint64_t filter) {
                 (void)!write(fd, text, (size_t)n);
 }
 
-/* It is a property of the memory that execve(2) hands on to the new one. */
-void fsrv__core_filter_restore(const struct fsrv__birth *birth) {
-        if (birth->core_filter)
-                set_core_filter(birth->core_filter - 1);
+/* The filter is a property of the memory, which execve(2) hands on to the new memory. */
+void fsrv__core_filter_restore(const struct fsrv__standby *standby) {
+        if (standby->core_filter)
+                set_core_filter(standby->core_filter - 1);
 }
 
-void fsrv__core_filter_widen(const struct fsrv__birth *birth) {
-        if (birth->core_filter)
-                set_core_filter((birth->core_filter - 1) | FSRV_COREDUMP_FILE_PRIVATE);
+void fsrv__core_filter_widen(const struct fsrv__standby *standby) {
+        if (standby->core_filter)
+                set_core_filter((standby->core_filter - 1) | FSRV_COREDUMP_FILE_PRIVATE);
 }
 
 _Noreturn void fsrv__run_program(struct fsrv__task *task) {
@@ -150,11 +150,11 @@ _Noreturn void fsrv__run_program(struct fsrv__task *task) {
                 fsrv__fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
                 fsrv__worker_fail(task, task->answer, &error);
         }
-        fsrv__core_filter_restore(task->birth);
+        fsrv__core_filter_restore(task->standby);
         send_started(task, ends[0]);
         fsrv__setup_unblock(&request->head);
         int err = exec_search(request);
-        /* The reader may be gone. Blocked again, or SIGPIPE would end us with a status that looks like a program's. */
+        /* The pipe's reader may be gone. SIGPIPE would end this process with a status that looks like a program's. */
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, NULL);
@@ -170,7 +170,7 @@ static size_t count_handed(const struct fsrv__request_parts *request) {
         return n;
 }
 
-/* What the module may use later stays, close-on-exec; all else of ours goes. */
+/* What the module may use later stays open, close-on-exec; our other fds are closed. */
 static int keep_for_module(struct fsrv__task *task, struct fsrv_error *error) {
         const struct fsrv__request_parts *request = &task->request;
         size_t n = count_handed(request);
@@ -202,8 +202,8 @@ static int keep_for_module(struct fsrv__task *task, struct fsrv_error *error) {
         return 0;
 }
 
-/* Exit functions run in the reverse order of their registration: those of this process have run when this one is
- * called, and those of the zygote's would come after it. */
+/* Exit functions run in the reverse order of their registration. When this one is called, those of this process have
+ * run, and those that the zygote registered would follow. */
 static void leave_quickly(int code, void *data) {
         (void)data;
         fflush(NULL);
@@ -212,10 +212,10 @@ static void leave_quickly(int code, void *data) {
 
 _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
         const struct fsrv__request_parts *request = &task->request;
-        const struct fsrv_host *host = task->birth->host;
+        const struct fsrv_host *host = task->standby->host;
         struct fsrv_error error;
 
-        if (environ != request->environment) /* the usual list: see own.c */
+        if (environ != request->environment) /* that is the usual list: see task.c */
                 environ = (char **)request->environment;
         program_invocation_name = request->argv[0];
         const char *slash = strrchr(request->argv[0], '/');
@@ -224,8 +224,8 @@ _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
                 fsrv__fail(&error, FSRV_STAGE_SETUP, ENOMEM, "the exit function of a quick exit");
                 fsrv__worker_fail(task, task->answer, &error);
         }
-        /* A constructor of a module that isn't preloaded would find it. (The answer socket it may have: that is about
-         * this process alone.) */
+        /* A constructor of a module that isn't preloaded could write to the server. (The answer socket stays open: it
+         * is about this process alone.) */
         if (host->loads && host->loads(request->name)) {
                 task->claims = fsrv__fd_close(task->claims);
                 send_loads(task);

@@ -19,7 +19,7 @@ enum { FIRST_OF_LIBC = 32, LAST_OF_LIBC, LAST_SIGNAL = 64 };
 
 FSRV__WORKER_VARIABLE static bool ignore_alarm;
 
-static uint64_t bit(int signal) {
+static uint64_t bit_of(int signal) {
         return UINT64_C(1) << (signal - 1);
 }
 
@@ -34,8 +34,8 @@ static void change_mask(int how, uint64_t signals) {
         fsrv__call(SYS_rt_sigprocmask, how, set, NULL, sizeof set);
 }
 
-/* signal(3), which may take a lock of libc's (SIGABRT's in glibc 2.41): who is killed then would leave it to whose
- * memory it has. */
+/* As signal(3), which may take a lock of libc's (SIGABRT's in glibc 2.41). A process that is killed while it has
+ * borrowed memory would leave the lock to the lender. */
 static int set_disposition(int s, void (*disposition)(int)) {
 #ifdef FSRV_CALLS_ARE_BARE
         const long action[8] = { (long)disposition }; /* the kernel's begins with it, here; no flags, an empty mask */
@@ -46,31 +46,32 @@ static int set_disposition(int s, void (*disposition)(int)) {
 #endif
 }
 
-/* The time until SIGALRM; 0: never. setitimer(2) takes long, whatever the C library takes for a time. */
+/* SIGALRM comes after that time; 0: never. The kernel's setitimer(2) takes `long`, whatever a time is for the C
+ * library. */
 static void set_alarm(uint32_t ms) {
         const struct { long interval_s, interval_us, s, us; } timer = { .s = ms / 1000, .us = ms % 1000 * 1000 };
 
         fsrv__call(SYS_setitimer, ITIMER_REAL, &timer, NULL);
 }
 
-/* A module's constructor, or a file system, may hang when the client has long given up: SIGALRM, at its default and
- * alone not blocked, ends us then. (timer_create(2) with SIGKILL costs a short worker 15 us.) */
+/* A module's constructor, or a file system, may hang when the client has long given up. SIGALRM, which is at its
+ * default and alone not blocked, ends this process then. (timer_create(2) with SIGKILL costs a short worker 15 us.) */
 void fsrv__setup_watchdog(uint32_t limit_ms) {
         if (limit_ms == 0)
                 return;
         set_alarm(limit_ms);
-        change_mask(SIG_UNBLOCK, bit(SIGALRM));
+        change_mask(SIG_UNBLOCK, bit_of(SIGALRM));
 }
 
 void fsrv__setup_watchdog_off(void) {
         set_alarm(0); /* it would outlive execve(2) */
-        change_mask(SIG_BLOCK, bit(SIGALRM));
+        change_mask(SIG_BLOCK, bit_of(SIGALRM));
         if (ignore_alarm)
                 set_disposition(SIGALRM, SIG_IGN);
 }
 
-/* What was sent to the server's process group while this was a standby of it is not for the worker: ignoring a signal
- * discards it where it is pending. */
+/* What was sent to the server's process group while this process was a standby is not for the worker. To ignore a
+ * signal discards it where it is pending. */
 static void discard_pending(void) {
         unsigned long set[LONGS] = { 0 };
 
@@ -87,7 +88,7 @@ int fsrv__setup_signals(const struct fsrv__wire_request *head, struct fsrv_error
         discard_pending();
         ignore_alarm = false; /* the memory may have been lent before */
         for (int s = 1; s <= LAST_SIGNAL; s++) {
-                if (!(head->signals_ignored & bit(s)) || s == SIGKILL || s == SIGSTOP)
+                if (!(head->signals_ignored & bit_of(s)) || s == SIGKILL || s == SIGSTOP)
                         continue;
                 if (s == FIRST_OF_LIBC || s == LAST_OF_LIBC)
                         continue;
@@ -107,14 +108,14 @@ int fsrv__setup_group(const struct fsrv__wire_request *head, struct fsrv_error *
                 return setsid() < 0 ? fsrv__fail(error, FSRV_STAGE_GROUP, errno, "setsid") : 0;
         if (head->flags & FSRV_WIRE_SET_GROUP && setpgid(0, head->group) < 0)
                 return fsrv__fail(error, FSRV_STAGE_GROUP, errno, "setpgid to group %d", head->group);
-        /* EPERM: the client is in another session, or its group has gone. Not to stay in the server's: whoever
-         * signals that means the server. */
+        /* EPERM: the client is in another session, or its group has gone. The worker doesn't stay in the server's
+         * group: a signal to that is meant for the server. */
         if (head->flags & FSRV_WIRE_JOIN_GROUP && setpgid(0, head->group) < 0 && setpgid(0, 0) < 0)
                 return fsrv__fail(error, FSRV_STAGE_GROUP, errno, "setpgid");
         return 0;
 }
 
-/* Nobody may change to a directory that may not be searched, but who is there may stay. */
+/* A process may not change to a directory that it may not search, but may stay in it. */
 static bool is_here(int directory) {
         struct stat wanted, own;
 
@@ -139,5 +140,5 @@ int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *erro
 }
 
 void fsrv__setup_unblock(const struct fsrv__wire_request *head) {
-        change_mask(SIG_SETMASK, head->signal_mask & ~(bit(FIRST_OF_LIBC) | bit(LAST_OF_LIBC)));
+        change_mask(SIG_SETMASK, head->signal_mask & ~(bit_of(FIRST_OF_LIBC) | bit_of(LAST_OF_LIBC)));
 }

@@ -50,18 +50,18 @@ static int receive_more_fds(struct fsrv__task *task, const struct fsrv__wire_req
         return 0;
 }
 
-static void *map(int memfd, uint64_t offset, uint64_t size) {
-        /* Private and writable: main may change its arguments. Of a payload hardly anybody changes much. */
+static void *map_body(int memfd, uint64_t offset, uint64_t size) {
+        /* Private and writable: main may change its arguments. A payload is seldom changed. */
         void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, memfd, (off_t)offset);
 
         return bytes == MAP_FAILED ? NULL : bytes;
 }
 
-/* What a request has besides a large payload is copied, so that the memfd goes with the payload. */
-static const void *map_apart(int memfd, const struct fsrv__wire_request *head, const void **ret_payload) {
+/* The parts of a request besides a large payload are copied, so that the memfd is let go of with the payload. */
+static const void *map_payload_apart(int memfd, const struct fsrv__wire_request *head, const void **ret_payload) {
         uint64_t rest = head->body_size - head->payload_size, page = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t offset = rest / page * page;
-        char *mapped = map(memfd, offset, head->body_size - offset), *copy = mapped ? malloc(rest) : NULL;
+        char *mapped = map_body(memfd, offset, head->body_size - offset), *copy = mapped ? malloc(rest) : NULL;
         uint64_t n = 0;
 
         while (copy && n < rest) {
@@ -78,7 +78,7 @@ static const void *map_apart(int memfd, const struct fsrv__wire_request *head, c
         return copy;
 }
 
-static bool is_apart(const struct fsrv__wire_request *head) {
+static bool has_large_payload(const struct fsrv__wire_request *head) {
         return head->payload_size > FSRV_WIRE_MESSAGE_MAX;
 }
 
@@ -89,7 +89,8 @@ static int read_body(struct fsrv__task *task, const struct fsrv__wire_request *h
         if (head->flags & FSRV_WIRE_BODY_IN_MEMFD) {
                 if (fsrv__check_sealed(task->memfd, head->body_size) < 0)
                         return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "the request's body is not sealed");
-                body = is_apart(head) ? map_apart(task->memfd, head, &payload) : map(task->memfd, 0, head->body_size);
+                body = has_large_payload(head) ? map_payload_apart(task->memfd, head, &payload)
+                                               : map_body(task->memfd, 0, head->body_size);
                 if (!body)
                         return fsrv__fail(error, FSRV_STAGE_REQUEST, errno, "a request of %llu bytes",
                                           (unsigned long long)head->body_size);
@@ -116,7 +117,7 @@ static void set_title(const struct fsrv__request_parts *request) {
         fsrv__title_set("forkserver: worker", words);
 }
 
-/* The server's raised limit is no business of the worker's. */
+/* The server has raised the limit for itself alone. */
 static void restore_nofile(rlim_t soft) {
         struct rlimit64 limit;
 
@@ -126,8 +127,8 @@ static void restore_nofile(rlim_t soft) {
         }
 }
 
-static int set_up(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body,
-                  struct fsrv_error *error) {
+static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body,
+                         struct fsrv_error *error) {
         int r = 0;
 
         fsrv__setup_watchdog(head->setup_limit_ms);
@@ -141,14 +142,14 @@ static int set_up(struct fsrv__task *task, const struct fsrv__wire_request *head
         if ((r = fsrv__setup_signals(head, error)) < 0 || (r = fsrv__setup_group(head, error)) < 0 ||
             (r = fsrv__setup_directory(task, error)) < 0 || (r = fsrv__actions_run(task, error)) < 0)
                 return r;
-        restore_nofile(task->birth->config->nofile);
+        restore_nofile(task->standby->config->nofile);
         return 0;
 }
 
 _Noreturn void fsrv__worker_main(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body) {
         struct fsrv_error error;
 
-        if (set_up(task, head, body, &error) < 0)
+        if (set_worker_up(task, head, body, &error) < 0)
                 fsrv__worker_fail(task, task->answer, &error);
         if (head->kind == FSRV_WIRE_PROGRAM)
                 fsrv__run_program(task);
@@ -203,5 +204,5 @@ int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid) {
 }
 
 uint64_t fsrv_worker_signals_ignored(void) {
-        return fsrv__own.task.request.head.signals_ignored;
+        return fsrv__task.request.head.signals_ignored;
 }

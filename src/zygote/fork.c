@@ -24,29 +24,29 @@
 #include "zygote/patience.h"
 
 /*
- * It has to be the C library's fork(), so that the handlers of pthread_atfork(3) run, and the child's parent has to be
- * the server. Two ways:
+ * A fork has to be the C library's fork(), so that the handlers of pthread_atfork(3) run, and the child's parent has to
+ * be the server. There are two ways:
  *
  * 1. Syscall user dispatch (x86-64, Linux 5.11): from the end of fork()'s *prepare* phase until its clone(2), system
- *    calls are turned into SIGSYS, whose handler adds CLONE_PARENT to the clone. The kernel switches the dispatch off
- *    in the child by itself.
+ *    calls are turned into SIGSYS, and the signal's handler adds CLONE_PARENT to the clone. The kernel switches the
+ *    dispatch off in the child by itself.
  * 2. Forking twice, anywhere: the middle process exits, and the server, being the reaper of orphans, inherits the
  *    child.
  */
 
 static bool twice = true;
 
-/* ---- whose death a child shares: from before any module's fork handler, which may hang (on a lock, say) ---- */
+/* ---- a child's bond: it dies with its parent, from before any module's fork handler, which may hang on a lock ---- */
 
 struct bond {
-        pid_t parent; /* 0: none, as a fork of a module's or a worker's has it */
-        pid_t middle; /* who has to end first for it to be that; 0: nobody */
+        pid_t parent; /* 0: none, as in the forks that modules and workers make */
+        pid_t middle; /* the process that has to end before `parent` is the parent; 0: there is none */
 };
 
 FSRV__WORKER_VARIABLE static struct bond bond; /* of the fork() that is going on */
 
-/* Waits for the end of the process between, which makes the server our parent; not for the server to be that: it may
- * have died. */
+/* Waits for the end of the middle process, which makes the server this one's parent. (It doesn't wait for the server to
+ * be the parent: that may have died.) */
 static void wait_for_orphanage(pid_t middle) {
         for (int i = 0; getppid() == middle; i++)
                 if (i < 1000)
@@ -55,8 +55,8 @@ static void wait_for_orphanage(pid_t middle) {
                         usleep(1000);
 }
 
-/* The signal fires for a parent that dies from now on, hence the look behind. */
-static void begin_child(void) {
+/* The signal comes when the parent dies from now on, so whether it has died before is looked at afterwards. */
+static void bind_child(void) {
         struct bond own = bond;
 
         bond = (struct bond){ 0 };
@@ -113,7 +113,7 @@ FSRV__WORKER_VARIABLE static bool armed;                     /* this fork() is t
 FSRV__WORKER_VARIABLE static unsigned long clone_flags;      /* added to its clone */
 FSRV__WORKER_VARIABLE static bool caught;
 
-/* The way back from the handler is a system call too, and has to be let through while the selector says BLOCK: its
+/* The way back from the handler is a system call too, and has to be let through while the selector says BLOCK. So its
  * address range is the one that the dispatch leaves alone. */
 void fsrv__dispatch_restorer(void) __attribute__((visibility("hidden")));
 extern const char fsrv__dispatch_restorer_end[] __attribute__((visibility("hidden")));
@@ -130,8 +130,19 @@ __asm__(".text\n"
         ".global fsrv__dispatch_restorer_end\n"
         ".previous\n");
 
-/* The mask to change is the one that the return from this handler sets. SIGSYS has to stay deliverable: blocked, the
- * next caught call would kill us. */
+static uint64_t changed_mask(uint64_t mask, int how, uint64_t set) {
+        switch (how) {
+        case SIG_BLOCK:
+                return mask | set;
+        case SIG_UNBLOCK:
+                return mask & ~set;
+        default:
+                return set;
+        }
+}
+
+/* The mask to change is the one that the return from this handler sets. SIGSYS stays out of it: if it were blocked, the
+ * next caught call would kill this process. */
 static long emulate_sigprocmask(ucontext_t *context, int how, const uint64_t *set, uint64_t *old) {
         uint64_t mask, wanted;
 
@@ -140,8 +151,7 @@ static long emulate_sigprocmask(ucontext_t *context, int how, const uint64_t *se
                 *old = mask;
         if (!set)
                 return 0;
-        wanted = how == SIG_BLOCK ? mask | *set : how == SIG_UNBLOCK ? mask & ~*set : *set;
-        wanted &= ~(UINT64_C(1) << (SIGSYS - 1));
+        wanted = changed_mask(mask, how, *set) & ~(UINT64_C(1) << (SIGSYS - 1));
         memcpy(&context->uc_sigmask, &wanted, sizeof wanted);
         return 0;
 }
@@ -167,7 +177,7 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
                 is_clone = false;
         }
         caught = is_clone;
-        /* a child finds all done: what it writes to here would be a page that it needs for nothing else */
+        /* This is written before the clone: the child would write to a page that it needs for nothing else. */
         regs[REG_RAX] = 0;
         if (number == SYS_rt_sigprocmask)
                 result = emulate_sigprocmask(context, (int)a, (const uint64_t *)b, (uint64_t *)regs[REG_RDX]);
@@ -179,8 +189,8 @@ static void on_syscall(int signal, siginfo_t *info, void *data) {
                 selector = BLOCK; /* still before the clone */
 }
 
-/* glibc puts its own restorer into a sigaction; ours has to be set by the bare call. (A standby inherits the handler:
- * wire/readiness.h.) */
+/* glibc puts its own restorer into a sigaction, so ours has to be set by the bare call. (A standby inherits the
+ * handler, until it is ready: wire/readiness.h.) */
 struct kernel_sigaction {
         void (*handler)(int, siginfo_t *, void *);
         unsigned long flags;
@@ -208,17 +218,16 @@ static void after_fork(void) {
 
 static void after_fork_child(void) {
         selector = ALLOW;
-        begin_child();
+        bind_child();
 }
 
-static int dispatch(bool on) {
+static int set_dispatch(bool on) {
         unsigned long start = (unsigned long)fsrv__dispatch_restorer;
-        unsigned long length = on ? (unsigned long)fsrv__dispatch_restorer_end - start : 0;
+        unsigned long length = (unsigned long)fsrv__dispatch_restorer_end - start;
+        int r = on ? prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, start, length, &selector)
+                   : prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0UL, 0UL, NULL);
 
-        return prctl(PR_SET_SYSCALL_USER_DISPATCH, on ? PR_SYS_DISPATCH_ON : PR_SYS_DISPATCH_OFF, on ? start : 0,
-                     length, on ? &selector : NULL) < 0
-                       ? -errno
-                       : 0;
+        return r < 0 ? -errno : 0;
 }
 
 static pid_t caught_fork(unsigned long flags, struct bond to) {
@@ -231,11 +240,11 @@ static pid_t caught_fork(unsigned long flags, struct bond to) {
         return pid < 0 ? -errno : pid;
 }
 
-/* A child of our own, to see whether the handler gets hold of fork()'s clone in this C library and kernel. */
+/* Tries it with a child of this process: whether the handler catches fork()'s clone in this C library and kernel. */
 static bool dispatch_works(void) {
         int status;
 
-        if (install_handler() < 0 || dispatch(true) < 0)
+        if (install_handler() < 0 || set_dispatch(true) < 0)
                 return false;
         pid_t pid = caught_fork(0, (struct bond){ .parent = getpid() });
         if (pid == 0)
@@ -252,7 +261,7 @@ int fsrv__fork_init(void) {
                 return -r;
         if (dispatch_works())
                 twice = false;
-        dispatch(false); /* modules may make threads and processes of their own while they load */
+        set_dispatch(false); /* modules may make threads and processes while they load */
         signal(SIGSYS, SIG_DFL);
         return 0;
 }
@@ -263,7 +272,7 @@ static pid_t fork_once(pid_t server) {
         if (!ready) {
                 int r = install_handler(); /* a module may have had its own */
                 if (r == 0)
-                        r = dispatch(true);
+                        r = set_dispatch(true);
                 if (r < 0)
                         return r;
                 ready = true;
@@ -271,19 +280,19 @@ static pid_t fork_once(pid_t server) {
         return caught_fork(CLONE_PARENT, (struct bond){ .parent = server });
 }
 
-/* In the heir, where the kernel has switched it off, and in the zygote: modules may still run in both. */
+/* In the heir, where the kernel has switched the dispatch off, and in the zygote: modules may still run in both. */
 static void end_dispatch(void) {
         if (!ready)
                 return;
         ready = false;
-        dispatch(false);
+        set_dispatch(false);
         signal(SIGSYS, SIG_DFL);
 }
 
 #else
 
 int fsrv__fork_init(void) {
-        return -pthread_atfork(NULL, NULL, begin_child);
+        return -pthread_atfork(NULL, NULL, bind_child);
 }
 
 static pid_t fork_once(pid_t server) {

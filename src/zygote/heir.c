@@ -15,7 +15,7 @@
 #include "zygote/hook.h"
 
 /* The server may have to become the reaper of orphans first. */
-static int ask_server(int boot) {
+static int ask_server_for_heir(int boot) {
         struct fsrv__wire_order order;
         int none[FSRV_SLOTS];
         int r = fsrv__order_send(boot, FSRV_WIRE_WANTS_HEIR, 0, fsrv__fork_is_twice(), NULL);
@@ -28,7 +28,7 @@ static int ask_server(int boot) {
         return order.type == FSRV_WIRE_FORK ? 0 : -EPROTO;
 }
 
-/* The server knows of it before it loads anything: it sees to its end. */
+/* The heir loads nothing until the server knows of it: the server sees to its end. */
 static int meet_zygote(const struct fsrv__heir *heir) {
         struct fsrv__wire_order order;
         int none[FSRV_SLOTS];
@@ -58,7 +58,7 @@ static int meet_heir(struct fsrv__heir *heir, int limit_ms) {
         return r < 0 ? r : fsrv__order_send(heir->sock, FSRV_WIRE_HEIR, 0, 0, NULL);
 }
 
-static void forget(struct fsrv__heir *heir) {
+static void forget_heir(struct fsrv__heir *heir) {
         heir->sock = fsrv__fd_close(heir->sock);
         heir->pidfd = fsrv__fd_close(heir->pidfd);
 }
@@ -66,7 +66,7 @@ static void forget(struct fsrv__heir *heir) {
 int fsrv__heir_fork(struct fsrv__heir *heir, int boot, const char *module, const struct fsrv__wire_config *config,
                     const struct fsrv_host *host) {
         sigset_t all, before;
-        int ends[2], r = ask_server(boot);
+        int ends[2], r = ask_server_for_heir(boot);
 
         if (r == 0)
                 r = fsrv__socketpair(ends);
@@ -74,44 +74,46 @@ int fsrv__heir_fork(struct fsrv__heir *heir, int boot, const char *module, const
                 return r;
         heir->module = module;
         heir->server = boot;
-        /* A handler that ran between fork()'s prepare phase and its clone could not return. */
+        /* A signal's handler that ran between fork()'s prepare phase and its clone could not return. */
         sigfillset(&all);
         sigdelset(&all, SIGSYS);
         sigprocmask(SIG_BLOCK, &all, &before);
         fsrv__hook_run(host->before_fork);
         pid_t pid = fsrv__fork_heir(config);
         heir->is_me = pid == 0;
-        fsrv__hook_run(pid == 0 ? host->after_fork_child : host->after_fork_zygote);
+        fsrv__hook_run(heir->is_me ? host->after_fork_child : host->after_fork_zygote);
         sigprocmask(SIG_SETMASK, &before, NULL);
         heir->sock = ends[heir->is_me];
         fsrv__fd_close(ends[!heir->is_me]);
-        r = pid < 0 ? pid : heir->is_me ? meet_zygote(heir) : meet_heir(heir, (int)config->preload_timeout_ms);
-        if (r < 0 && heir->is_me)
+        if (heir->is_me && meet_zygote(heir) < 0)
                 _exit(1);
+        if (heir->is_me)
+                return 0;
+        r = pid < 0 ? pid : meet_heir(heir, (int)config->preload_timeout_ms);
         if (r < 0)
-                forget(heir);
+                forget_heir(heir);
         return r;
 }
 
 /* ---- in the zygote ---- */
 
-static void give_up(struct fsrv__heir *heir, int err, const char *why) {
+static void give_heir_up(struct fsrv__heir *heir, int err, const char *why) {
         heir->failure = err;
         snprintf(heir->why, sizeof heir->why, "%s", why);
         fsrv__order_send(heir->server, FSRV_WIRE_LEFT_OUT, err, 0, why);
-        forget(heir);
+        forget_heir(heir);
 }
 
-static void on_late(struct fsrv__heir *heir) {
+static void end_late_heir(struct fsrv__heir *heir) {
         char why[FSRV_WIRE_TEXT_MAX];
 
         fsrv__pidfd_send_signal(heir->pidfd, SIGKILL);
         snprintf(why, sizeof why, "module '%.120s' did not finish loading within %d ms", heir->module, heir->limit_ms);
-        give_up(heir, ETIMEDOUT, why);
+        give_heir_up(heir, ETIMEDOUT, why);
 }
 
 /* True when it is ready. */
-static bool listen_to(struct fsrv__heir *heir) {
+static bool hear_heir(struct fsrv__heir *heir) {
         struct fsrv__wire_order order;
         int none[FSRV_SLOTS];
         char why[FSRV_WIRE_TEXT_MAX];
@@ -119,10 +121,13 @@ static bool listen_to(struct fsrv__heir *heir) {
 
         if (r == 1 && order.type == FSRV_WIRE_PRELOADED)
                 return true;
-        if (r != 1) /* it may have closed the socket, and run on */
-                fsrv__pidfd_send_signal(heir->pidfd, SIGKILL);
+        if (r == 1) {
+                give_heir_up(heir, order.err, order.text);
+                return false;
+        }
+        fsrv__pidfd_send_signal(heir->pidfd, SIGKILL); /* it may have closed the socket, and run still */
         snprintf(why, sizeof why, "module '%.120s' ended the process that loaded it, or closed its fds", heir->module);
-        give_up(heir, r == 1 ? order.err : EIO, r == 1 ? order.text : why);
+        give_heir_up(heir, EIO, why);
         return false;
 }
 
@@ -135,12 +140,12 @@ bool fsrv__heir_is_ready(struct fsrv__heir *heir, int orders, int64_t until) {
                 if (poll(entries, 2, fsrv__left(deadline)) < 0)
                         continue;
                 if (entries[0].revents) {
-                        if (listen_to(heir))
+                        if (hear_heir(heir))
                                 return true;
                 } else if (entries[1].revents) {
                         return false;
                 } else if (fsrv__now() >= heir->deadline) {
-                        on_late(heir);
+                        end_late_heir(heir);
                 } else if (fsrv__now() >= until) {
                         return false;
                 }
@@ -148,7 +153,7 @@ bool fsrv__heir_is_ready(struct fsrv__heir *heir, int orders, int64_t until) {
         return false;
 }
 
-/* The server first: it is not to hear of a standby of the heir's before. */
+/* The server is told first: it is not to hear of a standby of the heir's before. */
 void fsrv__heir_hand_over(struct fsrv__heir *heir, const int slots[FSRV_SLOTS]) {
         struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS, .value = slots != NULL };
         int fds[FSRV_WIRE_FDS_MAX];

@@ -3,9 +3,9 @@
 #define FSRV_ZYGOTE_HEIR_H
 
 /*
- * A module whose loading may show in the processes to come, or take long, is not the zygote's to load: a child of it,
- * the heir, does. If nothing shows it takes the zygote's place; else it ends, and it's as if nobody had tried.
- * Meanwhile the zygote serves without that module.
+ * The heir: a child of the zygote that loads a module whose loading may show in the processes to come, or take long. If
+ * nothing shows, the heir takes the zygote's place. Else it ends, and nothing of it is left. Meanwhile the zygote
+ * serves without that module.
  */
 
 #include <stdbool.h>
@@ -15,13 +15,14 @@
 #include "forkserver-host.h"
 #include "wire/order.h"
 
+/* What the zygote knows of its heir, and the heir of itself. */
 struct fsrv__heir {
         bool is_me;
         int sock;         /* between zygote and heir; -1: there is none, or none any more */
         int server;       /* in the zygote: where the server listens */
         int pidfd;        /* in the zygote */
-        int64_t deadline; /* in the zygote: when it is ended */
-        int limit_ms;     /* what that came from */
+        int64_t deadline; /* in the zygote: when the heir is killed */
+        int limit_ms;     /* the time that it had then */
         bool has_taken_over;
         const char *module;
         int failure; /* in the zygote: the errno of a module that could not be loaded */
@@ -36,19 +37,19 @@ int fsrv__heir_fork(struct fsrv__heir *heir, int boot, const char *module, const
 
 /* ---- in the zygote ---- */
 
-/* Waits until `until`, or until there is an order at `orders` (-1: none can come). True: the heir is ready. The server
- * has been told if it never will be. */
+/* Waits until `until`, or until there is an order at `orders` (-1: none can come). True: the heir is ready. If it never
+ * will be, the server has been told. */
 bool fsrv__heir_is_ready(struct fsrv__heir *heir, int orders, int64_t until);
-/* The heir is the zygote from now on; the caller ends. slots: doorbell, claims, orders; NULL: it asks the server for
+/* Makes the heir the zygote; the caller is to end. slots: doorbell, claims, orders; NULL: it asks the server for
  * them, as the zygote would have done. */
 void fsrv__heir_hand_over(struct fsrv__heir *heir, const int slots[FSRV_SLOTS]);
 
 /* ---- in the heir ---- */
 
-/* The module cannot be preloaded, which `why` says. err: 0, or the errno of its loading. */
+/* Says that the module cannot be preloaded, and why. err: 0, or the errno of its loading. */
 _Noreturn void fsrv__heir_give_up(const struct fsrv__heir *heir, int err, const char *why);
 /* Waits until the zygote has handed over. 1: ret_slots has doorbell, claims, orders; 0: the server has to be asked for
- * them; -errno: nobody listens. */
+ * them; -errno: the zygote has gone. */
 int fsrv__heir_succeed(struct fsrv__heir *heir, int ret_slots[FSRV_SLOTS]);
 
 #endif

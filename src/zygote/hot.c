@@ -28,7 +28,8 @@ enum {
 static struct fsrv_run *hot;
 static size_t n_hot;
 
-/* Shared with the rehearsal's process alone, which fills it: workers are to have no writable memory in common. */
+/* What the rehearsal has found. It lies in memory that is shared with the rehearsal's process alone: workers are to
+ * have no writable memory in common. */
 struct found {
         size_t n;
         struct fsrv_run runs[RUNS_MAX];
@@ -36,7 +37,7 @@ struct found {
 
 /* ---- in the rehearsal: which pages are its own by now? ---- */
 
-static void scan(const struct fsrv__list *mappings, struct found *found) {
+static void find_own_pages(const struct fsrv__list *mappings, struct found *found) {
         FSRV_CLEANUP_FD int pagemap = fsrv__open("/proc/self/pagemap", O_RDONLY);
         const struct fsrv__mapping *mapping = mappings->items;
         struct fsrv__list runs = { 0 };
@@ -57,16 +58,16 @@ static _Noreturn void rehearse_and_scan(const struct fsrv_host *host, const stru
         int null = fsrv__open("/dev/null", O_RDWR);
 
         for (int fd = 0; null >= 0 && fd < 3; fd++)
-                dup2(null, fd); /* nobody is to hear what handlers and finalizers say */
+                dup2(null, fd); /* what handlers and finalizers print is not to be seen */
         fsrv__hook_run(host->after_fork_child);
         host->rehearse();
-        scan(mappings, found);
+        find_own_pages(mappings, found);
         _exit(0);
 }
 
 /* ---- in the zygote ---- */
 
-static void keep(const struct found *found) {
+static void keep_runs(const struct found *found) {
         hot = malloc(found->n * sizeof *hot + 1);
         if (!hot)
                 return;
@@ -74,8 +75,8 @@ static void keep(const struct found *found) {
         n_hot = found->n;
 }
 
-/* The mappings are those from before the fork: what the rehearsal maps itself isn't in a standby. */
-static void rehearse(const struct fsrv_host *host, const struct fsrv__list *mappings, struct found *found) {
+/* The mappings are those from before the fork: what the rehearsal maps itself is in no standby. */
+static void run_rehearsal(const struct fsrv_host *host, const struct fsrv__list *mappings, struct found *found) {
         int64_t patience = fsrv__patience_left();
         int status;
 
@@ -87,7 +88,7 @@ static void rehearse(const struct fsrv_host *host, const struct fsrv__list *mapp
         if (pid > 0 &&
             fsrv__fork_await(pid, patience < REHEARSAL_LIMIT_MS ? patience : REHEARSAL_LIMIT_MS, &status) == 0 &&
             WIFEXITED(status) && WEXITSTATUS(status) == 0)
-                keep(found);
+                keep_runs(found);
 }
 
 void fsrv__hot_rehearse(const struct fsrv_host *host) {
@@ -99,14 +100,14 @@ void fsrv__hot_rehearse(const struct fsrv_host *host) {
         if (found == MAP_FAILED)
                 return;
         if (fsrv__mappings_read(&mappings) == 0)
-                rehearse(host, &mappings, found);
+                run_rehearsal(host, &mappings, found);
         fsrv__list_done(&mappings);
         munmap(found, sizeof *found);
 }
 
 /* ---- in a standby ---- */
 
-/* What a fork handler has unmapped meanwhile, or protected, is passed over. */
+/* Pages that a fork handler has unmapped meanwhile, or protected, are left out. */
 #if defined(__x86_64__)
 
 /* A write that changes nothing, by one fault where a read and a write would be two. Not MADV_POPULATE_WRITE (2.3 us for
@@ -125,10 +126,10 @@ __asm__(".text\n"
         ".global fsrv__hot_touched\n"
         ".previous\n");
 
-/* Not by siglongjmp(3): only the way back through the kernel restores the floating-point modes. */
+/* No siglongjmp(3): only the way back through the kernel restores the floating-point modes. */
 static void on_fault(int signal, siginfo_t *info, void *context) {
         (void)signal;
-        if (info->si_code > 0) /* else somebody has sent it */
+        if (info->si_code > 0) /* else a process has sent it */
                 ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)fsrv__hot_touched;
 }
 

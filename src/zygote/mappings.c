@@ -33,11 +33,10 @@ void fsrv__list_done(struct fsrv__list *list) {
         *list = (struct fsrv__list){ 0 };
 }
 
-/* proc_pid_smaps(5). NULL: nothing special. Locked, wiped or left out at a fork, a stack that grows, watched by
- * userfaultfd … are special, and whatever is invented next. Advice about huge pages (numpy's, of every large array) is
- * not: once frozen, pages are shared and are huge by themselves, and what is written is copied by small ones, as after
- * any fork. */
-static const char *special(const char *flags) {
+/* What is special about a mapping with these VmFlags, proc_pid_smaps(5); NULL: nothing. Any flag is special that isn't
+ * known to be plain. Advice about huge pages, which numpy gives for every large array, is plain: once frozen, pages are
+ * shared and are huge by themselves, and what is written to is copied by small ones, as after any fork. */
+static const char *what_is_special(const char *flags) {
         static const char *const plain[] = { "rd", "wr", "mr", "mw", "me", "ac", "nr", "sd", "hg", "nh" };
         static const struct {
                 const char *flag, *what;
@@ -83,9 +82,11 @@ static enum fsrv__mapping_kind kind_of(uint64_t inode, const char *name) {
                 return FSRV_MAPPING_FILE;
         if (strncmp(name, "[heap]", 6) == 0)
                 return FSRV_MAPPING_HEAP;
-        /* Unnamed, or named by PR_SET_VMA_ANON_NAME. The others are the stack and what the kernel maps by itself. */
-        return name[0] && name[0] != '\n' && strncmp(name, "[anon:", 6) != 0 ? FSRV_MAPPING_OTHER
-                                                                             : FSRV_MAPPING_ANONYMOUS;
+        /* It has no name, or one from PR_SET_VMA_ANON_NAME. The others are the stack and what the kernel maps itself.
+         */
+        if (!name[0] || name[0] == '\n' || strncmp(name, "[anon:", 6) == 0)
+                return FSRV_MAPPING_ANONYMOUS;
+        return FSRV_MAPPING_OTHER;
 }
 
 static void keep_name(struct fsrv__mapping *mapping, char *name) {
@@ -125,7 +126,7 @@ int fsrv__mappings_read(struct fsrv__list *ret_mappings) {
                                    sscanf(line, "Swap: %" SCNu64, &kib) == 1)) {
                         now->anonymous += kib * 1024;
                 } else if (now && strncmp(line, "VmFlags:", 8) == 0) {
-                        now->special = now->is_private ? special(line + 8) : "shared: no fork copies it";
+                        now->special = now->is_private ? what_is_special(line + 8) : "shared: no fork copies it";
                         now->no_huge = strstr(line, " nh");
                 }
         }
@@ -160,7 +161,7 @@ static int add_run(struct fsrv__list *runs, uintptr_t start, uintptr_t end) {
         return 0;
 }
 
-static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
+static int scan_pages(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
         struct region regions[64];
 
         while (start < end) {
@@ -184,7 +185,7 @@ static int scan(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *
         return 0;
 }
 
-/* Documentation/admin-guide/mm/pagemap.rst; the page numbers in it are hidden from most, these bits aren't. */
+/* Documentation/admin-guide/mm/pagemap.rst. Its page numbers are hidden from most processes, these bits aren't. */
 #define ENTRY_PRESENT   (UINT64_C(1) << 63)
 #define ENTRY_SWAPPED   (UINT64_C(1) << 62)
 #define ENTRY_FILE      (UINT64_C(1) << 61)
@@ -209,7 +210,7 @@ static int read_entries(int pagemap, uintptr_t start, uintptr_t end, uint64_t wa
 }
 
 int fsrv__pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs) {
-        int r = scan(pagemap, start, end, runs);
+        int r = scan_pages(pagemap, start, end, runs);
 
         if (r == -ENOTTY || r == -EINVAL || r == -EPERM || r == -ENOSYS)
                 r = read_entries(pagemap, start, end, ENTRY_PRESENT | ENTRY_SWAPPED, 0, runs);

@@ -10,7 +10,7 @@
 
 #include "base/linux.h"
 
-/* A list in memory that is no mapping of the kind that we look for: shared, so that it stays as it is while all else is
+/* A list in shared memory, which is no mapping of the kind that is looked for, and stays as it is while all else is
  * copied. */
 struct fsrv__list {
         void *items;
@@ -46,14 +46,14 @@ int fsrv__mappings_read(struct fsrv__list *ret_mappings);
 
 struct fsrv_run {
         uintptr_t start, end;
-        int protection; /* PROT_…, for who needs it */
+        int protection; /* PROT_…, where it is needed */
 };
 
 /* Appends the runs of pages in [start, end), which is anonymous, that are there: in memory or swapped. The zero page,
- * as which a hole was read, is among them: not every kernel tells it from others, and pagemap calls the huge one a
- * file's. 0 or -errno. */
+ * which lies where a hole was read, is among them: not every kernel tells it from others, and pagemap calls the huge
+ * one a file's. 0 or -errno. */
 int fsrv__pages_find(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs);
-/* The same, in any mapping, for private pages that no other process shares. */
+/* The same in any mapping, of private pages that no other process shares. */
 int fsrv__pages_find_own(int pagemap, uintptr_t start, uintptr_t end, struct fsrv__list *runs);
 
 #endif

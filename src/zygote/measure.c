@@ -40,7 +40,7 @@ static struct {
         struct numbers threads, fds;
 } before;
 
-/* Which module left which thread running; kernel ids are not used again while it runs. */
+/* Which module left which thread running. The kernel gives a thread's id to no other one while it runs. */
 struct owner {
         int tid;
         const char *module;
@@ -57,8 +57,7 @@ static int64_t now_us(void) {
         return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* The numbers that are names in a directory of /proc. The directory's own fd isn't among them. */
-/* Of fds the one that lists them doesn't count; a thread may have its number. */
+/* The numbers that are names in a directory of /proc. In that of fds, the fd that lists them is left out. */
 static struct numbers read_numbers(const char *path) {
         struct numbers numbers = { 0 };
         DIR *directory = opendir(path);
@@ -86,13 +85,13 @@ static bool contains(const struct numbers *numbers, int number) {
         return false;
 }
 
-static void forget(struct numbers *numbers) {
+static void free_numbers(struct numbers *numbers) {
         free(numbers->list);
         *numbers = (struct numbers){ 0 };
 }
 
-/* fork(2) copies the page tables of a mapping that has anonymous pages, all present entries of it; it leaves out the
- * others, whose pages can be had from their file again. */
+/* Of a mapping that has anonymous pages, fork(2) copies all entries of the page tables that are present. Those of other
+ * mappings it leaves out: their pages can be had from the file again. */
 static struct memory read_memory(void) {
         struct memory memory = { 0 };
         uint64_t page_kib = (uint64_t)sysconf(_SC_PAGESIZE) / 1024, kib, present = 0;
@@ -177,8 +176,8 @@ static void add_threads(const char *module, char bytes[FSRV_WIRE_MESSAGE_MAX], s
                 remember_owner(threads.list[i], module);
                 fsrv__loaded_add_thread(bytes, size, name);
         }
-        forget(&threads);
-        forget(&before.threads);
+        free_numbers(&threads);
+        free_numbers(&before.threads);
 }
 
 static void add_fds(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size) {
@@ -195,11 +194,11 @@ static void add_fds(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size) {
                 what[n] = 0;
                 fsrv__loaded_add_fd(bytes, size, fds.list[i], kind_of(fds.list[i], what), what);
         }
-        forget(&fds);
-        forget(&before.fds);
+        free_numbers(&fds);
+        free_numbers(&before.fds);
 }
 
-static uint64_t growth(uint64_t from, uint64_t to) {
+static uint64_t growth_of(uint64_t from, uint64_t to) {
         return to > from ? to - from : 0;
 }
 
@@ -212,8 +211,8 @@ size_t fsrv__measure_end(const char *module, int err, const char *failure, char 
         head->load_us = (uint64_t)time_us;
         if (before.with_memory) {
                 struct memory after = read_memory();
-                head->private_dirty_kib = growth(before.memory.private_dirty_kib, after.private_dirty_kib);
-                head->fork_pages = growth(before.memory.fork_pages, after.fork_pages);
+                head->private_dirty_kib = growth_of(before.memory.private_dirty_kib, after.private_dirty_kib);
+                head->fork_pages = growth_of(before.memory.fork_pages, after.fork_pages);
         }
         add_threads(module, ret_bytes, &size);
         add_fds(ret_bytes, &size);
@@ -246,18 +245,19 @@ void fsrv__measure_describe_threads(char *ret_text, size_t size) {
                 char name[32];
                 if (threads.list[i] == getpid())
                         continue;
-                const char *owner = owner_of(threads.list[i]);
                 read_name(threads.list[i], name);
                 size_t n = strlen(names);
                 snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", name);
-                culprit = culprit ? culprit : owner;
+                if (!culprit)
+                        culprit = owner_of(threads.list[i]);
                 others++;
         }
-        forget(&threads);
-        snprintf(ret_text, size,
-                 "%s%.90s%s left %zu thread%s running (%s): a child that is forked beside threads may hang",
-                 culprit ? "module '" : "what ran before the modules", culprit ? culprit : "", culprit ? "'" : "",
-                 others, others == 1 ? "" : "s", names);
+        free_numbers(&threads);
+        char owner[130] = "what ran before the modules";
+        if (culprit)
+                snprintf(owner, sizeof owner, "module '%.90s'", culprit);
+        snprintf(ret_text, size, "%s left %zu thread%s running (%s): a child that is forked beside threads may hang",
+                 owner, others, others == 1 ? "" : "s", names);
 }
 
 void fsrv__measure_fork_once(const struct fsrv_host *host) {

@@ -14,15 +14,15 @@
 #include "zygote/entries.h"
 #include "zygote/symbols.h"
 
-/* The module host: modules are shared objects, an entry point is a function in one; or, without a module's name, one of
- * the program itself (program.c). */
+/* The module host: modules are shared objects, and an entry point is a function in one of them, or, without a module's
+ * name, one of the program itself (entries.c). */
 
 typedef int (*main_function)(int argc, char **argv, char **environment);
 FSRV__WORKER_VARIABLE static main_function entry_function;
 FSRV__WORKER_VARIABLE static const struct fsrv_entry *program_entry;
 
-/* What was preloaded, by the name that it was asked for with: dlopen(3) would find it again, after writing to a dozen
- * pages of the loader's. */
+/* What was preloaded, by the names in the preload list. (dlopen(3) would find it again, after writing to a dozen of the
+ * loader's pages.) */
 struct module {
         const char *name;
         void *handle;
@@ -31,7 +31,7 @@ struct module {
 static struct module *preloaded;
 static size_t n_preloaded;
 
-static void remember(const char *name, void *handle) {
+static void remember_module(const char *name, void *handle) {
         void *grown = realloc(preloaded, (n_preloaded + 1) * sizeof *preloaded);
 
         if (!grown)
@@ -44,7 +44,7 @@ static void remember(const char *name, void *handle) {
 }
 
 static const struct module *find_preloaded(const char *name, size_t n) {
-        bool relative = name[0] != '/' && memchr(name, '/', n); /* to the caller, not to who started the server */
+        bool relative = name[0] != '/' && memchr(name, '/', n); /* to the caller's directory, not the server's */
 
         for (size_t i = 0; i < n_preloaded && !relative; i++)
                 if (strncmp(preloaded[i].name, name, n) == 0 && !preloaded[i].name[n])
@@ -52,7 +52,7 @@ static const struct module *find_preloaded(const char *name, size_t n) {
         return NULL;
 }
 
-/* dlsym(3) looks into what the module depends on as well; a hook found there is that module's own affair. */
+/* dlsym(3) also finds a hook in what the module depends on, which is not this module's. */
 static bool is_in(void *symbol, void *module) {
         struct link_map *where, *map;
         Dl_info info;
@@ -74,7 +74,7 @@ static int preload_hook(void *module, const char *name, struct fsrv_error *error
                                name, r);
 }
 
-/* dlerror() has only words. What it says of a file that isn't there, or isn't one of ours, has an errno of its own. */
+/* dlerror() has only words. For a file that isn't there, or isn't of this machine, there is an errno. */
 static int errno_of_words(const char *words) {
         if (strstr(words, "No such file"))
                 return ENOENT;
@@ -83,8 +83,8 @@ static int errno_of_words(const char *words) {
         return EIO;
 }
 
-/* dlopen(3) looks for a name without a slash where libraries are, which the working directory isn't. */
-static int complain_of_load(uint32_t stage, const char *name, struct fsrv_error *error) {
+/* dlopen(3) looks for a name without a slash where libraries are installed, not in the working directory. */
+static int explain_load_failure(uint32_t stage, const char *name, struct fsrv_error *error) {
         const char *words = dlerror();
         int err = errno_of_words(words);
 
@@ -97,23 +97,23 @@ static int complain_of_load(uint32_t stage, const char *name, struct fsrv_error 
 
 static int module_preload(const char *name, struct fsrv_error *error) {
         if (strcmp(name, FSRV_PRELOAD_MAIN) == 0 && fsrv__entries_are_set())
-                return 0; /* it has run up to here */
+                return 0; /* the program has run up to here */
         void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 
         if (!module)
-                return complain_of_load(FSRV_STAGE_PRELOAD, name, error);
-        remember(name, module);
-        return preload_hook(module, name, error); /* stays loaded, whatever the hook said: constructors have run */
+                return explain_load_failure(FSRV_STAGE_PRELOAD, name, error);
+        remember_module(name, module);
+        return preload_hook(module, name, error); /* if it fails, the module stays loaded: constructors have run */
 }
 
-static void *load(const char *entry, size_t n, struct fsrv_error *error) {
+static void *load_for_entry(const char *entry, size_t n, struct fsrv_error *error) {
         char *name = strndup(entry, n);
         void *module = name ? dlopen(name, RTLD_NOW | RTLD_LOCAL) : NULL;
 
         if (!name)
                 fsrv__fail(error, FSRV_STAGE_ENTRY, ENOMEM, "entry point '%s'", entry);
         else if (!module)
-                complain_of_load(FSRV_STAGE_ENTRY, name, error);
+                explain_load_failure(FSRV_STAGE_ENTRY, name, error);
         free(name);
         return module;
 }
@@ -133,7 +133,7 @@ static bool is_variable(void *symbol) {
 }
 
 /* The symbol is what dlsym(3) found. */
-static int complain_of_entry(void *handle, const char *entry, int n, void *symbol, struct fsrv_error *error) {
+static int explain_missing_entry(void *handle, const char *entry, int n, void *symbol, struct fsrv_error *error) {
         const char *function = entry + n + 1;
         struct fsrv__symbols symbols;
 
@@ -164,12 +164,12 @@ static int module_find(const char *entry, struct fsrv_error *error) {
         entry_function = module ? (main_function)fsrv__symbols_find(&module->symbols, colon + 1) : NULL;
         if (entry_function)
                 return 0;
-        void *handle = module ? module->handle : load(entry, n, error);
+        void *handle = module ? module->handle : load_for_entry(entry, n, error);
         if (!handle)
                 return -error->err;
         void *symbol = dlsym(handle, colon + 1);
         if (!symbol || is_variable(symbol))
-                return complain_of_entry(handle, entry, (int)n, symbol, error);
+                return explain_missing_entry(handle, entry, (int)n, symbol, error);
         entry_function = (main_function)symbol;
         return 0;
 }

@@ -38,9 +38,9 @@ static int find_segment(struct dl_phdr_info *info, size_t size, void *data) {
         return search->found;
 }
 
-/* Of loaded objects, what has been written to: data, and what is read-only since its relocation. Of other files'
- * private mappings the file's bytes are to come back with MADV_DONTNEED, and they grow by them: they stay what they
- * are. */
+/* Whether it is a segment of a loaded object that has been written to: data, or what is read-only since its relocation.
+ * Private mappings of other files stay what they are: with MADV_DONTNEED the file's bytes are to come back, and what
+ * they grow by is the file's. */
 static bool is_of_object(const struct fsrv__mapping *mapping) {
         struct search search = { mapping, false };
 
@@ -50,10 +50,10 @@ static bool is_of_object(const struct fsrv__mapping *mapping) {
         return search.found;
 }
 
-/* Why a mapping is left alone, or NULL. Small mappings of files are private pages for each fork to see to, two of each
- * library: worth it where there are many. (Of a few, most are used by each child, for which the page that a fork has
- * copied costs less than a fault.) */
-static const char *why_not(const struct fsrv__mapping *mapping, uint64_t page, size_t n_of_files) {
+/* Why a mapping is left alone, or NULL. Each library has two small mappings with private pages, which each fork has to
+ * see to: freezing them is worth it where there are many. (Of few, each child uses most, and a page that the fork has
+ * copied costs it less than a fault.) */
+static const char *why_left_alone(const struct fsrv__mapping *mapping, uint64_t page, size_t n_of_files) {
         if (mapping->is_private && mapping->anonymous == 0)
                 return "nothing was written to it";
         if (mapping->special)
@@ -80,7 +80,7 @@ int fsrv__pieces_read(struct fsrv__pieces *pieces) {
                 n_of_files += mapping[i].is_of_object;
         }
         for (size_t i = 0; i < pieces->mappings->n; i++) {
-                mapping[i].why = why_not(&mapping[i], pieces->page, n_of_files);
+                mapping[i].why = why_left_alone(&mapping[i], pieces->page, n_of_files);
                 mapping[i].is_candidate = !mapping[i].why;
                 mapping[i].found = mapping[i].anonymous;
                 pieces->candidates += mapping[i].is_candidate ? mapping[i].anonymous : 0;
@@ -107,22 +107,22 @@ static int add_large(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping,
         return 0;
 }
 
-/* malloc's header of a chunk that is a mapping of its own: the previous chunk's size, none, and its size with a flag;
- * since glibc 2.43 without the header's own. (Of an aligned block the header lies further on; the one that malloc wrote
- * before it aligned the block is still here.) Any memory may look like that by chance; then a page stays anonymous for
- * nothing. (A sanitizer's allocator doesn't let us look at all.) */
+/* Where a chunk of malloc's ends that is a mapping of its own and begins here, or 0. Its header has the previous
+ * chunk's size, 0, and its own size with a flag; since glibc 2.43 that is without the header's. (An aligned block's
+ * header lies further on; the one that malloc wrote before it aligned the block is still here.) Other memory may look
+ * like that by chance; then a page stays anonymous for nothing. (A sanitizer's allocator doesn't let us look at all.)
+ */
 __attribute__((no_sanitize_address)) static uintptr_t end_of_chunk(uintptr_t at, uintptr_t limit, uint64_t page) {
         const uint64_t *header = (const void *)at;
         uint64_t size = header[1] & ~UINT64_C(7);
 
         if (size % page == page - 2 * sizeof *header)
                 size += 2 * sizeof *header;
-        return header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at
-                       ? at + size
-                       : 0;
+        bool is_chunk = header[0] == 0 && (header[1] & 7) == 2 && size > page && size % page == 0 && size <= limit - at;
+        return is_chunk ? at + size : 0;
 }
 
-static void keep_last(struct fsrv__mapping *mapping) {
+static void note_last_page(struct fsrv__mapping *mapping) {
         mapping->why = "the last page stays, so that memory that grows is copied";
 }
 
@@ -135,7 +135,7 @@ static int add_run(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping, s
                 if (end && end <= run.end) {
                         if (add_large(pieces, mapping, start, end - pieces->page) < 0)
                                 return -ENOMEM;
-                        keep_last(mapping);
+                        note_last_page(mapping);
                         start = end;
                 }
                 at = end ? end : at + pieces->page;
@@ -158,7 +158,7 @@ static int add_memory(struct fsrv__pieces *pieces, int pagemap, struct fsrv__map
                         whole.end = run[i++].end;
                 if (is_anonymous && whole.end == mapping->end) {
                         whole.end -= pieces->page;
-                        keep_last(mapping);
+                        note_last_page(mapping);
                 }
                 r = is_anonymous ? add_run(pieces, mapping, whole) : add_large(pieces, mapping, whole.start, whole.end);
         }
@@ -178,9 +178,9 @@ int fsrv__pieces_find(struct fsrv__pieces *pieces) {
         return r;
 }
 
-/* ---- zeros: the zero page, huge or small, or pages of its own, as of an array that was filled with them ---- */
+/* ---- zeros: the zero page, huge or small, or pages of their own, as an array has that was filled with zeros ---- */
 
-/* A sanitizer's allocator lets nobody look at what lies between its blocks. */
+/* What lies between the blocks of a sanitizer's allocator must not be looked at by code that it watches. */
 __attribute__((no_sanitize_address)) bool fsrv__pieces_are_zero(uintptr_t at, uint64_t size) {
         const uint64_t *word = (const void *)at;
 
@@ -202,8 +202,8 @@ static uintptr_t start_of_zeros(uintptr_t from, uintptr_t at, uint64_t page) {
         return at;
 }
 
-/* Where the first stretch of so many zeros begins; `end` if there is none. Where there are no zeros it reads one word
- * in so many bytes. */
+/* Where the first stretch of ZEROS bytes or more begins; `end` if there is none. Where there are no zeros this reads
+ * one word in as many bytes. */
 static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
         while (end - at >= ZEROS) {
                 uintptr_t start = start_of_zeros(at, at + ZEROS, page);
@@ -214,30 +214,30 @@ static uintptr_t find_zeros(uintptr_t at, uintptr_t end, uint64_t page) {
         return end;
 }
 
-/* What has just been seen to be zeros; since then nothing was written but the stack. (Calls of madvise lead to
- * redirect.c by now, which would look for what was frozen there.) */
-static bool give_back(struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
+/* Gives back what has just been seen to be zeros; since then nothing was written but the stack. (A call of madvise
+ * would lead to redirect.c by now, which looks for what was frozen there.) */
+static bool give_range_back(struct fsrv__mapping *mapping, uintptr_t start, uintptr_t end) {
         if (syscall(SYS_madvise, start, end - start, MADV_DONTNEED) < 0)
                 return false;
         mapping->given_back += end - start;
         return true;
 }
 
-/* Adds a run without its zeros: those at its ends, for which it takes no mapping more, and long stretches between. */
+/* Adds a run without its zeros: those at its ends, which costs no mapping, and long stretches between, which does. */
 static int add_without_zeros(struct fsrv__pieces *pieces, struct fsrv_run run, size_t n_others) {
         struct fsrv__mapping *mapping = fsrv__pieces_mapping_at(pieces, run.start);
         uint64_t page = pieces->page, least = SHORTEST * page;
         uintptr_t first = end_of_zeros(run.start, run.end, page), last = start_of_zeros(first, run.end, page);
 
-        if (first - run.start >= least && give_back(mapping, run.start, first))
+        if (first - run.start >= least && give_range_back(mapping, run.start, first))
                 run.start = first;
-        if (run.end - last >= least && give_back(mapping, last, run.end))
+        if (run.end - last >= least && give_range_back(mapping, last, run.end))
                 run.end = last;
         for (uintptr_t start = run.start, zeros, end; start < run.end; start = end) {
                 bool has_room = pieces->runs.n + n_others < PIECES_MAX;
                 zeros = has_room ? find_zeros(start, run.end, page) : run.end;
                 end = end_of_zeros(zeros, run.end, page);
-                if (zeros < end && !give_back(mapping, zeros, end))
+                if (zeros < end && !give_range_back(mapping, zeros, end))
                         zeros = end = run.end;
                 if (zeros > start && add_large(pieces, mapping, start, zeros) < 0)
                         return -ENOMEM;

@@ -11,7 +11,7 @@
 #include "zygote/boot.h"
 #include "zygote/measure.h"
 
-/* Loads one module and tells what it did. 0, 1 when nobody listens, or -errno of the loading. */
+/* Loads one module and tells the server what it did. 0; 1: the server has gone; -errno of the loading. */
 static int load_module(int boot, const char *module, const struct fsrv__config *config, const struct fsrv_host *host,
                        struct fsrv_error *error) {
         bool measure = config->head.measure;
@@ -23,7 +23,7 @@ static int load_module(int boot, const char *module, const struct fsrv__config *
         fsrv__measure_begin(measure);
         int r = host->preload(module, error);
         if (measure && fsrv__measure_has_threads())
-                fsrv__measure_fork_once(host); /* what is gone after it is no harm */
+                fsrv__measure_fork_once(host); /* threads that end at a fork do no harm */
         int sent = r < 0 ? fsrv__boot_send_loaded(boot, module, error->err, error->text)
                          : fsrv__boot_send_loaded(boot, module, 0, "");
         return sent < 0 ? 1 : r;
@@ -55,7 +55,7 @@ int fsrv__preload(int boot, const struct fsrv__config *config, const struct fsrv
         return 0;
 }
 
-/* A child has none of the zygote's threads, and may find a lock that one of them held. */
+/* A child has none of the zygote's threads. If one of them held a lock, it stays locked there. */
 int fsrv__preload_check_threads(int boot, const struct fsrv__config *config, const struct fsrv_host *host) {
         char text[FSRV_WIRE_TEXT_MAX];
 

@@ -27,8 +27,8 @@
 
 /* ---- which process has started this one? argv and the environment, which helpers inherit, have nothing of it ---- */
 
-/* The configuration, which waits in the boot socket from before we were forked, begins with FSRV_WIRE_VERSION, or with
- * that of another release, which is for fsrv__config_decode() to complain of. */
+/* The configuration waits in the boot socket from before this process was forked. It begins with FSRV_WIRE_VERSION, or
+ * with that of another release, which fsrv__config_decode() complains of. */
 static bool is_boot_socket(int fd, pid_t *ret_peer) {
         uint32_t version;
         struct ucred peer;
@@ -53,9 +53,9 @@ static bool parent_is_server(void) {
                strncmp(name, "forkserver-server", sizeof name - 1) == 0;
 }
 
-/* 1 in the process that the server started. A program that code before the call executes has fd 3 too, but another
- * parent. To take a zygote for the program itself would be worse than any error, a second service beside the first: so
- * what gives a zygote's execveat(2) away is looked at as well. */
+/* 1 in the process that the server started. Code before the call may execute a program, which has fd 3 too, but another
+ * parent. To take a zygote for the program itself would be worse than any error: a second service beside the first. So
+ * this also looks at what a zygote's execveat(2) leaves behind. 0: another process; -errno: that can't be told. */
 static int is_zygote(struct fsrv_error *error) {
         const char *file = (const char *)getauxval(AT_EXECFN);
         int death_signal = 0;
@@ -78,7 +78,7 @@ static int is_zygote(struct fsrv_error *error) {
         return 0;
 }
 
-/* ---- the arguments that we were started with: main's argv may have been permuted by getopt(3) ---- */
+/* ---- the arguments of this process: main's argv may have been permuted by getopt(3) ---- */
 
 static char *read_command_line(size_t *ret_size) {
         FSRV_CLEANUP_FD int fd = fsrv__open("/proc/self/cmdline", O_RDONLY);
@@ -96,7 +96,7 @@ static char *read_command_line(size_t *ret_size) {
                 free(bytes);
                 return NULL;
         }
-        if (bytes[n - 1]) /* somebody wrote a title of his own there */
+        if (bytes[n - 1]) /* the program wrote a title there */
                 bytes[n++] = 0;
         *ret_size = n;
         return bytes;
@@ -106,7 +106,7 @@ static int remember_arguments(char **argv) {
         size_t size, n = 0;
         char *bytes = read_command_line(&size);
 
-        if (!bytes) { /* no /proc: nothing can be started from here, but that is said when it is tried */
+        if (!bytes) { /* without /proc nothing can be started from here, but that is said when it is tried */
                 fsrv__program_argv = argv;
                 return 0;
         }
@@ -139,8 +139,8 @@ static int check_arguments(char **argv, const struct fsrv_entry *table, struct f
 }
 
 static int be_zygote(const struct fsrv_host *host) {
-        /* It cannot be before: programs that the code above the call executes have it. It is of no use to them: the
-         * sockets that matter come later, and then the server closes its end of this one. */
+        /* It could not be close-on-exec before, so programs that ran before the call have it. It is of no use to them:
+         * the sockets that matter come later, and then the server closes its end of this one. */
         fsrv__fd_set_cloexec(FSRV_ZYGOTE_BOOT_FD, 1);
         return fsrv__zygote_run(FSRV_ZYGOTE_BOOT_FD, host);
 }

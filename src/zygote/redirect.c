@@ -19,15 +19,16 @@
 
 /*
  * Allocators (jemalloc, mimalloc, tcmalloc; many a library brings one of its own) give pages back with MADV_DONTNEED
- * and take them for zeros when they use them again. Of a private mapping of a file the file's bytes come back. So the
- * entries of the loaded objects' global offset tables that lead to madvise and mremap are made to lead here. Code that
- * makes the system calls itself isn't caught; that of Go does so, but has threads, which keep us from freezing anyway.
- * The C library's own calls aren't either: its malloc never takes such pages for zeros, and copies where mremap fails.
- * It doesn't fail for a block that is a mapping and has been shrunk: what is left ends in the middle of the file. So
- * calls of realloc lead here too, and such blocks grow by copying.
+ * and take them for zeros when they use them again. In a private mapping of a file the file's bytes come back. So the
+ * entries of the loaded objects' global offset tables that lead to madvise and mremap are made to lead here.
+ *
+ * Code that makes the system calls itself isn't caught. Go's does, but has threads, beside which nothing is frozen. The
+ * C library's own calls aren't caught either: its malloc never takes such pages for zeros, and copies where mremap
+ * fails. For a block that is a mapping and has been shrunk mremap doesn't fail: the block ends in the middle of the
+ * file. So calls of realloc lead here too, and such blocks grow by copying.
  */
 
-/* ---- in a worker: nothing here may allocate, since an allocator calls it ---- */
+/* ---- in a worker: nothing here may allocate, as an allocator calls it ---- */
 
 /* What was frozen; by now there may be something else. */
 static struct fsrv_run *places;
@@ -49,7 +50,7 @@ static bool was_frozen(uintptr_t start, uintptr_t end) {
         return low < n_places && places[low].start < end;
 }
 
-/* Linux 5.18 and 6.13: others that throw away what is there */
+/* Linux 5.18 and 6.13: other advice that throws away what is there */
 enum { DONTNEED_LOCKED = 24, GUARD_INSTALL = 102, DONTUNMAP = 4 /* mremap, 5.7 */ };
 
 struct seen {
@@ -59,7 +60,7 @@ struct seen {
 typedef bool (*visit)(const struct seen *mapping, void *data);
 
 /* One line of /proc/self/maps: "start-end rwxp offset dev inode path". */
-static bool parse(const char *line, struct seen *ret) {
+static bool parse_mapping(const char *line, struct seen *ret) {
         uintptr_t *number = &ret->start;
 
         *ret = (struct seen){ 0 };
@@ -86,7 +87,7 @@ static int for_each_frozen(uintptr_t start, uintptr_t end, visit found, void *da
                 return 0;
         int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-                return -errno; /* in a chroot, say: then it can't be told */
+                return -errno; /* in a chroot, say: what is there can't be known */
         while (go_on) {
                 ssize_t more = read(fd, text + n, sizeof text - 1 - n);
                 if (more <= 0)
@@ -97,7 +98,7 @@ static int for_each_frozen(uintptr_t start, uintptr_t end, visit found, void *da
                 while (go_on && (newline = strchr(line, '\n'))) {
                         struct seen mapping;
                         *newline = 0;
-                        if (parse(line, &mapping) && mapping.end > start && mapping.start < end)
+                        if (parse_mapping(line, &mapping) && mapping.end > start && mapping.start < end)
                                 go_on = found(&mapping, data);
                         line = newline + 1;
                 }
@@ -149,13 +150,13 @@ static int redirected_madvise(void *address, size_t length, int advice) {
         return r;
 }
 
-static bool note(const struct seen *mapping, void *data) {
+static bool note_protection(const struct seen *mapping, void *data) {
         *(int *)data = mapping->protection;
         return false;
 }
 
-/* Grows by copying: what mremap(2) would add is what follows in the file. */
-static void *grow(void *old, size_t old_size, size_t new_size, int flags, void *wanted, int protection) {
+/* mremap(2) would add what follows in the file. */
+static void *grow_by_copying(void *old, size_t old_size, size_t new_size, int flags, void *wanted, int protection) {
         int fixed = flags & MREMAP_FIXED ? MAP_FIXED : 0;
 
         if (!(flags & MREMAP_MAYMOVE)) {
@@ -184,9 +185,9 @@ static void *redirected_mremap(void *old, size_t old_size, size_t new_size, int 
         void *wanted = flags & MREMAP_FIXED ? va_arg(list, void *) : NULL;
         va_end(list);
         if (round_to_pages(new_size) > end - start)
-                for_each_frozen(start, end, note, &protection);
+                for_each_frozen(start, end, note_protection, &protection);
         if (protection >= 0)
-                return grow(old, end - start, round_to_pages(new_size), flags, wanted, protection);
+                return grow_by_copying(old, end - start, round_to_pages(new_size), flags, wanted, protection);
         void *result = (void *)syscall(SYS_mremap, old, old_size, new_size, flags, wanted);
         if (result != old && result != MAP_FAILED && was_frozen(start, end)) {
                 have_moved = true;
@@ -198,13 +199,20 @@ static void *redirected_mremap(void *old, size_t old_size, size_t new_size, int 
 
 static void *(*real_realloc)(void *, size_t);
 
-/* glibc's, whose header says by a flag that the block is a mapping. */
-static void *redirected_realloc(void *old, size_t size) {
+/* Whether a block of glibc's malloc is a mapping of its own: a flag says so in the size that malloc keeps in the word
+ * before the block. That is not for programs to read, but the only way to know; frozen memory is glibc's (memory.c). */
+static bool is_mapping_of_malloc(const void *block) {
         enum { IS_MAPPED = 2 };
+        size_t size;
+
+        memcpy(&size, (const char *)block - sizeof size, sizeof size);
+        return size & IS_MAPPED;
+}
+
+static void *redirected_realloc(void *old, size_t size) {
         size_t has = old ? malloc_usable_size(old) : 0;
 
-        if (!old || size <= has || !was_frozen((uintptr_t)old, (uintptr_t)old + has) ||
-            !(((const size_t *)old)[-1] & IS_MAPPED))
+        if (!old || size <= has || !was_frozen((uintptr_t)old, (uintptr_t)old + has) || !is_mapping_of_malloc(old))
                 return real_realloc(old, size);
         void *grown = malloc(size);
         if (grown) {
@@ -224,14 +232,15 @@ enum { JUMP_SLOT = R_AARCH64_JUMP_SLOT, GLOBAL_DATA = R_AARCH64_GLOB_DAT, ADDRES
 enum { JUMP_SLOT = -1, GLOBAL_DATA = -1, ADDRESS = -1 };
 #endif
 
-/* Found out before the first object is looked at: ours is one of them, and leads to the replacements afterwards. */
-static struct call {
+/* These are found before the first object is looked at: this one is among the objects, and leads to the replacements
+ * afterwards. */
+static struct redirected_call {
         const char *name;
         uintptr_t original, replacement;
-} calls[3];
+} redirected_calls[3];
 
-/* By name, not by address: in a program that isn't position-independent realloc's is one of the program's own, whose
- * table entry is among those that we change. */
+/* By name: in a program that isn't position-independent the address of realloc is one of the program's own, with an
+ * entry among those that are changed here. */
 static bool find_realloc(void) {
         void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 
@@ -242,25 +251,32 @@ static bool find_realloc(void) {
 }
 
 static void find_calls(void) {
-        calls[0] = (struct call){ "madvise", (uintptr_t)madvise, (uintptr_t)redirected_madvise };
-        calls[1] = (struct call){ "mremap", (uintptr_t)mremap, (uintptr_t)redirected_mremap };
-        calls[2] = (struct call){ "realloc", (uintptr_t)realloc, (uintptr_t)redirected_realloc };
+        redirected_calls[0] = (struct redirected_call){ "madvise", (uintptr_t)madvise, (uintptr_t)redirected_madvise };
+        redirected_calls[1] = (struct redirected_call){ "mremap", (uintptr_t)mremap, (uintptr_t)redirected_mremap };
+        redirected_calls[2] = (struct redirected_call){ "realloc", (uintptr_t)realloc, (uintptr_t)redirected_realloc };
 }
 
-static const struct call *find_call(const char *name) {
-        for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-                if (strcmp(name, calls[i].name) == 0)
-                        return &calls[i];
+static const struct redirected_call *find_call(const char *name) {
+        for (size_t i = 0; i < sizeof redirected_calls / sizeof *redirected_calls; i++)
+                if (strcmp(name, redirected_calls[i].name) == 0)
+                        return &redirected_calls[i];
         return NULL;
 }
 
-struct object {
-        uintptr_t base, relro, relro_end;
-        const ElfW(Sym) *symbols;
-        const char *strings;
+struct table {
+        const ElfW(Rela) *entries;
+        size_t size; /* bytes */
 };
 
-/* The tables that are read-only after relocation are made writable for the moment. */
+struct object {
+        uintptr_t base, relro, relro_end;
+        const ElfW(Dyn) *dynamic;
+        const ElfW(Sym) *symbols;
+        const char *strings;
+        struct table plt, other;
+};
+
+/* A table that is read-only since its relocation is made writable for the moment. */
 static bool set_slot(const struct object *object, uintptr_t *slot, uintptr_t value) {
         uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)slot & ~(page - 1);
         bool is_protected = (uintptr_t)slot >= object->relro && (uintptr_t)slot < object->relro_end;
@@ -271,73 +287,80 @@ static bool set_slot(const struct object *object, uintptr_t *slot, uintptr_t val
         return !is_protected || mprotect((void *)at, page, PROT_READ) == 0;
 }
 
-static bool redirect_table(const struct object *object, const ElfW(Rela) *entry, size_t n) {
-        for (size_t i = 0; entry && i < n; i++) {
+static bool redirect_table(const struct object *object, const struct table *table) {
+        const ElfW(Rela) *entry = table->entries;
+
+        for (size_t i = 0; entry && i < table->size / sizeof *entry; i++) {
                 unsigned long type = ELF64_R_TYPE(entry[i].r_info);
                 uintptr_t *slot = (uintptr_t *)(object->base + entry[i].r_offset);
                 if (type != (unsigned long)JUMP_SLOT && type != (unsigned long)GLOBAL_DATA &&
                     type != (unsigned long)ADDRESS)
                         continue;
-                const struct call *call =
+                const struct redirected_call *call =
                         find_call(object->strings + object->symbols[ELF64_R_SYM(entry[i].r_info)].st_name);
                 if (!call || (type == (unsigned long)ADDRESS && *slot != call->original))
-                        continue; /* or a variable, which has got another value since */
+                        continue; /* with ADDRESS: a variable that has got another value since */
                 if (!set_slot(object, slot, call->replacement))
                         return false;
         }
         return true;
 }
 
-/* The loader has made addresses of these, but for objects whose dynamic section is read-only. */
-static const void *pointer(const struct object *object, ElfW(Addr) value) {
+/* The loader has made addresses of these offsets, except in objects whose dynamic section is read-only. */
+static const void *table_at(const struct object *object, ElfW(Addr) value) {
         return (const void *)(value < object->base ? value + object->base : value);
 }
 
-static int redirect_object(struct dl_phdr_info *info, size_t size, void *data) {
-        struct object object = { .base = info->dlpi_addr };
-        const ElfW(Dyn) *dynamic = NULL;
-        const ElfW(Rela) *tables[2] = { NULL, NULL };
-        size_t sizes[2] = { 0, 0 };
-
-        (void)size;
+static void read_headers(const struct dl_phdr_info *info, struct object *object) {
         for (int i = 0; i < info->dlpi_phnum; i++) {
                 const ElfW(Phdr) *header = &info->dlpi_phdr[i];
                 uintptr_t start = info->dlpi_addr + header->p_vaddr;
                 if (header->p_type == PT_DYNAMIC)
-                        dynamic = (const ElfW(Dyn) *)start;
+                        object->dynamic = (const ElfW(Dyn) *)start;
                 if (header->p_type == PT_GNU_RELRO) {
-                        object.relro = start;
-                        object.relro_end = start + header->p_memsz;
+                        object->relro = start;
+                        object->relro_end = start + header->p_memsz;
                 }
         }
-        for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++)
-                switch (dynamic->d_tag) {
+}
+
+static void read_dynamic(struct object *object) {
+        for (const ElfW(Dyn) *entry = object->dynamic; entry && entry->d_tag != DT_NULL; entry++)
+                switch (entry->d_tag) {
                 case DT_SYMTAB:
-                        object.symbols = pointer(&object, dynamic->d_un.d_ptr);
+                        object->symbols = table_at(object, entry->d_un.d_ptr);
                         break;
                 case DT_STRTAB:
-                        object.strings = pointer(&object, dynamic->d_un.d_ptr);
+                        object->strings = table_at(object, entry->d_un.d_ptr);
                         break;
                 case DT_JMPREL:
-                        tables[0] = pointer(&object, dynamic->d_un.d_ptr);
+                        object->plt.entries = table_at(object, entry->d_un.d_ptr);
                         break;
                 case DT_PLTRELSZ:
-                        sizes[0] = dynamic->d_un.d_val;
+                        object->plt.size = entry->d_un.d_val;
                         break;
                 case DT_RELA:
-                        tables[1] = pointer(&object, dynamic->d_un.d_ptr);
+                        object->other.entries = table_at(object, entry->d_un.d_ptr);
                         break;
                 case DT_RELASZ:
-                        sizes[1] = dynamic->d_un.d_val;
+                        object->other.size = entry->d_un.d_val;
                         break;
                 default:
                         break;
                 }
+}
+
+static int redirect_object(struct dl_phdr_info *info, size_t size, void *data) {
+        struct object object = { .base = info->dlpi_addr };
+        bool *good = data;
+
+        (void)size;
+        read_headers(info, &object);
+        read_dynamic(&object);
         if (!object.symbols || !object.strings)
                 return 0;
-        for (int i = 0; i < 2; i++)
-                if (!redirect_table(&object, tables[i], sizes[i] / sizeof **tables))
-                        *(bool *)data = false;
+        if (!redirect_table(&object, &object.plt) || !redirect_table(&object, &object.other))
+                *good = false;
         return 0;
 }
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The loader has made addresses of these, but for objects whose dynamic section is read-only. */
-static const void *pointer(uintptr_t base, ElfW(Addr) value) {
+/* The loader has made addresses of these offsets, except in objects whose dynamic section is read-only. */
+static const void *table_at(uintptr_t base, ElfW(Addr) value) {
         return (const void *)(value < base ? value + base : value);
 }
 
@@ -22,16 +22,16 @@ void fsrv__symbols_init(void *handle, struct fsrv__symbols *ret_symbols) {
         for (const ElfW(Dyn) *entry = map->l_ld; entry && entry->d_tag != DT_NULL; entry++)
                 switch (entry->d_tag) {
                 case DT_GNU_HASH:
-                        ret_symbols->hash = pointer(map->l_addr, entry->d_un.d_ptr);
+                        ret_symbols->hash = table_at(map->l_addr, entry->d_un.d_ptr);
                         break;
                 case DT_SYMTAB:
-                        ret_symbols->symbols = pointer(map->l_addr, entry->d_un.d_ptr);
+                        ret_symbols->symbols = table_at(map->l_addr, entry->d_un.d_ptr);
                         break;
                 case DT_VERSYM:
-                        ret_symbols->versions = pointer(map->l_addr, entry->d_un.d_ptr);
+                        ret_symbols->versions = table_at(map->l_addr, entry->d_un.d_ptr);
                         break;
                 case DT_STRTAB:
-                        ret_symbols->strings = pointer(map->l_addr, entry->d_un.d_ptr);
+                        ret_symbols->strings = table_at(map->l_addr, entry->d_un.d_ptr);
                         break;
                 default:
                         break;
@@ -48,8 +48,8 @@ static uint32_t hash_of(const char *name) {
         return hash;
 }
 
-/* An indirect function has to be asked which it is, and of several versions one is the default: that is dlsym's to
- * know. */
+/* NULL for an indirect function, which has to be called for its address, and for a version that isn't the default:
+ * dlsym(3) knows about these. */
 static void *address_of(const struct fsrv__symbols *symbols, uint32_t index) {
         enum { NOT_DEFAULT = 0x8000 };
         const ElfW(Sym) *symbol = &symbols->symbols[index];
@@ -61,7 +61,8 @@ static void *address_of(const struct fsrv__symbols *symbols, uint32_t index) {
         return (void *)(symbols->base + symbol->st_value);
 }
 
-/* "_Z", for a name within others "N"; then each with its length before it, from the outermost on. */
+/* A mangled name is "_Z", "N" for a name within others, and then each of these, from the outermost on, after its
+ * length. */
 static bool is_mangled_from(const char *mangled, const char *name) {
         const char *at = mangled + 2, *last = "";
         size_t n = 0;

@@ -29,16 +29,15 @@ static void try_module(const struct fsrv__heir *heir, const struct fsrv_host *ho
                 fsrv__heir_give_up(heir, error.err, error.text);
         if (!fsrv__measure_has_threads())
                 return;
-        fsrv__measure_fork_once(host); /* what is gone after it is no harm */
+        fsrv__measure_fork_once(host); /* threads that end at a fork do no harm */
         if (!fsrv__measure_has_threads())
                 return;
         fsrv__measure_describe_threads(text, sizeof text);
         fsrv__heir_give_up(heir, 0, text);
 }
 
-/* In the zygote. A start is not to wait for the heir much longer than it has waited for us; but where loading it must
- * not fail there is nothing to be served before. 1: the heir is the zygote now; 0; -1 after the server was told that
- * this zygote is of no use. */
+/* In the zygote. A start is not to wait for the heir much longer than it has waited for the zygote. But where its
+ * module has to be loaded, nothing can be served before. Returns what fsrv__trial_run() does. */
 static int await_heir(struct fsrv__heir *heir, int boot, int64_t started, const struct fsrv__config *config) {
         bool has_to = config->head.policy == FSRV_PRELOAD_FAIL;
         int64_t now = fsrv__now(), took = now - started, patience = took > LEAST_PATIENCE_MS ? took : LEAST_PATIENCE_MS;
@@ -62,7 +61,7 @@ int fsrv__trial_run(struct fsrv__heir *heir, int boot, int64_t started, const st
                 module++;
         if (!*module)
                 return 0;
-        fsrv__order_send(boot, FSRV_WIRE_LOADING, 0, 0, *module); /* what we wait for now */
+        fsrv__order_send(boot, FSRV_WIRE_LOADING, 0, 0, *module); /* what the start waits for now */
         int r = fsrv__heir_fork(heir, boot, *module, &config->head, host);
         if (r < 0) {
                 fsrv__order_send(boot, FSRV_WIRE_LEFT_OUT, -r, 0, "there is no process to load the main module in");

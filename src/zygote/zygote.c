@@ -29,7 +29,7 @@
 #include "zygote/preload.h"
 #include "zygote/trial.h"
 
-/* The server has set it for us alone. */
+/* The server has set it for the zygote alone. */
 static void forget_bind_now(void) {
         const char *value = getenv("LD_BIND_NOW");
 
@@ -38,12 +38,12 @@ static void forget_bind_now(void) {
 }
 
 /* Modules may have installed handlers and blocked or ignored signals; a worker starts from the defaults. All signals
- * stay blocked in zygote and standbys, which only the server ends; SIGSYS is how we fork. */
+ * stay blocked in zygote and standbys, which only the server ends, but SIGSYS, which forks use. */
 static void reset_signals(void) {
         struct sigaction action = { .sa_handler = SIG_DFL };
         sigset_t mask;
 
-        /* In this order: what the server ignores, and we with it, may come between the two. */
+        /* In this order: a signal that the server ignores, and this process too, may come between the two. */
         sigfillset(&mask);
         sigdelset(&mask, SIGSYS);
         sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -52,9 +52,9 @@ static void reset_signals(void) {
         fsrv__readiness_hide(); /* until forks are caught by SIGSYS, whose handler does that as well */
 }
 
-/* Last of all that writes to memory. 0, or -1 when nobody listens. */
-static int freeze(int boot, const struct fsrv__config *config, const struct fsrv_host *host, struct fsrv__birth *birth,
-                  struct fsrv__wire_memory *ret_memory) {
+/* Nothing is to write to memory after this. 0; -1: the server has gone. */
+static int settle_memory(int boot, const struct fsrv__config *config, const struct fsrv_host *host,
+                         struct fsrv__standby *standby, struct fsrv__wire_memory *ret_memory) {
         struct fsrv__memory_report report;
 
         fsrv__hot_rehearse(host);
@@ -64,16 +64,16 @@ static int freeze(int boot, const struct fsrv__config *config, const struct fsrv
         if (report.memory.why[0] && config->head.memory != FSRV_MEMORY_AUTO)
                 dprintf(STDERR_FILENO, "forkserver: memory is not %s: %s\n",
                         config->head.memory == FSRV_MEMORY_FREEZE ? "frozen" : "collapsed", report.memory.why);
-        birth->core_filter = report.core_filter;
+        standby->core_filter = report.core_filter;
         *ret_memory = report.memory;
-        int r = boot >= 0 && config->head.measure == FSRV_WIRE_MEASURE_MAPPINGS
-                        ? fsrv__boot_send_mappings(boot, &report.mappings)
-                        : 0;
+        int r = 0;
+        if (boot >= 0 && config->head.measure == FSRV_WIRE_MEASURE_MAPPINGS)
+                r = fsrv__boot_send_mappings(boot, &report.mappings);
         fsrv__list_done(&report.mappings);
         return r < 0 ? -1 : 0;
 }
 
-/* Our working sockets come only now: helper processes that modules have started hold none of them. */
+/* The working sockets come only now, so that helper processes which modules have started hold none of them. */
 static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int ret_slots[FSRV_SLOTS]) {
         struct fsrv__wire_order order;
         int r = fsrv__channel_send(boot, memory, sizeof *memory, NULL, 0, 0);
@@ -88,7 +88,7 @@ static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int
         return order.type == FSRV_WIRE_SOCKETS ? 0 : -EPROTO;
 }
 
-/* Doorbell, claims, orders: from the server, or from the zygote that has used them. */
+/* Doorbell, claims, orders: from the server, or, for an heir, from the zygote that has used them. */
 static int take_sockets(struct fsrv__heir *heir, int boot, const struct fsrv__wire_memory *memory,
                         int ret_slots[FSRV_SLOTS]) {
         int r = heir->is_me ? fsrv__heir_succeed(heir, ret_slots) : 0;
@@ -101,13 +101,13 @@ static int take_sockets(struct fsrv__heir *heir, int boot, const struct fsrv__wi
 }
 
 /* 1: one standby is to be forked; 0: the server is gone, or this zygote has an heir. */
-static int next_order(int orders, const struct fsrv__birth *birth, struct fsrv__heir *heir) {
+static int next_order(int orders, const struct fsrv__standby *standby, struct fsrv__heir *heir) {
         struct fsrv__wire_order order;
         int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
         if (fsrv__heir_is_ready(heir, orders, FSRV_NEVER)) {
-                slots[FSRV_SLOT_DOORBELL] = birth->doorbell;
-                slots[FSRV_SLOT_CLAIMS] = birth->claims;
+                slots[FSRV_SLOT_DOORBELL] = standby->doorbell;
+                slots[FSRV_SLOT_CLAIMS] = standby->claims;
                 slots[FSRV_SLOT_ORDERS] = orders;
                 fsrv__heir_hand_over(heir, slots);
                 return 0;
@@ -118,14 +118,14 @@ static int next_order(int orders, const struct fsrv__birth *birth, struct fsrv__
         return order.type == FSRV_WIRE_FORK ? 1 : -EPROTO;
 }
 
-/* Until the server is gone. Returns in a child only: 1; else 0 or -errno. */
-static int obey(int orders, const struct fsrv__birth *birth, struct fsrv__heir *heir) {
-        const struct fsrv_host *host = birth->host;
+/* Forks standbys until the server is gone. Returns 1 in a child; in the zygote 0 or -errno. */
+static int fork_standbys(int orders, const struct fsrv__standby *standby, struct fsrv__heir *heir) {
+        const struct fsrv_host *host = standby->host;
         int r;
 
-        while ((r = next_order(orders, birth, heir)) == 1) {
+        while ((r = next_order(orders, standby, heir)) == 1) {
                 fsrv__hook_run(host->before_fork);
-                pid_t pid = fsrv__fork_sibling(orders, birth->config);
+                pid_t pid = fsrv__fork_sibling(orders, standby->config);
                 if (pid == 0) {
                         fsrv__hot_copy(); /* before anything is written to, or it comes too late */
                         fsrv__hook_run(host->after_fork_child);
@@ -134,8 +134,10 @@ static int obey(int orders, const struct fsrv__birth *birth, struct fsrv__heir *
                 fsrv__hook_run(host->after_fork_zygote);
                 if (pid == FSRV_FORK_TOLD)
                         continue;
-                r = pid < 0 ? fsrv__order_send(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL)
-                            : fsrv__order_send(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
+                if (pid < 0)
+                        r = fsrv__order_send(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL);
+                else
+                        r = fsrv__order_send(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
                 if (r < 0)
                         break;
         }
@@ -153,7 +155,7 @@ static void set_title(const struct fsrv__config *config) {
         fsrv__title_set("forkserver: zygote", names);
 }
 
-/* A program's own handler, if it ran between fork()'s prepare phase and its clone, could not return. */
+/* A handler of the program's that ran between fork()'s prepare phase and its clone could not return. */
 static int init_fork(void) {
         sigset_t all, before;
 
@@ -165,34 +167,34 @@ static int init_fork(void) {
         return r;
 }
 
-/* What a module left in a buffer, every worker would write. Whoever reads what the client writes doesn't wait for our
- * end. */
-static void settle(const struct fsrv__config *config, const struct fsrv_host *host) {
+/* What a module has left in a buffer would be written by each worker. And the zygote lets go of the client's output, so
+ * that the reader of that need not wait for its end. */
+static void end_loading(const struct fsrv__config *config, const struct fsrv_host *host) {
         fsrv__hook_run(host->loaded);
         fflush(NULL);
         if (config->head.has_output)
                 dup2(STDERR_FILENO, STDOUT_FILENO);
         reset_signals();
-        fsrv__own_adopt_environment();
+        fsrv__task_adopt_environment();
 }
 
-/* Returns 1 in a child only; else it is over. */
-static int serve(int boot, const struct fsrv__config *config, const struct fsrv_host *host, struct fsrv__heir *heir,
-                 struct fsrv__birth *birth) {
+/* Returns 1 in a standby, 0 when the zygote is to end. */
+static int serve_as_zygote(int boot, const struct fsrv__config *config, const struct fsrv_host *host,
+                           struct fsrv__heir *heir, struct fsrv__standby *standby) {
         struct fsrv__wire_memory memory;
         int slots[FSRV_SLOTS];
 
-        settle(config, host);
-        birth->config = &config->head;
-        birth->host = host;
-        if (freeze(heir->is_me ? -1 : boot, config, host, birth, &memory) < 0 ||
+        end_loading(config, host);
+        standby->config = &config->head;
+        standby->host = host;
+        if (settle_memory(heir->is_me ? -1 : boot, config, host, standby, &memory) < 0 ||
             take_sockets(heir, boot, &memory, slots) < 0)
                 return 0;
         fsrv__fd_close(boot);
-        birth->doorbell = slots[FSRV_SLOT_DOORBELL];
-        birth->claims = slots[FSRV_SLOT_CLAIMS];
+        standby->doorbell = slots[FSRV_SLOT_DOORBELL];
+        standby->claims = slots[FSRV_SLOT_CLAIMS];
         heir->server = slots[FSRV_SLOT_ORDERS];
-        if (obey(heir->server, birth, heir) != 1)
+        if (fork_standbys(heir->server, standby, heir) != 1)
                 return 0;
         fsrv__fd_close(heir->server);
         if (heir->sock >= 0)
@@ -203,7 +205,7 @@ static int serve(int boot, const struct fsrv__config *config, const struct fsrv_
 
 int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         static struct fsrv__config config;
-        static struct fsrv__birth birth;
+        static struct fsrv__standby standby;
         static struct fsrv__heir heir = FSRV_HEIR_NONE;
         char title[FSRV_TITLE_SIZE]; /* on a page that each child writes to, unlike that of argv */
         int64_t started = fsrv__now();
@@ -221,12 +223,13 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         forget_bind_now();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)
-                return 0; /* it died before that */
+                return 0; /* the server died before that */
         fsrv__title_move(title);
         set_title(&config);
         r = init_fork();
         if (r < 0 || fsrv__preload(boot, &config, host) < 0 || fsrv__preload_check_threads(boot, &config, host) < 0 ||
-            fsrv__trial_run(&heir, boot, started, &config, host) != 0 || serve(boot, &config, host, &heir, &birth) != 1)
+            fsrv__trial_run(&heir, boot, started, &config, host) != 0 ||
+            serve_as_zygote(boot, &config, host, &heir, &standby) != 1)
                 return !heir.has_taken_over;
-        fsrv__standby(&birth);
+        fsrv__standby_run(&standby);
 }
