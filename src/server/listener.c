@@ -47,7 +47,8 @@ int fsrv__listen(struct fsrv__supervisor *s) {
         FSRV_CLEANUP_FD int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (sock < 0)
                 return -errno;
-        /* Nobody needs to send fds here, and who is turned away may leave one whose close(2) takes hours: SO_LINGER. */
+        /* No client needs to send fds here, and one that is turned away may leave an fd whose close(2) takes hours:
+         * SO_LINGER. */
         setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
         mode_t mask = umask(0777); /* nobody gets in before the mode is what was asked for */
         r = bind_at(sock, &address);
