@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import tempfile
 import time
@@ -455,6 +456,19 @@ def test_stats(forkserver, server, testmod):
     assert values["failures.exec"] == "1" and "failures.open" not in values
     lists = {"failures", "signals", "memory_why"}
     assert {name for name in values if "." not in name} - lists == set(stats) - lists
+
+
+def test_malformed_messages_are_counted(server, layout):
+    """An unknown type, a wrong size, and another version than the server's."""
+    version = layout["version"]
+    before = server.stats()["malformed"]
+    for message in struct.pack("=II", version, 99), struct.pack("=I", version), struct.pack("=II", version + 1, 3):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(LIMIT)
+            connection.connect(server.path)
+            connection.send(message)
+            assert connection.recv(4096)
+    assert server.stats()["malformed"] == before + 3
 
 
 def test_output_that_cannot_be_written(forkserver, server):

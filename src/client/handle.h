@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FSRV_CLIENT_SERVER_H
-#define FSRV_CLIENT_SERVER_H
+#ifndef FSRV_CLIENT_HANDLE_H
+#define FSRV_CLIENT_HANDLE_H
 
 #include <pthread.h>
 #include <stdatomic.h>

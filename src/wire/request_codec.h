@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FSRV_WIRE_REQUEST_H
-#define FSRV_WIRE_REQUEST_H
+#ifndef FSRV_WIRE_REQUEST_CODEC_H
+#define FSRV_WIRE_REQUEST_CODEC_H
 
 /* The request as bytes and as a struct; no I/O. */
 

@@ -133,6 +133,33 @@ static void waiting_ends_at_its_deadline(void **state) {
         assert_int_equal(fsrv__channel_receive_by(pair[1], &byte, 1, FSRV_NEVER, &message), 1);
 }
 
+static void *read_later(void *data) {
+        char byte;
+
+        usleep(20000);
+        while (fsrv__channel_receive(pair[1], &byte, 1, MSG_DONTWAIT, &message) == 1)
+                ;
+        return data;
+}
+
+static void a_patient_send_waits_for_room(void **state) {
+        pthread_t reader;
+        char byte = 'x';
+
+        (void)state;
+        while (fsrv__channel_send(pair[0], &byte, 1, NULL, 0, MSG_DONTWAIT) == 0)
+                ;
+        int64_t deadline = fsrv__deadline(30);
+        assert_int_equal(fsrv__channel_send_patiently(pair[0], &byte, 1, NULL, 0, deadline), -EAGAIN);
+        assert_true(fsrv__now() >= deadline);
+        assert_int_equal(pthread_create(&reader, NULL, read_later, NULL), 0);
+        assert_int_equal(fsrv__channel_send_patiently(pair[0], &byte, 1, NULL, 0, fsrv__deadline(60000)), 0);
+        pthread_join(reader, NULL);
+        pair[1] = fsrv__fd_close(pair[1]);
+        int r = fsrv__channel_send_patiently(pair[0], &byte, 1, NULL, 0, FSRV_NEVER);
+        assert_true(r == -EPIPE || r == -ECONNRESET); /* the second, as something was unread */
+}
+
 static void a_closed_reader_is_an_error_not_a_signal(void **state) {
         (void)state;
         pair[1] = fsrv__fd_close(pair[1]);
@@ -190,6 +217,7 @@ int main(void) {
                                                 teardown),
                 cmocka_unit_test_setup_teardown(an_empty_message_brings_no_fds, setup, teardown),
                 cmocka_unit_test_setup_teardown(waiting_ends_at_its_deadline, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_patient_send_waits_for_room, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_closed_reader_is_an_error_not_a_signal, setup, teardown),
                 cmocka_unit_test(the_end_does_not_overtake_the_last_message),
         };

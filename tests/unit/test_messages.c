@@ -67,7 +67,7 @@ static void a_requests_fds_come_back_by_name(void **state) {
 
         (void)state;
         for (uint32_t flags = 0; flags <= FSRV_WIRE_FLAGS; flags++) {
-                make(4, FSRV_WIRE_ENTRY);
+                make(4, FSRV_WIRE_ENTRY + flags % 3);
                 head->flags = flags;
                 head->n_fds_here = flags % 4;
                 fill(slots, &message, sizeof *head);
