@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The check of the layers finds what it is for, and so does that of the circles."""
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,22 @@ def test_a_name_that_could_be_anybodys(tmp_path):
 def test_two_files_of_one_name(tmp_path):
     make(tmp_path, **{"src/base/clock.c": "", "src/wire/clock.c": ""})
     assert check(tmp_path) == (1, "src/wire/clock.c: src/base/clock.c has the same name\n")
+
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_walk_names_functions_that_are_there():
+    """doc/walk.md: in each step a file or more, and what they define; no function of ours is named twice."""
+    text = (ROOT / "doc" / "walk.md").read_text(encoding="utf-8")
+    assert text.count("\n") <= 60
+    steps, files, named = re.split(r"^\d+\. ", text, flags=re.MULTILINE)[1:], [], []
+    for step in steps:
+        files = re.findall(r"`([a-z]+/[a-z_]+\.c)`", step) or files
+        sources = "".join((ROOT / "src" / file).read_text(encoding="utf-8") for file in files)
+        for function in re.findall(r"`(\w+)\(\)`", step):
+            assert re.search(rf"^\w.*\b{function}\(.*\{{$|^\w.*\b{function}\([^;]*$", sources,
+                             re.MULTILINE), f"{function} is not in {files}"
+            named.append(function)
+    assert len(steps) > 20
+    assert len(set(named)) == len(named)

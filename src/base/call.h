@@ -2,8 +2,8 @@
 #ifndef FSRV_BASE_CALL_H
 #define FSRV_BASE_CALL_H
 
-/* System calls without the C library's wrappers, for what each worker does. The wrappers lie all over libc, and of each
- * 64 KiB of code that a worker runs, it pays for a page fault and 16 entries of a page table. */
+/* System calls without the C library's wrappers, for what each worker does. The wrappers lie all over libc. For each 64
+ * KiB of code that a worker runs, it pays a page fault and 16 entries of a page table. */
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -54,7 +54,7 @@ static inline long fsrv__call_6(long number, long a, long b, long c, long d, lon
         return x0;
 }
 #else
-/* Sanitizers and the analyzer know what those wrappers do, and nothing of syscall(2). */
+/* Sanitizers and the analyzer know what those wrappers do. They know nothing of bare system calls. */
 static inline long fsrv__call_6(long number, long a, long b, long c, long d, long e, long f) {
         int saved = errno;
         long result;
@@ -81,7 +81,8 @@ static inline long fsrv__call_6(long number, long a, long b, long c, long d, lon
 #define FSRV_CALL_PADDED(number, a, b, c, d, e, f, ...) \
         fsrv__call_6((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-/* fsrv__call(SYS_close, fd): what the kernel answers, or -errno; errno itself is left alone. No cancellation point. */
+/* fsrv__call(SYS_close, fd) returns what the kernel answers, or -errno. It leaves errno alone, and is no cancellation
+ * point. */
 #define fsrv__call(...) FSRV_CALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
 #endif

@@ -8,8 +8,8 @@
 
 #include "base/call.h"
 
-/* Points in time: milliseconds of CLOCK_MONOTONIC, as the kernel has it: clock_gettime(3) may be another library's, for
- * which time goes as it likes (libfaketime). The call itself takes 0.16 us, the C library's 0.02. */
+/* Points in time are milliseconds of CLOCK_MONOTONIC, as the kernel has it. clock_gettime(3) may be another library's,
+ * which makes time up (libfaketime). The system call takes 0.16 us, the C library's function 0.02. */
 #define FSRV_NEVER INT64_MAX
 
 static inline int64_t fsrv__now(void) {
@@ -26,7 +26,7 @@ static inline int64_t fsrv__deadline(int64_t timeout_ms) {
         return timeout_ms < 0 ? FSRV_NEVER : fsrv__now() + timeout_ms;
 }
 
-/* For poll(2): what is left, rounded up so that no loop spins through the last millisecond; -1 for never. */
+/* What is left, for poll(2): -1 for never. It is rounded up, so that no loop spins through the last millisecond. */
 static inline int fsrv__left(int64_t deadline) {
         if (deadline == FSRV_NEVER)
                 return -1;

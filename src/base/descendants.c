@@ -73,8 +73,8 @@ static void add_descendants(struct family *family, pid_t pid, bool stop) {
         }
 }
 
-/* Each is stopped before its children are looked for: it starts no more, and reaps none, so none of their numbers can
- * be another's. Again, until nobody new is found: of several threads one may have been in fork(2). */
+/* Each process is stopped before its children are looked for. Then it starts no more of them and reaps none, so each
+ * number is still theirs. This is repeated until no new one is found, as another thread may have been in fork(2). */
 int fsrv__descendants_signal(pid_t pid, int pidfd, int signal) {
         bool stop = signal == SIGKILL;
         int round = 0, r = fsrv__pidfd_send_signal(pidfd, stop ? SIGSTOP : 0);

@@ -4,9 +4,9 @@
 
 #include <sys/types.h>
 
-/* A signal to a process that leads no group, by pidfd, and to what it has started, as far as that is in the process's
- * group still. Of SIGKILL none escapes. -ESRCH when it has ended, -EPERM. Without /proc, its lists of children
- * (CONFIG_PROC_CHILDREN) or memory it is the process alone. */
+/* Sends a signal to a process that leads no group, by pidfd, and to its descendants that are still in its group. None
+ * escapes SIGKILL. 0; -ESRCH: the process has ended; -EPERM. Only the process gets the signal where memory, /proc or
+ * its lists of children (CONFIG_PROC_CHILDREN) are missing. */
 int fsrv__descendants_signal(pid_t pid, int pidfd, int signal);
 
 #endif

@@ -27,15 +27,15 @@ int fsrv__fd_set_cloexec(int fd, int on);
 /* A close-on-exec copy at `min` or above. -errno. */
 int fsrv__fd_dup_above(int fd, int min);
 
-/* The same file at a number above the standard streams': in a program that closed some of those, an fd of ours must not
- * be taken for one. Takes fd over; -errno, also for an fd that is -errno already. */
+/* Moves an fd above the standard streams: in a program that has closed some of these, an fd of ours must not be taken
+ * for one. Takes fd over. The new number, or -errno; an fd that is -errno already is returned as it is. */
 int fsrv__fd_raise(int fd);
 
 /* A SEQPACKET pair, a stream pair, and a pipe: close-on-exec, above the standard streams. 0 or -errno. */
 int fsrv__socketpair(int ret_fds[2]);
 int fsrv__streampair(int ret_fds[2]);
 int fsrv__pipe(int ret_fds[2]);
-/* open(2), likewise. The fd or -errno. */
+/* As open(2), close-on-exec and above the standard streams. The fd or -errno. */
 int fsrv__open(const char *path, int flags);
 
 #endif

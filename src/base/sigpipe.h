@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <stdbool.h>
 
-/* A reader that has gone is no reason to kill the program: between these two no SIGPIPE comes of a write, and none of
- * others' is lost. */
+/* Between these two calls a write to a pipe without a reader makes no SIGPIPE, which would kill the program. A SIGPIPE
+ * that another write causes is not lost. */
 struct fsrv__sigpipe {
         sigset_t before;
         bool was_pending;

@@ -69,8 +69,8 @@ static bool read_fields(uint64_t ret_fields[FIELDS]) {
         return true;
 }
 
-/* The kernel takes all of a memory map's description at once, from anybody (PR_SET_MM_MAP; a single field is for who
- * has CAP_SYS_RESOURCE): what it is now but for the arguments. */
+/* The kernel takes a whole description of a memory map from any process (PR_SET_MM_MAP). A single field it takes only
+ * from one with CAP_SYS_RESOURCE. So this hands over what the kernel has now, but for the arguments. */
 static bool move_arguments(const char *start, size_t size) {
         uint64_t field[FIELDS];
 
@@ -96,7 +96,7 @@ static bool move_arguments(const char *start, size_t size) {
 void fsrv__title_move(char memory[FSRV_TITLE_SIZE]) {
         memset(memory, 0, FSRV_TITLE_SIZE);
         if (room_size >= FSRV_TITLE_SIZE)
-                memcpy(memory, room, FSRV_TITLE_SIZE - 1); /* for who looks meanwhile */
+                memcpy(memory, room, FSRV_TITLE_SIZE - 1); /* a process that looks meanwhile finds this */
         if (move_arguments(memory, FSRV_TITLE_SIZE)) {
                 room = memory;
                 room_size = FSRV_TITLE_SIZE;

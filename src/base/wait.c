@@ -15,7 +15,7 @@ static bool can_end(const struct fsrv__interrupt *interrupt) {
         return interrupt && interrupt->check;
 }
 
-/* Not by poll(2)'s wrapper, which may be a library's that has time go as it likes. */
+/* The bare call: the wrapper may be another library's, which makes time up (libfaketime). */
 static int poll_by_kernel(struct pollfd *entries, size_t n, int timeout_ms) {
         const struct { long s, ns; } timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
 

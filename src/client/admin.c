@@ -13,7 +13,7 @@
 /* Questions to a server about itself. */
 
 enum {
-        ENDING_MS = 1000, /* for a server that has said its last, and its anchor */
+        ENDING_MS = 1000, /* for a server that has closed its connection, and its anchor */
         ROOM_MS = 2,      /* where there is nothing to poll for */
 };
 
@@ -44,8 +44,8 @@ static int send_connect_patiently(struct fsrv_server *s, int theirs, int64_t dea
         }
 }
 
-/* To a private server by way of the handle's connection, which the caller may share with other threads and, after
- * fork(), with other processes: they must not take each other's answers. -ENOTCONN: it isn't running. */
+/* Makes a connection to a private server by way of the handle's, which the caller may share with other threads and,
+ * after fork(), with other processes. These must not take each other's answers. -ENOTCONN: the server isn't running. */
 static int connect_private(struct fsrv_server *s, int64_t deadline, struct fsrv_error *error) {
         int pair[2];
 
@@ -73,15 +73,15 @@ static int open_admin(struct fsrv_server *s, int64_t deadline, struct fsrv_error
         return connect_private(s, deadline, error);
 }
 
-/* One deadline from the connection to the answer. -ENOTCONN: a private server isn't running. *ret_admin, if wanted, is
- * the connection. */
-static int ask_server(struct fsrv_server *s, uint32_t type, struct fsrv__wire_reply *reply, size_t size, int *ret_admin,
-                      struct fsrv_error *error) {
+/* The deadline holds from the connection to the answer. -ENOTCONN: a private server isn't running. *ret_admin, if
+ * wanted, is the connection. */
+static int ask_server(struct fsrv_server *s, uint32_t type, int64_t deadline, struct fsrv__wire_reply *reply,
+                      size_t size, int *ret_admin, struct fsrv_error *error) {
         struct fsrv__question question = { .type = type,
                                            .name = s->path ? s->path : "the fork server",
-                                           .deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS),
+                                           .deadline = deadline,
                                            .interrupt = &s->interrupt };
-        FSRV_CLEANUP_FD int admin = open_admin(s, question.deadline, error);
+        FSRV_CLEANUP_FD int admin = open_admin(s, deadline, error);
 
         if (admin < 0)
                 return fsrv__fd_steal(&admin);
@@ -92,18 +92,19 @@ static int ask_server(struct fsrv_server *s, uint32_t type, struct fsrv__wire_re
 }
 
 int fsrv_server_ensure_running(struct fsrv_server *s, struct fsrv_error *error) {
-        struct fsrv__grip grip;
+        int64_t deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
         struct fsrv__wire_stats stats;
+        struct fsrv__grip grip;
 
-        int r = fsrv__server_acquire(s, FSRV_NEVER, &grip, error);
+        int r = fsrv__server_acquire(s, deadline, &grip, error);
         if (r < 0)
                 return r;
-        /* Acquiring trusts the link; a server that has died since shows here. */
+        /* Acquiring trusts the link. The question finds out whether the server has died since. */
         if (s->kind == FSRV_SERVER_PRIVATE &&
-            ask_server(s, FSRV_WIRE_ADMIN_STATS, &stats.reply, sizeof stats, NULL, NULL) == -ENOTCONN) {
+            ask_server(s, FSRV_WIRE_ADMIN_STATS, deadline, &stats.reply, sizeof stats, NULL, NULL) == -ENOTCONN) {
                 fsrv__server_forget(s, grip.link);
                 fsrv__server_release(&grip);
-                r = fsrv__server_acquire(s, FSRV_NEVER, &grip, error);
+                r = fsrv__server_acquire(s, deadline, &grip, error);
                 if (r < 0)
                         return r;
         }
@@ -111,51 +112,55 @@ int fsrv_server_ensure_running(struct fsrv_server *s, struct fsrv_error *error) 
         return 0;
 }
 
+static void convert_stats(const struct fsrv__wire_stats *from, struct fsrv_stats *ret_stats) {
+        struct fsrv_stats to = {
+                .size = sizeof to,
+                .server_pid = from->reply.server_pid,
+                .zygote_pid = from->zygote_pid,
+                .uptime_ms = from->uptime_ms,
+                .spawns = from->spawns,
+                .claims = from->claims,
+                .exits = from->exits,
+                .zygote_starts = from->zygote_starts,
+                .zygote_restarts = from->zygote_restarts,
+                .malformed = from->malformed,
+                .workers = from->workers,
+                .standbys = from->standbys,
+                .trying = from->trying,
+                .memory_frozen = from->memory.frozen,
+                .memory_collapsed = from->memory.collapsed,
+                .memory_left = from->memory.left,
+        };
+        _Static_assert(sizeof to.memory_why == sizeof from->memory.why, "one sentence");
+        memcpy(to.memory_why, from->memory.why, sizeof to.memory_why);
+        to.memory_why[sizeof to.memory_why - 1] = 0;
+        _Static_assert(sizeof to.left_out == sizeof from->left_out, "one sentence");
+        memcpy(to.left_out, from->left_out, sizeof to.left_out);
+        to.left_out[sizeof to.left_out - 1] = 0;
+        _Static_assert(sizeof to.failures == sizeof from->failures, "one list of stages");
+        memcpy(to.failures, from->failures, sizeof to.failures);
+        _Static_assert(sizeof to.signals == sizeof from->signals, "one list of signals");
+        memcpy(to.signals, from->signals, sizeof to.signals);
+        *ret_stats = to;
+}
+
 int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, struct fsrv_error *error) {
-        struct fsrv__wire_stats from;
+        struct fsrv__wire_stats stats;
 
         if (ret_stats->size != sizeof *ret_stats)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_stats");
-        int r = ask_server(s, FSRV_WIRE_ADMIN_STATS, &from.reply, sizeof from, NULL, error);
+        int r = ask_server(s, FSRV_WIRE_ADMIN_STATS, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), &stats.reply,
+                           sizeof stats, NULL, error);
         if (r == -ENOTCONN) {
                 *ret_stats = (struct fsrv_stats){ .size = sizeof *ret_stats };
                 return 0;
         }
-        if (r < 0)
-                return r;
-        struct fsrv_stats to = {
-                .size = sizeof to,
-                .server_pid = from.reply.server_pid,
-                .zygote_pid = from.zygote_pid,
-                .uptime_ms = from.uptime_ms,
-                .spawns = from.spawns,
-                .claims = from.claims,
-                .exits = from.exits,
-                .zygote_starts = from.zygote_starts,
-                .zygote_restarts = from.zygote_restarts,
-                .malformed = from.malformed,
-                .workers = from.workers,
-                .standbys = from.standbys,
-                .trying = from.trying,
-                .memory_frozen = from.memory.frozen,
-                .memory_collapsed = from.memory.collapsed,
-                .memory_left = from.memory.left,
-        };
-        _Static_assert(sizeof to.memory_why == sizeof from.memory.why, "one sentence");
-        memcpy(to.memory_why, from.memory.why, sizeof to.memory_why);
-        to.memory_why[sizeof to.memory_why - 1] = 0;
-        _Static_assert(sizeof to.left_out == sizeof from.left_out, "one sentence");
-        memcpy(to.left_out, from.left_out, sizeof to.left_out);
-        to.left_out[sizeof to.left_out - 1] = 0;
-        _Static_assert(sizeof to.failures == sizeof from.failures, "one list of stages");
-        memcpy(to.failures, from.failures, sizeof to.failures);
-        _Static_assert(sizeof to.signals == sizeof from.signals, "one list of signals");
-        memcpy(to.signals, from.signals, sizeof to.signals);
-        *ret_stats = to;
-        return 0;
+        if (r == 0)
+                convert_stats(&stats, ret_stats);
+        return r;
 }
 
-/* Of the server, which is another one at the next spawn. Its anchor, if it has one. */
+/* Gives up the server; the next spawn has another one. Returns its anchor, if it has one. */
 static pid_t let_go(struct fsrv_server *s) {
         pthread_mutex_lock(&s->lock);
         pid_t anchor = fsrv__server_let_go(s);
@@ -169,13 +174,14 @@ int fsrv_server_stop(struct fsrv_server *s, int timeout_ms, struct fsrv_error *e
         struct fsrv__message message;
         FSRV_CLEANUP_FD int admin = -1;
 
-        int r = ask_server(s, FSRV_WIRE_ADMIN_STOP, &reply, sizeof reply, &admin, error);
+        int r = ask_server(s, FSRV_WIRE_ADMIN_STOP, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS), &reply, sizeof reply,
+                           &admin, error);
         pid_t anchor = let_go(s);
         if (r == -ENOTCONN)
                 return 0;
         if (r < 0)
                 return r;
-        /* It says no more: its end closes the connection. */
+        /* The server says no more; the connection closes when it ends. */
         r = fsrv__channel_receive_unless(admin, &reply, sizeof reply, deadline, &s->interrupt, &message);
         if (r == 1)
                 fsrv__message_close(&message);

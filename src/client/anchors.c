@@ -9,11 +9,11 @@
 #include "base/linux.h"
 #include "client/handle.h"
 
-/* An anchor ends after its server, which may be long after the handle has gone over to the next one. */
+/* An anchor ends after its server. By then the handle may have had another server for long. */
 struct anchor {
         struct anchor *next;
         pid_t pid;
-        pid_t parent; /* a forked copy of that has no such child */
+        pid_t parent; /* a forked copy of the parent has no such child */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -31,14 +31,14 @@ void fsrv__anchors_add(pid_t pid) {
         struct anchor *anchor = malloc(sizeof *anchor);
 
         if (!anchor)
-                return; /* it stays a zombie after its end, until ours */
+                return; /* without memory it stays a zombie after its end, until ours */
         fsrv__anchors_lock();
         *anchor = (struct anchor){ anchors, pid, getpid() };
         anchors = anchor;
         fsrv__anchors_unlock();
 }
 
-/* Its pid is its own until we reap it. */
+/* The pid is the anchor's until we reap it. */
 static bool await_end(pid_t pid, int64_t deadline) {
         FSRV_CLEANUP_FD int pidfd = fsrv__pidfd_open(pid);
         struct pollfd entry = { .fd = pidfd, .events = POLLIN };

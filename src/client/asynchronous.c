@@ -14,7 +14,7 @@
 #include "base/fd.h"
 #include "client/spawning.h"
 
-/* A spawn whose steps an event loop takes: one epoll holds what it waits for now, and the time. */
+/* A spawn in steps that an event loop takes. One epoll holds what the spawn waits for now, and a timer. */
 
 struct fsrv_spawn_handle {
         struct fsrv__prepared prepared;
@@ -25,13 +25,13 @@ struct fsrv_spawn_handle {
         bool is_sharing;
 };
 
-/* A launch and a doorbell are one fd for all that wait for it, and epoll(7) takes no more than some hundred ways from a
- * file to its watchers. So a few are woken, and the others look. */
+/* All spawns that wait for a launch or a doorbell share one fd, and epoll(7) takes no more than some hundred ways from
+ * a file to its watchers. So a few spawns are woken, and the others look. */
 enum { SHARERS_MAX = 32, LOOK_MS = 20 };
 
 static atomic_int sharers;
 
-/* Before a step, which may close it: where a forked child has it too it would stay in the epoll. */
+/* This comes before a step, which may close the fd. If a forked child has the fd too, it would stay in the epoll. */
 static void unwatch_spawn(struct fsrv_spawn_handle *h) {
         if (h->watched >= 0)
                 epoll_ctl(h->poll_fd, EPOLL_CTL_DEL, h->watched, NULL);
@@ -97,7 +97,7 @@ static int make_fds(struct fsrv_spawn_handle *h) {
         return 0;
 }
 
-/* What came of the last step: 1 is to be waited for. */
+/* `r` is what the last step came to; 1 has to be waited for. Returns it, or a failure. */
 static int prepare_to_wait(struct fsrv_spawn_handle *h, int r) {
         if (r != 1)
                 return r;
@@ -106,7 +106,7 @@ static int prepare_to_wait(struct fsrv_spawn_handle *h, int r) {
         return r < 0 ? fsrv__fail(&h->spawning.error, FSRV_STAGE_QUEUE, -r, "a timer for the spawn") : 1;
 }
 
-/* What a failure has to say; the handle is freed. */
+/* Hands the spawn's error out, and frees the handle. */
 static int fail_with_handle(struct fsrv_spawn_handle *h, int r, struct fsrv_error *error) {
         if (error)
                 *error = h->spawning.error;

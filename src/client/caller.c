@@ -55,7 +55,8 @@ static int ask_each(struct fsrv__caller *ret_caller) {
                         ignored |= UINT64_C(1) << (s - 1);
         }
         ret_caller->signals_ignored = ignored;
-        /* umask(2) tells the old one by setting another, for all threads: in a process that has its own. */
+        /* umask(2) tells the old umask by setting another, for all threads. So this runs in a process that has its
+         * own. */
         return fsrv__start_function(take_umask, &ret_caller->umask);
 }
 

@@ -20,7 +20,7 @@
 #include "wire/channel.h"
 #include "wire/loaded.h"
 
-/* fsrv_check_preload(): plays the server for one zygote that serves nobody. */
+/* fsrv_check_preload() plays the server for one zygote, which serves no request. */
 
 struct checking {
         const struct fsrv_server *options; /* for its checked copy of them */
@@ -51,7 +51,7 @@ static void append_text(char *text, size_t size, const char *format, ...) {
                         *c = ' ';
 }
 
-/* Pipes and files too are shared by all workers, but mostly harmless: a log, a table that is mapped. */
+/* All workers share pipes and files too, but these are mostly harmless: a log, a table that is mapped. */
 static bool is_risky(const char *kind) {
         return strcmp(kind, "file") != 0 && strcmp(kind, "pipe") != 0;
 }
@@ -140,7 +140,7 @@ static int report_mapping(struct checking *c, const char *bytes, size_t size) {
         return 0;
 }
 
-/* Of a module that took the zygote with it. */
+/* Reports a module that took the zygote with it. */
 static int report_death(struct checking *c, int err, const char *how) {
         struct fsrv__loaded loaded = { .head.err = err, .failure = (char *)how };
 
@@ -149,7 +149,7 @@ static int report_death(struct checking *c, int err, const char *how) {
 
 /* ---- the zygote ---- */
 
-/* It has to go, however it is: a module may hang in it. */
+/* The zygote has to go in any state: a module may hang in it. */
 static void end_zygote(struct checking *c) {
         if (c->zygote <= 0)
                 return;
@@ -158,7 +158,7 @@ static void end_zygote(struct checking *c) {
                 ;
 }
 
-/* Its socket has closed: it has ended or is about to. */
+/* The zygote's socket has closed: it has ended or is about to. */
 static int on_end(struct checking *c) {
         const char *doing = c->is_freezing ? "froze its memory" : "started";
         char how[128];
@@ -251,7 +251,7 @@ static int send_config(const struct checking *c, int sock) {
         struct fsrv__config config = c->options->config;
 
         config.head.server = getpid();
-        config.head.policy = FSRV_PRELOAD_IGNORE;        /* the reports say it; the rest is loaded all the same */
+        config.head.policy = FSRV_PRELOAD_IGNORE; /* the reports name what fails; the rest is loaded all the same */
         config.head.thread_policy = FSRV_PRELOAD_IGNORE; /* likewise */
         config.head.measure = c->report_mapping ? FSRV_WIRE_MEASURE_MAPPINGS : FSRV_WIRE_MEASURE_MEMORY;
         int n = bytes ? fsrv__config_encode(&config, bytes) : -ENOMEM;

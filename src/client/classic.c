@@ -13,7 +13,8 @@
 
 /* The default handle, and the calls of CPython's multiprocessing.forkserver on it. */
 
-/* Made once, without a lock: a thread that comes second gives its own up, and a fork() in between finds it or not. */
+/* The handle is made once, without a lock. A thread that comes second frees its own. A fork() in between finds the
+ * handle or not, but never a lock. */
 static _Atomic(struct fsrv_server *) default_server;
 
 static int make_default(struct fsrv_server **ret_server, struct fsrv_error *error) {
@@ -30,7 +31,7 @@ static int make_default(struct fsrv_server **ret_server, struct fsrv_error *erro
 int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv_error *error) {
         struct fsrv_server *there = atomic_load(&default_server), *made;
 
-        /* What the zygote made of it before it forked is not the worker's, which has its parent's server. */
+        /* A handle that the zygote made before it forked is not the worker's, which has its parent's server. */
         if (!there || (fsrv__inherited.is_worker && there->kind != FSRV_SERVER_INHERITED)) {
                 int r = make_default(&made, error);
                 if (r < 0)
@@ -157,7 +158,7 @@ static int connect_by(struct fsrv_server *s, struct fsrv_request *request, int *
                 fsrv__fd_close(data[1]);
                 return r;
         }
-        fsrv_process_unref(process); /* the words on the status fd are all that the caller wants to know */
+        fsrv_process_unref(process); /* the caller reads the pid and the status from the status fd */
         *ret_status_r = status;
         *ret_data_w = data[1];
         return 0;

@@ -18,7 +18,7 @@ enum { CHUNK = 64 << 10 };
 
 /* ---- its input ---- */
 
-/* Our end of a pipe has a description of its own: nobody else waits for less than before. */
+/* Our end of a pipe has an open file description of its own, so this changes no other process's reads and writes. */
 static bool set_nonblocking(int fd, bool on) {
         int flags = fd < 0 ? 0 : fcntl(fd, F_GETFL);
 
@@ -39,7 +39,7 @@ static ssize_t write_quietly(int fd, const char *bytes, size_t n) {
         return r;
 }
 
-/* Who doesn't read all that it is given may be as content as head(1). */
+/* A process that does not read all of its input may be content, as head(1) is. */
 static int write_input(int *fd, struct fsrv_communication *c, struct fsrv_error *error) {
         size_t left = c->input_size - c->input_taken;
         ssize_t n = left ? write_quietly(*fd, (const char *)c->input + c->input_taken, left) : 0;
@@ -57,7 +57,7 @@ static int write_input(int *fd, struct fsrv_communication *c, struct fsrv_error 
 
 /* ---- its output ---- */
 
-/* For one more chunk, whether it is kept or not, and a NUL. */
+/* Makes room for one more chunk, which may be kept or not, and a NUL. */
 static int make_room(struct fsrv_output *o) {
         size_t needed = o->size + CHUNK + 1, room = o->room ? o->room : CHUNK + 1;
 
@@ -104,12 +104,12 @@ static bool has_ended(struct fsrv_process *process) {
 
         do
                 r = fsrv_process_wait(process, 0, NULL, NULL);
-        while (r > 0); /* of stops the caller hears another time */
+        while (r > 0); /* the caller hears of stops another time */
         return r != -ETIMEDOUT;
 }
 
-/* Until something can be done. Once there is nothing more to read, the end of the process is the end of its input too:
- * somebody else who has inherited it, and doesn't read, is not to be waited for. */
+/* Waits until something can be done. Once there is nothing more to read, the end of the process is the end of its input
+ * too: another process may have inherited the input and never read it. */
 static int wait_for_streams(struct fsrv_process *process, const int fds[3], struct pollfd entries[4], int64_t deadline,
                             struct fsrv_error *error) {
         int end = fds[1] < 0 && fds[2] < 0 ? fsrv_process_get_poll_fd(process) : -1;
@@ -136,7 +136,7 @@ static int transfer_streams(struct fsrv_process *process, int fds[3], struct fsr
                         r = write_input(&fds[0], c, error);
                 if (r == 0 && entries[3].revents && has_ended(process))
                         fds[0] = fsrv__fd_close(fds[0]);
-                /* also where there is always something to read */
+                /* the deadline also holds where there is always something to read */
                 if (r == 0 && fsrv__now() >= deadline)
                         break;
         }

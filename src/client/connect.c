@@ -73,7 +73,7 @@ int fsrv__connect(const struct fsrv_server *s, int64_t deadline, struct fsrv_err
         }
 }
 
-/* Of a message that is no reply to this question. */
+/* Says what is wrong with a message that is no reply to this question. */
 static int name_bad_reply(uint32_t question, const struct fsrv__message *message, const struct fsrv__wire_reply *reply,
                           const char *name, struct fsrv_error *error) {
         if (message->size >= sizeof reply->version && reply->version != FSRV_WIRE_VERSION &&
@@ -94,7 +94,7 @@ int fsrv__interrupted(struct fsrv_error *error, uint32_t stage) {
         return fsrv__fail_text(error, stage, EINTR, "the caller's interrupt function ended the call");
 }
 
-/* A server that turns us away has answered and closed before it reads: the answer is there all the same. */
+/* A server that turns us away answers and closes before it reads. Its answer is there all the same. */
 static int send_question(int admin, uint32_t type, int64_t deadline) {
         struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
         int r = fsrv__channel_send_patiently(admin, &question, sizeof question, NULL, 0, deadline);
@@ -102,7 +102,7 @@ static int send_question(int admin, uint32_t type, int64_t deadline) {
         return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
-/* What receiving it came to, and what was received. *ret_doorbell, if wanted, is the caller's. */
+/* `received` is what receiving the message came to. *ret_doorbell, if wanted, is the caller's. */
 static int check_reply(int received, uint32_t question, struct fsrv__message *message,
                        const struct fsrv__wire_reply *reply, const char *name, int *ret_doorbell,
                        struct fsrv_error *error) {
@@ -159,6 +159,6 @@ int fsrv__attach_answer(const struct fsrv_server *s, struct fsrv__launch *launch
         if (r == -EAGAIN)
                 return 1;
         r = check_reply(r, FSRV_WIRE_ADMIN_ATTACH, &message, &reply, s->path, &launch->doorbell, error);
-        launch->admin = fsrv__fd_close(launch->admin); /* each question of later has one of its own */
+        launch->admin = fsrv__fd_close(launch->admin); /* each later question has a connection of its own */
         return r;
 }

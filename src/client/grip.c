@@ -14,14 +14,14 @@
 
 enum { LOOK_MS = 5 }; /* where there is nothing to poll for: a named server's backlog, another thread that begins */
 
-/* In a forked child: its parent's lifeline says nothing of us, and /proc/self was the parent. */
+/* A forked child gets a lifeline and a /proc/self/status of its own. Those of the handle are its parent's. */
 static int become_owner(struct fsrv_server *s, struct fsrv_error *error) {
         pid_t self = getpid();
         int ends[2];
 
         if (s->owner == self)
                 return 0;
-        fsrv__launch_abandon(s); /* where the C library's fork() didn't see to it */
+        fsrv__launch_abandon(s); /* the C library's fork() has done so already, but there are other ways to fork */
         int r = fsrv__pipe(ends);
         if (r < 0)
                 return fsrv__fail(error, FSRV_STAGE_START, -r, "the lifeline");
@@ -46,12 +46,12 @@ static unsigned find_lacking(const struct fsrv_server *s, unsigned needs) {
         return lacking;
 }
 
-/* 0, or the failure, which is ours too if we need all that it was to bring. */
+/* 0, or the failure of the launch. The failure is ours too if we need all that the launch was to bring. */
 static int take_result(struct fsrv__launch **launch, unsigned *needs, struct fsrv_error *error) {
         int r = (*launch)->brings & ~*needs ? 0 : (*launch)->result;
 
         if ((*launch)->has_tracker)
-                *needs &= ~(unsigned)FSRV_NEEDS_TRACKER; /* one that dies at once is nothing to go on with for ever */
+                *needs &= ~(unsigned)FSRV_NEEDS_TRACKER; /* a tracker that dies at once must not be started for ever */
         if (r < 0 && error)
                 *error = (*launch)->error;
         *launch = fsrv__launch_unref(*launch);

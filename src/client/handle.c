@@ -17,7 +17,7 @@
 
 enum { STANDBYS_DEFAULT = 4, STANDBYS_MAX = 64, PRELOAD_TIMEOUT_MS = 60000 };
 
-/* ---- all handles, for fork(): a child must not find a lock that a thread holds which it doesn't have ---- */
+/* ---- all handles, for fork(): a child must not find a lock that is held by a thread of its parent ---- */
 
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fsrv_server *handles;
@@ -105,7 +105,7 @@ struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
         return NULL;
 }
 
-/* A relative path means the caller's working directory of now; the zygote may be started from another. */
+/* A relative path counts from the caller's working directory at this moment; the zygote may be started from another. */
 static char *make_absolute(const char *module) {
         bool is_relative = module[0] != '/' && strchr(module, '/');
         char *directory = is_relative ? getcwd(NULL, 0) : NULL, *path;
@@ -236,7 +236,7 @@ int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv_error *erro
                 return fsrv__fail(error, FSRV_STAGE_ARGUMENT, doorbell < 0 ? -doorbell : ENOMEM, "a server handle");
         }
         int tracker = fsrv__inherited.tracker < 0 ? -1 : fsrv__fd_dup_above(fsrv__inherited.tracker, 3);
-        s->tracker = tracker < 0 ? -1 : tracker; /* without a free number for it: started when it is asked for */
+        s->tracker = tracker < 0 ? -1 : tracker; /* where no number is free, one is started when it is needed */
         *ret_server = s;
         return 0;
 }
@@ -261,7 +261,7 @@ int fsrv_server_set_preload(struct fsrv_server *s, const char *const *modules, u
         free_modules(s->config.modules);
         s->config.modules = copy;
         s->config.head.policy = policy;
-        /* The old server ends when its last worker has: it holds the old doorbell. */
+        /* The old server ends after its last worker, as each worker holds the old doorbell. */
         s->anchor = fsrv__server_let_go(s);
         pthread_mutex_unlock(&s->lock);
         return 0;

@@ -10,7 +10,7 @@
 #include "forkserver.h"
 #include "wire/config.h"
 
-/* A doorbell's sending end, in use by any number of spawns, even while the handle has gone over to the next server. */
+/* A doorbell's sending end. Any number of spawns may use it, even after the handle has gone over to the next server. */
 struct fsrv__link {
         atomic_int references;
         int doorbell;
@@ -23,7 +23,7 @@ enum fsrv__server_kind { FSRV_SERVER_PRIVATE, FSRV_SERVER_NAMED, FSRV_SERVER_INH
 
 struct fsrv_server {
         enum fsrv__server_kind kind;
-        pthread_mutex_t lock; /* for all below; held over fork(), and by nobody who waits */
+        pthread_mutex_t lock; /* for all below; held over fork(), and never by a thread that waits */
         struct fsrv_server *next, *previous;
 
         struct fsrv__config config; /* private: for the servers to come; `modules` and the rest are ours */
@@ -33,7 +33,7 @@ struct fsrv_server {
         char *path; /* named */
         uid_t server_uid;
 
-        struct fsrv__interrupt interrupt; /* who may end the waits of calls on this handle; set before it is used */
+        struct fsrv__interrupt interrupt; /* may end the waits of calls on this handle; set before the handle is used */
         struct fsrv__link *link;          /* NULL: not running, or not connected */
         int admin;                        /* private: to the server of `link`; else -1 */
         struct fsrv__launch *launch;      /* NULL: nothing is on its way (client/launch.h) */
@@ -43,7 +43,7 @@ struct fsrv_server {
         int tracker;  /* the resource tracker's writing end; -1: not started. Its number stays when it is replaced */
         char *entry;  /* of fsrv_connect_to_new_process(); NULL: not set */
 
-        /* Of this process, made anew in a forked child (owner tells): */
+        /* These are this process's. A forked child makes them anew, as `owner` tells it to: */
         pid_t owner;
         int lifeline_read;  /* goes along with every request */
         int lifeline_write; /* never written: closes when we end */
@@ -54,20 +54,20 @@ struct fsrv_server {
 struct fsrv__link *fsrv__link_new(int doorbell); /* takes the fd over, also on failure; NULL: out of memory */
 struct fsrv__link *fsrv__link_unref(struct fsrv__link *link);
 
-/* anchors.c: the processes between us and our servers (client/start.h), which nobody else reaps. */
+/* anchors.c: the processes between us and our servers (client/start.h). They have to be reaped by us. */
 void fsrv__anchors_add(pid_t pid);
-/* Reaps those that have ended, after waiting for this one; 0: for none. Whether that one has ended. */
+/* Waits for this anchor (0: for none), then reaps all that have ended. Returns whether this one has ended. */
 bool fsrv__anchors_reap(pid_t pid, int64_t deadline);
-/* Around fork(2), after all locks of handles. */
+/* Taken around fork(2), after all locks of handles. */
 void fsrv__anchors_lock(void);
 void fsrv__anchors_unlock(void);
 
 /* launching.c */
-/* With the lock: gives up the server, or the one that is on its way. Its anchor; 0: none. */
+/* With the lock: gives up the server, or the one that is on its way. Returns its anchor; 0: there is none. */
 pid_t fsrv__server_let_go(struct fsrv_server *server);
 /* With the lock: puts a tracker's pipe, which it takes over, under the handle's number. 0 or -errno. */
 int fsrv__server_install_tracker(struct fsrv_server *server, int fd);
-/* In a forked child, with the lock: what a thread of the parent was about is not the child's. */
+/* With the lock, in a forked child: gives up what a thread of the parent was about to launch. */
 void fsrv__launch_abandon(struct fsrv_server *server);
 
 /* connect.c: a named server's admin connection, with the server's uid checked. The fd or -errno. */
@@ -81,7 +81,7 @@ struct fsrv__question {
 /* Asks, and receives the answer into reply (size: its own). Fills *error from an answer that says no. */
 int fsrv__ask(int admin, const struct fsrv__question *question, struct fsrv__wire_reply *reply, size_t size,
               struct fsrv_error *error);
-/* What a call says that was ended by who may: -EINTR. */
+/* The failure of a call that the caller's interrupt function has ended: -EINTR. */
 int fsrv__interrupted(struct fsrv_error *error, uint32_t stage);
 
 #endif

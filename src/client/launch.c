@@ -13,7 +13,7 @@
 #include "client/start.h"
 #include "wire/messages.h"
 
-/* This very program, for a zygote: by fd, since its file may have been replaced since it was started. */
+/* Opens this very program for a zygote, by fd: its file may have been replaced since it was started. */
 static int open_program(struct fsrv_error *error) {
         if (!fsrv__program_argv)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
@@ -68,7 +68,7 @@ static int send_config(const struct fsrv_server *s, int admin, struct fsrv_error
         int r = put_config(admin, &config, slots);
         if (fsrv__channel_is_short(r))
                 return 1;
-        if (r == -E2BIG) /* the preload list by itself was looked at when it was set */
+        if (r == -E2BIG) /* the preload list alone was checked when it was set */
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, E2BIG,
                                        "the program's arguments and its preload list together have more than %d bytes",
                                        FSRV_WIRE_PRELOAD_MAX);
@@ -157,7 +157,7 @@ int fsrv__launch_start(const struct fsrv_server *s, struct fsrv__launch *launch,
         return r == 0 && launch->theirs[ADMIN] >= 0 ? start_server(s, launch, error) : r;
 }
 
-/* A failing loader, another version in its place: all that shows after execve succeeded. */
+/* A loader that fails and a program of another version show here, after execve has succeeded. */
 int fsrv__launch_answer(struct fsrv__launch *launch, struct fsrv_error *error) {
         const char *program = launch->program;
         struct fsrv__wire_reply reply;

@@ -87,7 +87,7 @@ static int install_server(struct fsrv_server *s, struct fsrv__launch *launch) {
         return 0;
 }
 
-/* Who waits for it finds it so. */
+/* Wakes all that wait for the launch. */
 static void end_launch(struct fsrv_server *s, struct fsrv__launch *launch, int result) {
         static const uint64_t one = 1;
 
@@ -96,12 +96,13 @@ static void end_launch(struct fsrv_server *s, struct fsrv__launch *launch, int r
         launch->result = launch->is_stale ? 0 : result;
         launch->state = FSRV_LAUNCH_ENDED;
         (void)!write(launch->ended, &one, sizeof one);
-        close_fds(launch); /* of what has come to nothing */
+        close_fds(launch); /* those that were not handed over */
         s->launch = fsrv__launch_unref(launch);
 }
 
-/* An anchor that has died, or what was to become its server, may have lacked memory that it was spared, as of a library
- * that stands in for the C library's calls (fakeroot and its kind). What has been started ends with the sockets. */
+/* An anchor or its server that dies at once may have lacked memory that was left out of the copy, such as that of a
+ * library which stands in for the C library's calls (fakeroot). Then the next try has no anchor. What this try has
+ * started ends with its sockets. */
 static bool is_worth_another(struct fsrv__launch *launch, int result) {
         if (!launch->in_tree || (result != -ECHILD && result != -ECONNRESET))
                 return false;
@@ -110,8 +111,8 @@ static bool is_worth_another(struct fsrv__launch *launch, int result) {
         return true;
 }
 
-/* Starts what has to be started: the lock is left meanwhile, and nobody but us goes on with this launch. 0; 1: it has
- * to wait for memory; -errno. */
+/* Starts the processes. The lock is left meanwhile, and no other thread goes on with this launch. 0; 1: it has to wait
+ * for memory; -errno. */
 static int start_processes(struct fsrv_server *s, struct fsrv__launch *launch) {
         int r = fsrv__launch_prepare(s, launch, &launch->error);
 
@@ -122,7 +123,7 @@ static int start_processes(struct fsrv_server *s, struct fsrv__launch *launch) {
                 pthread_mutex_lock(&s->lock);
                 launch->state = FSRV_LAUNCH_NEW;
         }
-        if (r == 1) /* it begins anew later */
+        if (r == 1) /* the next step begins anew */
                 close_fds(launch);
         close_theirs(launch);
         if (r != 0 || launch->tracker < 0)
@@ -152,7 +153,7 @@ int fsrv__launch_time_out(const struct fsrv_server *s, struct fsrv_error *error)
         return fsrv__fail_text(error, FSRV_STAGE_START, ETIMEDOUT, "the fork server was not ready in time");
 }
 
-/* 0: it is complete; 1: it is to be waited for; -errno. */
+/* 0: the launch is complete; 1: it is to be waited for; -errno. */
 static int take_step(struct fsrv_server *s, struct fsrv__launch *launch) {
         int r = 0;
 
@@ -194,7 +195,6 @@ void fsrv__launch_abandon(struct fsrv_server *s) {
         s->launch = fsrv__launch_unref(launch);
 }
 
-/* One whom all have given up on, and whose time is over, is no reason for the next one to fail at once. */
 void fsrv__launch_drop_forgotten(struct fsrv_server *s) {
         const struct fsrv__launch *launch = s->launch;
 

@@ -17,7 +17,9 @@
 #include "client/caller.h"
 #include "client/request.h"
 
-enum { MORE_ACTIONS = 7 }; /* than the request has: three standard streams, by default and by the call, and the data */
+enum {
+        MORE_ACTIONS = 7
+}; /* more than the request has: the standard streams by default, those of the call, and the data */
 
 /* The actions as the wire has them, and the caller's fds that they name by their number in the list. */
 struct numbered {
@@ -33,7 +35,8 @@ static void add_action(struct numbered *list, uint32_t type, int target, int fd)
         list->fds[list->n_fds++] = fd;
 }
 
-/* One that a program that was started without it has opened since is the program's own: it says close-on-exec. */
+/* A standard stream that is close-on-exec is the program's own: it was started without the stream, and has opened a
+ * file since. */
 static bool is_open_stream(const struct fsrv_request *request, int fd) {
         int flags = fcntl(fd, F_GETFD);
 

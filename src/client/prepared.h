@@ -15,7 +15,7 @@ struct fsrv__spawn_extra {
         int streams[3];    /* over what the request maps to the standard streams; -1: none */
         int data;          /* for fsrv_worker_get_data(); -1: none */
         bool wants_status; /* a socket with a pid and an exit status */
-        bool until_ended;  /* return when the process has ended, without having been woken for its start */
+        bool until_ended;  /* return when the process has ended, and do not wake for its start */
 };
 #define FSRV_SPAWN_EXTRA_NONE \
         { { -1, -1, -1 }, -1, false, false }
@@ -32,7 +32,7 @@ struct fsrv__prepared {
         size_t n_user_fds;
 };
 
-/* Borrows both, and checks the request. 0 or -errno; fsrv__prepared_done() in any case. */
+/* Borrows both, and checks the request. 0 or -errno. fsrv__prepared_done() has to follow in any case. */
 int fsrv__prepared_init(struct fsrv__prepared *prepared, const struct fsrv_request *request,
                         const struct fsrv__spawn_extra *extra, struct fsrv_error *error);
 /* Makes the message. The deadline is that of the first spawn that uses it. 0 or -errno. */

@@ -20,7 +20,7 @@
 #include "base/linux.h"
 #include "wire/messages.h"
 
-enum { REAP_LIMIT_MS = 2000 }; /* after a death, for whoever inherited the process to reap it */
+enum { REAP_LIMIT_MS = 2000 }; /* after a death, for the process that inherited this one to reap it */
 
 enum state {
         LISTENING, /* to the server, on the answer socket */
@@ -32,7 +32,7 @@ enum state {
 struct fsrv_process {
         atomic_int references;
         pid_t pid;
-        pid_t owner; /* who has it; a forked child's copy ends nothing */
+        pid_t owner; /* the process that has the handle; a forked child's copy ends nothing */
         uint32_t flags;
         int answer;
         int pidfd;
@@ -69,8 +69,9 @@ struct fsrv_process *fsrv_process_ref(struct fsrv_process *p) {
         return p;
 }
 
-/* The group that the process leads; the process alone if it leads none. Without Linux 6.9 by number, which is ours to
- * use while nobody has reaped the process; its server's pid namespace may be another than ours. */
+/* Signals the group that the process leads, or the process alone if it leads none. Before Linux 6.9 this goes by the
+ * group's number, which is safe until the process is reaped. The number is looked up, as the server's pid namespace may
+ * be another than ours. */
 static int signal_group(const struct fsrv_process *p, int signal) {
         int r = fsrv__pidfd_signal_group(p->pidfd, signal);
         pid_t number = r == -EINVAL ? fsrv__pidfd_number(p->pidfd) : 0;
@@ -95,7 +96,7 @@ static bool is_over(struct fsrv_process *p) {
         return over;
 }
 
-/* By pidfd, so never to a process that came later. (A zombie that nobody reaped takes a signal in silence.) */
+/* A pidfd never means a process that came later. A zombie takes a signal in silence. */
 int fsrv_process_kill(struct fsrv_process *p, int signal) {
         if (is_over(p))
                 return -ESRCH;
@@ -111,7 +112,8 @@ int fsrv_process_kill_group(struct fsrv_process *p, int signal) {
 /* ---- one fd for event loops ---- */
 
 static int awaited_fd(const struct fsrv_process *p) {
-        return p->state == WATCHING ? p->pidfd : p->answer; /* ended: the answer's end of file, readable for ever */
+        return p->state == WATCHING ? p->pidfd
+                                    : p->answer; /* after the end this is the answer's end of file, readable for ever */
 }
 
 static int put_into_poll_fd(const struct fsrv_process *p) {
@@ -186,7 +188,8 @@ static void listen_once(struct fsrv_process *p) {
                 put_into_poll_fd(p);
 }
 
-/* Where we are the one that inherits orphans, the zombie is ours to look at; the caller reaps it. */
+/* If this process inherits orphans, the zombie is its child: we look at the status, and leave the reaping to the
+ * caller. */
 static int look_at_own_zombie(int pidfd, struct fsrv__exit *ret_exit) {
         siginfo_t info = { 0 };
 
@@ -225,8 +228,8 @@ static void take_step(struct fsrv_process *p) {
                 watch_once(p);
 }
 
-/* The server does the same when it sees the socket close; it may be gone. What one leaves behind that has ended is left
- * alone, though nobody has waited for it. */
+/* The server does the same when it sees the socket close, but it may be gone. If the process has ended, what it left
+ * behind is left alone, even if its status was never asked for. */
 static void kill_family(struct fsrv_process *p) {
         do {
                 p->change = 0;
@@ -259,8 +262,8 @@ struct fsrv_process *fsrv__process_end(struct fsrv_process *p) {
         return fsrv_process_unref(p);
 }
 
-/* Until something may have changed, or the deadline. A zombie that isn't reaped yet is readable already: no
- * spinning. */
+/* Waits until something may have changed, or until the deadline. The pidfd of a zombie is readable already, so this
+ * does not spin on it. */
 static void wait_for_change(int fd, bool dead, int64_t deadline) {
         struct pollfd entry = { .fd = fd, .events = POLLIN };
 

@@ -33,7 +33,7 @@ struct fsrv_request {
         bool pinned[3];   /* it was the source of a dup2, so it is needed even if it is mapped over later */
 };
 
-/* As the kernel has it: bit n-1 for signal n. */
+/* Signals as the kernel has them: bit n-1 is signal n. */
 uint64_t fsrv__signals_to_bits(const sigset_t *set);
 
 #endif

@@ -46,14 +46,14 @@ static int put_message(struct fsrv__spawning *s, int sock, const void *bytes, si
         }
 }
 
-/* One that may not be searched can be had by the way that doesn't look into it. */
+/* A directory that may not be searched can still be opened by its link in /proc. */
 static int open_directory(void) {
         int fd = fsrv__open(".", O_PATH | O_DIRECTORY);
 
         return fd == -EACCES ? fsrv__open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
 }
 
-/* A status pair of its own for each try: the words of a process that ran nothing must not show. */
+/* Each try has a status pair of its own: what a process that ran nothing has left there must not show. */
 static int make_sockets(struct fsrv__spawning *s) {
         int answer[2], r = fsrv__socketpair(answer);
 
@@ -88,9 +88,9 @@ static int await_answer(struct fsrv__spawning *s) {
         s->at = FSRV_SPAWNING_HEAR;
         if (!s->prepared->extra->until_ended)
                 return fsrv__spawning_wait_for(s, s->answer, POLLIN, FSRV_NEVER);
-        /* Until everybody has closed the other end, the server as the last: no message wakes poll(2) for nothing but a
-         * hang-up. What has been said is in the queue then, the start first. Not for ever: a child that another thread
-         * has forked just now may have that end as well. */
+        /* Waits until the other end is closed everywhere, by the server as the last. With no events asked for, poll(2)
+         * wakes for a hang-up, not for a message. All answers are in the queue then, STARTED first. This has a limit,
+         * as a child that another thread has just forked may hold the other end as well. */
         return fsrv__spawning_wait_for(s, s->answer, 0, fsrv__deadline(HANG_UP_MS));
 }
 
@@ -123,7 +123,7 @@ int fsrv__spawning_send_more(struct fsrv__spawning *s) {
                 const struct fsrv__wire_more more = { .type = FSRV_WIRE_MORE_FDS, .n_fds = (uint32_t)n };
                 int r = put_message(s, s->answer, &more, sizeof more, s->prepared->user_fds + s->n_sent, n);
                 if (r == FSRV_STEP_SERVER_GONE)
-                        break; /* the other end has closed: what it said first is read next */
+                        break; /* the other end has closed; its answer is read next */
                 if (r != 0)
                         return r;
                 s->n_sent += n;

@@ -26,7 +26,7 @@ static int fill_config(struct fsrv__config *config, const struct fsrv_listen_opt
                                        "the socket path has %zu bytes, of at most %zu: '%s'", strlen(options->path),
                                        sizeof((struct sockaddr_un *)0)->sun_path - 1, options->path);
         config->path = options->path;
-        config->head.has_output = 0; /* it serves many, and nobody's output is for all of them */
+        config->head.has_output = 0; /* a named server has many clients, so no output is right for all of them */
         config->head.mode = options->mode;
         config->head.n_uids = (uint32_t)options->n_allow_uids;
         for (size_t i = 0; i < options->n_allow_uids; i++)
@@ -50,7 +50,7 @@ static int leave_config(struct fsrv__config *config, struct fsrv_error *error) {
                 r = fsrv__fd_set_cloexec(ADMIN_FD, 0);
         else if (r == 0)
                 r = dup2(pair[0], ADMIN_FD) < 0 ? -errno : 0;
-        /* Not closed here: the message must outlive its sender, and both are close-on-exec. */
+        /* Both ends stay open until execve(2), as the message must outlive its sender; they are close-on-exec. */
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_START, -r, "the server's configuration") : 0;
 }
 

@@ -33,7 +33,7 @@ static bool parse_mapping(const char *line, const void *const *needed, size_t n_
         return true;
 }
 
-/* The kernel looks at each page for smaps: only where there is something to spare. */
+/* The kernel looks at each page for smaps, so smaps is read only if there is something to spare. */
 static bool has_candidates(const void *const *needed, size_t n_needed) {
         FILE *file = fopen("/proc/self/maps", "re");
         struct mapping mapping = { 0 };
@@ -70,10 +70,10 @@ void fsrv__spare(struct fsrv__spared *ret_spared, const void *const *needed, siz
         while (file && ret_spared->n < FSRV_SPARED_MAX && getline(&line, &room, file) > 0) {
                 if (parse_mapping(line, needed, n_needed, &mapping) || strncmp(line, "VmFlags:", 8) != 0)
                         continue;
-                /* "dc": somebody has it spared already, and for ever */
+                /* "dc": the program has left it out of copies already, and for ever */
                 if (!mapping.is_candidate || strstr(line, " dc"))
                         continue;
-                /* Where another thread has unmapped a part of it meanwhile it fails, having done the rest. */
+                /* This fails where another thread has unmapped a part meanwhile; the rest is done. */
                 (void)madvise((void *)mapping.start, mapping.end - mapping.start, MADV_DONTFORK);
                 ret_spared->range[ret_spared->n].start = mapping.start;
                 ret_spared->range[ret_spared->n++].end = mapping.end;

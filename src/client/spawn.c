@@ -19,7 +19,7 @@ enum {
 
 static const struct fsrv__spawn_extra no_extra = FSRV_SPAWN_EXTRA_NONE;
 
-/* Waits for one thing. What the next step comes to. */
+/* Waits for one thing, and takes the next step. Returns what that comes to. */
 static int wait_and_step(struct fsrv__spawning *s) {
         bool asks = !s->prepared->extra->until_ended || s->at == FSRV_SPAWNING_ACQUIRE;
         struct pollfd entry = { .fd = s->fd, .events = s->events };
@@ -33,7 +33,7 @@ static int wait_and_step(struct fsrv__spawning *s) {
         return r == 0 && until == s->deadline ? fsrv__spawning_end(s, -ETIMEDOUT) : fsrv__spawning_step(s);
 }
 
-/* From what its last step came to. */
+/* `r` is what its last step came to. */
 static int wait_to_the_end(struct fsrv__spawning *s, int r) {
         while (r == 1)
                 r = wait_and_step(s);
@@ -118,7 +118,7 @@ static void ask_for_more(struct many *many) {
         }
 }
 
-/* One that could not be asked for in the company of others is tried again, alone. */
+/* A request that failed in the company of others is tried again, alone. */
 static void hear_oldest(struct many *many) {
         struct one *one = &many->window[many->heard++ % WINDOW];
         struct fsrv__spawning *s = &one->spawning;

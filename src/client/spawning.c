@@ -16,12 +16,12 @@
 #include "client/spawning.h"
 #include "wire/messages.h"
 
-/* One spawn, from the server's start to the process's handle: steps that wait for nothing. Who waits between them, and
- * how, is no concern of theirs. */
+/* One spawn, from the server's start to the process's handle, in steps that do not wait. The caller waits between them,
+ * in its own way. */
 
 enum {
         TRIES = 3,               /* of processes that die on their way: a fault in the setting-up shows */
-        EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone: as on a network file system that hangs */
+        EXEC_TIMEOUT_MS = 10000, /* at least, for execve(2) alone, which a network file system may hold up */
         SERVER_TRIES = 10,       /* of servers that are killed under us */
         DYING_MS = 500,          /* from the first death of a server's standbys to the last, at most */
 };
@@ -79,7 +79,7 @@ static int on_started(struct fsrv__spawning *s, const struct fsrv__wire_started 
         s->exec_pipe = slots[FSRV_SLOT_EXEC_PIPE];
         if (s->exec_pipe < 0)
                 return on_running(s);
-        /* It has started: the caller's time-out must not hit a program that has just been executed. */
+        /* The process has started, so the caller's time-out must not hit a program that has just been executed. */
         int64_t deadline = fsrv__deadline(EXEC_TIMEOUT_MS);
         if (s->deadline < deadline)
                 s->deadline = deadline;
@@ -101,8 +101,8 @@ static int hear_of_execve(struct fsrv__spawning *s) {
         return n == sizeof failed ? on_failed(s, &failed) : on_running(s);
 }
 
-/* It has started, but the caller has no room for its fds: since the request was sent, which freed two numbers, other
- * threads have taken them. Not to leave a process that nobody knows of. */
+/* The process has started, but the caller has no room for its fds: sending the request freed two numbers, and other
+ * threads have taken them. The process is killed, as no caller would know of it. */
 static int on_lost_fds(struct fsrv__spawning *s, const struct answer *answer) {
         struct pollfd next = { .fd = s->answer, .events = POLLIN };
 
@@ -111,13 +111,13 @@ static int on_lost_fds(struct fsrv__spawning *s, const struct answer *answer) {
                         fsrv__pidfd_send_signal(answer->slots[FSRV_SLOT_PIDFD], SIGKILL);
                 else if (answer->bytes.started.pid > 0 && poll(&next, 1, 0) == 0)
                         kill(answer->bytes.started.pid,
-                             SIGKILL); /* its parent has told of no end: the pid is its own */
+                             SIGKILL); /* its parent has told of no end, so the pid is its own */
         }
         fsrv__fd_close(answer->slots[FSRV_SLOT_PIDFD]);
         return fsrv__fail(&s->error, FSRV_STAGE_SETUP, EMFILE, "the new process was killed, as its pidfd did not fit");
 }
 
-/* The first of the fds that were to come may be there: of STARTED it is the pidfd. */
+/* The first of the message's fds may have come. Of STARTED that is the pidfd. */
 static void take_first_fd(struct answer *answer, struct fsrv__message *message) {
         int r = fsrv__message_check(FSRV_TABLE_ANSWER, &answer->bytes, message->size);
 
@@ -145,11 +145,11 @@ static int receive_one(struct fsrv__spawning *s, struct answer *answer) {
         return r < 0 ? r : 1;
 }
 
-/* What comes before STARTED and ends nothing: a stop is of the setting-up, and no concern of the caller's. */
+/* These come before STARTED and end nothing. A stop during the setting-up does not concern the caller. */
 static bool is_by_the_way(struct fsrv__spawning *s, const struct answer *answer) {
         if (answer->bytes.type == FSRV_WIRE_LOADS) {
                 fsrv__fd_close(s->pidfd);
-                s->pidfd = answer->slots[FSRV_SLOT_PIDFD]; /* so that it can be ended before it has started */
+                s->pidfd = answer->slots[FSRV_SLOT_PIDFD]; /* by which it can be ended before it has started */
                 return s->loads = true;
         }
         return answer->bytes.type == FSRV_WIRE_STOPPED || answer->bytes.type == FSRV_WIRE_CONTINUED;
@@ -164,8 +164,8 @@ static int receive_answer(struct fsrv__spawning *s, struct answer *answer) {
         return r;
 }
 
-/* It ended without a word: a standby that was killed before it claimed, or the server and all with it, and the request
- * too. Each of the standbys that die with their server may take one on its way out: when it happens again, the doorbell
+/* The answer ended without a word: a standby was killed before it claimed, or the server died with all its standbys.
+ * Each standby that dies with its server may take a request on its way out. So when this happens again, the doorbell
  * gets the time to die with the last of them. */
 static int on_silence(struct fsrv__spawning *s) {
         if (s->loads)
@@ -266,8 +266,8 @@ int fsrv__spawning_step(struct fsrv__spawning *s) {
 
 /* ---- when somebody's patience has ended ---- */
 
-/* On a socket that is shut EXITED cannot come either, unless it has, a moment ago: the server, which fails to send it,
- * finds another socket there. (Where there are no fds for that, the pidfd may know the status.) */
+/* On a socket that is shut, EXITED cannot come either, unless it came a moment ago. The server, which fails to send it,
+ * finds another socket there. Where there is no fd left for that, the pidfd may know the status. */
 static void replace_answer(int *answer) {
         const struct fsrv__wire_more more = { .type = FSRV_WIRE_OTHER_ANSWER };
         char byte;
@@ -283,7 +283,8 @@ static void replace_answer(int *answer) {
         fsrv__fds_close(pair, 2);
 }
 
-/* Shut down first, then look: a worker that could not say STARTED doesn't run, one that could is here. */
+/* The shutdown comes before the look. A worker that could not say STARTED then does not run, and STARTED of one that
+ * could is here. */
 static int last_look(struct fsrv__spawning *s, struct answer *answer) {
         int r = receive_answer(s, answer);
 
@@ -296,14 +297,14 @@ static int last_look(struct fsrv__spawning *s, struct answer *answer) {
         return r;
 }
 
-/* Nobody runs it any more, or somebody does. */
+/* After this no process runs the request, or one does and is known. */
 static int withdraw_request(struct fsrv__spawning *s, int why) {
         struct answer answer;
         int r = last_look(s, &answer);
 
         if (r == 1 || r == -EMFILE)
                 return on_answer(s, r, &answer);
-        if (s->loads && s->pidfd >= 0) /* nobody else would end a module that hangs */
+        if (s->loads && s->pidfd >= 0) /* else a module that hangs would stay */
                 fsrv__pidfd_send_signal(s->pidfd, SIGKILL);
         if (why == -EINTR)
                 return fsrv__interrupted(&s->error, FSRV_STAGE_QUEUE);

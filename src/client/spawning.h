@@ -9,13 +9,13 @@
 #include "client/prepared.h"
 #include "forkserver.h"
 
-/* One spawn, from the server's start to the process's handle: how far it is, and what has come of it. */
+/* One spawn, from the server's start to the process's handle: how far it has come, and its results. */
 struct fsrv__spawning {
         struct fsrv_server *server;
-        struct fsrv__prepared *prepared; /* borrowed; others may spawn by it as well */
+        struct fsrv__prepared *prepared; /* borrowed; other spawns may use it as well */
         int64_t deadline;
 
-        /* what has come of it, in the end */
+        /* the results */
         struct fsrv_process *process; /* the caller's */
         int status;                   /* the status socket for the caller; -1 */
         struct fsrv_error error;
@@ -48,7 +48,7 @@ struct fsrv__spawning {
         int64_t look_at; /* when to go on though nothing has happened there */
 };
 
-/* What one of the steps comes to, besides 0 and -errno. The last two: for a reason that lies not in the request. */
+/* What a step may come to besides 0 and -errno. The reason for the last two does not lie in the request. */
 enum {
         FSRV_STEP_WAIT = 1,
         FSRV_STEP_GO_ON,
@@ -71,19 +71,20 @@ int fsrv__spawning_send_more(struct fsrv__spawning *s);
 void fsrv__spawning_init(struct fsrv__spawning *s, struct fsrv_server *server, struct fsrv__prepared *prepared);
 /* As far as it goes without waiting: 0; 1: it goes on when `fd` has one of `events`, or at `look_at`; -errno. */
 int fsrv__spawning_step(struct fsrv__spawning *s);
-/* Withdraws it, for the deadline (-ETIMEDOUT) or because somebody says so (-EINTR): -errno. Or 0 or 1, as a step: it
- * has started. */
+/* Withdraws it, for the deadline (`why` is -ETIMEDOUT) or because the caller says so (-EINTR). -errno; or 0 or 1, as a
+ * step, if the process has started. */
 int fsrv__spawning_end(struct fsrv__spawning *s, int why);
-/* Nobody wants it any more. 0: nothing of it runs, nor ever will; 1: it had started, and has been killed. */
+/* Gives it up. 0: nothing of it runs, nor ever will; 1: it had started, and has been killed. */
 int fsrv__spawning_cancel(struct fsrv__spawning *s);
 /* Closes what it has, but for the process; the status socket is to be taken before. */
 void fsrv__spawning_leave(struct fsrv__spawning *s);
 
-/* stillborn.c: processes that ended before they ran what they were to run; -errno each. After so many tries: */
+/* stillborn.c: failures of processes that ended before they ran what they were to run; -errno each. After so many
+ * tries: */
 int fsrv__stillborn_vain(struct fsrv__spawning *s, int tries);
-/* While its module was being loaded: its end, which s->death has unless the server has died; */
+/* While its module was being loaded, the process ended; s->death says how, unless the server has died: */
 int fsrv__stillborn_loading(struct fsrv__spawning *s);
-/* or the end of our patience. */
+/* While its module was being loaded, the time was over: */
 int fsrv__stillborn_slow(struct fsrv__spawning *s);
 
 #endif

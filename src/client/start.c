@@ -37,8 +37,8 @@ static char *join_path(const char *directory, const char *relative, const char *
         return asprintf(&path, "%s%s/%s", directory, relative, name) < 0 ? NULL : path;
 }
 
-/* Without symbolic links; the caller frees it. The kernel's word, where there is a /proc: realpath(3) takes 3 KiB of
- * stack, and a thread may have 16 in all. */
+/* The path without symbolic links; the caller frees it. Where there is a /proc, the kernel tells it: realpath(3) takes
+ * 3 KiB of stack, and a thread may have 16 in all. */
 static char *true_path(const char *path) {
         FSRV_CLEANUP_FD int fd = fsrv__open(path, O_PATH);
         char link[32], *file = fd < 0 ? NULL : malloc(PATH_MAX);
@@ -53,9 +53,9 @@ static char *true_path(const char *path) {
         return file;
 }
 
-/* Relative to the file that this function is in: the shared library, or a program with the static one. The zygote is
- * one of those, and a helper itself: the others are in its folder. In another program's folder, a download's say,
- * anybody's file may have such a name. NULL: not there. */
+/* The path relative to the file that this function is in: the shared library, or a program with the static one. The
+ * zygote is such a program, and a helper itself, so the others are in its folder. In the folder of another program,
+ * such as one for downloads, any file may have such a name. NULL: it is not there. */
 static char *beside_library(const char *name) {
         struct link_map *map;
         Dl_info info;
@@ -89,15 +89,15 @@ char *fsrv__helper_path(const char *directory, const char *name) {
 }
 
 /*
- * The start: by vforks, so that the cost doesn't grow with the caller. An orphan by two of them, so that neither
- * wait(-1) nor a SIGCHLD handler sees anything.
+ * Programs are started by vfork, so that the cost does not grow with the caller. An orphan takes two of them, so that
+ * neither wait(-1) nor a SIGCHLD handler sees anything.
  *
- * Below the caller in the tree of processes, and as unseen: execve(2) makes the exit signal SIGCHLD, so what is
- * executed needs a parent that never executes anything. That is the *anchor*, a copy of the caller as by fork(2),
- * without an exit signal. It is made by a vfork of its own, beside that (CLONE_PARENT): what the kernel writes to a
- * thread's memory (rseq(2), robust futexes) isn't copied then. Large memory is left out of the copy. Having started the
- * program it gives the rest back, or the caller would find a page shared, and copy it, wherever it writes to; then it
- * waits for the program's end.
+ * A program below the caller in the tree of processes has to be as unseen. execve(2) makes the exit signal SIGCHLD, so
+ * the program needs a parent that never executes anything. That is the *anchor*, a copy of the caller as by fork(2),
+ * without an exit signal. A vfork makes it beside itself (CLONE_PARENT), as then nothing is copied that the kernel
+ * writes to a thread's memory (rseq(2), robust futexes). Large memory is left out of the copy. When the anchor has
+ * started the program, it gives the rest back: else the caller would find each page shared, and copy it where it writes
+ * to it. Then the anchor waits for the program's end.
  */
 
 enum { STACK_SIZE = 64 * 1024, STACKS = 3, LOOK_MS = 50 };
@@ -110,13 +110,13 @@ struct start {
         int n_fds;
         char *stack;                 /* one of STACK_SIZE for each process */
         pid_t anchor;                /* where there is one; or -errno */
-        int report;                  /* of the anchor's: the pipe on which it says how its start went */
+        int report;                  /* the pipe on which the anchor says how the start went */
         int err;                     /* written by the children: they share our memory */
         int (*function)(void *data); /* instead of a program */
         void *data;
 };
 
-/* At FSRV_START_FD and above. Each of these numbers may be taken by another of them. */
+/* Puts the fds at FSRV_START_FD and above. Each of these numbers may be taken by another of the fds. */
 static int place_fds(const struct start *start) {
         int above = FSRV_START_FD + start->n_fds, copies[FSRV_START_FDS_MAX];
 
@@ -138,7 +138,7 @@ static int place_fds(const struct start *start) {
         return 0;
 }
 
-/* Memory is the caller's: nothing here allocates, locks or leaves a trace but start->err. */
+/* The memory is the caller's, so nothing here allocates, locks or leaves a trace but start->err. */
 __attribute__((no_sanitize("address"))) static int run_program(void *data) {
         struct start *start = data;
         int r = place_fds(start);
@@ -160,7 +160,7 @@ __attribute__((no_sanitize("address"))) static int run_middle(void *data) {
         _exit(0);
 }
 
-/* Nothing may be left that shows the caller, or keeps something of it: its files are closed, its directory is left. */
+/* Nothing of the caller may stay in use or show: its files are closed, and its directory is left. */
 static void become_anchor(int report, char title[FSRV_TITLE_SIZE]) {
         setpgid(0, 0);
         (void)!chdir("/");
@@ -216,8 +216,8 @@ static pid_t start_program(struct start *start, int (*run)(void *data)) {
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
         if (start->stack == MAP_FAILED)
                 return -errno;
-        /* A handler of the caller's must not run in a child that shares its memory. They stay blocked over the exec;
-         * the program sets its own mask. */
+        /* A signal handler of the caller's must not run in a child that shares its memory. All signals stay blocked
+         * over the exec; the program sets its own mask. */
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -254,7 +254,7 @@ pid_t fsrv__start_child(const char *program, char **argv, const int *fds, int n_
         return start_program(&start, run_program);
 }
 
-/* What the anchor says of the program's start. (Its pipe doesn't end when somebody kills it: we have that end too.) */
+/* What the anchor says of the program's start. Its pipe does not end when it is killed, as we have that end too. */
 static int hear_of_start(int report, pid_t anchor) {
         struct pollfd entry = { .fd = report, .events = POLLIN };
         bool has_ended = false;
@@ -268,7 +268,7 @@ static int hear_of_start(int report, pid_t anchor) {
         return read(report, &err, sizeof err) == sizeof err ? -err : -ECHILD;
 }
 
-/* In memory of its own; what it lies in may be spared. NULL: no memory. */
+/* A copy in memory of its own, as the environment may lie in memory that is left out. NULL: no memory. */
 static char **copy_environment(size_t *ret_size) {
         size_t n, bytes = fsrv__strings_size((const char *const *)environ, &n);
         size_t size = (n + 1) * sizeof *environ + bytes;
@@ -283,8 +283,8 @@ static char **copy_environment(size_t *ret_size) {
         return copy;
 }
 
-/* The copy has but what it needs until it has started the program: stack, thread, the C library's variables and ours,
- * which the kernel may have in one mapping with what is large. */
+/* The copy keeps only what it needs to start the program: stack, thread, the C library's variables and ours. The kernel
+ * may have these in one mapping with large memory. */
 static pid_t start_by_anchor(struct start *start) {
         static const void *ours;
         static struct fsrv__spared spared; /* the lock's */
@@ -309,7 +309,7 @@ pid_t fsrv__start_in_tree(const char *program, char **argv, const int *fds, int 
         struct start start = { .program = program, .argv = argv, .fds = fds, .n_fds = n_fds, .report = report[1] };
         pid_t pid = start_by_anchor(&start);
 
-        /* Too large a caller for a copy, or too many processes for one more. */
+        /* The caller is too large for a copy, or there are too many processes for one more. */
         if (pid < 0 || start.anchor <= 0)
                 return fsrv__start_orphan(program, argv, fds, n_fds);
         int r = hear_of_start(report[0], start.anchor);

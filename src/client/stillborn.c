@@ -11,7 +11,7 @@
 #include "client/request.h"
 #include "client/spawning.h"
 
-/* A process that ended, or was given up, before it ran what it was to run. */
+/* Failures of a process that ended, or was given up, before it ran what it was to run. */
 
 enum { WATCHDOG_MS = 100 }; /* the worker's own time-out and ours don't end in the same moment */
 

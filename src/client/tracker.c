@@ -35,7 +35,7 @@ static int check_resource(const char *type, const char *name, struct fsrv_error 
         return 0;
 }
 
-/* One that has been started since the handle looked gets the line, unless that is too often. */
+/* If the tracker has died since the handle looked, the next one gets the line, a few times. */
 static int send_line(struct fsrv_server *s, const char *line, size_t n, struct fsrv_error *error) {
         int64_t deadline = fsrv__deadline(LIMIT_MS);
         int r = -EPIPE;

@@ -30,7 +30,7 @@ static void encode_base64(const char *name, size_t n, char *ret_text) {
         *ret_text = 0;
 }
 
-/* Whether any version of CPython's tracker understands it as it is. */
+/* Whether every version of CPython's tracker understands the name as it is. */
 static bool is_simple(const char *name) {
         for (; *name; name++)
                 if ((unsigned char)*name > 127 || *name == '\n')
@@ -55,8 +55,8 @@ size_t fsrv__tracker_make_line(const char *command, const char *type, const char
 
 /* ---- writing it ---- */
 
-/* Without waiting, though the pipe is one that waits, and is so for all who share it. Where the kernel cannot (pipes:
- * before Linux 6.4) the caller's look at the pipe has to do. */
+/* Writes without waiting to a pipe that is a waiting one for all processes that share it. Where the kernel cannot do so
+ * (before Linux 6.4) the caller's look at the pipe has to do. */
 static ssize_t write_now(int fd, const char *line, size_t n) {
         struct iovec part = { .iov_base = (void *)line, .iov_len = n };
         ssize_t r = pwritev2(fd, &part, 1, -1, RWF_NOWAIT);

@@ -13,8 +13,8 @@
 #include "base/call.h"
 #include "base/linux.h"
 
-/* From the first unmapping on there is no C library, no thread's memory, no other code than ours: bare system calls
- * alone, and nothing that a compiler would make such a call of, or check a stack by. */
+/* From the first unmapping on there is no C library, no thread's memory and no code but ours. So there are only bare
+ * system calls here, and nothing for which a compiler calls a function or checks the stack. */
 #if defined(FSRV_CALLS_ARE_BARE) && defined(__has_attribute)
 #if __has_attribute(no_stack_protector)
 #define FSRV_ALONE __attribute__((noinline, no_stack_protector, no_sanitize("address", "undefined")))
@@ -27,7 +27,7 @@
 
 #ifndef FSRV_KEEPS_ITS_MEMORY
 
-/* The object that this code is in: a shared object of the library, or of who has linked it in. */
+/* The object that this code is in: the shared library, or what it is linked into. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
 
@@ -37,7 +37,7 @@ struct range {
         uintptr_t start, end;
 };
 
-/* The parts of a mapping that lie in neither of the kept ranges, which are in order. */
+/* Unmaps the parts of a mapping that lie in neither of the kept ranges, which are in order. */
 FSRV_ALONE static void unmap_around(uintptr_t start, uintptr_t end, const struct range kept[KEPT]) {
         for (int i = 0; i < KEPT && start < end; i++) {
                 if (kept[i].start > start) {
@@ -51,7 +51,7 @@ FSRV_ALONE static void unmap_around(uintptr_t start, uintptr_t end, const struct
                 fsrv__call(SYS_munmap, start, end - start);
 }
 
-/* Of each line the two numbers at its beginning, "start-end …", which may come in pieces. */
+/* The two numbers at the beginning of a line, "start-end …", which may come in pieces. */
 struct line {
         uintptr_t number[2];
         int at; /* the number that is being read; 2: the rest of the line */
@@ -99,8 +99,8 @@ static int open_maps(void) {
 
 #else
 
-/* Where the calls are the C library's, the memory stays; it is the caller's still, as far as that doesn't write to it.
- */
+/* Where the calls are the C library's, the memory stays. It is shared with the caller until one of them writes to
+ * it. */
 static int open_maps(void) {
         return -1;
 }

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* For a copy of a program that is to stay as a process, and no more: gives all memory back but this stack and the code
- * that runs here, tells `err` on the pipe `report` and closes it, waits for the end of all its children, and ends. */
+/* Makes a copy of a program a process that does nothing. It gives all memory back but this stack and the code that runs
+ * here, tells `err` on the pipe `report` and closes that, waits for the end of all its children, and ends. */
 _Noreturn void fsrv__unmap_and_wait(const char *stack, size_t size, int report, int err);
 
 #endif

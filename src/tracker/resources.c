@@ -99,9 +99,10 @@ static void say_names(const struct fsrv__resource *set, int err, const char *wha
                 if (resource->err != err)
                         continue;
                 if (out)
-                        fprintf(out, "%s%s", n++ > 0 ? ", " : "", describe_resource(resource, one));
+                        fprintf(out, "%s%s", n > 0 ? ", " : "", describe_resource(resource, one));
                 else
                         fsrv__tracker_say("%s: %s", what, describe_resource(resource, one));
+                n++;
         }
         if (out && fclose(out) == 0 && n > 0)
                 fsrv__tracker_say("%s: %s", what, text);

@@ -69,7 +69,7 @@ static bool raise_fds(struct fsrv__message *message) {
         return all;
 }
 
-/* A bare call's writing is seen by no sanitizer: it is shown the room that the call is given. */
+/* A sanitizer does not see what a bare call writes, so the room for it counts as written before. */
 static void show_room(void *buffer, size_t size) {
 #ifdef FSRV_IS_SANITIZED
         memset(buffer, 0, size);
@@ -115,7 +115,7 @@ static ssize_t receive_truly(int sock, struct msghdr *header, int flags) {
 
 int fsrv__channel_receive(int sock, void *buffer, size_t size, int flags, struct fsrv__message *ret_message) {
         union {
-                struct cmsghdr align; /* room for one full set of fds: the kernel puts all of a message's in one */
+                struct cmsghdr align; /* room for one full set of fds: the kernel puts all fds of a message in one */
                 char bytes[CMSG_SPACE(sizeof(int) * FSRV_WIRE_FDS_MAX) + CMSG_SPACE(sizeof(struct ucred))];
         } control;
         struct iovec part = { buffer, size };
@@ -133,8 +133,8 @@ int fsrv__channel_receive(int sock, void *buffer, size_t size, int flags, struct
         ret_message->n_fds = 0;
         ret_message->sender = (struct ucred){ .pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1 };
         take_control(&header, ret_message);
-        /* A process at its fd limit gets the message with some of its fds or none, and nothing but this flag tells
-         * (unix(7)): going on would put the wrong file in the wrong place. */
+        /* A process at its fd limit gets the message with some of its fds or none, and only this flag tells so
+         * (unix(7)). To go on would put the wrong file in the wrong place. */
         bool raised = raise_fds(ret_message);
         if (!raised || header.msg_flags & MSG_CTRUNC)
                 return -EMFILE;
@@ -142,7 +142,7 @@ int fsrv__channel_receive(int sock, void *buffer, size_t size, int flags, struct
                 fsrv__message_close(ret_message);
                 return -EMSGSIZE;
         }
-        /* An empty message looks like the end of file, but for the credentials on it (where they are on). */
+        /* An empty message looks like the end of file, unless it has credentials. */
         return n > 0 || ret_message->n_fds > 0 || ret_message->sender.pid > 0;
 }
 

@@ -14,16 +14,16 @@
 #include "base/wait.h"
 #include "wire/protocol.h"
 
-/* One sendmsg of up to FSRV_WIRE_FDS_MAX fds; never SIGPIPE. 0 or -errno; with `flags` MSG_DONTWAIT -EAGAIN. The fds
- * stay the caller's. */
+/* Sends one message with up to FSRV_WIRE_FDS_MAX fds, without SIGPIPE. 0 or -errno; with `flags` MSG_DONTWAIT also
+ * -EAGAIN. The fds stay the caller's. */
 int fsrv__channel_send(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int flags);
 int fsrv__channel_sendv(int sock, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds, int flags);
 
 /* Whether a send that failed for this reason, a -errno, may pass in a moment: there was no room, no memory, or too many
  * fds of this uid were in flight (ETOOMANYREFS, unix(7)). */
 bool fsrv__channel_is_short(int err);
-/* patient_send.c: tries again while that is so, until the deadline; then the last -errno. It allocates nothing and
- * leaves errno alone. */
+/* patient_send.c: sends, and tries again while that is so, until the deadline. 0; else the last -errno. It allocates
+ * nothing and leaves errno alone. */
 int fsrv__channel_send_patiently(int sock, const void *bytes, size_t n, const int *fds, size_t n_fds, int64_t deadline);
 
 struct fsrv__message {
@@ -44,7 +44,7 @@ int fsrv__channel_receive(int sock, void *buffer, size_t size, int flags, struct
 
 void fsrv__message_close(struct fsrv__message *message);
 
-/* As fsrv__channel_receive(), after waiting until there is something or the deadline has passed (-ETIMEDOUT). */
+/* Waits until there is something, then does as fsrv__channel_receive(). -ETIMEDOUT: the deadline has passed. */
 int fsrv__channel_receive_by(int sock, void *buffer, size_t size, int64_t deadline, struct fsrv__message *ret_message);
 /* The same, and -EINTR when `interrupt` ends the wait. */
 int fsrv__channel_receive_unless(int sock, void *buffer, size_t size, int64_t deadline,

@@ -19,15 +19,15 @@ struct fsrv__config {
 
 /* Whether the list has FSRV_PRELOAD_MAIN: the zygote is the client's program. */
 bool fsrv__config_has_program(const struct fsrv__config *config);
-/* One message into `bytes`; head.named, head.n_argv and head.n_modules are filled in. The size; -E2BIG; -EINVAL: a
- * program, and no argv. */
+/* Makes one message in `bytes`, and fills in the counts of the head. The size; -E2BIG; -EINVAL: the zygote is the
+ * client's program, and there is no argv. */
 int fsrv__config_encode(struct fsrv__config *config, char bytes[FSRV_WIRE_MESSAGE_MAX]);
 /* Copies what it needs. -EPROTONOSUPPORT, -EPROTO, -ENOMEM. Free with fsrv__config_done(). */
 int fsrv__config_decode(const void *bytes, size_t size, struct fsrv__config *ret_config);
 void fsrv__config_done(struct fsrv__config *config);
 
-/* How this process's program was started, NULL-terminated; NULL until it calls fsrv_zygote_enter(). Written by zygote/,
- * read by client/. */
+/* The arguments that this process's program was started with, NULL-terminated; NULL until it calls fsrv_zygote_enter().
+ * zygote/ writes it, client/ reads it. */
 extern char **fsrv__program_argv;
 
 #endif

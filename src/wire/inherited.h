@@ -2,8 +2,8 @@
 #ifndef FSRV_WIRE_INHERITED_H
 #define FSRV_WIRE_INHERITED_H
 
-/* What a worker keeps of the request that made it, for the calls that a module makes from inside: written once by the
- * worker before user code runs, read by worker/ and client/ (fsrv_server_inherit). */
+/* What a worker keeps of the request that made it, for the calls that a module makes in it. The worker writes it once,
+ * before user code runs; worker/ and client/ (fsrv_server_inherit) read it. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 struct fsrv__inherited {
         bool is_worker;
-        int doorbell; /* sending end; -1 after it turned out dead */
+        int doorbell; /* sending end */
         int lifeline;
         int tracker; /* -1: none */
         int data;    /* -1: none */

@@ -54,7 +54,7 @@ int fsrv__loaded_decode(char *bytes, size_t size, struct fsrv__loaded *ret_loade
         if (loaded.head.type != FSRV_WIRE_LOADED)
                 return -EPROTO;
         memcpy(&loaded.head, bytes, sizeof loaded.head);
-        /* Each string has at least its NUL: a count that cannot fit asks for memory in vain. */
+        /* Each string has at least its NUL, so memory for a count that cannot fit is never asked for. */
         uint64_t n_strings = (uint64_t)loaded.head.n_threads + 3 * (uint64_t)loaded.head.n_fds;
         if (n_strings > size)
                 return -EPROTO;

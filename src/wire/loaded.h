@@ -8,8 +8,8 @@
 
 #include "wire/protocol.h"
 
-/* Appends to the message in `bytes`, which begins with a struct fsrv__wire_loaded; *size grows. What doesn't fit is
- * left out, and not counted. First the failure (may be empty), then all threads, then all fds. */
+/* These make the message in `bytes`, in this order: the failure, which may be empty, all threads, all fds. *size grows.
+ * What does not fit is left out, and not counted. */
 void fsrv__loaded_begin(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *ret_size, int err, const char *failure);
 void fsrv__loaded_add_thread(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, const char *name);
 void fsrv__loaded_add_fd(char bytes[FSRV_WIRE_MESSAGE_MAX], size_t *size, int fd, const char *kind, const char *what);

@@ -2,8 +2,8 @@
 #ifndef FSRV_WIRE_MESSAGES_H
 #define FSRV_WIRE_MESSAGES_H
 
-/* Which messages there are (wire/messages.def), as checks that do no I/O: a receiver asks for the table of its end of
- * the socket, and there alone it is decided what is no message. */
+/* The checks that wire/messages.def defines. A receiver names the table of its end of the socket. What is no message is
+ * decided here alone, without I/O. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -45,16 +45,16 @@ int fsrv__message_check(enum fsrv__table table, const void *bytes, size_t size);
 /* How many fds a checked message brings, the caller's among them. */
 size_t fsrv__message_count_fds(enum fsrv__table table, const void *bytes);
 
-/* The fds of a message in their order, from their slots and then from `callers`, which may be NULL where a message has
- * none. How many. A slot that the message announces has to be filled. */
+/* Puts the fds of a message in their order: those of the slots that the message announces, which have to be filled,
+ * then the callers'. `callers` may be NULL where a message has none. Returns how many. */
 size_t fsrv__message_pack(enum fsrv__table table, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
                           int ret_fds[FSRV_WIRE_FDS_MAX]);
-/* Checks the bytes of a message that has come, and puts its fds, which are the caller's then, into their slots. What is
- * left in *message are a request's own fds. On failure they are all closed: as fsrv__message_check(), and -EPROTO where
- * there are more or fewer fds than announced. */
+/* Checks a message that has come, and moves its named fds into their slots; what stays in *message are the callers'
+ * fds. All belong to the caller then. Fails as fsrv__message_check(), and with -EPROTO where more or fewer fds have
+ * come than announced; then all are closed. */
 int fsrv__message_unpack(enum fsrv__table table, const void *bytes, struct fsrv__message *message,
                          int ret_slots[FSRV_SLOTS]);
-/* The same for a reply to this question. (Both in one: a reply that says no has the size of a plain one.) */
+/* The same for a reply to this question. A reply that says no has the size of a plain reply. */
 int fsrv__reply_unpack(uint32_t question, const void *bytes, struct fsrv__message *message, int ret_slots[FSRV_SLOTS]);
 
 #endif

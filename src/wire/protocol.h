@@ -45,7 +45,8 @@ enum {
         FSRV_WIRE_HAS_STATUS = 1u << 5,
         FSRV_WIRE_HAS_TRACKER = 1u << 6,
         FSRV_WIRE_TELL_STOPS = 1u << 7, /* STOPPED and CONTINUED are wanted */
-        FSRV_WIRE_QUICK_EXIT = 1u << 8, /* exit(3) in an entry point spares what was preloaded its destructors */
+        FSRV_WIRE_QUICK_EXIT =
+                1u << 8, /* exit(3) in an entry point does not run the destructors of what was preloaded */
         FSRV_WIRE_FLAGS = (1u << 9) - 1,
 };
 
@@ -61,7 +62,7 @@ struct fsrv__wire_request {
         uint32_t umask;
         int32_t group;
         uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
-        uint32_t reserved;       /* 0: what no field covers would be sent as it lies in memory */
+        uint32_t reserved;       /* 0; without this field four bytes of memory would be sent as they are */
         uint64_t body_size;      /* what follows this head, or lies in the memfd: actions, strings, the payload */
         uint64_t payload_size;   /* bytes at the end of the body, for the entry point alone */
         uint64_t signal_mask;    /* bit n-1: signal n */
@@ -70,9 +71,9 @@ struct fsrv__wire_request {
         uint64_t grace_ms;      /* between SIGTERM at the limit and SIGKILL; 0: SIGKILL at once */
 };
 
-/* The body: n_actions of these, then NUL-terminated strings: name, search path (may be empty), directory (empty: the
- * client's own), argv, environment, one path for each OPEN;
- * then the payload. */
+/* The body begins with n_actions of these. Then come NUL-terminated strings: name, search path, which may be empty,
+ * directory, which is empty for the client's own, argv, environment, and one path for each OPEN. The payload is
+ * last. */
 enum {
         FSRV_WIRE_INSTALL = 1, /* the caller's fd number `source` of this message -> target */
         FSRV_WIRE_DUP = 2,     /* the child's fd `source` -> target */
@@ -82,7 +83,7 @@ enum {
         FSRV_WIRE_DATA = 6,    /* the same, for fsrv_worker_get_data() */
 };
 
-/* mode of INSTALL: not in an entry point's process where a preloaded module uses the target's number */
+/* mode of INSTALL: leave the target alone where a preloaded module uses its number */
 enum { FSRV_WIRE_IF_FREE = 1 };
 
 struct fsrv__wire_action {
@@ -173,8 +174,8 @@ struct fsrv__wire_order {
         char text[FSRV_WIRE_TEXT_MAX]; /* LOADING, LOAD_FAILED, LEFT_OUT; other messages end before it */
 };
 
-/* What a module did to the zygote. Then NUL-terminated strings: why it could not be loaded (empty: it was), the names
- * of n_threads threads, and of n_fds fds the number, the kind and what it is. */
+/* What a module did to the zygote. NUL-terminated strings follow: why it could not be loaded, which is empty if it was;
+ * the names of n_threads threads; and for each of n_fds fds its number, its kind and what it is. */
 struct fsrv__wire_loaded {
         uint32_t type;
         int32_t err;
@@ -190,7 +191,7 @@ struct fsrv__wire_memory {
         uint32_t type;
         uint32_t reserved;
         uint64_t frozen, collapsed, left; /* bytes */
-        char why[FSRV_WIRE_TEXT_MAX];     /* less than the mode says; or "" */
+        char why[FSRV_WIRE_TEXT_MAX];     /* why it is less than the mode says; or "" */
 };
 
 /* What was done to a mapping of the zygote's. */
@@ -200,7 +201,7 @@ struct fsrv__wire_mapping {
         uint64_t start, end;
         uint64_t frozen, collapsed, left; /* bytes; a fork copies what is left */
         char what[104];                   /* as /proc/PID/maps has it, or a path's end; "": anonymous */
-        char why[FSRV_WIRE_TEXT_MAX];     /* not all of it is frozen; or "" */
+        char why[FSRV_WIRE_TEXT_MAX];     /* why not all of it is frozen; or "" */
 };
 
 /* ---- admin ---- */
@@ -208,15 +209,15 @@ struct fsrv__wire_mapping {
 #define FSRV_WIRE_UIDS_MAX    64
 #define FSRV_WIRE_PRELOAD_MAX 61440 /* bytes of all module names with their NULs */
 
-/* LD_BIND_NOW's value, ld.so(8), when it isn't the caller's own. */
+/* LD_BIND_NOW's value (ld.so(8)) where the server has set it, not the caller. */
 #define FSRV_WIRE_BIND_NOW "forkserver"
 
 enum {
-        FSRV_WIRE_MEASURE_MEMORY = 1,   /* what a module takes, which takes time in proportion to it */
+        FSRV_WIRE_MEASURE_MEMORY = 1,   /* how much memory a module takes; the more it is, the longer this lasts */
         FSRV_WIRE_MEASURE_MAPPINGS = 2, /* and what becomes of each mapping */
 };
 
-/* that many aren't somebody's whim: the zygote does less for its memory, and with one more, nothing */
+/* After so many kills in a row the zygote does less for its memory, and after one more nothing. */
 enum { FSRV_WIRE_KILLED = 2 };
 
 struct fsrv__wire_config {
@@ -226,7 +227,7 @@ struct fsrv__wire_config {
         uint32_t thread_policy; /* for threads at the first fork */
         uint32_t memory;        /* enum fsrv_memory */
         uint32_t measure;       /* to the zygote: FSRV_WIRE_MEASURE_… */
-        /* another program than ours is the zygote: its arguments, and it as an fd of the message; else 0 */
+        /* the number of arguments, if the zygote is another program than ours, which comes along as an fd; else 0 */
         uint32_t n_argv;
         uint32_t has_data; /* 1: then a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD comes along */
         uint32_t standbys;
@@ -236,9 +237,10 @@ struct fsrv__wire_config {
         uint32_t n_modules;
         uint32_t n_uids; /* allowed besides the server's own and root */
         int32_t server;  /* to the zygote: the server's pid */
-        uint32_t killed; /* to the zygote: so many before it, in a row, were killed while they saw to their memory */
-        uint32_t loans;  /* to the zygote: to so many programs' processes a standby lends its memory */
-        /* 1: standard output for modules, until they have been loaded once, comes along, or has been put in place */
+        uint32_t killed; /* to the zygote: so many zygotes in a row were killed while they froze their memory */
+        uint32_t loans;  /* to the zygote: a standby lends its memory to so many programs' processes */
+        /* 1: modules have a standard output until they have been loaded once. It comes along; for a zygote it is in
+         * place */
         uint32_t has_output;
         uint64_t nofile; /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
@@ -270,7 +272,7 @@ struct fsrv__wire_stats {
         uint64_t zygote_starts;
         uint64_t zygote_restarts;
         struct fsrv__wire_memory memory;
-        uint64_t malformed; /* messages that the server could make nothing of */
+        uint64_t malformed; /* messages to the server of a wrong type, size or state */
         uint64_t failures[32];
         uint64_t signals[65];              /* workers that signal n ended */
         char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */

@@ -67,7 +67,7 @@ int fsrv__request_check_head(const struct fsrv__wire_request *head) {
         if (head->n_fds > FSRV_WIRE_ALL_FDS_MAX || head->n_fds_here > head->n_fds ||
             head->n_fds_here > FSRV_WIRE_FIRST_FDS_MAX)
                 return -EPROTO;
-        /* Each string has at least its NUL: a count that cannot fit asks for memory in vain. */
+        /* Each string has at least its NUL, so memory for a count that cannot fit is never asked for. */
         uint64_t least = (uint64_t)head->n_actions * sizeof(struct fsrv__wire_action) + FIXED_STRINGS +
                          (uint64_t)head->n_argv + head->n_env + head->payload_size;
         if (head->n_argv == 0 || head->n_argv > INT_MAX || least > head->body_size || head->umask > 0777)

@@ -71,8 +71,12 @@ static int make_room_below(struct fsrv__task *task, int highest, struct fsrv_err
 
 /* dup2(2), which leaves an fd close-on-exec that is the target already: here it becomes inheritable all the same. */
 static int install_fd(int fd, int target, struct fsrv_error *error) {
-        long r = fd == target ? fsrv__fd_set_cloexec(fd, 0) : fsrv__call(SYS_dup3, fd, target, 0);
+        long r;
 
+        if (fd == target)
+                r = fsrv__fd_set_cloexec(fd, 0);
+        else
+                r = fsrv__call(SYS_dup3, fd, target, 0);
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_FDS, (int)-r, "dup2(%d, %d)", fd, target) : 0;
 }
 

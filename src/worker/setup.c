@@ -127,7 +127,9 @@ int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *erro
         const char *directory = task->request.directory;
 
         fsrv__call(SYS_umask, task->request.head.umask);
-        long r = directory[0] != '/' ? fsrv__call(SYS_fchdir, task->directory) : 0;
+        long r = 0;
+        if (directory[0] != '/')
+                r = fsrv__call(SYS_fchdir, task->directory);
         if (r == -EACCES && !is_here(task->directory))
                 return fsrv__fail_text(error, FSRV_STAGE_DIRECTORY, EACCES,
                                        "the caller's working directory may not be searched, and the fork server was "

@@ -61,16 +61,21 @@ static void *map_body(int memfd, uint64_t offset, uint64_t size) {
 static const void *map_payload_apart(int memfd, const struct fsrv__wire_request *head, const void **ret_payload) {
         uint64_t rest = head->body_size - head->payload_size, page = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t offset = rest / page * page;
-        char *mapped = map_body(memfd, offset, head->body_size - offset), *copy = mapped ? malloc(rest) : NULL;
+        char *mapped = map_body(memfd, offset, head->body_size - offset);
         uint64_t n = 0;
 
-        while (copy && n < rest) {
+        if (!mapped)
+                return NULL;
+        char *copy = malloc(rest);
+        if (!copy)
+                return NULL;
+        while (n < rest) {
                 ssize_t got = pread(memfd, copy + n, rest - n, (off_t)n);
                 if (got <= 0)
                         break;
                 n += (uint64_t)got;
         }
-        if (!copy || n < rest) { /* the end of this process */
+        if (n < rest) { /* the end of this process */
                 free(copy);
                 return NULL;
         }

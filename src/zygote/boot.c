@@ -20,8 +20,10 @@ int fsrv__boot_receive_config(int boot, struct fsrv__config *ret_config) {
         char *bytes = map_buffer();
         struct fsrv__message message;
         int none[FSRV_SLOTS];
-        int r = bytes ? fsrv__channel_receive(boot, bytes, FSRV_WIRE_MESSAGE_MAX, 0, &message) : -ENOMEM;
 
+        if (!bytes)
+                return -ENOMEM;
+        int r = fsrv__channel_receive(boot, bytes, FSRV_WIRE_MESSAGE_MAX, 0, &message);
         if (r == 0)
                 r = -EPROTO;
         if (r == 1)

@@ -82,8 +82,12 @@ int fsrv__collapse(struct fsrv__pieces *pieces, uint64_t *collapsed) {
         for (size_t i = 0; i < pieces->runs.n; i++) {
                 struct fsrv__mapping *mapping = fsrv__pieces_mapping_at(pieces, piece[i].start);
                 uint64_t before = mapping->collapsed;
-                mapping->why = mapping->no_huge ? "advised of no huge pages" : "only whole huge pages can be collapsed";
-                int r = mapping->no_huge ? 0 : collapse_piece(&piece[i], mapping, deadline);
+                if (mapping->no_huge) {
+                        mapping->why = "advised of no huge pages";
+                        continue;
+                }
+                mapping->why = "only whole huge pages can be collapsed";
+                int r = collapse_piece(&piece[i], mapping, deadline);
                 if (r < 0)
                         result = r;
                 *collapsed += mapping->collapsed - before;

@@ -224,9 +224,12 @@ static void after_fork_child(void) {
 static int set_dispatch(bool on) {
         unsigned long start = (unsigned long)fsrv__dispatch_restorer;
         unsigned long length = (unsigned long)fsrv__dispatch_restorer_end - start;
-        int r = on ? prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, start, length, &selector)
-                   : prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0UL, 0UL, NULL);
+        int r;
 
+        if (on)
+                r = prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, start, length, &selector);
+        else
+                r = prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0UL, 0UL, NULL);
         return r < 0 ? -errno : 0;
 }
 
@@ -337,7 +340,9 @@ static pid_t fork_twice(int orders, const struct fsrv__wire_config *config) {
 }
 
 pid_t fsrv__fork_sibling(int orders, const struct fsrv__wire_config *config) {
-        return twice ? fork_twice(orders, config) : fork_once(config->server);
+        if (twice)
+                return fork_twice(orders, config);
+        return fork_once(config->server);
 }
 
 pid_t fsrv__fork_heir(const struct fsrv__wire_config *config) {

@@ -211,11 +211,12 @@ static int freeze_into(struct work *work, int memfd) {
 int fsrv__freeze(struct fsrv__pieces *pieces, uint64_t *frozen, const char **ret_failed) {
         FSRV_CLEANUP_FD int memfd = memfd_create(FSRV_FROZEN_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
         struct work work = { .pieces = pieces, .frozen = frozen, .doing = "memfd_create" };
-        int r = memfd < 0 ? -errno : freeze_into(&work, memfd);
-        int sealed = memfd < 0 ? 0 : seal_memfd(memfd); /* after a failure too: part of the memory may be in it */
 
-        if (r == 0 && sealed < 0)
-                work.doing = "sealing the memfd";
         *ret_failed = work.doing;
+        if (memfd < 0)
+                return -errno;
+        int r = freeze_into(&work, memfd);
+        int sealed = seal_memfd(memfd); /* after a failure too: part of the memory may be in it */
+        *ret_failed = r < 0 ? work.doing : "sealing the memfd";
         return r < 0 ? r : sealed;
 }

@@ -92,11 +92,12 @@ static void run_rehearsal(const struct fsrv_host *host, const struct fsrv__list 
 }
 
 void fsrv__hot_rehearse(const struct fsrv_host *host) {
-        struct found *found =
-                !host->rehearse ? MAP_FAILED
-                                : mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         struct fsrv__list mappings = { 0 };
+        struct found *found;
 
+        if (!host->rehearse)
+                return;
+        found = mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (found == MAP_FAILED)
                 return;
         if (fsrv__mappings_read(&mappings) == 0)

@@ -112,11 +112,12 @@ static struct memory read_memory(void) {
 
 static void read_name(int tid, char ret_name[32]) {
         char path[64];
-        ssize_t n;
+        ssize_t n = -1;
 
         snprintf(path, sizeof path, "/proc/self/task/%d/comm", tid);
         FSRV_CLEANUP_FD int fd = fsrv__open(path, O_RDONLY);
-        n = fd < 0 ? -1 : read(fd, ret_name, 31);
+        if (fd >= 0)
+                n = read(fd, ret_name, 31);
         ret_name[n < 0 ? 0 : n] = 0;
         ret_name[strcspn(ret_name, "\n")] = 0;
 }

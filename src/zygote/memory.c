@@ -60,8 +60,10 @@ static const char *obstacle_to_freezing(unsigned killed) {
 static void want_in_cores(struct fsrv__memory_report *report) {
         FSRV_CLEANUP_FD int fd = fsrv__open("/proc/self/coredump_filter", O_RDWR);
         char text[32];
-        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 
+        if (fd < 0)
+                return;
+        ssize_t n = read(fd, text, sizeof text - 1);
         if (n <= 0)
                 return;
         text[n] = 0;

@@ -64,8 +64,10 @@ static bool is_in(void *symbol, void *module) {
 static int preload_hook(void *module, const char *name, struct fsrv_error *error) {
         void *symbol = dlsym(module, "forkserver_preload");
         int (*hook)(void) = symbol && is_in(symbol, module) ? (int (*)(void))symbol : NULL;
-        int r = hook ? hook() : 0;
 
+        if (!hook)
+                return 0;
+        int r = hook();
         if (r == 0)
                 return 0;
         if (r > 0 && strerrorname_np(r))
@@ -161,10 +163,15 @@ static int module_find(const char *entry, struct fsrv_error *error) {
                 return fsrv__fail(error, FSRV_STAGE_ENTRY, EINVAL, "entry point '%s'", entry);
         size_t n = (size_t)(colon - entry);
         const struct module *module = find_preloaded(entry, n);
-        entry_function = module ? (main_function)fsrv__symbols_find(&module->symbols, colon + 1) : NULL;
-        if (entry_function)
-                return 0;
-        void *handle = module ? module->handle : load_for_entry(entry, n, error);
+        void *handle;
+        if (module) {
+                entry_function = (main_function)fsrv__symbols_find(&module->symbols, colon + 1);
+                if (entry_function)
+                        return 0;
+                handle = module->handle;
+        } else {
+                handle = load_for_entry(entry, n, error);
+        }
         if (!handle)
                 return -error->err;
         void *symbol = dlsym(handle, colon + 1);
@@ -175,7 +182,9 @@ static int module_find(const char *entry, struct fsrv_error *error) {
 }
 
 static int module_run(int argc, char **argv, char **environment) {
-        return program_entry ? program_entry->function(argc, argv) : entry_function(argc, argv, environment);
+        if (program_entry)
+                return program_entry->function(argc, argv);
+        return entry_function(argc, argv, environment);
 }
 
 const struct fsrv_host fsrv__module_host = {

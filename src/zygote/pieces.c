@@ -140,7 +140,9 @@ static int add_run(struct fsrv__pieces *pieces, struct fsrv__mapping *mapping, s
                 }
                 at = end ? end : at + pieces->page;
         }
-        return start < run.end ? add_large(pieces, mapping, start, run.end) : 0;
+        if (start == run.end)
+                return 0;
+        return add_large(pieces, mapping, start, run.end);
 }
 
 static int add_memory(struct fsrv__pieces *pieces, int pagemap, struct fsrv__mapping *mapping) {
@@ -160,7 +162,10 @@ static int add_memory(struct fsrv__pieces *pieces, int pagemap, struct fsrv__map
                         whole.end -= pieces->page;
                         note_last_page(mapping);
                 }
-                r = is_anonymous ? add_run(pieces, mapping, whole) : add_large(pieces, mapping, whole.start, whole.end);
+                if (is_anonymous)
+                        r = add_run(pieces, mapping, whole);
+                else
+                        r = add_large(pieces, mapping, whole.start, whole.end);
         }
         fsrv__list_done(&runs);
         return r;
@@ -171,10 +176,14 @@ int fsrv__pieces_find(struct fsrv__pieces *pieces) {
         struct fsrv__mapping *mapping = pieces->mappings->items;
         int r = pagemap < 0 ? pagemap : 0;
 
-        for (size_t i = 0; r == 0 && i < pieces->mappings->n; i++)
-                if (mapping[i].is_candidate)
-                        r = mapping[i].is_of_object ? add_piece(pieces, &mapping[i], mapping[i].start, mapping[i].end)
-                                                    : add_memory(pieces, pagemap, &mapping[i]);
+        for (size_t i = 0; r == 0 && i < pieces->mappings->n; i++) {
+                if (!mapping[i].is_candidate)
+                        continue;
+                if (mapping[i].is_of_object)
+                        r = add_piece(pieces, &mapping[i], mapping[i].start, mapping[i].end);
+                else
+                        r = add_memory(pieces, pagemap, &mapping[i]);
+        }
         return r;
 }
 
@@ -253,8 +262,10 @@ int fsrv__pieces_give_zeros_back(struct fsrv__pieces *pieces) {
         pieces->runs = (struct fsrv__list){ 0 };
         for (size_t i = 0; r == 0 && i < all.n; i++) {
                 struct fsrv__mapping *mapping = fsrv__pieces_mapping_at(pieces, run[i].start);
-                r = mapping->is_of_object ? add_piece(pieces, mapping, run[i].start, run[i].end)
-                                          : add_without_zeros(pieces, run[i], all.n - i);
+                if (mapping->is_of_object)
+                        r = add_piece(pieces, mapping, run[i].start, run[i].end);
+                else
+                        r = add_without_zeros(pieces, run[i], all.n - i);
         }
         fsrv__list_done(r < 0 ? &pieces->runs : &all);
         if (r < 0)

@@ -88,9 +88,14 @@ static char *read_command_line(size_t *ret_size) {
 
         while (k > 0) {
                 char *grown = realloc(bytes, n + 4096);
-                k = grown ? read(fd, grown + n, 4095) : -1;
-                bytes = grown ? grown : bytes;
-                n += k > 0 ? (size_t)k : 0;
+                if (!grown) {
+                        free(bytes);
+                        return NULL;
+                }
+                bytes = grown;
+                k = read(fd, bytes + n, 4095);
+                if (k > 0)
+                        n += (size_t)k;
         }
         if (k < 0 || n == 0) {
                 free(bytes);

@@ -179,10 +179,12 @@ static void *grow_by_copying(void *old, size_t old_size, size_t new_size, int fl
 static void *redirected_mremap(void *old, size_t old_size, size_t new_size, int flags, ...) {
         uintptr_t start = (uintptr_t)old, end = start + round_to_pages(old_size);
         int protection = -1;
+        void *wanted = NULL;
         va_list list;
 
         va_start(list, flags);
-        void *wanted = flags & MREMAP_FIXED ? va_arg(list, void *) : NULL;
+        if (flags & MREMAP_FIXED)
+                wanted = va_arg(list, void *);
         va_end(list);
         if (round_to_pages(new_size) > end - start)
                 for_each_frozen(start, end, note_protection, &protection);

@@ -91,8 +91,10 @@ static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int
 /* Doorbell, claims, orders: from the server, or, for an heir, from the zygote that has used them. */
 static int take_sockets(struct fsrv__heir *heir, int boot, const struct fsrv__wire_memory *memory,
                         int ret_slots[FSRV_SLOTS]) {
-        int r = heir->is_me ? fsrv__heir_succeed(heir, ret_slots) : 0;
+        int r = 0;
 
+        if (heir->is_me)
+                r = fsrv__heir_succeed(heir, ret_slots);
         if (r == 1)
                 return fsrv__channel_send(ret_slots[FSRV_SLOT_ORDERS], memory, sizeof *memory, NULL, 0, 0);
         if (r == 0)
