@@ -74,7 +74,8 @@ static void number_fds(const struct fsrv__prepared *p, struct numbered *list) {
 static uint32_t wire_flags(uint32_t flags) {
         return (flags & FSRV_SPAWN_KILL_ON_CLOSE ? FSRV_WIRE_KILL_ON_CLOSE : 0) |
                (flags & FSRV_SPAWN_TELL_STOPS ? FSRV_WIRE_TELL_STOPS : 0) |
-               (flags & FSRV_SPAWN_QUICK_EXIT ? FSRV_WIRE_QUICK_EXIT : 0);
+               (flags & FSRV_SPAWN_QUICK_EXIT ? FSRV_WIRE_QUICK_EXIT : 0) |
+               (flags & FSRV_SPAWN_RESULT ? FSRV_WIRE_WANTS_RESULT : 0);
 }
 
 static int fill_head(const struct fsrv__prepared *p, const struct fsrv__grip *grip, struct fsrv__wire_request *head,
@@ -96,7 +97,7 @@ static int fill_head(const struct fsrv__prepared *p, const struct fsrv__grip *gr
         head->signal_mask = request->has_mask ? request->mask : fsrv__signals_to_bits(&mask);
         head->time_limit_ms = request->time_limit_ms;
         head->grace_ms = request->grace_ms;
-        head->flags = wire_flags(request->flags);
+        head->flags = wire_flags(p->flags);
         if (request->new_session)
                 head->flags |= FSRV_WIRE_NEW_SESSION;
         else
@@ -122,7 +123,7 @@ static const char *search_path(const struct fsrv_request *request) {
 static int encode_request(struct fsrv__prepared *p, struct fsrv__wire_request *head, const struct numbered *list) {
         const struct fsrv_request *request = p->request;
         char *only_name[] = { request->name, NULL };
-        bool is_large = request->payload_size > FSRV_WIRE_MESSAGE_MAX; /* copied once, to where it goes */
+        bool is_large = p->payload_size > FSRV_WIRE_MESSAGE_MAX; /* copied once, to where it goes */
         struct fsrv__request_parts parts = {
                 .head = *head,
                 .actions = list->actions,
@@ -132,10 +133,10 @@ static int encode_request(struct fsrv__prepared *p, struct fsrv__wire_request *h
                 .argv = request->argv ? request->argv : only_name,
                 .environment = request->environment ? request->environment : environ,
                 .paths = request->paths,
-                .payload = is_large ? NULL : request->payload,
+                .payload = is_large ? NULL : p->payload,
         };
 
-        parts.head.payload_size = request->payload_size;
+        parts.head.payload_size = p->payload_size;
         parts.head.n_actions = list->n_actions;
         parts.head.n_fds = list->n_fds;
         parts.head.n_fds_here = list->n_fds < FSRV_WIRE_FIRST_FDS_MAX ? list->n_fds : FSRV_WIRE_FIRST_FDS_MAX;
@@ -167,7 +168,7 @@ static int number_and_encode(struct fsrv__prepared *p, struct fsrv__wire_request
 static int put_into_memfd(struct fsrv__prepared *p) {
         struct fsrv__wire_request *head = fsrv__prepared_head(p);
         size_t here = p->size - sizeof *head, rest = head->body_size - here;
-        const struct iovec parts[] = { { p->bytes + sizeof *head, here }, { (void *)p->request->payload, rest } };
+        const struct iovec parts[] = { { p->bytes + sizeof *head, here }, { (void *)p->payload, rest } };
         int memfd = fsrv__sealed_memfd_of("forkserver request", parts, 2);
 
         if (memfd < 0)
@@ -200,7 +201,12 @@ int fsrv__prepared_make(struct fsrv__prepared *p, const struct fsrv__grip *grip,
         return 0;
 }
 
-static int check_request(const struct fsrv_request *request, struct fsrv_error *error) {
+static int check_request(const struct fsrv__prepared *p, struct fsrv_error *error) {
+        const struct fsrv_request *request = p->request;
+
+        if (p->flags & FSRV_SPAWN_RESULT && request->kind == FSRV_WIRE_PROGRAM)
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "a program gives no result; only an entry point does");
         if (!request->kind)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
                                        "the request names neither an entry point nor a program");
@@ -213,7 +219,12 @@ static int check_request(const struct fsrv_request *request, struct fsrv_error *
 int fsrv__prepared_init(struct fsrv__prepared *p, const struct fsrv_request *request,
                         const struct fsrv__spawn_extra *extra, struct fsrv_error *error) {
         *p = (struct fsrv__prepared){ .request = request, .extra = extra, .memfd = -1, .tracker = -1 };
-        return check_request(request, error);
+        p->flags = request->flags;
+        if (extra->is_call) /* its process is of no use without its client */
+                p->flags |= FSRV_SPAWN_RESULT | FSRV_SPAWN_KILL_ON_CLOSE;
+        p->payload = extra->is_call ? extra->input : request->payload;
+        p->payload_size = extra->is_call ? extra->input_size : request->payload_size;
+        return check_request(p, error);
 }
 
 void fsrv__prepared_done(struct fsrv__prepared *p) {

@@ -155,7 +155,7 @@ int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms,
 }
 
 int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags) {
-        if (flags & ~(FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_QUICK_EXIT))
+        if (flags & ~(FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_QUICK_EXIT | FSRV_SPAWN_RESULT))
                 return -EINVAL;
         request->flags = flags;
         return 0;

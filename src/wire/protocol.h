@@ -34,7 +34,7 @@ enum fsrv__number {
 /* ---- doorbell ---- */
 
 /* the caller's fds in the first message, whichever others come along */
-#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - 7)
+#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - 8)
 
 enum {
         FSRV_WIRE_BODY_IN_MEMFD = 1u << 0,
@@ -47,7 +47,8 @@ enum {
         FSRV_WIRE_TELL_STOPS = 1u << 7, /* STOPPED and CONTINUED are wanted */
         FSRV_WIRE_QUICK_EXIT =
                 1u << 8, /* exit(3) in an entry point does not run the destructors of what was preloaded */
-        FSRV_WIRE_FLAGS = (1u << 9) - 1,
+        FSRV_WIRE_WANTS_RESULT = 1u << 9, /* of an entry point alone */
+        FSRV_WIRE_FLAGS = (1u << 10) - 1,
 };
 
 struct fsrv__wire_request {
@@ -96,6 +97,29 @@ struct fsrv__wire_action {
 struct fsrv__wire_more {
         uint32_t type;  /* MORE_FDS, OTHER_ANSWER */
         uint32_t n_fds; /* MORE_FDS */
+};
+
+/* ---- result ---- */
+
+#define FSRV_WIRE_RESULT_MAX 32768 /* bytes of a result that travels without a memfd */
+
+struct fsrv__wire_result {
+        uint32_t type; /* RESULT, LARGE_RESULT */
+        uint32_t reserved;
+        uint64_t size;
+};
+
+struct fsrv__wire_failure {
+        uint32_t type; /* FAILURE */
+        int32_t err;   /* not 0: the result could not be sent */
+        int32_t code;
+        char text[FSRV_WIRE_TEXT_MAX];
+};
+
+union fsrv__wire_outcome {
+        uint32_t type;
+        struct fsrv__wire_result result;
+        struct fsrv__wire_failure failure;
 };
 
 /* ---- answer ---- */

@@ -155,7 +155,7 @@ _Noreturn void fsrv__worker_main(struct fsrv__task *task, const struct fsrv__wir
         struct fsrv_error error;
 
         if (set_worker_up(task, head, body, &error) < 0)
-                fsrv__worker_fail(task, task->answer, &error);
+                fsrv__task_fail(task, task->answer, &error);
         if (head->kind == FSRV_WIRE_PROGRAM)
                 fsrv__run_program(task);
         fsrv__run_entry(task);
