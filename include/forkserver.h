@@ -678,6 +678,38 @@ FSRV_PUBLIC int fsrv_process_get_result(struct fsrv_process *process, struct fsr
 /* Takes a result that was never filled, too, and NULL. */
 FSRV_PUBLIC void fsrv_result_free(struct fsrv_result *result);
 
+struct fsrv_input {
+        const void *bytes; /* borrowed */
+        size_t n;
+};
+
+/* Results are told in the order of the inputs. Without it they are told as they come. */
+#define FSRV_MANY_IN_ORDER 1u
+
+struct fsrv_many {
+        size_t size;
+        uint32_t in_flight; /* so many processes at a time, up to 4,096; 0: as many as there are processors */
+        uint32_t retries;   /* a call whose process died, or ran out of time, is made so many times more */
+        uint32_t flags;     /* FSRV_MANY_… */
+        uint32_t reserved[5];
+};
+
+/*
+ * Calls the entry point for each of n inputs, as fsrv_call() does, several at a time. For each, on_result() is called
+ * once, in this thread: `r` is 0, or -errno with *error, as fsrv_call() returns them. The result is given back after the
+ * call; to keep it, copy the struct and set the original's bytes to NULL. If on_result() returns another value than 0,
+ * the calls that are on their way are killed, and that value is returned. `how` may be NULL.
+ *
+ * Where there is no room for one process more (fds, processes, memory) the calls that are on their way go on, and the
+ * next one is made when one of them has ended. 0: all have been told. -EINVAL, -ENOMEM; -EINTR
+ * (fsrv_server_set_interrupt()).
+ */
+FSRV_PUBLIC int fsrv_call_many(struct fsrv_server *server, const struct fsrv_request *request,
+                               const struct fsrv_input *inputs, size_t n, const struct fsrv_many *how,
+                               int (*on_result)(void *data, size_t index, int r, struct fsrv_result *result,
+                                                const struct fsrv_error *error),
+                               void *data, struct fsrv_error *error);
+
 /*
  * Creates `n` processes of one request, with several on their way at once. Returns how many there are;
  * ret_processes[0 … result-1] are set. If one failed there are less than n, *error says why that one did, and nothing

@@ -266,6 +266,15 @@ struct fsrv_process *fsrv__process_end(struct fsrv_process *p) {
         return fsrv_process_unref(p);
 }
 
+int fsrv__process_awaited_fd(struct fsrv_process *p, int64_t *ret_until) {
+        pthread_mutex_lock(&p->lock);
+        int fd = p->death_seen ? -1 : awaited_fd(p);
+        if (p->death_seen)
+                *ret_until = fsrv__deadline(1); /* a zombie's pidfd is readable, and it is not reaped yet */
+        pthread_mutex_unlock(&p->lock);
+        return fd;
+}
+
 int fsrv__process_take_result(struct fsrv_process *p, struct fsrv_status *ret_status, int *ret_sock) {
         int r = -EBUSY;
 

@@ -10,6 +10,8 @@
 struct fsrv_process *fsrv__process_new(pid_t pid, int answer, int pidfd, int result, uint32_t flags);
 /* Gives up the only reference, and ends the process as FSRV_SPAWN_KILL_ON_CLOSE does. Returns NULL. */
 struct fsrv_process *fsrv__process_end(struct fsrv_process *process);
+/* The fd that is readable when there is something to hear, and when to look though it is not: *ret_until, or never. */
+int fsrv__process_awaited_fd(struct fsrv_process *process, int64_t *ret_until);
 /* How the process ended, and the socket of its result, which is the caller's now; -1: none was wanted, or it was taken
  * before. 0; -EBUSY: it has not ended; -EOWNERDEAD: its status is lost. */
 int fsrv__process_take_result(struct fsrv_process *process, struct fsrv_status *ret_status, int *ret_sock);
