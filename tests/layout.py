@@ -106,9 +106,7 @@ def check_variables(file, objects):
     if bss.start // PAGE != variables.start // PAGE:
         yield (f"what a worker writes to, {variables.end - variables.start} bytes and then the beginning of .bss, is "
                "on more than one page")
-    for name, path in names_of(objects, VARIABLES, is_variable):
-        if name not in BEFORE_FORKS and name != "fsrv__task_bytes" and not file.is_in(name, variables):
-            yield f"{name} of {path} is not in .worker_variables: it lacks FSRV__WORKER_VARIABLE"
+    yield from check_each_variable(file, variables, objects)
 
 
 def check_buffer(file):
@@ -124,16 +122,33 @@ def check_buffer(file):
             yield f"{name} lies on the pages of the buffer that a worker receives into"
 
 
+def check_static(file, objects):
+    """Of a program that the linker has arranged as it does by itself: a section's name keeps variables together."""
+    variables = file.section("fsrv_worker")
+    if variables.end - variables.start > PAGE:
+        yield f"what a worker writes to, {variables.end - variables.start} bytes, is more than a page"
+    yield from check_each_variable(file, variables, objects)
+
+
+def check_each_variable(file, variables, objects):
+    for name, path in names_of(objects, VARIABLES, is_variable):
+        if name not in BEFORE_FORKS and name != "fsrv__task_bytes" and not file.is_in(name, variables):
+            yield f"{name} of {path} is not in {variables.name}: it lacks FSRV__WORKER_VARIABLE"
+
+
 def main(arguments):
     if arguments[0] == "--skip":
         print(f"layout: it was not checked: {arguments[1]}.")
         return SKIPPED
     file, objects = File(arguments[0]), sorted(glob.glob(os.path.join(arguments[1], "lib*.p", "*.o")))
-    findings = [*check_code(file, objects), *check_variables(file, objects), *check_buffer(file)]
+    if any(section.name == "fsrv_worker" for section in file.sections):
+        findings = [*check_static(file, objects)]
+    else:
+        findings = [*check_code(file, objects), *check_variables(file, objects), *check_buffer(file)]
     for finding in findings:
         print(f"{file.path}: {finding}.")
     if not findings:
-        print(f"layout: a worker of {file.path} runs one window of code, and writes to one page and the buffer.")
+        print(f"layout: what a worker of {file.path} runs and writes to lies together.")
     return 1 if findings else 0
 
 

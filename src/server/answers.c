@@ -10,7 +10,7 @@
 #include "server/supervisor.h"
 #include "wire/messages.h"
 
-/* The socket that closes when nobody waits for the status any more. */
+/* This socket hangs up when the client no longer waits for the status. */
 static int client_of(const struct fsrv__child *child) {
         return child->status >= 0 ? child->status : child->answer;
 }
@@ -25,8 +25,8 @@ static void unwatch_client(struct fsrv__supervisor *s, const struct fsrv__child 
                 fsrv__unwatch(s, client_of(child));
 }
 
-/* A word of the status socket; a client that doesn't want it is no concern. A stream socket, so that nothing can block
- * us, and an empty one takes two words. */
+/* If the client doesn't want the word, that is no concern. It is a stream socket, so nothing can block us, and an empty
+ * one takes two words. */
 static void send_word(const struct fsrv__child *child, int64_t word) {
         if (child->status >= 0)
                 (void)!send(child->status, &word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -42,7 +42,7 @@ void fsrv__answer_begin(struct fsrv__supervisor *s, struct fsrv__child *child, i
         send_word(child, child->pid);
 }
 
-/* The caller's, from now on. */
+/* The answer socket is the caller's from now on. */
 static int take_answer(struct fsrv__supervisor *s, struct fsrv__child *child) {
         unwatch_client(s, child);
         s->answers--;
@@ -57,7 +57,7 @@ void fsrv__answer_end(struct fsrv__supervisor *s, struct fsrv__child *child) {
 }
 
 /* A client that gives up shuts its answer down, so that nothing starts behind its back; if something has, it sends
- * another one there. 1: it has; 0: nobody listens any more; -EAGAIN: it may do so yet. */
+ * another one there. 1: it has; 0: no client listens any more; -EAGAIN: it may do so yet. */
 static int take_other_answer(int *answer) {
         struct fsrv__wire_more more;
         struct fsrv__message message;

@@ -40,9 +40,9 @@ void fsrv__child_become(struct fsrv__supervisor *s, struct fsrv__child *child, e
                 s->next_look = child->since + fsrv__fork_limit(s);
 }
 
-/* By pid, which is safe until we reap: nobody else can. A dead child has a pidfd too. But a zygote may tell so late of
- * one that it has been reaped, as it was faster with its claim; the pid may be a stranger's by then. (One that forks
- * twice tells of a child before it is ours: we read that before we reap.) */
+/* A child is found by its pid, which stays its own until we reap it. A dead child has a pidfd too. But a zygote may
+ * tell so late of one that it has been reaped, as it was faster with its claim; the pid may be a stranger's by then.
+ * (One that forks twice tells of a child before it is ours: we read that before we reap.) */
 struct fsrv__child *fsrv__child_add(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid,
                                     enum fsrv__role role) {
         struct fsrv__child *child = calloc(1, sizeof *child);

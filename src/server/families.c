@@ -15,7 +15,7 @@
 
 enum { LOOK_MS = 100 };
 
-/* While nobody has reaped it, neither its number nor its group's can be a stranger's. */
+/* Until we reap it, neither its number nor its group's can be a stranger's. */
 static void signal_family(const struct fsrv__child *child, int signal) {
         if (child->role != FSRV_ROLE_WORKER)
                 fsrv__pidfd_send_signal(child->pidfd, signal);

@@ -23,7 +23,7 @@ static int bind_at(int sock, const struct sockaddr_un *address) {
                 return 0;
         if (errno != EADDRINUSE)
                 return -errno;
-        /* Left by a server that was killed? Then nobody answers there. */
+        /* A server that was killed may have left it. Then no process answers there. */
         FSRV_CLEANUP_FD int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         struct stat st;
         if (probe < 0)
@@ -47,10 +47,10 @@ int fsrv__listen(struct fsrv__supervisor *s) {
         FSRV_CLEANUP_FD int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (sock < 0)
                 return -errno;
-        /* No client needs to send fds here, and one that is turned away may leave an fd whose close(2) takes hours:
+        /* No client needs to send fds here. One that is turned away could leave a socket that takes hours to close:
          * SO_LINGER. */
         setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
-        mode_t mask = umask(0777); /* nobody gets in before the mode is what was asked for */
+        mode_t mask = umask(0777); /* no client gets in before the mode is what was asked for */
         r = bind_at(sock, &address);
         umask(mask);
         if (r < 0)
@@ -68,7 +68,7 @@ int fsrv__listen(struct fsrv__supervisor *s) {
         return fsrv__watch(s, s->listener, EPOLLIN, FSRV_SOURCE_LISTENER, 0);
 }
 
-/* The path first: nobody finds a socket where nobody listens any more. */
+/* The path goes first: no client is to find a socket where no server listens any more. */
 void fsrv__unlisten(struct fsrv__supervisor *s) {
         struct stat st;
 

@@ -93,8 +93,8 @@ static void receive_event(struct fsrv__supervisor *s, const struct epoll_event *
         }
 }
 
-/* What a process has sent before it died is received before it is reaped, and what has come in time before somebody is
- * called late; nothing promises that epoll(7) reports both at once. */
+/* What a process sent before it died is received before it is reaped. What came in time is received before its sender
+ * is called late. Nothing promises that epoll(7) reports both at once. */
 static bool has_to_receive_all(const struct fsrv__supervisor *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
                 if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
@@ -217,8 +217,8 @@ static void take_turn(struct fsrv__supervisor *s, const struct turn *turn) {
         send_owed(s, turn);
 }
 
-/* A private server stays for the clients that wait for a status and for the time limits that it has to keep; a named
- * one, whose supervisor may end what it leaves behind, for all its workers. */
+/* A private server stays for the clients that wait for a status, and for the time limits that it has to keep. A named
+ * one stays for all its workers: systemd, say, may end what it would leave behind. */
 static bool is_over(const struct fsrv__supervisor *s) {
         unsigned idle = 0;
 

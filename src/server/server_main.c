@@ -81,7 +81,7 @@ static int add_zygote(struct fsrv__supervisor *s) {
         return fsrv__zygote_add(s, pair[0], pair[1]);
 }
 
-/* Modules print to standard error, and read nothing; nobody waits for an output that we would hold open. */
+/* Modules print to standard error, and read nothing. If we held an output open, its reader would wait for our end. */
 static int take_streams(void) {
         FSRV_CLEANUP_FD int null = -1;
 

@@ -111,7 +111,7 @@ void fsrv__standbys_on_claim(struct fsrv__zygote *z) {
                 z->refusal.until = 0;
 }
 
-/* ---- those whose fork handlers hang: wire/readiness.h ---- */
+/* ---- fork handlers that hang: wire/readiness.h ---- */
 
 /* One that was late is looked at twice: it may have been stopped together with the server. */
 static void look_at(const struct fsrv__supervisor *s, struct fsrv__child *standby, int64_t now) {

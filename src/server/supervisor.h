@@ -41,8 +41,8 @@ enum fsrv__role {
         FSRV_ROLE_STRAY, /* its zygote has not told of it yet, or never will: it becomes a worker when it claims */
         FSRV_ROLE_RETIRED,
         FSRV_ROLE_HEIR, /* src/zygote/heir.h */
-        /* It was a worker, whose client has been told, and is no longer in the table. Its process group has the rest of
-         * its grace. */
+        /* It was a worker, and its client has been told. It is no longer in the table; its process group has the rest
+         * of its grace. */
         FSRV_ROLE_ENDED,
 };
 
@@ -51,7 +51,7 @@ struct fsrv__child {
         struct fsrv__zygote *zygote; /* that forked it; NULL: not known */
         enum fsrv__role role;
         int pidfd;
-        int answer; /* to the client; -1 for a standby, and when nobody listens any more */
+        int answer; /* to the client; -1 for a standby, and when no client listens any more */
         int status; /* the stream socket for the two words of the classic calls; -1: not asked for. Where there is one,
                      * it shows whether the client listens: that has closed its end of the answer */
         uint32_t flags;    /* of the request */
@@ -66,7 +66,7 @@ struct fsrv__child {
         UT_hash_handle hh;
 };
 
-/* The status of a child that has ended, whose client's socket was full. */
+/* A child has ended, and its client's socket was full: the status is owed. */
 struct fsrv__owed {
         struct fsrv__owed *next;
         int answer;
@@ -82,7 +82,7 @@ struct fsrv__refusal {
 /* zygotes.c has the table of what each of them does at each event. */
 enum fsrv__zygote_state {
         FSRV_ZYGOTE_ABSENT,   /* there is no process; the next one is started as soon as nothing is refused */
-        FSRV_ZYGOTE_FAILED,   /* there is none; the next one is started when somebody asks, after the back-off */
+        FSRV_ZYGOTE_FAILED,   /* there is none; the next one is started when a request comes, after the back-off */
         FSRV_ZYGOTE_LOADING,  /* it loads modules, within a time limit */
         FSRV_ZYGOTE_FREEZING, /* it sees to its memory, within the same limit */
         FSRV_ZYGOTE_READY,    /* it forks standbys, each within a time limit */
@@ -183,7 +183,7 @@ struct fsrv__supervisor {
         struct fsrv__peer *peers;
         unsigned room;     /* fds for children */
         unsigned ended;    /* FSRV_ROLE_ENDED */
-        unsigned answers;  /* workers whose client is still there */
+        unsigned answers;  /* workers that have a client still */
         unsigned statuses; /* of them, those with a socket for the two words */
         unsigned n_owed;
         unsigned n_peers;
@@ -230,123 +230,131 @@ struct fsrv__wire_failed fsrv__failure_describe(const struct fsrv__supervisor *s
 /* ---- families.c: a worker and the process group that it leads ---- */
 
 void fsrv__child_kill(const struct fsrv__child *child);
-/* At the limit SIGTERM, and SIGKILL after the grace; without a grace SIGKILL. */
+/* The family gets SIGTERM at the limit and SIGKILL after the grace; without a grace it gets SIGKILL at the limit. */
 void fsrv__family_limit(struct fsrv__supervisor *s, struct fsrv__child *child, uint64_t limit_ms, uint64_t grace_ms);
 void fsrv__family_unlimit(struct fsrv__supervisor *s, struct fsrv__child *child);
 void fsrv__families_on_time(struct fsrv__supervisor *s, int64_t now);
-/* What has some of its grace left has none. */
+/* Ends what still has some of its grace. */
 void fsrv__families_kill(struct fsrv__supervisor *s);
-/* The child is dead. */
+/* Call it when the child is dead and not reaped yet. */
 void fsrv__family_before_reaping(const struct fsrv__child *child);
-/* The child has been reaped. True: what it leaves behind is to be ended, and the child is kept for that. */
+/* Call it when the child has been reaped. True: the rest of its family is to be ended, and the child is kept for that.
+ */
 bool fsrv__family_outlives(struct fsrv__supervisor *s, struct fsrv__child *child);
 
 /* ---- answers.c: the sockets to clients ---- */
 
-/* A worker's, which it takes over; status: -1, or the socket for the two words. The first of them goes out. */
+/* Gives a worker its sockets, which it owns then. status: the socket for the two words, the first of which goes out; or
+ * -1. */
 void fsrv__answer_begin(struct fsrv__supervisor *s, struct fsrv__child *child, int answer, int status);
-/* Nobody listens. */
+/* Closes the sockets: no client listens any more. */
 void fsrv__answer_end(struct fsrv__supervisor *s, struct fsrv__child *child);
-/* Its client has gone, or closed the handle. */
+/* The client has gone, or has closed the handle. */
 void fsrv__answer_on_hangup(struct fsrv__supervisor *s, struct fsrv__child *child);
-/* The same, if it is so: nothing promises which event comes first, the death, or the hang-up that is to bring death to
- * the whole family. */
+/* Does the same if the client has gone. Nothing promises which event comes first: the death, or the hang-up that is to
+ * end the whole family. */
 void fsrv__answer_look_for_hangup(struct fsrv__supervisor *s, struct fsrv__child *child);
-/* Tells the client of the end, now or as soon as its socket has room; then nobody listens. */
+/* Tells the client of the end, now or as soon as its socket has room. The answer socket is the child's no more. */
 void fsrv__answer_deliver(struct fsrv__supervisor *s, struct fsrv__child *child,
                           const struct fsrv__wire_exited *exited);
+/* Tries again to send what is owed. */
 void fsrv__answers_retry(struct fsrv__supervisor *s);
-/* From now on each client's end is news. */
+/* Watches all clients from now on: the server drains. */
 void fsrv__answers_watch(struct fsrv__supervisor *s);
 
 /* ---- children.c: the table ---- */
 
-/* One more, below the limit of open files. */
+/* Whether one more child fits below the limit of open files. */
 bool fsrv__child_fits(const struct fsrv__supervisor *s);
+/* NULL: there is none. */
 struct fsrv__child *fsrv__child_find(const struct fsrv__supervisor *s, pid_t pid);
-/* A new child of ours in the table; z may be NULL. NULL when out of memory or fds. */
+/* Puts a new child of ours into the table; z may be NULL. NULL: there is no memory, no fd, or no such child. */
 struct fsrv__child *fsrv__child_add(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid,
                                     enum fsrv__role role);
-/* The zygote tells of a standby. */
+/* The zygote says that it has forked this standby. */
 void fsrv__child_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
+/* Changes the role, and keeps count of the zygote's standbys. */
 void fsrv__child_become(struct fsrv__supervisor *s, struct fsrv__child *child, enum fsrv__role role);
+/* Takes the child out of the table, closes its fds and frees it. */
 void fsrv__child_forget(struct fsrv__supervisor *s, struct fsrv__child *child);
-/* Takes a living child out of the table: its pidfd, which is the caller's and watched no more. -1: not there. */
+/* Takes a living child out of the table. Its pidfd, which is the caller's now and not watched; -1: there is none. */
 int fsrv__child_release(struct fsrv__supervisor *s, pid_t pid);
-/* Children that nobody has told of: they get this role, and this zygote, which may be NULL. */
+/* Finds children that no zygote has told of. They get this role, and this zygote, which may be NULL. */
 void fsrv__children_find(struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__role role);
+/* Ends all children with their families. */
 void fsrv__children_kill(struct fsrv__supervisor *s);
 
 /* ---- refusals.c ---- */
 
-/* For a time that doubles with each of the times that it happened before. */
+/* Refuses the zygote's requests for a time, which doubles with each of the times that it happened before. */
 void fsrv__refuse(struct fsrv__supervisor *s, struct fsrv__zygote *z, unsigned times,
                   const struct fsrv__wire_failed *why);
-/* A process of ours has ended: where there was room for no more, there is now. */
+/* A worker has ended: where there was no room for one more process, there is now. */
 void fsrv__refusals_on_end(struct fsrv__supervisor *s);
+/* Ends those whose time is over. */
 void fsrv__refusals_on_time(struct fsrv__supervisor *s, int64_t now);
-/* Whether requests on the doorbell are to be answered by us now; the answer. NULL: standbys will. */
+/* What the server has to answer to requests now; NULL: standbys take them. */
 const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__supervisor *s, const struct fsrv__zygote *z);
-/* Watches the doorbell while nobody else would, and only then. */
+/* Watches the doorbell while no standby does, and only then. */
 void fsrv__refusal_watch(struct fsrv__supervisor *s, struct fsrv__zygote *z);
-/* There are requests: refuses those that are to be. */
+/* Receives the requests that are to be refused, and refuses them. */
 void fsrv__refusal_send(struct fsrv__supervisor *s, struct fsrv__zygote *z);
 
 /* ---- signals.c ---- */
 
-/* An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's session: what the
- * terminal sends is for the client and its workers. As pid 1 it reaps orphans. */
+/* Sets all signals up. An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's
+ * session, and what the terminal sends is for the client and its workers. 0 or -errno. */
 int fsrv__signals_take(struct fsrv__supervisor *s);
-/* From now on also SIGCHLD, which comes for stops and for orphans; nothing else of ours needs it. May be repeated. */
+/* Takes SIGCHLD too from now on, which only stops and orphans need. It may be repeated. 0 or -errno. */
 int fsrv__signals_take_children(struct fsrv__supervisor *s);
-/* Records what they ask for. */
+/* Records what the signals that have come ask for. */
 void fsrv__signals_receive(struct fsrv__supervisor *s);
 
-/* ---- zygote_start.c: its process ---- */
+/* ---- zygote_start.c ---- */
 
-/* 0; or -errno, and the failure in z->failure. */
+/* Starts its process. 0; or -errno, and z->failure says why. */
 int fsrv__zygote_start(struct fsrv__supervisor *s, struct fsrv__zygote *z);
 
 /* ---- zygote_state.c ---- */
 
-/* One more, without a process, with this doorbell, whose sending end may be -1. 0 or -errno. */
+/* Adds a zygote without a process. It has this doorbell; the sending end may be -1. 0 or -errno. */
 int fsrv__zygote_add(struct fsrv__supervisor *s, int doorbell, int doorbell_send);
-/* NULL: there is none of this number. */
-struct fsrv__zygote *fsrv__zygote_find(const struct fsrv__supervisor *s, uint32_t id);
-/* Whether it has modules to load yet, or its memory to see to. */
+/* Whether it still has modules to load, or its memory to see to. */
 bool fsrv__zygote_is_starting(const struct fsrv__zygote *z);
+/* Changes the state, and sets its deadline. */
 void fsrv__zygote_become(const struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__zygote_state state);
+/* Its process has to be there. */
 void fsrv__zygote_kill(const struct fsrv__supervisor *s, struct fsrv__zygote *z);
-/* This is why it ends, if it has not said so itself. */
+/* Notes why it ends, if it has not said so itself. */
 void fsrv__zygote_blame(const struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__failure_of failure);
 
 /* ---- standbys.c ---- */
 
-/* Orders as many as are wanted and fit. */
+/* Orders as many standbys as are wanted and fit. */
 void fsrv__standbys_order(struct fsrv__supervisor *s, struct fsrv__zygote *z);
-/* An order has been answered: by a standby's pid, by an errno, or by the wait status of a process that ended by
- * itself. */
+/* An order has been answered: by a standby's pid; or by an errno, or if that is 0 by the wait status of the process
+ * between zygote and standby, which ended by itself. */
 void fsrv__standbys_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
 void fsrv__standbys_on_cannot_fork(struct fsrv__supervisor *s, struct fsrv__zygote *z, int err, int status);
-/* One has ended before it took a request; was_late: we have killed it. */
+/* A standby has ended before it took a request. was_late: we have killed it, since it was not ready in time. */
 void fsrv__standbys_on_end(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__exit *how,
                            bool was_late);
-/* One has taken a request. */
+/* A standby has taken a request. */
 void fsrv__standbys_on_claim(struct fsrv__zygote *z);
-/* Looks, if it is time to, at those that have waited for long: true. Then, when all claims that had been sent before
- * have been received, those that hang can be ended. */
+/* If it is time, looks at the standbys that have waited for long, and returns true. The caller then receives all
+ * claims, and ends those that hang. */
 bool fsrv__standbys_look(struct fsrv__supervisor *s, int64_t now);
 void fsrv__standbys_end_hung(struct fsrv__supervisor *s);
 
 /* ---- heirs.c ---- */
 
-/* The living child that tries a module; NULL: there is none. */
+/* The zygote's heir; NULL: there is none. */
 const struct fsrv__child *fsrv__heir_of(const struct fsrv__supervisor *s, const struct fsrv__zygote *z);
-/* We are the parent of orphans from now on, as zygotes need it that fork twice. 0 or -errno. */
+/* Makes the server the parent of orphans, as a zygote that forks twice needs it. 0 or -errno. */
 int fsrv__become_reaper(struct fsrv__supervisor *s);
 void fsrv__heir_allow(struct fsrv__supervisor *s, struct fsrv__zygote *z, bool forks_twice);
 void fsrv__heir_on_born(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
-/* It is the zygote from now on. */
+/* The heir is the zygote from now on. */
 void fsrv__heir_succeed(struct fsrv__supervisor *s, struct fsrv__zygote *z);
 void fsrv__heir_on_left_out(const struct fsrv__supervisor *s, struct fsrv__zygote *z, const char *why);
 
@@ -359,7 +367,7 @@ struct fsrv__news {
         const struct fsrv__exit *how; /* DEATH */
 };
 
-/* False: in this state there is no such event, which for an order means that its sender is not to be believed. */
+/* Does what the table says. False: there is no such event in this state; an order that comes so is malformed. */
 bool fsrv__zygote_on(struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__news news);
 
 /* ---- orders.c, claims.c: all that zygote and standbys have sent ---- */
@@ -369,12 +377,13 @@ void fsrv__claims_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z);
 
 /* ---- deaths.c: all that the dead had sent has been received ---- */
 
-/* Of any other process something that matters for its death may be unread: its claim, or what its zygote says of it. */
+/* Whether the pid is a worker's. Of any other process something that matters for its death may be unread: its claim, or
+ * what its zygote says of it. */
 bool fsrv__is_worker(const struct fsrv__supervisor *s, pid_t pid);
-/* A zygote or a child has died. Nothing happens if it lives; false: there is no such process of ours. */
+/* Sees to a zygote or child that has died. Nothing happens if it lives. False: there is no such process of ours. */
 bool fsrv__death_of(struct fsrv__supervisor *s, pid_t pid);
-/* What SIGCHLD came for: stops and continuations, which clients are told of that asked; and if orphans are ours,
- * everything dead, known or not. */
+/* Sees to what SIGCHLD came for. Clients that asked are told of stops and continuations. If orphans are ours,
+ * everything dead is reaped, known or not. */
 void fsrv__changes_take(struct fsrv__supervisor *s);
 
 /* ---- peers.c: admin connections ---- */

@@ -60,7 +60,7 @@ static _Noreturn void become_zygote(const struct fsrv__supervisor *s, pid_t serv
                 dup2(boot, FSRV_ZYGOTE_BOOT_FD);
         fsrv__cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
         leave_data(s);
-        /* Else each worker would look up anew what nobody in the zygote has called before. The zygote takes it out
+        /* Else each worker would look up anew what was not called in the zygote before. The zygote takes it out
          * again. */
         setenv("LD_BIND_NOW", FSRV_WIRE_BIND_NOW, 0);
         const char *program = execute(s);

@@ -38,14 +38,6 @@ int fsrv__zygote_add(struct fsrv__supervisor *s, int doorbell, int doorbell_send
         return set_up(s, z);
 }
 
-struct fsrv__zygote *fsrv__zygote_find(const struct fsrv__supervisor *s, uint32_t id) {
-        struct fsrv__zygote *z = s->zygotes;
-
-        while (z && z->id != id)
-                z = z->next;
-        return z;
-}
-
 bool fsrv__zygote_is_starting(const struct fsrv__zygote *z) {
         return z->state == FSRV_ZYGOTE_LOADING || z->state == FSRV_ZYGOTE_FREEZING;
 }

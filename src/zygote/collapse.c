@@ -50,8 +50,8 @@ bool fsrv__collapse_works_on(int memfd) {
         return ftruncate(memfd, 0) == 0 && works;
 }
 
-/* Whether a huge page may be made here. The zero page takes no memory, and would: in a mapping that has some of it, no
- * huge page is made of zeros. */
+/* Whether to make a huge page here. The zero page takes no memory, but a huge page of zeros does. So in a mapping that
+ * has the zero page somewhere no huge page is made of zeros. */
 static bool is_worth_it(const struct fsrv__mapping *mapping, uintptr_t at) {
         return mapping->found <= mapping->anonymous || !fsrv__pieces_are_zero(at, HUGE_PAGE);
 }

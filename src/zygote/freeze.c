@@ -19,17 +19,17 @@
  * cache and copy on write, as ever.
  *
  * What makes such memory different from anonymous memory, and what is done about it:
- * - A hole of the memfd that is read becomes a page of it for ever: only runs of pages that are there are frozen.
- * - Where a hole was read lies the zero page, which not every kernel tells from others: the contents decide, and zeros
- *   are given back to the kernel.
+ * - A hole of the memfd becomes a page of it for ever when it is read. So only runs of pages that are there are frozen.
+ * - The zero page lies where a hole was read, and not every kernel tells it from other pages. So the contents decide:
+ *   zeros are given back to the kernel.
  * - mremap(2) that grows maps what follows in the memfd. Over two kinds of mappings it fails with EFAULT, and
- *   realloc(3) copies: the last page of each mapping, and of each of malloc's chunks that are mappings, stays
- *   anonymous.
- * - Writing to a mapping once makes fork(2) copy the page tables of all of it that reading has filled in since:
- *   mappings of at most 64 MiB, with gaps in the file, or the kernel would merge them. Of huge pages there are no page
- *   tables, and each mapping costs a fork something itself: of at most 256 MiB, then.
- * - madvise(MADV_DONTNEED) brings the frozen bytes back, not zeros: only beside an allocator that never asks for zeros
- *   that way.
+ * realloc(3) copies. So the last page of each mapping stays anonymous, and that of each of malloc's chunks that are
+ * mappings.
+ * - Once a mapping has been written to, fork(2) copies all of its page tables that reading has filled in since. So
+ *   mappings have 64 MiB at most, with gaps in the file, or the kernel would merge them. Huge pages have no page
+ * tables, and each mapping costs a fork something itself: of huge pages they have 256 MiB at most.
+ * - madvise(MADV_DONTNEED) brings the frozen bytes back, not zeros. So memory is frozen only beside an allocator that
+ *   never asks for zeros that way.
  */
 
 #define HUGE_PAGE FSRV_HUGE_PAGE
@@ -67,7 +67,7 @@ static int copy_to(int memfd, uintptr_t start, uint64_t size, uint64_t offset) {
 /*
  * This runs while the memory under it is replaced: libc's and our own static data, the heap. Between the copy and the
  * mapping nothing may be written but the stack, which is neither. (The thread's own block may be: errno is written by
- * calls that fail, after which nothing is mapped; and the kernel notes the CPU there, which is looked up anew anyway.)
+ * calls that fail, after which nothing is mapped; and the kernel notes the CPU there, again and again.)
  *
  * Little by little: there may be no room for all of it twice, and a process that passes the limit of its control group
  * is killed. The kernel makes one mapping of what follows one another in the file.

@@ -16,7 +16,7 @@ static int load_module(int boot, const char *module, const struct fsrv__config *
                        struct fsrv_error *error) {
         bool measure = config->head.measure;
 
-        /* So that the server can name the module if it crashes us or never comes back. */
+        /* So that the server can name the module if it ends this process or never returns. */
         if (fsrv__order_send(boot, FSRV_WIRE_LOADING, 0, 0, module) < 0)
                 return 1;
         error->text[0] = 0;
