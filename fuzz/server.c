@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The supervisor: what standbys claim, zygotes report, and peers and doorbells send it, in any order, with children
+ * The server: what standbys claim, zygotes report, and peers and doorbells send it, in any order, with children
  * that end in between. An input is a list of steps: a number, and for most of them a message and how many fds come with
  * it. No process is started, signalled or waited for.
  */
@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "forkserver.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
 enum {
         ZYGOTE = 1 << 22, /* no process has such a pid */
@@ -77,18 +77,18 @@ int __wrap_dprintf(int fd, const char *format, ...) {
         return n;
 }
 
-int fsrv__zygote_start(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z) {
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ FSRV_FAILURE_START, EAGAIN, "none", NULL });
         return -EAGAIN;
 }
 
-/* ---- one supervisor ---- */
+/* ---- one server ---- */
 
 struct ends {
         int claims, orders, doorbell, peer;
 };
 
-static void make_peer(struct fsrv__supervisor *s, struct ends *ends, bool may) {
+static void make_peer(struct fsrv__server *s, struct ends *ends, bool may) {
         int pair[2];
 
         if (fsrv__socketpair(pair) == 0) {
@@ -97,10 +97,10 @@ static void make_peer(struct fsrv__supervisor *s, struct ends *ends, bool may) {
         }
 }
 
-static void make(struct fsrv__supervisor *s, struct ends *ends, uint8_t how) {
+static void make(struct fsrv__server *s, struct ends *ends, uint8_t how) {
         int orders[2] = { -1, -1 }, doorbell[2] = { -1, -1 }, on = 1;
 
-        *s = (struct fsrv__supervisor){
+        *s = (struct fsrv__server){
                 .program = -1, .data = -1, .output = -1, .listener = -1, .signals = -1, .room = 12
         };
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -124,7 +124,7 @@ static void make(struct fsrv__supervisor *s, struct ends *ends, uint8_t how) {
 
 /* ---- steps ---- */
 
-static pid_t some_child(const struct fsrv__supervisor *s, uint8_t which) {
+static pid_t some_child(const struct fsrv__server *s, uint8_t which) {
         const struct fsrv__child *child = s->children;
 
         for (; child && which > 0; which--)
@@ -140,7 +140,7 @@ static void send_to(struct fuzz_input *input, int sock) {
         fuzz_send(sock, bytes, n, n_fds);
 }
 
-static void take_time(struct fsrv__supervisor *s, struct fsrv__zygote *z, int64_t now) {
+static void take_time(struct fsrv__server *s, struct fsrv__zygote *z, int64_t now) {
         fsrv__refusals_on_time(s, now);
         if (fsrv__standbys_look(s, now))
                 fsrv__standbys_end_hung(s);
@@ -151,27 +151,27 @@ static void take_time(struct fsrv__supervisor *s, struct fsrv__zygote *z, int64_
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
 }
 
-static void ring(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+static void ring(struct fsrv__server *s, struct fsrv__zygote *z) {
         fsrv__refusal_watch(s, z);
         fsrv__refusal_send(s, z);
         if (!fsrv__refusal_now(s, z))
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
 }
 
-static void want(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+static void want(struct fsrv__server *s, struct fsrv__zygote *z) {
         fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_WANTED });
         if (z->state == FSRV_ZYGOTE_READY || z->state == FSRV_ZYGOTE_SLOW)
                 fsrv__standbys_order(s, z);
 }
 
-static void hang_up(struct fsrv__supervisor *s, pid_t pid) {
+static void hang_up(struct fsrv__server *s, pid_t pid) {
         struct fsrv__child *child = fsrv__child_find(s, pid);
 
         if (child)
                 fsrv__answer_on_hangup(s, child);
 }
 
-static void step(struct fsrv__supervisor *s, struct ends *ends, struct fuzz_input *input) {
+static void step(struct fsrv__server *s, struct ends *ends, struct fuzz_input *input) {
         struct fsrv__zygote *z = s->zygotes;
         const struct fsrv__wire_failed none = { .type = FSRV_WIRE_FAILED, .stage = 1, .err = EAGAIN };
 
@@ -223,7 +223,7 @@ static void step(struct fsrv__supervisor *s, struct ends *ends, struct fuzz_inpu
         }
 }
 
-static void check(const struct fsrv__supervisor *s) {
+static void check(const struct fsrv__server *s) {
         unsigned idle = 0, answers = 0, peers = 0;
 
         for (const struct fsrv__child *child = s->children; child; child = child->hh.next) {
@@ -237,7 +237,7 @@ static void check(const struct fsrv__supervisor *s) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct fuzz_input input = { data, size };
-        static struct fsrv__supervisor s;
+        static struct fsrv__server s;
         struct ends ends = { -1, -1, -1, -1 };
 
         fuzz_begin();

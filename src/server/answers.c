@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 #include "wire/messages.h"
 
 /* This socket hangs up when the client no longer waits for the status. */
@@ -15,12 +15,12 @@ static int client_of(const struct fsrv__child *child) {
         return child->status >= 0 ? child->status : child->answer;
 }
 
-static void watch_client(struct fsrv__supervisor *s, const struct fsrv__child *child) {
+static void watch_client(struct fsrv__server *s, const struct fsrv__child *child) {
         fsrv__watch(s, client_of(child), 0, FSRV_SOURCE_ANSWER, (uint32_t)child->pid); /* hang-up is always reported */
 }
 
 /* The worker shares the socket's open file, so closing our fd would not end the watch. */
-static void unwatch_client(struct fsrv__supervisor *s, const struct fsrv__child *child) {
+static void unwatch_client(struct fsrv__server *s, const struct fsrv__child *child) {
         if (s->draining || child->flags & FSRV_WIRE_KILL_ON_CLOSE)
                 fsrv__unwatch(s, client_of(child));
 }
@@ -32,7 +32,7 @@ static void send_word(const struct fsrv__child *child, int64_t word) {
                 (void)!send(child->status, &word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-void fsrv__answer_begin(struct fsrv__supervisor *s, struct fsrv__child *child, int answer, int status) {
+void fsrv__answer_begin(struct fsrv__server *s, struct fsrv__child *child, int answer, int status) {
         child->answer = answer;
         child->status = status;
         s->answers++;
@@ -43,7 +43,7 @@ void fsrv__answer_begin(struct fsrv__supervisor *s, struct fsrv__child *child, i
 }
 
 /* The answer socket is the caller's from now on. */
-static int take_answer(struct fsrv__supervisor *s, struct fsrv__child *child) {
+static int take_answer(struct fsrv__server *s, struct fsrv__child *child) {
         unwatch_client(s, child);
         s->answers--;
         s->statuses -= child->status >= 0;
@@ -51,7 +51,7 @@ static int take_answer(struct fsrv__supervisor *s, struct fsrv__child *child) {
         return fsrv__fd_steal(&child->answer);
 }
 
-void fsrv__answer_end(struct fsrv__supervisor *s, struct fsrv__child *child) {
+void fsrv__answer_end(struct fsrv__server *s, struct fsrv__child *child) {
         if (child->answer >= 0)
                 fsrv__fd_close(take_answer(s, child));
 }
@@ -77,7 +77,7 @@ static int take_other_answer(int *answer) {
         return 1;
 }
 
-void fsrv__answer_on_hangup(struct fsrv__supervisor *s, struct fsrv__child *child) {
+void fsrv__answer_on_hangup(struct fsrv__server *s, struct fsrv__child *child) {
         if (child->answer < 0)
                 return;
         unwatch_client(s, child);
@@ -89,7 +89,7 @@ void fsrv__answer_on_hangup(struct fsrv__supervisor *s, struct fsrv__child *chil
                 fsrv__answer_end(s, child);
 }
 
-void fsrv__answer_look_for_hangup(struct fsrv__supervisor *s, struct fsrv__child *child) {
+void fsrv__answer_look_for_hangup(struct fsrv__server *s, struct fsrv__child *child) {
         struct pollfd entry = { .fd = client_of(child) };
 
         if (child->role == FSRV_ROLE_WORKER && child->flags & FSRV_WIRE_KILL_ON_CLOSE && child->answer >= 0 &&
@@ -112,8 +112,7 @@ static bool send_exited(int *answer, const struct fsrv__wire_exited *exited) {
 }
 
 /* Whatever its client does, the child can be forgotten: its pid may be another's at any time. */
-void fsrv__answer_deliver(struct fsrv__supervisor *s, struct fsrv__child *child,
-                          const struct fsrv__wire_exited *exited) {
+void fsrv__answer_deliver(struct fsrv__server *s, struct fsrv__child *child, const struct fsrv__wire_exited *exited) {
         send_word(child, exited->code == CLD_EXITED ? exited->status : -exited->status);
         int answer = child->answer < 0 ? -1 : take_answer(s, child);
         struct fsrv__owed *owed = NULL;
@@ -130,7 +129,7 @@ void fsrv__answer_deliver(struct fsrv__supervisor *s, struct fsrv__child *child,
         }
 }
 
-void fsrv__answers_retry(struct fsrv__supervisor *s) {
+void fsrv__answers_retry(struct fsrv__server *s) {
         for (struct fsrv__owed **at = &s->owed; *at;) {
                 struct fsrv__owed *owed = *at;
                 if (!send_exited(&owed->answer, &owed->exited)) {
@@ -144,7 +143,7 @@ void fsrv__answers_retry(struct fsrv__supervisor *s) {
         }
 }
 
-void fsrv__answers_watch(struct fsrv__supervisor *s) {
+void fsrv__answers_watch(struct fsrv__server *s) {
         struct fsrv__child *child, *next;
 
         HASH_ITER(hh, s->children, child, next)

@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
-struct fsrv__child *fsrv__child_find(const struct fsrv__supervisor *s, pid_t pid) {
+struct fsrv__child *fsrv__child_find(const struct fsrv__server *s, pid_t pid) {
         struct fsrv__child *child;
 
         HASH_FIND_INT(s->children, &pid, child);
@@ -17,7 +17,7 @@ struct fsrv__child *fsrv__child_find(const struct fsrv__supervisor *s, pid_t pid
 
 /* Each has a pidfd. Those that are still to claim may come with a socket to the client, and with one for the status; a
  * standby's claim may follow those of processes that borrowed its memory. */
-bool fsrv__child_fits(const struct fsrv__supervisor *s) {
+bool fsrv__child_fits(const struct fsrv__server *s) {
         unsigned alive = HASH_COUNT(s->children), loans = 3 * s->config.head.loans, idle = 0, due = 0;
 
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
@@ -28,7 +28,7 @@ bool fsrv__child_fits(const struct fsrv__supervisor *s) {
         return now + (2 + loans) * idle + (3 + loans) * (due + 1) <= s->room || alive + due == 0;
 }
 
-void fsrv__child_become(struct fsrv__supervisor *s, struct fsrv__child *child, enum fsrv__role role) {
+void fsrv__child_become(struct fsrv__server *s, struct fsrv__child *child, enum fsrv__role role) {
         if (child->role == FSRV_ROLE_STANDBY)
                 child->zygote->idle--;
         child->role = role;
@@ -43,8 +43,7 @@ void fsrv__child_become(struct fsrv__supervisor *s, struct fsrv__child *child, e
 /* A child is found by its pid, which stays its own until we reap it. A dead child has a pidfd too. But a zygote may
  * tell so late of one that it has been reaped, as it was faster with its claim; the pid may be a stranger's by then.
  * (One that forks twice tells of a child before it is ours: we read that before we reap.) */
-struct fsrv__child *fsrv__child_add(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid,
-                                    enum fsrv__role role) {
+struct fsrv__child *fsrv__child_add(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, enum fsrv__role role) {
         struct fsrv__child *child = calloc(1, sizeof *child);
 
         if (!child)
@@ -67,7 +66,7 @@ struct fsrv__child *fsrv__child_add(struct fsrv__supervisor *s, struct fsrv__zyg
 }
 
 /* Its claim may have been faster, or a look through the children, which takes it for another zygote's. */
-void fsrv__child_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid) {
+void fsrv__child_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid) {
         struct fsrv__child *child = fsrv__child_find(s, pid);
 
         if (!child) {
@@ -79,7 +78,7 @@ void fsrv__child_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, p
         }
 }
 
-void fsrv__child_forget(struct fsrv__supervisor *s, struct fsrv__child *child) {
+void fsrv__child_forget(struct fsrv__server *s, struct fsrv__child *child) {
         fsrv__child_become(s, child, FSRV_ROLE_STRAY); /* it is counted no more */
         fsrv__answer_end(s, child);
         fsrv__family_unlimit(s, child);
@@ -88,7 +87,7 @@ void fsrv__child_forget(struct fsrv__supervisor *s, struct fsrv__child *child) {
         free(child);
 }
 
-int fsrv__child_release(struct fsrv__supervisor *s, pid_t pid) {
+int fsrv__child_release(struct fsrv__server *s, pid_t pid) {
         struct fsrv__child *child = fsrv__child_find(s, pid);
 
         if (!child)
@@ -99,14 +98,14 @@ int fsrv__child_release(struct fsrv__supervisor *s, pid_t pid) {
         return pidfd;
 }
 
-static bool is_zygote(const struct fsrv__supervisor *s, pid_t pid) {
+static bool is_zygote(const struct fsrv__server *s, pid_t pid) {
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 if (z->pid == pid)
                         return true;
         return false;
 }
 
-void fsrv__children_find(struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__role role) {
+void fsrv__children_find(struct fsrv__server *s, struct fsrv__zygote *z, enum fsrv__role role) {
         char path[64];
         int pid;
 
@@ -120,7 +119,7 @@ void fsrv__children_find(struct fsrv__supervisor *s, struct fsrv__zygote *z, enu
         fclose(list);
 }
 
-void fsrv__children_kill(struct fsrv__supervisor *s) {
+void fsrv__children_kill(struct fsrv__server *s) {
         struct fsrv__child *child, *next;
 
         HASH_ITER(hh, s->children, child, next)

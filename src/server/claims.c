@@ -4,13 +4,13 @@
 
 #include "base/fd.h"
 #include "forkserver.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 #include "wire/messages.h"
 
 /* What standbys say. Each message bears the pid of its sender, stamped by the kernel. */
 
-static void on_claim(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid,
-                     const struct fsrv__wire_claim *claim, int slots[FSRV_SLOTS]) {
+static void on_claim(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, const struct fsrv__wire_claim *claim,
+                     int slots[FSRV_SLOTS]) {
         struct fsrv__child *child = fsrv__child_find(s, pid);
 
         s->stats.claims++;
@@ -34,7 +34,7 @@ static void on_claim(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t p
 }
 
 /* It ends by itself. The process that has its memory is ours as well, and may have died before it claimed. */
-static void on_retired(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid, pid_t borrower) {
+static void on_retired(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, pid_t borrower) {
         struct fsrv__child *child = fsrv__child_find(s, pid);
 
         if (!child)
@@ -46,8 +46,8 @@ static void on_retired(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t
 }
 
 /* False: it makes no sense. */
-static bool on_message(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid,
-                       const struct fsrv__wire_claim *claim, int slots[FSRV_SLOTS]) {
+static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, const struct fsrv__wire_claim *claim,
+                       int slots[FSRV_SLOTS]) {
         switch (claim->type) {
         case FSRV_WIRE_CLAIM:
                 on_claim(s, z, pid, claim, slots);
@@ -63,7 +63,7 @@ static bool on_message(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t
         }
 }
 
-void fsrv__claims_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+void fsrv__claims_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
         struct fsrv__wire_claim claim;
         struct fsrv__message message;
         int slots[FSRV_SLOTS];

@@ -5,18 +5,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "server/supervisor.h"
+#include "server/server.h"
 
 /* Of a worker all is known. Of any other process, and of its zygote, something that matters for its death may be
  * unread. */
-bool fsrv__is_worker(const struct fsrv__supervisor *s, pid_t pid) {
+bool fsrv__is_worker(const struct fsrv__server *s, pid_t pid) {
         const struct fsrv__child *child = fsrv__child_find(s, pid);
 
         return child && child->role == FSRV_ROLE_WORKER;
 }
 
 /* A process that did not work: a standby, one that never claimed, and what the kernel says is none of ours. */
-static void on_other_death(struct fsrv__supervisor *s, struct fsrv__child *child, const struct fsrv__exit *how) {
+static void on_other_death(struct fsrv__server *s, struct fsrv__child *child, const struct fsrv__exit *how) {
         struct fsrv__zygote *z = child->zygote;
         bool was_standby = child->role == FSRV_ROLE_STANDBY, was_late = child->timed_out;
 
@@ -29,7 +29,7 @@ static void on_other_death(struct fsrv__supervisor *s, struct fsrv__child *child
                 fsrv__children_find(s, z, FSRV_ROLE_STRAY); /* what borrowed its memory may be dying with it */
 }
 
-static void on_worker_death(struct fsrv__supervisor *s, struct fsrv__child *child, const struct fsrv__exit *how,
+static void on_worker_death(struct fsrv__server *s, struct fsrv__child *child, const struct fsrv__exit *how,
                             const struct rusage *rusage) {
         const struct fsrv__wire_exited exited = { .type = FSRV_WIRE_EXITED,
                                                   .pid = child->pid,
@@ -47,7 +47,7 @@ static void on_worker_death(struct fsrv__supervisor *s, struct fsrv__child *chil
                 fsrv__child_forget(s, child);
 }
 
-static void on_child_death(struct fsrv__supervisor *s, struct fsrv__child *child) {
+static void on_child_death(struct fsrv__server *s, struct fsrv__child *child) {
         struct fsrv__exit how;
         struct rusage rusage;
 
@@ -62,7 +62,7 @@ static void on_child_death(struct fsrv__supervisor *s, struct fsrv__child *child
                 on_other_death(s, child, r == 1 ? &how : NULL);
 }
 
-static struct fsrv__zygote *zygote_of(const struct fsrv__supervisor *s, pid_t pid) {
+static struct fsrv__zygote *zygote_of(const struct fsrv__server *s, pid_t pid) {
         struct fsrv__zygote *z = s->zygotes;
 
         while (z && z->pid != pid)
@@ -70,7 +70,7 @@ static struct fsrv__zygote *zygote_of(const struct fsrv__supervisor *s, pid_t pi
         return z;
 }
 
-bool fsrv__death_of(struct fsrv__supervisor *s, pid_t pid) {
+bool fsrv__death_of(struct fsrv__server *s, pid_t pid) {
         struct fsrv__zygote *z = zygote_of(s, pid);
         struct fsrv__child *child = z ? NULL : fsrv__child_find(s, pid);
         struct fsrv__exit how;
@@ -86,7 +86,7 @@ bool fsrv__death_of(struct fsrv__supervisor *s, pid_t pid) {
 /* ---- what SIGCHLD has come for ---- */
 
 /* The second look, the only one: what has died or stopped since all that was sent was received may have sent more. */
-static void look_again(struct fsrv__supervisor *s) {
+static void look_again(struct fsrv__server *s) {
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 fsrv__orders_receive(s, z);
                 fsrv__claims_receive(s, z);
@@ -103,7 +103,7 @@ static void tell_client(const struct fsrv__child *worker, const struct fsrv__cha
                 fsrv__channel_send(worker->answer, &changed, sizeof changed, NULL, 0, MSG_DONTWAIT);
 }
 
-static void tell_of_stops(struct fsrv__supervisor *s) {
+static void tell_of_stops(struct fsrv__server *s) {
         struct fsrv__change change;
 
         while (fsrv__take_change(&change) == 1) {
@@ -114,7 +114,7 @@ static void tell_of_stops(struct fsrv__supervisor *s) {
         }
 }
 
-static void reap_all(struct fsrv__supervisor *s) {
+static void reap_all(struct fsrv__server *s) {
         pid_t pid;
 
         while (fsrv__peek_dead(&pid) == 1) {
@@ -125,7 +125,7 @@ static void reap_all(struct fsrv__supervisor *s) {
         }
 }
 
-void fsrv__changes_take(struct fsrv__supervisor *s) {
+void fsrv__changes_take(struct fsrv__server *s) {
         tell_of_stops(s);
         if (s->is_reaper || getpid() == 1)
                 reap_all(s);

@@ -6,29 +6,29 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
 static struct epoll_event event_of(uint32_t events, enum fsrv__source source, uint32_t id) {
         return (struct epoll_event){ .events = events, .data.u64 = (uint64_t)source << 32 | id };
 }
 
-int fsrv__watch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id) {
+int fsrv__watch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id) {
         struct epoll_event event = event_of(events, source, id);
 
         return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-void fsrv__rewatch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id) {
+void fsrv__rewatch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id) {
         struct epoll_event event = event_of(events, source, id);
 
         epoll_ctl(s->epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
-void fsrv__unwatch(struct fsrv__supervisor *s, int fd) {
+void fsrv__unwatch(struct fsrv__server *s, int fd) {
         epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
-void fsrv__log(const struct fsrv__supervisor *s, const char *format, ...) {
+void fsrv__log(const struct fsrv__server *s, const char *format, ...) {
         char text[512];
         va_list args;
 

@@ -7,9 +7,9 @@
 #include <sys/wait.h>
 
 #include "forkserver.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
-int64_t fsrv__fork_limit(const struct fsrv__supervisor *s) {
+int64_t fsrv__fork_limit(const struct fsrv__server *s) {
         return s->config.head.preload_timeout_ms;
 }
 
@@ -43,19 +43,19 @@ static void describe_standby(const struct fsrv__exit *how, char *ret_text, size_
                  is_kill ? "is there too little memory" : "does a fork handler of a preloaded module fail");
 }
 
-static void describe_hang(const struct fsrv__supervisor *s, const char *what, char *ret_text, size_t size) {
+static void describe_hang(const struct fsrv__server *s, const char *what, char *ret_text, size_t size) {
         snprintf(ret_text, size, "%s within %lld ms: does a fork handler of a preloaded module hang?", what,
                  (long long)fsrv__fork_limit(s));
 }
 
-static void describe_late(const struct fsrv__supervisor *s, const struct fsrv__zygote *z, char *ret_text, size_t size) {
+static void describe_late(const struct fsrv__server *s, const struct fsrv__zygote *z, char *ret_text, size_t size) {
         snprintf(ret_text, size, "module '%.120s' did not finish loading within %u ms%s", z->loading,
                  s->config.head.preload_timeout_ms,
                  z->state == FSRV_ZYGOTE_FREEZING ? " (it was loaded, but its memory was not frozen)" : "");
 }
 
-static void describe(const struct fsrv__supervisor *s, const struct fsrv__zygote *z,
-                     const struct fsrv__failure_of *failure, char *ret_text, size_t size) {
+static void describe(const struct fsrv__server *s, const struct fsrv__zygote *z, const struct fsrv__failure_of *failure,
+                     char *ret_text, size_t size) {
         switch (failure->kind) {
         case FSRV_FAILURE_START:
                 snprintf(ret_text, size, "starting the zygote: %s: %s", failure->what, strerrordesc_np(failure->err));
@@ -105,7 +105,7 @@ static int errno_of(const struct fsrv__failure_of *failure) {
         }
 }
 
-struct fsrv__wire_failed fsrv__failure_describe(const struct fsrv__supervisor *s, const struct fsrv__zygote *z,
+struct fsrv__wire_failed fsrv__failure_describe(const struct fsrv__server *s, const struct fsrv__zygote *z,
                                                 struct fsrv__failure_of failure) {
         struct fsrv__wire_failed failed = { .type = FSRV_WIRE_FAILED,
                                             .stage = stage_of(z, failure.kind),

@@ -9,7 +9,7 @@
 #include "base/descendants.h"
 #include "base/fd.h"
 #include "base/linux.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
 /* A worker is ended together with the process group that it leads, or with its descendants. */
 
@@ -34,7 +34,7 @@ static int64_t after(int64_t now, uint64_t ms) {
         return now + (int64_t)(ms > INT64_MAX / 2 ? INT64_MAX / 2 : ms);
 }
 
-static void set_deadline(struct fsrv__supervisor *s, struct fsrv__child *child, int64_t deadline) {
+static void set_deadline(struct fsrv__server *s, struct fsrv__child *child, int64_t deadline) {
         struct fsrv__child *before = s->last_deadline;
 
         child->deadline = deadline;
@@ -46,12 +46,12 @@ static void set_deadline(struct fsrv__supervisor *s, struct fsrv__child *child, 
         *(child->next_deadline ? &child->next_deadline->previous_deadline : &s->last_deadline) = child;
 }
 
-void fsrv__family_limit(struct fsrv__supervisor *s, struct fsrv__child *child, uint64_t limit_ms, uint64_t grace_ms) {
+void fsrv__family_limit(struct fsrv__server *s, struct fsrv__child *child, uint64_t limit_ms, uint64_t grace_ms) {
         child->grace_ms = grace_ms;
         set_deadline(s, child, after(fsrv__now(), limit_ms));
 }
 
-void fsrv__family_unlimit(struct fsrv__supervisor *s, struct fsrv__child *child) {
+void fsrv__family_unlimit(struct fsrv__server *s, struct fsrv__child *child) {
         if (child->deadline == FSRV_NEVER)
                 return;
         *(child->previous_deadline ? &child->previous_deadline->next_deadline : &s->first_deadline) =
@@ -66,14 +66,14 @@ static bool is_in_grace(const struct fsrv__child *child) {
 }
 
 /* A stopped process takes its SIGTERM when it goes on. */
-static void end_politely(struct fsrv__supervisor *s, struct fsrv__child *child, int64_t now) {
+static void end_politely(struct fsrv__server *s, struct fsrv__child *child, int64_t now) {
         signal_family(child, SIGTERM);
         signal_family(child, SIGCONT);
         set_deadline(s, child, after(now, child->grace_ms));
 }
 
 /* Nothing tells when the last of a group has ended, so we look. */
-static void await_group(struct fsrv__supervisor *s, struct fsrv__child *child, int64_t now) {
+static void await_group(struct fsrv__server *s, struct fsrv__child *child, int64_t now) {
         int64_t next = now + LOOK_MS;
 
         if (now < child->until && fsrv__pidfd_signal_group(child->pidfd, 0) == 0) {
@@ -86,7 +86,7 @@ static void await_group(struct fsrv__supervisor *s, struct fsrv__child *child, i
         s->ended--;
 }
 
-void fsrv__families_on_time(struct fsrv__supervisor *s, int64_t now) {
+void fsrv__families_on_time(struct fsrv__server *s, int64_t now) {
         struct fsrv__child *child;
 
         while ((child = s->first_deadline) && child->deadline <= now) {
@@ -103,7 +103,7 @@ void fsrv__families_on_time(struct fsrv__supervisor *s, int64_t now) {
         }
 }
 
-void fsrv__families_kill(struct fsrv__supervisor *s) {
+void fsrv__families_kill(struct fsrv__server *s) {
         for (struct fsrv__child *child = s->first_deadline; child; child = child->next_deadline)
                 if (child->role == FSRV_ROLE_ENDED) {
                         fsrv__pidfd_signal_group(child->pidfd, SIGKILL);
@@ -119,7 +119,7 @@ void fsrv__family_before_reaping(const struct fsrv__child *child) {
                 fsrv__child_kill(child);
 }
 
-bool fsrv__family_outlives(struct fsrv__supervisor *s, struct fsrv__child *child) {
+bool fsrv__family_outlives(struct fsrv__server *s, struct fsrv__child *child) {
         if (!is_in_grace(child) || fsrv__pidfd_signal_group(child->pidfd, 0) < 0)
                 return false;
         fsrv__unwatch(s, child->pidfd);

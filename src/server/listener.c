@@ -12,7 +12,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "forkserver.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* Linux 6.16 */
@@ -36,7 +36,7 @@ static int bind_at(int sock, const struct sockaddr_un *address) {
         return 0;
 }
 
-int fsrv__listen(struct fsrv__supervisor *s) {
+int fsrv__listen(struct fsrv__server *s) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         const char *path = s->config.path;
         int r, off = 0;
@@ -69,7 +69,7 @@ int fsrv__listen(struct fsrv__supervisor *s) {
 }
 
 /* The path goes first: no client is to find a socket where no server listens any more. */
-void fsrv__unlisten(struct fsrv__supervisor *s) {
+void fsrv__unlisten(struct fsrv__server *s) {
         struct stat st;
 
         if (s->listener < 0)
@@ -79,7 +79,7 @@ void fsrv__unlisten(struct fsrv__supervisor *s) {
         s->listener = fsrv__fd_close(s->listener);
 }
 
-static bool may_enter(const struct fsrv__supervisor *s, uid_t uid) {
+static bool may_enter(const struct fsrv__server *s, uid_t uid) {
         if (uid == fsrv__euid() || uid == 0)
                 return true;
         for (uint32_t i = 0; i < s->config.head.n_uids; i++)
@@ -88,7 +88,7 @@ static bool may_enter(const struct fsrv__supervisor *s, uid_t uid) {
         return false;
 }
 
-void fsrv__listener_on_peers(struct fsrv__supervisor *s) {
+void fsrv__listener_on_peers(struct fsrv__server *s) {
         for (;;) {
                 struct ucred cred;
                 socklen_t size = sizeof cred;

@@ -5,7 +5,7 @@
 
 #include "base/call.h"
 #include "base/clock.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
 /* What the kernel reported in this turn. */
 struct turn {
@@ -35,7 +35,7 @@ static int64_t earlier(int64_t one, int64_t other) {
         return one < other ? one : other;
 }
 
-static int64_t next_deadline(const struct fsrv__supervisor *s) {
+static int64_t next_deadline(const struct fsrv__server *s) {
         int64_t deadline = s->owed ? fsrv__now() + 10 : FSRV_NEVER;
 
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
@@ -53,7 +53,7 @@ static int64_t next_deadline(const struct fsrv__supervisor *s) {
 }
 
 /* libfaketime's epoll_wait(2) would have the limits pass by its own time. 0 or -errno. */
-static int wait_for_events(const struct fsrv__supervisor *s, struct turn *turn) {
+static int wait_for_events(const struct fsrv__server *s, struct turn *turn) {
         turn->n = (int)fsrv__call(SYS_epoll_pwait, s->epoll, turn->events, 64, fsrv__left(next_deadline(s)), NULL, 0);
         if (turn->n < 0 && turn->n != -EINTR)
                 return turn->n;
@@ -64,7 +64,7 @@ static int wait_for_events(const struct fsrv__supervisor *s, struct turn *turn) 
 
 /* ---- it receives ---- */
 
-static void receive_event(struct fsrv__supervisor *s, const struct epoll_event *event) {
+static void receive_event(struct fsrv__server *s, const struct epoll_event *event) {
         struct fsrv__child *child;
 
         switch (source_of(event)) {
@@ -95,7 +95,7 @@ static void receive_event(struct fsrv__supervisor *s, const struct epoll_event *
 
 /* What a process sent before it died is received before it is reaped. What came in time is received before its sender
  * is called late. Nothing promises that epoll(7) reports both at once. */
-static bool has_to_receive_all(const struct fsrv__supervisor *s, const struct turn *turn) {
+static bool has_to_receive_all(const struct fsrv__server *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
                 if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
                     !fsrv__is_worker(s, (pid_t)id_of(&turn->events[i])))
@@ -106,7 +106,7 @@ static bool has_to_receive_all(const struct fsrv__supervisor *s, const struct tu
         return false;
 }
 
-static void receive_all(struct fsrv__supervisor *s, const struct turn *turn, bool looks_at_standbys) {
+static void receive_all(struct fsrv__server *s, const struct turn *turn, bool looks_at_standbys) {
         for (int i = 0; i < turn->n; i++)
                 receive_event(s, &turn->events[i]);
         bool all = looks_at_standbys || has_to_receive_all(s, turn);
@@ -120,7 +120,7 @@ static void receive_all(struct fsrv__supervisor *s, const struct turn *turn, boo
 
 /* ---- it reaps ---- */
 
-static void reap(struct fsrv__supervisor *s, const struct turn *turn) {
+static void reap(struct fsrv__server *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
                 if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH)
                         fsrv__death_of(s, (pid_t)id_of(&turn->events[i]));
@@ -133,7 +133,7 @@ static void reap(struct fsrv__supervisor *s, const struct turn *turn) {
 
 /* A request in the queue carries the doorbell's sending end, so there is no hang-up while a zygote loads and its client
  * has died. But then the client's admin connection has closed, and what else could spawn would be a child. */
-static bool is_abandoned(const struct fsrv__supervisor *s) {
+static bool is_abandoned(const struct fsrv__server *s) {
         unsigned heirs = 0;
 
         if (s->config.path || s->peers)
@@ -148,7 +148,7 @@ static bool is_abandoned(const struct fsrv__supervisor *s) {
 
 /* What is queued on a doorbell is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle
  * standbys instead could hit one that has just begun to work. */
-static void drain(struct fsrv__supervisor *s) {
+static void drain(struct fsrv__server *s) {
         unsigned idle = 0;
 
         s->draining = true;
@@ -163,7 +163,7 @@ static void drain(struct fsrv__supervisor *s) {
         fsrv__log(s, "draining: %u workers", HASH_COUNT(s->children) - idle);
 }
 
-static void follow_wish(struct fsrv__supervisor *s) {
+static void follow_wish(struct fsrv__server *s) {
         if (s->wish == FSRV_WISH_SERVE && is_abandoned(s))
                 s->wish = FSRV_WISH_DRAIN;
         if (s->wish >= FSRV_WISH_DRAIN && !s->draining)
@@ -174,7 +174,7 @@ static void follow_wish(struct fsrv__supervisor *s) {
         }
 }
 
-static void decide_zygote(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct turn *turn) {
+static void decide_zygote(struct fsrv__server *s, struct fsrv__zygote *z, const struct turn *turn) {
         if (z->deadline <= turn->now)
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
         if (s->draining || z->refusal.until > 0)
@@ -184,7 +184,7 @@ static void decide_zygote(struct fsrv__supervisor *s, struct fsrv__zygote *z, co
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
 }
 
-static void decide(struct fsrv__supervisor *s, const struct turn *turn, bool looks_at_standbys) {
+static void decide(struct fsrv__server *s, const struct turn *turn, bool looks_at_standbys) {
         follow_wish(s);
         if (looks_at_standbys)
                 fsrv__standbys_end_hung(s);
@@ -196,7 +196,7 @@ static void decide(struct fsrv__supervisor *s, const struct turn *turn, bool loo
 
 /* ---- what is owed goes out ---- */
 
-static void send_owed(struct fsrv__supervisor *s, const struct turn *turn) {
+static void send_owed(struct fsrv__server *s, const struct turn *turn) {
         fsrv__answers_retry(s);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id))
@@ -208,7 +208,7 @@ static void send_owed(struct fsrv__supervisor *s, const struct turn *turn) {
 }
 
 /* The standbys are looked at first: what one has claimed before the look is received after it. */
-static void take_turn(struct fsrv__supervisor *s, const struct turn *turn) {
+static void take_turn(struct fsrv__server *s, const struct turn *turn) {
         fsrv__refusals_on_time(s, turn->now);
         bool looks_at_standbys = fsrv__standbys_look(s, turn->now);
         receive_all(s, turn, looks_at_standbys);
@@ -219,7 +219,7 @@ static void take_turn(struct fsrv__supervisor *s, const struct turn *turn) {
 
 /* A private server stays for the clients that wait for a status, and for the time limits that it has to keep. A named
  * one stays for all its workers: systemd, say, may end what it would leave behind. */
-static bool is_over(const struct fsrv__supervisor *s) {
+static bool is_over(const struct fsrv__server *s) {
         unsigned idle = 0;
 
         if (!s->draining || s->owed)
@@ -233,7 +233,7 @@ static bool is_over(const struct fsrv__supervisor *s) {
                               : s->answers == 0 && idle == 0 && !s->first_deadline;
 }
 
-int fsrv__supervise(struct fsrv__supervisor *s) {
+int fsrv__serve(struct fsrv__server *s) {
         struct turn turn = { .n = 0 };
 
         for (take_turn(s, &turn); !is_over(s); take_turn(s, &turn))

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/supervisor.h"
+#include "server/server.h"
 #include "wire/loaded.h"
 #include "wire/messages.h"
 
@@ -12,7 +12,7 @@
 
 /* ---- what is for statistics and the log alone ---- */
 
-static void on_memory(const struct fsrv__supervisor *s, struct fsrv__zygote *z, const char *bytes) {
+static void on_memory(const struct fsrv__server *s, struct fsrv__zygote *z, const char *bytes) {
         struct fsrv__wire_memory *memory = &z->memory;
 
         memcpy(memory, bytes, sizeof *memory);
@@ -32,7 +32,7 @@ static void list_leftovers(const struct fsrv__loaded *loaded, char *ret_text, si
                                       loaded->fds[i].kind);
 }
 
-static bool on_loaded(const struct fsrv__supervisor *s, const struct fsrv__zygote *z, char *bytes, size_t size) {
+static bool on_loaded(const struct fsrv__server *s, const struct fsrv__zygote *z, char *bytes, size_t size) {
         struct fsrv__loaded loaded;
         char text[512] = "";
 
@@ -55,8 +55,7 @@ static const enum fsrv__zygote_event events[] = {
         [FSRV_WIRE_HAND_OVER] = FSRV_EVENT_HAND_OVER,   [FSRV_WIRE_LEFT_OUT] = FSRV_EVENT_LEFT_OUT,
 };
 
-static bool on_order(struct fsrv__supervisor *s, struct fsrv__zygote *z, uint32_t type, const char *bytes,
-                     size_t size) {
+static bool on_order(struct fsrv__server *s, struct fsrv__zygote *z, uint32_t type, const char *bytes, size_t size) {
         struct fsrv__news news = { .event = type < sizeof events / sizeof *events ? events[type] : FSRV_EVENT_NONE };
         struct fsrv__wire_order order = { 0 };
 
@@ -68,7 +67,7 @@ static bool on_order(struct fsrv__supervisor *s, struct fsrv__zygote *z, uint32_
         return fsrv__zygote_on(s, z, news);
 }
 
-static bool on_message(struct fsrv__supervisor *s, struct fsrv__zygote *z, char *bytes, size_t size) {
+static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, char *bytes, size_t size) {
         uint32_t type;
 
         memcpy(&type, bytes, sizeof type);
@@ -80,7 +79,7 @@ static bool on_message(struct fsrv__supervisor *s, struct fsrv__zygote *z, char 
         return true;
 }
 
-void fsrv__orders_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
         int none[FSRV_SLOTS];

@@ -11,7 +11,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "forkserver.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 #include "wire/messages.h"
 
 /* Admin connections: a private server's client has one from the start; a named server's come by its listener, say what
@@ -19,7 +19,7 @@
 
 enum { PEERS_MAX = 128 };
 
-static void close_peer(struct fsrv__supervisor *s, struct fsrv__peer **link) {
+static void close_peer(struct fsrv__server *s, struct fsrv__peer **link) {
         struct fsrv__peer *peer = *link;
 
         *link = peer->next;
@@ -29,7 +29,7 @@ static void close_peer(struct fsrv__supervisor *s, struct fsrv__peer **link) {
 }
 
 /* The longest silent one makes room: the last of the list that has a deadline at all. */
-static void close_oldest(struct fsrv__supervisor *s) {
+static void close_oldest(struct fsrv__server *s) {
         struct fsrv__peer **oldest = NULL;
 
         for (struct fsrv__peer **link = &s->peers; *link; link = &(*link)->next)
@@ -39,7 +39,7 @@ static void close_oldest(struct fsrv__supervisor *s) {
                 close_peer(s, oldest);
 }
 
-int fsrv__peer_add(struct fsrv__supervisor *s, int fd, uid_t uid, int64_t deadline) {
+int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline) {
         struct fsrv__peer *peer = malloc(sizeof *peer);
 
         if (s->n_peers >= PEERS_MAX)
@@ -64,7 +64,7 @@ void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const i
         fsrv__channel_send(fd, &reply, sizeof reply, fds, n_fds, MSG_DONTWAIT);
 }
 
-static void count_processes(const struct fsrv__supervisor *s, struct fsrv__wire_stats *stats) {
+static void count_processes(const struct fsrv__server *s, struct fsrv__wire_stats *stats) {
         stats->standbys = stats->trying = 0;
         stats->zygote_starts = stats->zygote_restarts = 0;
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
@@ -76,7 +76,7 @@ static void count_processes(const struct fsrv__supervisor *s, struct fsrv__wire_
         stats->workers = HASH_COUNT(s->children) - stats->standbys - stats->trying;
 }
 
-static void send_stats(struct fsrv__supervisor *s, int fd) {
+static void send_stats(struct fsrv__server *s, int fd) {
         const struct fsrv__zygote *z = s->zygotes; /* the one that there is */
         struct fsrv__wire_stats *stats = &s->stats;
 
@@ -89,7 +89,7 @@ static void send_stats(struct fsrv__supervisor *s, int fd) {
         fsrv__channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
 }
 
-static void give_doorbell(const struct fsrv__supervisor *s, int fd) {
+static void give_doorbell(const struct fsrv__server *s, int fd) {
         const struct fsrv__zygote *z = s->zygotes; /* the one that there is */
 
         if (z->doorbell_send < 0 || s->draining)
@@ -98,7 +98,7 @@ static void give_doorbell(const struct fsrv__supervisor *s, int fd) {
                 fsrv__peer_reply(fd, 0, 0, "", &z->doorbell_send, 1);
 }
 
-static void stop_server(struct fsrv__supervisor *s, struct fsrv__peer *peer) {
+static void stop_server(struct fsrv__server *s, struct fsrv__peer *peer) {
         if (peer->uid != fsrv__euid() && peer->uid != 0) {
                 fsrv__peer_reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, "only its own uid and root may stop a fork server",
                                  NULL, 0);
@@ -110,7 +110,7 @@ static void stop_server(struct fsrv__supervisor *s, struct fsrv__peer *peer) {
                 s->wish = FSRV_WISH_DRAIN;
 }
 
-static void answer_question(struct fsrv__supervisor *s, struct fsrv__peer *peer, uint32_t type, int socket) {
+static void answer_question(struct fsrv__server *s, struct fsrv__peer *peer, uint32_t type, int socket) {
         switch (type) {
         case FSRV_WIRE_ADMIN_CONNECT:
                 fsrv__peer_add(s, socket, peer->uid, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
@@ -138,7 +138,7 @@ static void refuse_question(int fd, int err, uint32_t version) {
         fsrv__peer_reply(fd, err, FSRV_STAGE_VERSION, text, NULL, 0);
 }
 
-void fsrv__peer_on_message(struct fsrv__supervisor *s, uint32_t fd) {
+void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd) {
         struct fsrv__peer **link = &s->peers;
         struct fsrv__wire_admin admin = { 0 };
         struct fsrv__message message;
@@ -168,7 +168,7 @@ void fsrv__peer_on_message(struct fsrv__supervisor *s, uint32_t fd) {
                 close_peer(s, link);
 }
 
-void fsrv__peers_on_time(struct fsrv__supervisor *s, int64_t now) {
+void fsrv__peers_on_time(struct fsrv__server *s, int64_t now) {
         for (struct fsrv__peer **link = &s->peers; *link;)
                 if ((*link)->deadline <= now)
                         close_peer(s, link);

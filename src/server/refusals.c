@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "forkserver.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
 enum {
         BACK_OFF_MS = 100,
@@ -14,8 +14,7 @@ enum {
 
 /* When no standby can be had, the server takes the requests itself, and says why. */
 
-void fsrv__refuse(struct fsrv__supervisor *s, struct fsrv__zygote *z, unsigned times,
-                  const struct fsrv__wire_failed *why) {
+void fsrv__refuse(struct fsrv__server *s, struct fsrv__zygote *z, unsigned times, const struct fsrv__wire_failed *why) {
         int64_t wait = (int64_t)BACK_OFF_MS << (times < 6 ? times : 6);
 
         z->refusal.message = *why;
@@ -23,19 +22,19 @@ void fsrv__refuse(struct fsrv__supervisor *s, struct fsrv__zygote *z, unsigned t
         fsrv__log(s, "%s", z->refusal.message.text);
 }
 
-void fsrv__refusals_on_end(struct fsrv__supervisor *s) {
+void fsrv__refusals_on_end(struct fsrv__server *s) {
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 if (z->refusal.message.stage == FSRV_STAGE_FORK && z->refusal.message.err == EAGAIN)
                         z->refusal.until = 0;
 }
 
-void fsrv__refusals_on_time(struct fsrv__supervisor *s, int64_t now) {
+void fsrv__refusals_on_time(struct fsrv__server *s, int64_t now) {
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 if (z->refusal.until <= now)
                         z->refusal.until = 0;
 }
 
-static const struct fsrv__wire_failed *at_limit(const struct fsrv__supervisor *s, const struct fsrv__zygote *z) {
+static const struct fsrv__wire_failed *at_limit(const struct fsrv__server *s, const struct fsrv__zygote *z) {
         static struct fsrv__wire_failed full = { .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_LIMIT, .err = EAGAIN };
 
         if (z->due > 0 || fsrv__child_fits(s))
@@ -46,13 +45,13 @@ static const struct fsrv__wire_failed *at_limit(const struct fsrv__supervisor *s
         return &full;
 }
 
-const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__supervisor *s, const struct fsrv__zygote *z) {
+const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__server *s, const struct fsrv__zygote *z) {
         if (z->idle > 0 || s->draining)
                 return NULL;
         return z->refusal.until > 0 ? &z->refusal.message : at_limit(s, z);
 }
 
-void fsrv__refusal_watch(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+void fsrv__refusal_watch(struct fsrv__server *s, struct fsrv__zygote *z) {
         bool wanted =
                 !s->draining && z->idle == 0 && (z->state == FSRV_ZYGOTE_FAILED || fsrv__refusal_now(s, z) != NULL);
 
@@ -62,7 +61,7 @@ void fsrv__refusal_watch(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
         z->doorbell_watched = wanted;
 }
 
-void fsrv__refusal_send(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+void fsrv__refusal_send(struct fsrv__server *s, struct fsrv__zygote *z) {
         static char buffer[FSRV_WIRE_MESSAGE_MAX];
         const struct fsrv__wire_failed *failed;
         struct fsrv__message message;

@@ -16,7 +16,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "base/title.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 #include "wire/messages.h"
 
 /* Started by the library with the admin socket, on which its configuration waits, at fd 3, and for a private server the
@@ -34,7 +34,7 @@ static int complain(const char *what, int err) {
         return 125;
 }
 
-static void raise_limit(struct fsrv__supervisor *s) {
+static void raise_limit(struct fsrv__server *s) {
         struct rlimit limit = { 1024, 1024 };
 
         getrlimit(RLIMIT_NOFILE, &limit);
@@ -51,7 +51,7 @@ static void raise_limit(struct fsrv__supervisor *s) {
 
 /* Beside our own program, so that an installation can be moved; found once, so that an upgrade in its place doesn't.
  * Without /proc the name that we were executed by has to do, relative to the same directory as it may be. */
-static int find_zygote(struct fsrv__supervisor *s) {
+static int find_zygote(struct fsrv__server *s) {
         const char *executed = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr): the kernel's
         size_t room = sizeof s->zygote_program - sizeof "/forkserver-zygote";
         ssize_t n = readlink("/proc/self/exe", s->zygote_program, room);
@@ -66,7 +66,7 @@ static int find_zygote(struct fsrv__supervisor *s) {
 }
 
 /* The first zygote's. A private server's doorbell is given, a named one's made here. */
-static int add_zygote(struct fsrv__supervisor *s) {
+static int add_zygote(struct fsrv__server *s) {
         int on = 1, pair[2];
 
         if (!s->config.path) {
@@ -93,7 +93,7 @@ static int take_streams(void) {
         return dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ? -errno : 0;
 }
 
-static int set_up(struct fsrv__supervisor *s) {
+static int set_up(struct fsrv__server *s) {
         int r;
 
         raise_limit(s);
@@ -109,7 +109,7 @@ static int set_up(struct fsrv__supervisor *s) {
 
 /* Its configuration, and the fds that came along: of another zygote program than ours, of what it is to know, and of
  * its first output. */
-static int receive_config(struct fsrv__supervisor *s) {
+static int receive_config(struct fsrv__server *s) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
         int slots[FSRV_SLOTS];
@@ -128,7 +128,7 @@ static int receive_config(struct fsrv__supervisor *s) {
 }
 
 /* To the client that waits for it; a named server has none, and says it on standard error. */
-static void say_ready(const struct fsrv__supervisor *s, int err, const char *what) {
+static void say_ready(const struct fsrv__server *s, int err, const char *what) {
         struct fsrv__wire_reply reply = { .version = FSRV_WIRE_VERSION, .err = err, .server_pid = getpid() };
 
         if (err) {
@@ -140,7 +140,7 @@ static void say_ready(const struct fsrv__supervisor *s, int err, const char *wha
 }
 
 int main(int argc, char **argv) {
-        static struct fsrv__supervisor s;
+        static struct fsrv__server s;
         int r;
 
         (void)argc;
@@ -174,5 +174,5 @@ int main(int argc, char **argv) {
                 say_ready(&s, 0, "");
                 fsrv__peer_add(&s, ADMIN_FD, fsrv__euid(), FSRV_NEVER);
         }
-        return fsrv__supervise(&s);
+        return fsrv__serve(&s);
 }

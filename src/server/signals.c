@@ -5,10 +5,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "server/supervisor.h"
+#include "server/server.h"
 
 /* A named server's supervisor drains it by these. A private one's client sees to its end. */
-static void fill_own(const struct fsrv__supervisor *s, sigset_t *ret_set) {
+static void fill_own(const struct fsrv__server *s, sigset_t *ret_set) {
         sigemptyset(ret_set);
         if (!s->config.path)
                 return;
@@ -17,7 +17,7 @@ static void fill_own(const struct fsrv__supervisor *s, sigset_t *ret_set) {
 }
 
 /* A first signalfd is watched; another set of signals goes into the same one. */
-static int receive_signals(struct fsrv__supervisor *s, const sigset_t *set) {
+static int receive_signals(struct fsrv__server *s, const sigset_t *set) {
         int before = s->signals;
 
         sigprocmask(SIG_SETMASK, set, NULL);
@@ -29,7 +29,7 @@ static int receive_signals(struct fsrv__supervisor *s, const sigset_t *set) {
         return before < 0 ? fsrv__watch(s, s->signals, EPOLLIN, FSRV_SOURCE_SIGNAL, 0) : 0;
 }
 
-int fsrv__signals_take(struct fsrv__supervisor *s) {
+int fsrv__signals_take(struct fsrv__server *s) {
         static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP };
         sigset_t set;
 
@@ -48,7 +48,7 @@ int fsrv__signals_take(struct fsrv__supervisor *s) {
 }
 
 /* One that came before may have been the one that matters, so the first comes from ourselves. */
-int fsrv__signals_take_children(struct fsrv__supervisor *s) {
+int fsrv__signals_take_children(struct fsrv__server *s) {
         sigset_t set;
         int r;
 
@@ -63,7 +63,7 @@ int fsrv__signals_take_children(struct fsrv__supervisor *s) {
         return r;
 }
 
-void fsrv__signals_receive(struct fsrv__supervisor *s) {
+void fsrv__signals_receive(struct fsrv__server *s) {
         struct signalfd_siginfo info;
 
         while (read(s->signals, &info, sizeof info) == sizeof info) {

@@ -8,14 +8,14 @@
 
 #include "base/clock.h"
 #include "forkserver.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 #include "wire/readiness.h"
 
 enum { KILLED_FORKS_MS = 10000 }; /* so long standbys are forked that SIGKILL hits before they take a request */
 
 /* ---- orders ---- */
 
-void fsrv__standbys_order(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+void fsrv__standbys_order(struct fsrv__server *s, struct fsrv__zygote *z) {
         const struct fsrv__wire_order order = { .type = FSRV_WIRE_FORK };
         /* one, while an heir may bring better ones */
         unsigned wanted = fsrv__heir_of(s, z) ? 1 : s->config.head.standbys;
@@ -35,20 +35,20 @@ void fsrv__standbys_order(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
 }
 
 /* An answer, which may come from one that is to end. */
-static void count_answer(const struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+static void count_answer(const struct fsrv__server *s, struct fsrv__zygote *z) {
         z->due -= z->due > 0;
         if (z->state == FSRV_ZYGOTE_READY || z->state == FSRV_ZYGOTE_SLOW)
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_READY);
 }
 
-void fsrv__standbys_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid) {
+void fsrv__standbys_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid) {
         count_answer(s, z);
         z->forked++;
         z->failures = 0;
         fsrv__child_on_forked(s, z, pid);
 }
 
-void fsrv__standbys_on_cannot_fork(struct fsrv__supervisor *s, struct fsrv__zygote *z, int err, int status) {
+void fsrv__standbys_on_cannot_fork(struct fsrv__server *s, struct fsrv__zygote *z, int err, int status) {
         struct fsrv__exit how = { .code = CLD_KILLED, .status = WTERMSIG(status) };
         bool hangs = err == ETIMEDOUT;
         struct fsrv__wire_failed why;
@@ -88,7 +88,7 @@ static bool may_go_on(struct fsrv__zygote *z, const struct fsrv__exit *how) {
 
 /* Its signals are blocked, and all that has run in it are fork handlers and the host's: to fork the next one at once
  * would go on for ever, and requests would wait as long. */
-void fsrv__standbys_on_end(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__exit *how,
+void fsrv__standbys_on_end(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__exit *how,
                            bool was_late) {
         struct fsrv__failure_of failure = { .kind = FSRV_FAILURE_STANDBY, .how = how };
 
@@ -114,7 +114,7 @@ void fsrv__standbys_on_claim(struct fsrv__zygote *z) {
 /* ---- fork handlers that hang: wire/readiness.h ---- */
 
 /* One that was late is looked at twice: it may have been stopped together with the server. */
-static void look_at(const struct fsrv__supervisor *s, struct fsrv__child *standby, int64_t now) {
+static void look_at(const struct fsrv__server *s, struct fsrv__child *standby, int64_t now) {
         int r = fsrv__readiness_look(standby->pid, getpid());
 
         standby->is_ready = r == 1;
@@ -123,7 +123,7 @@ static void look_at(const struct fsrv__supervisor *s, struct fsrv__child *standb
                 standby->is_late = now - standby->since >= fsrv__fork_limit(s);
 }
 
-bool fsrv__standbys_look(struct fsrv__supervisor *s, int64_t now) {
+bool fsrv__standbys_look(struct fsrv__server *s, int64_t now) {
         struct fsrv__child *child, *next;
 
         if (s->next_look == 0 || now < s->next_look)
@@ -141,7 +141,7 @@ bool fsrv__standbys_look(struct fsrv__supervisor *s, int64_t now) {
 
 /* (One may have become ready, and claim, since the look: then its client asks again, or hears of a death by
  * SIGKILL.) */
-void fsrv__standbys_end_hung(struct fsrv__supervisor *s) {
+void fsrv__standbys_end_hung(struct fsrv__server *s) {
         struct fsrv__child *child, *next;
 
         HASH_ITER(hh, s->children, child, next)

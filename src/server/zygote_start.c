@@ -15,10 +15,10 @@
 #include "base/fd.h"
 #include "base/title.h"
 #include "forkserver-host.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
 /* Returns on failure only: what could not be executed. */
-static const char *execute(const struct fsrv__supervisor *s) {
+static const char *execute(const struct fsrv__server *s) {
         char title[FSRV_TITLE_SIZE];
         char *argv[] = { title, NULL };
 
@@ -34,7 +34,7 @@ static const char *execute(const struct fsrv__supervisor *s) {
 }
 
 /* From its beginning: the zygote before this one has read it too. */
-static void leave_data(const struct fsrv__supervisor *s) {
+static void leave_data(const struct fsrv__server *s) {
         if (s->data < 0)
                 return;
         lseek(s->data, 0, SEEK_SET);
@@ -44,7 +44,7 @@ static void leave_data(const struct fsrv__supervisor *s) {
                 dup2(s->data, FSRV_ZYGOTE_DATA_FD);
 }
 
-static _Noreturn void become_zygote(const struct fsrv__supervisor *s, pid_t server, int boot) {
+static _Noreturn void become_zygote(const struct fsrv__server *s, pid_t server, int boot) {
         sigset_t none;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -72,7 +72,7 @@ static _Noreturn void become_zygote(const struct fsrv__supervisor *s, pid_t serv
         _exit(127);
 }
 
-static int send_config(const struct fsrv__supervisor *s, const struct fsrv__zygote *z, int boot) {
+static int send_config(const struct fsrv__server *s, const struct fsrv__zygote *z, int boot) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__config config = s->config;
 
@@ -85,7 +85,7 @@ static int send_config(const struct fsrv__supervisor *s, const struct fsrv__zygo
 }
 
 /* What it is at until it says something else. */
-static void name_program(const struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+static void name_program(const struct fsrv__server *s, struct fsrv__zygote *z) {
         const char *program = s->program >= 0 ? s->config.argv[0] : "", *slash = strrchr(program, '/');
 
         z->loading[0] = 0;
@@ -95,7 +95,7 @@ static void name_program(const struct fsrv__supervisor *s, struct fsrv__zygote *
 }
 
 /* Its pidfd, or -errno, and it is as if it had never been. */
-static int watch_process(struct fsrv__supervisor *s, const struct fsrv__zygote *z, pid_t pid, int orders) {
+static int watch_process(struct fsrv__server *s, const struct fsrv__zygote *z, pid_t pid, int orders) {
         int pidfd = fsrv__pidfd_open(pid), r = pidfd;
 
         if (r >= 0)
@@ -110,12 +110,12 @@ static int watch_process(struct fsrv__supervisor *s, const struct fsrv__zygote *
         return r;
 }
 
-static int fail(const struct fsrv__supervisor *s, struct fsrv__zygote *z, int r, const char *what) {
+static int fail(const struct fsrv__server *s, struct fsrv__zygote *z, int r, const char *what) {
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ FSRV_FAILURE_START, -r, what, NULL });
         return r;
 }
 
-int fsrv__zygote_start(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z) {
         int sockets[2], r = fsrv__socketpair(sockets);
 
         if (r < 0)

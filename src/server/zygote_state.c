@@ -7,11 +7,11 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 
 enum { END_MS = 5000 }; /* for exit functions of modules */
 
-static int set_up(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+static int set_up(struct fsrv__server *s, struct fsrv__zygote *z) {
         int on = 1, r = fsrv__socketpair(z->claims);
 
         if (r < 0)
@@ -23,7 +23,7 @@ static int set_up(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
         return fsrv__watch(s, z->doorbell, 0, FSRV_SOURCE_DOORBELL, z->id); /* its hang-up is always reported */
 }
 
-int fsrv__zygote_add(struct fsrv__supervisor *s, int doorbell, int doorbell_send) {
+int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send) {
         struct fsrv__zygote *z = calloc(1, sizeof *z);
 
         if (!z)
@@ -42,7 +42,7 @@ bool fsrv__zygote_is_starting(const struct fsrv__zygote *z) {
         return z->state == FSRV_ZYGOTE_LOADING || z->state == FSRV_ZYGOTE_FREEZING;
 }
 
-static int64_t deadline_of(const struct fsrv__supervisor *s, const struct fsrv__zygote *z) {
+static int64_t deadline_of(const struct fsrv__server *s, const struct fsrv__zygote *z) {
         switch (z->state) {
         case FSRV_ZYGOTE_LOADING:
                 return fsrv__deadline(s->config.head.preload_timeout_ms);
@@ -59,17 +59,17 @@ static int64_t deadline_of(const struct fsrv__supervisor *s, const struct fsrv__
         }
 }
 
-void fsrv__zygote_become(const struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__zygote_state state) {
+void fsrv__zygote_become(const struct fsrv__server *s, struct fsrv__zygote *z, enum fsrv__zygote_state state) {
         z->state = state;
         z->deadline = deadline_of(s, z);
 }
 
-void fsrv__zygote_kill(const struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+void fsrv__zygote_kill(const struct fsrv__server *s, struct fsrv__zygote *z) {
         kill(z->pid, SIGKILL); /* our own child, not reaped yet */
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_KILLED);
 }
 
-void fsrv__zygote_blame(const struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__failure_of failure) {
+void fsrv__zygote_blame(const struct fsrv__server *s, struct fsrv__zygote *z, struct fsrv__failure_of failure) {
         if (z->failure.stage == 0)
                 z->failure = fsrv__failure_describe(s, z, failure);
 }

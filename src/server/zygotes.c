@@ -9,19 +9,19 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "forkserver.h"
-#include "server/supervisor.h"
+#include "server/server.h"
 #include "wire/messages.h"
 
 enum { KILLED_STARTS_MS = 10000 }; /* so long a zygote that SIGKILL hits while it loads is started again at once */
 
 /* ---- starting ---- */
 
-static void give_up(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+static void give_up(struct fsrv__server *s, struct fsrv__zygote *z) {
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_FAILED);
         fsrv__refuse(s, z, z->failures++, &z->failure);
 }
 
-static void start(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void start(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         z->starts++;
         z->left_out[0] = 0;
@@ -33,12 +33,12 @@ static void start(struct fsrv__supervisor *s, struct fsrv__zygote *z, const stru
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_LOADING);
 }
 
-static void name_module(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void name_module(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)s;
         snprintf(z->loading, sizeof z->loading, "%s", news->text);
 }
 
-static void note_failure(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void note_failure(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)s;
         if (z->failure.stage != 0)
                 return;
@@ -48,12 +48,12 @@ static void note_failure(struct fsrv__supervisor *s, struct fsrv__zygote *z, con
         snprintf(z->failure.text, sizeof z->failure.text, "%s", news->text);
 }
 
-static void freeze(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void freeze(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_FREEZING);
 }
 
-static int give_sockets(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+static int give_sockets(struct fsrv__server *s, struct fsrv__zygote *z) {
         const struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS };
         int orders[2], fds[FSRV_WIRE_FDS_MAX], slots[FSRV_SLOTS] = FSRV_NO_FDS, r = fsrv__socketpair(orders);
 
@@ -72,7 +72,7 @@ static int give_sockets(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
         return r;
 }
 
-static void serve(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void serve(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         bool forks_twice = news->value;
         int r = forks_twice ? fsrv__become_reaper(s) : 0;
 
@@ -93,19 +93,19 @@ static void serve(struct fsrv__supervisor *s, struct fsrv__zygote *z, const stru
 
 /* ---- what comes of time ---- */
 
-static void end_late_loading(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void end_late_loading(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_LATE });
         z->killed_freezing += z->state == FSRV_ZYGOTE_FREEZING;
         fsrv__zygote_kill(s, z);
 }
 
-static void be_patient(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void be_patient(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_SLOW);
 }
 
-static void end_late_fork(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void end_late_fork(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_FORK_HANGS });
         fsrv__zygote_kill(s, z);
@@ -113,13 +113,13 @@ static void end_late_fork(struct fsrv__supervisor *s, struct fsrv__zygote *z, co
 
 /* ---- its end ---- */
 
-static void end_at_once(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void end_at_once(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__zygote_kill(s, z);
 }
 
 /* What modules have registered for the end of their process runs, as in any program that is told to end. */
-static void end_politely(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void end_politely(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         if (shutdown(z->orders, SHUT_WR) < 0)
                 fsrv__zygote_kill(s, z);
@@ -137,7 +137,7 @@ static bool may_try_again(struct fsrv__zygote *z) {
 }
 
 /* The heir, and those that it did not come to tell of; where orphans become ours it may be one of those. */
-static void bury(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
+static void bury(struct fsrv__server *s, struct fsrv__zygote *z) {
         if (fsrv__heir_of(s, z))
                 fsrv__child_kill(fsrv__heir_of(s, z));
         fsrv__children_find(s, z, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
@@ -147,7 +147,7 @@ static void bury(struct fsrv__supervisor *s, struct fsrv__zygote *z) {
         z->due = 0;
 }
 
-static void die(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void die(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         bool was_killed = news->how->code == CLD_KILLED && news->how->status == SIGKILL;
         bool has_said_why = z->failure.stage != 0;
 
@@ -162,38 +162,38 @@ static void die(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct
 
 /* ---- its standbys, its heir ---- */
 
-static void take_standby(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void take_standby(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         fsrv__standbys_on_forked(s, z, news->value);
 }
 
-static void take_failed_fork(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void take_failed_fork(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         fsrv__standbys_on_cannot_fork(s, z, news->err, news->value);
 }
 
-static void allow_heir(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void allow_heir(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         fsrv__heir_allow(s, z, news->value);
 }
 
-static void take_heir(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void take_heir(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         fsrv__heir_on_born(s, z, news->value);
 }
 
-static void hand_over(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void hand_over(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__heir_succeed(s, z);
 }
 
-static void hand_over_too_late(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void hand_over_too_late(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__heir_succeed(s, z);
         fsrv__zygote_kill(s, z);
 }
 
-static void leave_out(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void leave_out(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         fsrv__heir_on_left_out(s, z, news->text);
 }
 
-static void ignore(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void ignore(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)s;
         (void)z;
         (void)news;
@@ -201,7 +201,7 @@ static void ignore(struct fsrv__supervisor *s, struct fsrv__zygote *z, const str
 
 /* ---- the table ---- */
 
-typedef void zygote_action(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__news *news);
+typedef void zygote_action(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news);
 
 /* clang-format off */
 static zygote_action *const actions[FSRV_ZYGOTE_STATES][FSRV_EVENTS] = {
@@ -273,7 +273,7 @@ static zygote_action *const actions[FSRV_ZYGOTE_STATES][FSRV_EVENTS] = {
 };
 /* clang-format on */
 
-bool fsrv__zygote_on(struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__news news) {
+bool fsrv__zygote_on(struct fsrv__server *s, struct fsrv__zygote *z, struct fsrv__news news) {
         zygote_action *action = actions[z->state][news.event];
 
         if (action)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FSRV_SERVER_SUPERVISOR_H
-#define FSRV_SERVER_SUPERVISOR_H
+#ifndef FSRV_SERVER_SERVER_H
+#define FSRV_SERVER_SERVER_H
 
 /*
  * The server: the parent of zygotes, standbys and workers, and the only process with state. It has one thread and one
@@ -159,7 +159,7 @@ struct fsrv__peer {
 /* What is to become of the server. */
 enum fsrv__wish { FSRV_WISH_SERVE, FSRV_WISH_DRAIN, FSRV_WISH_KILL };
 
-struct fsrv__supervisor {
+struct fsrv__server {
         struct fsrv__config config;
         char zygote_program[4096];
         int program; /* O_PATH: the program that is to be started with config.argv instead; -1 */
@@ -194,12 +194,12 @@ struct fsrv__supervisor {
 
 /* ---- events.c: what lies below all ---- */
 
-int fsrv__watch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id);
+int fsrv__watch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id);
 /* Other events of an fd that is watched. */
-void fsrv__rewatch(struct fsrv__supervisor *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id);
-void fsrv__unwatch(struct fsrv__supervisor *s, int fd);
+void fsrv__rewatch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id);
+void fsrv__unwatch(struct fsrv__server *s, int fd);
 /* A line on standard error, from a named server; a private one is quiet. */
-void fsrv__log(const struct fsrv__supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void fsrv__log(const struct fsrv__server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- failures.c: what is said when no standby can be had ---- */
 
@@ -222,141 +222,137 @@ struct fsrv__failure_of {
 };
 
 /* How long the fork handlers of one process may take, before it gets half as long again. */
-int64_t fsrv__fork_limit(const struct fsrv__supervisor *s);
+int64_t fsrv__fork_limit(const struct fsrv__server *s);
 /* The message to clients, with stage, errno and sentence. */
-struct fsrv__wire_failed fsrv__failure_describe(const struct fsrv__supervisor *s, const struct fsrv__zygote *z,
+struct fsrv__wire_failed fsrv__failure_describe(const struct fsrv__server *s, const struct fsrv__zygote *z,
                                                 struct fsrv__failure_of failure);
 
 /* ---- families.c: a worker and the process group that it leads ---- */
 
 void fsrv__child_kill(const struct fsrv__child *child);
 /* The family gets SIGTERM at the limit and SIGKILL after the grace; without a grace it gets SIGKILL at the limit. */
-void fsrv__family_limit(struct fsrv__supervisor *s, struct fsrv__child *child, uint64_t limit_ms, uint64_t grace_ms);
-void fsrv__family_unlimit(struct fsrv__supervisor *s, struct fsrv__child *child);
-void fsrv__families_on_time(struct fsrv__supervisor *s, int64_t now);
+void fsrv__family_limit(struct fsrv__server *s, struct fsrv__child *child, uint64_t limit_ms, uint64_t grace_ms);
+void fsrv__family_unlimit(struct fsrv__server *s, struct fsrv__child *child);
+void fsrv__families_on_time(struct fsrv__server *s, int64_t now);
 /* Ends what still has some of its grace. */
-void fsrv__families_kill(struct fsrv__supervisor *s);
+void fsrv__families_kill(struct fsrv__server *s);
 /* Call it when the child is dead and not reaped yet. */
 void fsrv__family_before_reaping(const struct fsrv__child *child);
 /* Call it when the child has been reaped. True: the rest of its family is to be ended, and the child is kept for that.
  */
-bool fsrv__family_outlives(struct fsrv__supervisor *s, struct fsrv__child *child);
+bool fsrv__family_outlives(struct fsrv__server *s, struct fsrv__child *child);
 
 /* ---- answers.c: the sockets to clients ---- */
 
 /* Gives a worker its sockets, which it owns then. status: the socket for the two words, the first of which goes out; or
  * -1. */
-void fsrv__answer_begin(struct fsrv__supervisor *s, struct fsrv__child *child, int answer, int status);
+void fsrv__answer_begin(struct fsrv__server *s, struct fsrv__child *child, int answer, int status);
 /* Closes the sockets: no client listens any more. */
-void fsrv__answer_end(struct fsrv__supervisor *s, struct fsrv__child *child);
+void fsrv__answer_end(struct fsrv__server *s, struct fsrv__child *child);
 /* The client has gone, or has closed the handle. */
-void fsrv__answer_on_hangup(struct fsrv__supervisor *s, struct fsrv__child *child);
+void fsrv__answer_on_hangup(struct fsrv__server *s, struct fsrv__child *child);
 /* Does the same if the client has gone. Nothing promises which event comes first: the death, or the hang-up that is to
  * end the whole family. */
-void fsrv__answer_look_for_hangup(struct fsrv__supervisor *s, struct fsrv__child *child);
+void fsrv__answer_look_for_hangup(struct fsrv__server *s, struct fsrv__child *child);
 /* Tells the client of the end, now or as soon as its socket has room. The answer socket is the child's no more. */
-void fsrv__answer_deliver(struct fsrv__supervisor *s, struct fsrv__child *child,
-                          const struct fsrv__wire_exited *exited);
+void fsrv__answer_deliver(struct fsrv__server *s, struct fsrv__child *child, const struct fsrv__wire_exited *exited);
 /* Tries again to send what is owed. */
-void fsrv__answers_retry(struct fsrv__supervisor *s);
+void fsrv__answers_retry(struct fsrv__server *s);
 /* Watches all clients from now on: the server drains. */
-void fsrv__answers_watch(struct fsrv__supervisor *s);
+void fsrv__answers_watch(struct fsrv__server *s);
 
 /* ---- children.c: the table ---- */
 
 /* Whether one more child fits below the limit of open files. */
-bool fsrv__child_fits(const struct fsrv__supervisor *s);
+bool fsrv__child_fits(const struct fsrv__server *s);
 /* NULL: there is none. */
-struct fsrv__child *fsrv__child_find(const struct fsrv__supervisor *s, pid_t pid);
+struct fsrv__child *fsrv__child_find(const struct fsrv__server *s, pid_t pid);
 /* Puts a new child of ours into the table; z may be NULL. NULL: there is no memory, no fd, or no such child. */
-struct fsrv__child *fsrv__child_add(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid,
-                                    enum fsrv__role role);
+struct fsrv__child *fsrv__child_add(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, enum fsrv__role role);
 /* The zygote says that it has forked this standby. */
-void fsrv__child_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
+void fsrv__child_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid);
 /* Changes the role, and keeps count of the zygote's standbys. */
-void fsrv__child_become(struct fsrv__supervisor *s, struct fsrv__child *child, enum fsrv__role role);
+void fsrv__child_become(struct fsrv__server *s, struct fsrv__child *child, enum fsrv__role role);
 /* Takes the child out of the table, closes its fds and frees it. */
-void fsrv__child_forget(struct fsrv__supervisor *s, struct fsrv__child *child);
+void fsrv__child_forget(struct fsrv__server *s, struct fsrv__child *child);
 /* Takes a living child out of the table. Its pidfd, which is the caller's now and not watched; -1: there is none. */
-int fsrv__child_release(struct fsrv__supervisor *s, pid_t pid);
+int fsrv__child_release(struct fsrv__server *s, pid_t pid);
 /* Finds children that no zygote has told of. They get this role, and this zygote, which may be NULL. */
-void fsrv__children_find(struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__role role);
+void fsrv__children_find(struct fsrv__server *s, struct fsrv__zygote *z, enum fsrv__role role);
 /* Ends all children with their families. */
-void fsrv__children_kill(struct fsrv__supervisor *s);
+void fsrv__children_kill(struct fsrv__server *s);
 
 /* ---- refusals.c ---- */
 
 /* Refuses the zygote's requests for a time, which doubles with each of the times that it happened before. */
-void fsrv__refuse(struct fsrv__supervisor *s, struct fsrv__zygote *z, unsigned times,
-                  const struct fsrv__wire_failed *why);
+void fsrv__refuse(struct fsrv__server *s, struct fsrv__zygote *z, unsigned times, const struct fsrv__wire_failed *why);
 /* A worker has ended: where there was no room for one more process, there is now. */
-void fsrv__refusals_on_end(struct fsrv__supervisor *s);
+void fsrv__refusals_on_end(struct fsrv__server *s);
 /* Ends those whose time is over. */
-void fsrv__refusals_on_time(struct fsrv__supervisor *s, int64_t now);
+void fsrv__refusals_on_time(struct fsrv__server *s, int64_t now);
 /* What the server has to answer to requests now; NULL: standbys take them. */
-const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__supervisor *s, const struct fsrv__zygote *z);
+const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__server *s, const struct fsrv__zygote *z);
 /* Watches the doorbell while no standby does, and only then. */
-void fsrv__refusal_watch(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+void fsrv__refusal_watch(struct fsrv__server *s, struct fsrv__zygote *z);
 /* Receives the requests that are to be refused, and refuses them. */
-void fsrv__refusal_send(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+void fsrv__refusal_send(struct fsrv__server *s, struct fsrv__zygote *z);
 
 /* ---- signals.c ---- */
 
 /* Sets all signals up. An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's
  * session, and what the terminal sends is for the client and its workers. 0 or -errno. */
-int fsrv__signals_take(struct fsrv__supervisor *s);
+int fsrv__signals_take(struct fsrv__server *s);
 /* Takes SIGCHLD too from now on, which only stops and orphans need. It may be repeated. 0 or -errno. */
-int fsrv__signals_take_children(struct fsrv__supervisor *s);
+int fsrv__signals_take_children(struct fsrv__server *s);
 /* Records what the signals that have come ask for. */
-void fsrv__signals_receive(struct fsrv__supervisor *s);
+void fsrv__signals_receive(struct fsrv__server *s);
 
 /* ---- zygote_start.c ---- */
 
 /* Starts its process. 0; or -errno, and z->failure says why. */
-int fsrv__zygote_start(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z);
 
 /* ---- zygote_state.c ---- */
 
 /* Adds a zygote without a process. It has this doorbell; the sending end may be -1. 0 or -errno. */
-int fsrv__zygote_add(struct fsrv__supervisor *s, int doorbell, int doorbell_send);
+int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send);
 /* Whether it still has modules to load, or its memory to see to. */
 bool fsrv__zygote_is_starting(const struct fsrv__zygote *z);
 /* Changes the state, and sets its deadline. */
-void fsrv__zygote_become(const struct fsrv__supervisor *s, struct fsrv__zygote *z, enum fsrv__zygote_state state);
+void fsrv__zygote_become(const struct fsrv__server *s, struct fsrv__zygote *z, enum fsrv__zygote_state state);
 /* Its process has to be there. */
-void fsrv__zygote_kill(const struct fsrv__supervisor *s, struct fsrv__zygote *z);
+void fsrv__zygote_kill(const struct fsrv__server *s, struct fsrv__zygote *z);
 /* Notes why it ends, if it has not said so itself. */
-void fsrv__zygote_blame(const struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__failure_of failure);
+void fsrv__zygote_blame(const struct fsrv__server *s, struct fsrv__zygote *z, struct fsrv__failure_of failure);
 
 /* ---- standbys.c ---- */
 
 /* Orders as many standbys as are wanted and fit. */
-void fsrv__standbys_order(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+void fsrv__standbys_order(struct fsrv__server *s, struct fsrv__zygote *z);
 /* An order has been answered: by a standby's pid; or by an errno, or if that is 0 by the wait status of the process
  * between zygote and standby, which ended by itself. */
-void fsrv__standbys_on_forked(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
-void fsrv__standbys_on_cannot_fork(struct fsrv__supervisor *s, struct fsrv__zygote *z, int err, int status);
+void fsrv__standbys_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid);
+void fsrv__standbys_on_cannot_fork(struct fsrv__server *s, struct fsrv__zygote *z, int err, int status);
 /* A standby has ended before it took a request. was_late: we have killed it, since it was not ready in time. */
-void fsrv__standbys_on_end(struct fsrv__supervisor *s, struct fsrv__zygote *z, const struct fsrv__exit *how,
-                           bool was_late);
+void fsrv__standbys_on_end(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__exit *how, bool was_late);
 /* A standby has taken a request. */
 void fsrv__standbys_on_claim(struct fsrv__zygote *z);
 /* If it is time, looks at the standbys that have waited for long, and returns true. The caller then receives all
  * claims, and ends those that hang. */
-bool fsrv__standbys_look(struct fsrv__supervisor *s, int64_t now);
-void fsrv__standbys_end_hung(struct fsrv__supervisor *s);
+bool fsrv__standbys_look(struct fsrv__server *s, int64_t now);
+void fsrv__standbys_end_hung(struct fsrv__server *s);
 
 /* ---- heirs.c ---- */
 
 /* The zygote's heir; NULL: there is none. */
-const struct fsrv__child *fsrv__heir_of(const struct fsrv__supervisor *s, const struct fsrv__zygote *z);
+const struct fsrv__child *fsrv__heir_of(const struct fsrv__server *s, const struct fsrv__zygote *z);
 /* Makes the server the parent of orphans, as a zygote that forks twice needs it. 0 or -errno. */
-int fsrv__become_reaper(struct fsrv__supervisor *s);
-void fsrv__heir_allow(struct fsrv__supervisor *s, struct fsrv__zygote *z, bool forks_twice);
-void fsrv__heir_on_born(struct fsrv__supervisor *s, struct fsrv__zygote *z, pid_t pid);
+int fsrv__become_reaper(struct fsrv__server *s);
+void fsrv__heir_allow(struct fsrv__server *s, struct fsrv__zygote *z, bool forks_twice);
+void fsrv__heir_on_born(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid);
 /* The heir is the zygote from now on. */
-void fsrv__heir_succeed(struct fsrv__supervisor *s, struct fsrv__zygote *z);
-void fsrv__heir_on_left_out(const struct fsrv__supervisor *s, struct fsrv__zygote *z, const char *why);
+void fsrv__heir_succeed(struct fsrv__server *s, struct fsrv__zygote *z);
+void fsrv__heir_on_left_out(const struct fsrv__server *s, struct fsrv__zygote *z, const char *why);
 
 /* ---- zygotes.c: what a zygote does at each event ---- */
 
@@ -368,40 +364,40 @@ struct fsrv__news {
 };
 
 /* Does what the table says. False: there is no such event in this state; an order that comes so is malformed. */
-bool fsrv__zygote_on(struct fsrv__supervisor *s, struct fsrv__zygote *z, struct fsrv__news news);
+bool fsrv__zygote_on(struct fsrv__server *s, struct fsrv__zygote *z, struct fsrv__news news);
 
 /* ---- orders.c, claims.c: all that zygote and standbys have sent ---- */
 
-void fsrv__orders_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z);
-void fsrv__claims_receive(struct fsrv__supervisor *s, struct fsrv__zygote *z);
+void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z);
+void fsrv__claims_receive(struct fsrv__server *s, struct fsrv__zygote *z);
 
 /* ---- deaths.c: all that the dead had sent has been received ---- */
 
 /* Whether the pid is a worker's. Of any other process something that matters for its death may be unread: its claim, or
  * what its zygote says of it. */
-bool fsrv__is_worker(const struct fsrv__supervisor *s, pid_t pid);
+bool fsrv__is_worker(const struct fsrv__server *s, pid_t pid);
 /* Sees to a zygote or child that has died. Nothing happens if it lives. False: there is no such process of ours. */
-bool fsrv__death_of(struct fsrv__supervisor *s, pid_t pid);
+bool fsrv__death_of(struct fsrv__server *s, pid_t pid);
 /* Sees to what SIGCHLD came for. Clients that asked are told of stops and continuations. If orphans are ours,
  * everything dead is reaped, known or not. */
-void fsrv__changes_take(struct fsrv__supervisor *s);
+void fsrv__changes_take(struct fsrv__server *s);
 
 /* ---- peers.c: admin connections ---- */
 
-int fsrv__peer_add(struct fsrv__supervisor *s, int fd, uid_t uid, int64_t deadline);
+int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline);
 void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds);
-void fsrv__peer_on_message(struct fsrv__supervisor *s, uint32_t fd);
-void fsrv__peers_on_time(struct fsrv__supervisor *s, int64_t now);
+void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd);
+void fsrv__peers_on_time(struct fsrv__server *s, int64_t now);
 
 /* ---- listener.c: where a named server's come in ---- */
 
-int fsrv__listen(struct fsrv__supervisor *s);
-void fsrv__unlisten(struct fsrv__supervisor *s);
-void fsrv__listener_on_peers(struct fsrv__supervisor *s);
+int fsrv__listen(struct fsrv__server *s);
+void fsrv__unlisten(struct fsrv__server *s);
+void fsrv__listener_on_peers(struct fsrv__server *s);
 
 /* ---- loop.c ---- */
 
 /* Serves until it is over; the exit code. */
-int fsrv__supervise(struct fsrv__supervisor *s);
+int fsrv__serve(struct fsrv__server *s);
 
 #endif
