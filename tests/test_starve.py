@@ -19,6 +19,7 @@ from test_serve import call, open_directory, serve  # noqa: F401 (fixtures)
 from test_spawn import refused
 
 MIB = 1 << 20
+PRELOAD_OUTPUT = 2  # FSRV_SERVER_PRELOAD_OUTPUT
 
 
 @contextlib.contextmanager
@@ -152,6 +153,15 @@ def pauses(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
 
 
+def fill_flight(hog, victim):
+    for spawner in hog, victim:
+        spawner("limit", "nofile", 64)
+    flight = hog("in_flight")
+    if flight["refused"] != "ETOOMANYREFS":
+        pytest.skip(f"the kernel does not count fds in flight: {flight['refused']} after {flight['sent']}")
+    return flight
+
+
 def test_too_many_fds_in_flight(start, testmod, other_user):
     """They count for a uid, over all its processes; root is exempt."""
     hog, victim, other = start(), start(), start()
@@ -159,11 +169,7 @@ def test_too_many_fds_in_flight(start, testmod, other_user):
         spawner("setuid", uid)
         spawner.new(preload=[testmod])
         assert serves(spawner, testmod)
-    for spawner in hog, victim:
-        spawner("limit", "nofile", 64)
-    flight = hog("in_flight")
-    if flight["refused"] != "ETOOMANYREFS":
-        pytest.skip(f"the kernel does not count fds in flight: {flight['refused']} after {flight['sent']}")
+    flight = fill_flight(hog, victim)
     failure = refused(victim.call, f"{testmod}:exit_with", 1, spawn_timeout=50)
     assert (failure.errno, failure.stage) == ("ETOOMANYREFS", "queue") and "full" in failure.text
     assert serves(other, testmod)
@@ -174,6 +180,25 @@ def test_too_many_fds_in_flight(start, testmod, other_user):
     assert eventually(lambda: pauses(victim.process.pid) > before + 5)  # it tries, again and again
     hog("close", *flight["fds"])
     assert victim("wait", victim.answer("spawn")["process"], 60000)["exit_code"] == 7
+
+
+@pytest.mark.parametrize("command", ["stats", "ensure"])
+def test_questions_and_starts_with_too_many_fds_in_flight(start, testmod, other_user, command):
+    """A question brings a socket to the server, and a start the client's output: both wait until that can be sent."""
+    hog, victim = start(), start()
+    for spawner in hog, victim:
+        spawner("setuid", 54326)
+        spawner.new(preload=[testmod])
+        assert serves(spawner, testmod)
+    if command == "ensure":
+        victim.new(preload=[testmod], flags=PRELOAD_OUTPUT)
+    flight = fill_flight(hog, victim)
+    before = pauses(victim.process.pid)
+    victim.ask(command)
+    assert eventually(lambda: pauses(victim.process.pid) > before + 5)
+    hog("close", *flight["fds"])
+    victim.answer(command)
+    assert serves(victim, testmod)
 
 
 # ---- memory ----

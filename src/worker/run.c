@@ -61,7 +61,8 @@ _Noreturn void fsrv__task_fail(struct fsrv__task *task, int sock, const struct f
 
         memcpy(failed.text, error->text, sizeof failed.text);
         fsrv__channel_send(task->claims, &count, sizeof count, NULL, 0, MSG_DONTWAIT);
-        if (fsrv__channel_send(sock, &failed, sizeof failed, NULL, 0, 0) == -ENOTSOCK)
+        if (fsrv__channel_send_patiently(sock, &failed, sizeof failed, NULL, 0,
+                                         fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS)) == -ENOTSOCK)
                 (void)!write(sock, &failed, sizeof failed); /* the exec pipe; less than PIPE_BUF */
         _exit(127);
 }
