@@ -696,8 +696,8 @@ struct fsrv_many {
 
 /*
  * Calls the entry point for each of n inputs, as fsrv_call() does, several at a time. For each, on_result() is called
- * once, in this thread: `r` is 0, or -errno with *error, as fsrv_call() returns them. The result is given back after the
- * call; to keep it, copy the struct and set the original's bytes to NULL. If on_result() returns another value than 0,
+ * once, in this thread: `r` is 0, or -errno with *error, as fsrv_call() returns them. The result is given back after
+ * on_result() has returned; to keep it, copy the struct and set the original's bytes to NULL. If on_result() returns another value than 0,
  * the calls that are on their way are killed, and that value is returned. `how` may be NULL.
  *
  * Where there is no room for one process more (fds, processes, memory) the calls that are on their way go on, and the
@@ -736,17 +736,18 @@ FSRV_PUBLIC int fsrv_worker_get_lifeline(void);
 /* Yields the client, as the kernel stamped it on the request. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid);
 
-/*
- * What the entry point gives back to fsrv_call() or fsrv_process_get_result(). It is sent when the process ends by
- * itself: when the entry point returns 0, or by exit(0). The last one that was set counts; a process that this one forks
- * sends nothing. All: 0; -ENOTCONN: no result is wanted; -ENOENT outside a worker; -ENOMEM.
- */
-/* These bytes, which are copied. */
+/* What the entry point gives back to fsrv_call() or fsrv_process_get_result() is sent when the process ends by itself:
+ * when the entry point returns 0, or by exit(0). The last one that was set counts. A process that this one forks sends
+ * nothing. The three calls return 0; -ENOTCONN: no result is wanted; -ENOENT outside a worker; -ENOMEM. */
+
+/* Gives these bytes back, which are copied. */
 FSRV_PUBLIC int fsrv_worker_set_result(const void *bytes, size_t n);
-/* n bytes, zero at first, for the caller to write to: *ret_bytes, which is the library's. More than 32 KiB are pages that
- * the client maps as they are; they can be of several GiB. Don't write there once exit functions run. */
+/* Gives n bytes back, which you write to *ret_bytes; they are zero at first. The memory is the library's. More than
+ * 32 KiB are pages that the client maps as they are, of several GiB if need be. Don't write there once exit functions
+ * run. */
 FSRV_PUBLIC int fsrv_worker_result_buffer(size_t n, void **ret_bytes);
-/* There is no result: the client's call fails with this code and text, of at most 255 bytes, whatever the exit status. */
+/* Gives a failure back: the client's call fails with this code and text, whatever the exit status. Of the text 255 bytes
+ * are sent. */
 FSRV_PUBLIC int fsrv_worker_fail(int code, const char *text);
 
 /* ---- A program that is its own zygote ---------------------------------------------------------------------------- */
