@@ -49,8 +49,8 @@
  *  fsrv_check_preload()                  for each module: the options' preload time-out
  *  fsrv_read_signed(), …_write_signed()  as read(2) and write(2)
  *
- * Two things take time in proportion to their size: a payload, which is copied once, and a program's large memory with
- * IN_TREE.
+ * Two things take time in proportion to their size: a payload, which is copied once unless it is a file's, and a
+ * program's large memory with IN_TREE.
  */
 
 #include <signal.h>
@@ -441,6 +441,17 @@ FSRV_PUBLIC void fsrv_request_clear_actions(struct fsrv_request *request);
  */
 FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, size_t n);
 
+/*
+ * The same without a copy: the bytes are those of a file, or of a memfd, which the process maps. Its size is that at
+ * the moment of the spawn. Borrowed: the fd has to stay open until the spawns have returned, for reading (else the
+ * spawn fails with -EACCES), and the file as it is until the processes have ended. What is written to it shows there.
+ * If it shrinks, a process that reads behind its end is killed by SIGBUS, and the call's error says so. A process may
+ * write to its payload; the file stays as it is. It replaces fsrv_request_set_payload(), and that replaces it.
+ *
+ * Errors: -EBADF. The spawn: -EBADF, -EINVAL (neither a file nor a memfd), -EIO (it has just shrunk).
+ */
+FSRV_PUBLIC int fsrv_request_set_payload_fd(struct fsrv_request *request, int fd);
+
 /* Limits how long a spawn may take in all, preloading included; -1 for ever. The default is 120,000. */
 FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms);
 /*
@@ -646,8 +657,9 @@ struct fsrv_result {
 
 /*
  * Calls an entry point in a process of its own: the process finds `n` bytes of input by fsrv_worker_get_payload(), and
- * gives its result back by fsrv_worker_set_result() or fsrv_worker_result_buffer(). Waits until it has ended. The
- * request's own payload is not used, and its time limit is that of the call. The process is killed if this client ends.
+ * gives its result back by fsrv_worker_set_result() or fsrv_worker_result_buffer(). Waits until it has ended. If input
+ * is NULL, the request's own payload is the input. The request's time limit is that of the call. The process is killed
+ * if this client ends.
  *
  * Set ret_result->size. On success its bytes are the result, of 0 bytes if the entry point set none. Results of more
  * than 32 KiB are not copied: they are mapped from the memory that the process wrote. Give them back by
@@ -679,7 +691,7 @@ FSRV_PUBLIC int fsrv_process_get_result(struct fsrv_process *process, struct fsr
 FSRV_PUBLIC void fsrv_result_free(struct fsrv_result *result);
 
 struct fsrv_input {
-        const void *bytes; /* borrowed */
+        const void *bytes; /* borrowed; NULL: the request's own payload */
         size_t n;
 };
 
@@ -697,8 +709,8 @@ struct fsrv_many {
 /*
  * Calls the entry point for each of n inputs, as fsrv_call() does, several at a time. For each, on_result() is called
  * once, in this thread: `r` is 0, or -errno with *error, as fsrv_call() returns them. The result is given back after
- * on_result() has returned; to keep it, copy the struct and set the original's bytes to NULL. If on_result() returns another value than 0,
- * the calls that are on their way are killed, and that value is returned. `how` may be NULL.
+ * on_result() has returned; to keep it, copy the struct and set the original's bytes to NULL. If on_result() returns
+ * another value than 0, the calls that are on their way are killed, and that value is returned. `how` may be NULL.
  *
  * Where there is no room for one process more (fds, processes, memory) the calls that are on their way go on, and the
  * next one is made when one of them has ended. 0: all have been told. -EINVAL, -ENOMEM; -EINTR
@@ -746,8 +758,8 @@ FSRV_PUBLIC int fsrv_worker_set_result(const void *bytes, size_t n);
  * 32 KiB are pages that the client maps as they are, of several GiB if need be. Don't write there once exit functions
  * run. */
 FSRV_PUBLIC int fsrv_worker_result_buffer(size_t n, void **ret_bytes);
-/* Gives a failure back: the client's call fails with this code and text, whatever the exit status. Of the text 255 bytes
- * are sent. */
+/* Gives a failure back: the client's call fails with this code and text, whatever the exit status. Of the text 255
+ * bytes are sent. */
 FSRV_PUBLIC int fsrv_worker_fail(int code, const char *text);
 
 /* ---- A program that is its own zygote ---------------------------------------------------------------------------- */

@@ -62,6 +62,44 @@ def test_result_taken_after_the_end(calls):
     assert second.startswith("ENOENT 0") and "taken before" in second
 
 
+# ---- a file as the input ----
+
+def test_file(calls, tmp_path):
+    path = tmp_path / "input"
+    path.write_bytes(b"hello")
+    assert calls("file", "echo", path) == ["ok 5 'hello' exit 0 signal 0 code 0"]
+    assert calls("file", "shout", path) == ["ok 5 'HELLO' exit 0 signal 0 code 0"]
+    assert path.read_bytes() == b"hello"
+
+
+def test_file_that_is_empty(calls, tmp_path):
+    path = tmp_path / "input"
+    path.touch()
+    assert calls("file", "measure", path) == ["ok 1 '0' exit 0 signal 0 code 0"]
+
+
+def test_file_of_several_gib(calls, tmp_path):
+    path = tmp_path / "input"
+    with path.open("wb") as file:
+        file.seek((5 << 30) - 1)  # a hole
+        file.write(b"!")
+    assert calls("file", "measure", path) == ["ok 11 '5368709120!' exit 0 signal 0 code 0"]
+
+
+def test_file_that_shrinks(calls, tmp_path):
+    path = tmp_path / "input"
+    path.write_bytes(bytes(100000))
+    [line] = calls("file", "empty_first", path)
+    assert line.startswith("EIO 0 exit -1 signal 7 code 0 result: ") and "payload's file shrinks" in line
+
+
+def test_file_that_is_none(calls):
+    [line] = calls("file", "echo", "/dev/null")
+    assert line.startswith("EINVAL 0") and "neither a file nor a memfd" in line
+
+
+# ---- many ----
+
 def test_many(calls):
     assert calls("many", "echo", 200, 4, 0, 0, 0, 0)[0].startswith("0 told 200 good 200 wrong 0")
 

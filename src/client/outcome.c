@@ -138,6 +138,18 @@ static int take_result(int sock, struct fsrv_result *result, struct fsrv_error *
         return fsrv__fail_text(error, FSRV_STAGE_RESULT, ENODATA, "the process exited with 0, and sent no result");
 }
 
+/* The one way in which a caller's file can kill the process. */
+static int explain_file(const struct fsrv_process *process, const struct fsrv_status *status, int r,
+                        struct fsrv_error *error) {
+        if (r == -EIO && status->signal == SIGBUS && fsrv__process_has_file(process)) {
+                fsrv__fail_text(error, FSRV_STAGE_RESULT, EIO,
+                                "the process was killed by SIGBUS, as it is when the payload's file shrinks meanwhile");
+                if (error)
+                        error->pid = status->pid;
+        }
+        return r;
+}
+
 int fsrv_process_get_result(struct fsrv_process *process, struct fsrv_result *ret_result, struct fsrv_error *error) {
         struct fsrv_result result = { .size = sizeof result };
         FSRV_CLEANUP_FD int sock = -1;
@@ -153,7 +165,7 @@ int fsrv_process_get_result(struct fsrv_process *process, struct fsrv_result *re
         if (sock < 0)
                 return fsrv__fail_text(error, FSRV_STAGE_RESULT, ENOENT,
                                        "no result was asked for, or it has been taken before");
-        r = take_result(sock, &result, error);
+        r = explain_file(process, &result.status, take_result(sock, &result, error), error);
         *ret_result = result;
         return r;
 }

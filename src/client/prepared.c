@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "client/caller.h"
+#include "client/process.h"
 #include "client/request.h"
 
 enum {
@@ -75,7 +77,8 @@ static uint32_t wire_flags(uint32_t flags) {
         return (flags & FSRV_SPAWN_KILL_ON_CLOSE ? FSRV_WIRE_KILL_ON_CLOSE : 0) |
                (flags & FSRV_SPAWN_TELL_STOPS ? FSRV_WIRE_TELL_STOPS : 0) |
                (flags & FSRV_SPAWN_QUICK_EXIT ? FSRV_WIRE_QUICK_EXIT : 0) |
-               (flags & FSRV_SPAWN_RESULT ? FSRV_WIRE_WANTS_RESULT : 0);
+               (flags & FSRV_SPAWN_RESULT ? FSRV_WIRE_WANTS_RESULT : 0) |
+               (flags & FSRV_SPAWN_FILE ? FSRV_WIRE_PAYLOAD_IN_FILE : 0);
 }
 
 static int fill_head(const struct fsrv__prepared *p, const struct fsrv__grip *grip, struct fsrv__wire_request *head,
@@ -216,15 +219,46 @@ static int check_request(const struct fsrv__prepared *p, struct fsrv_error *erro
         return 0;
 }
 
+/* Its size is that of now: what the file becomes later shows in the process alone. */
+static int take_file(struct fsrv__prepared *p, int fd, struct fsrv_error *error) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, errno, "the payload's fd %d", fd);
+        if (!S_ISREG(st.st_mode))
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "the payload's fd %d is neither a file nor a memfd", fd);
+        p->payload_fd = fd;
+        p->payload_size = (size_t)st.st_size;
+        p->flags |= FSRV_SPAWN_FILE;
+        return 0;
+}
+
+static int take_payload(struct fsrv__prepared *p, struct fsrv_error *error) {
+        const struct fsrv_request *request = p->request;
+
+        if (p->extra->is_call && p->extra->input) {
+                p->payload = p->extra->input;
+                p->payload_size = p->extra->input_size;
+        } else if (request->payload_fd >= 0 && request->kind == FSRV_WIRE_ENTRY) {
+                return take_file(p, request->payload_fd, error);
+        } else {
+                p->payload = request->payload;
+                p->payload_size = request->payload_size;
+        }
+        return 0;
+}
+
 int fsrv__prepared_init(struct fsrv__prepared *p, const struct fsrv_request *request,
                         const struct fsrv__spawn_extra *extra, struct fsrv_error *error) {
-        *p = (struct fsrv__prepared){ .request = request, .extra = extra, .memfd = -1, .tracker = -1 };
+        *p = (struct fsrv__prepared){
+                .request = request, .extra = extra, .payload_fd = -1, .memfd = -1, .tracker = -1
+        };
         p->flags = request->flags;
         if (extra->is_call) /* its process is of no use without its client */
                 p->flags |= FSRV_SPAWN_RESULT | FSRV_SPAWN_KILL_ON_CLOSE;
-        p->payload = extra->is_call ? extra->input : request->payload;
-        p->payload_size = extra->is_call ? extra->input_size : request->payload_size;
-        return check_request(p, error);
+        int r = check_request(p, error);
+        return r < 0 ? r : take_payload(p, error);
 }
 
 void fsrv__prepared_done(struct fsrv__prepared *p) {

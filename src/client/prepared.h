@@ -16,7 +16,7 @@ struct fsrv__spawn_extra {
         int data;          /* for fsrv_worker_get_data(); -1: none */
         bool wants_status; /* a socket with a pid and an exit status */
         bool until_ended;  /* return when the process has ended, and do not wake for its start */
-        bool is_call;      /* these are the payload, and a result is wanted */
+        bool is_call;      /* a result is wanted, and these are the payload, unless `input` is NULL */
         const void *input;
         size_t input_size;
 };
@@ -27,10 +27,11 @@ struct fsrv__spawn_extra {
 struct fsrv__prepared {
         const struct fsrv_request *request;
         const struct fsrv__spawn_extra *extra;
-        uint32_t flags;      /* FSRV_SPAWN_… */
+        uint32_t flags;      /* FSRV_SPAWN_…, FSRV_SPAWN_FILE */
         const void *payload; /* borrowed */
         size_t payload_size;
-        char *bytes; /* head and body; NULL: not made yet */
+        int payload_fd; /* borrowed: a file of that size; -1: none */
+        char *bytes;    /* head and body; NULL: not made yet */
         size_t size;
         int memfd;     /* the body, when it's too large for a message; else -1 */
         int tracker;   /* borrowed; -1 */

@@ -291,6 +291,10 @@ int fsrv__process_take_result(struct fsrv_process *p, struct fsrv_status *ret_st
         return r;
 }
 
+bool fsrv__process_has_file(const struct fsrv_process *p) {
+        return p->flags & FSRV_SPAWN_FILE;
+}
+
 /* Waits until something may have changed, or until the deadline. The pidfd of a zombie is readable already, so this
  * does not spin on it. */
 static void wait_for_change(int fd, bool dead, int64_t deadline) {

@@ -2,8 +2,13 @@
 #ifndef FSRV_CLIENT_PROCESS_H
 #define FSRV_CLIENT_PROCESS_H
 
+#include <stdbool.h>
+
 #include "forkserver.h"
 #include "wire/protocol.h"
+
+/* A flag beside those of a request: the payload is a file, which the process has mapped. */
+#define FSRV_SPAWN_FILE (1u << 31)
 
 /* Makes the handle of a process that has started. Takes the fds over, on failure too; pidfd may be -1, and result is -1
  * where none is wanted. NULL: no memory. */
@@ -15,5 +20,7 @@ int fsrv__process_awaited_fd(struct fsrv_process *process, int64_t *ret_until);
 /* How the process ended, and the socket of its result, which is the caller's now; -1: none was wanted, or it was taken
  * before. 0; -EBUSY: it has not ended; -EOWNERDEAD: its status is lost. */
 int fsrv__process_take_result(struct fsrv_process *process, struct fsrv_status *ret_status, int *ret_sock);
+/* FSRV_SPAWN_FILE */
+bool fsrv__process_has_file(const struct fsrv_process *process);
 
 #endif

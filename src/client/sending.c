@@ -76,10 +76,15 @@ static int make_sockets(struct fsrv__spawning *s) {
 
 static int put_request(struct fsrv__spawning *s, int directory) {
         const int slots[FSRV_SLOTS] = {
-                [FSRV_SLOT_ANSWER] = s->theirs[0],       [FSRV_SLOT_DOORBELL] = s->grip.link->doorbell,
-                [FSRV_SLOT_LIFELINE] = s->grip.lifeline, [FSRV_SLOT_DIRECTORY] = directory,
-                [FSRV_SLOT_STATUS] = s->theirs[1],       [FSRV_SLOT_TRACKER] = s->prepared->tracker,
-                [FSRV_SLOT_BODY] = s->prepared->memfd,   [FSRV_SLOT_RESULT] = s->theirs[2],
+                [FSRV_SLOT_ANSWER] = s->theirs[0],
+                [FSRV_SLOT_DOORBELL] = s->grip.link->doorbell,
+                [FSRV_SLOT_LIFELINE] = s->grip.lifeline,
+                [FSRV_SLOT_DIRECTORY] = directory,
+                [FSRV_SLOT_STATUS] = s->theirs[1],
+                [FSRV_SLOT_TRACKER] = s->prepared->tracker,
+                [FSRV_SLOT_BODY] = s->prepared->memfd,
+                [FSRV_SLOT_RESULT] = s->theirs[2],
+                [FSRV_SLOT_PAYLOAD] = s->prepared->payload_fd,
         };
         int fds[FSRV_WIRE_FDS_MAX];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_DOORBELL, s->prepared->bytes, slots, s->prepared->user_fds, fds);

@@ -34,6 +34,7 @@ struct fsrv__task {
         int directory;
         int memfd;  /* the body's; -1 */
         int result; /* -1: none is wanted */
+        int file;   /* with the payload; -1 */
         int *fds;   /* the caller's, head.n_fds of them */
         bool has_claimed;
         struct ucred client;

@@ -65,6 +65,11 @@ int exit_3(int argc, char **argv) {
         return 3;
 }
 
+int print_too(int argc, char **argv) {
+        puts("printed");
+        return echo(argc, argv);
+}
+
 int call_exit(int argc, char **argv) {
         (void)argc, (void)argv;
         fsrv_worker_set_result("last words", 10);
@@ -162,6 +167,32 @@ int with_little_memory(int argc, char **argv) {
         setrlimit(RLIMIT_AS, &limit);
         int n = snprintf(text, sizeof text, "%d", fsrv_worker_result_buffer((size_t)1 << 30, &bytes));
         return fsrv_worker_set_result(text, (size_t)n) < 0;
+}
+
+/* The input's size, and its last byte. */
+int measure(int argc, char **argv) {
+        char text[64];
+
+        (void)argc, (void)argv;
+        take_input();
+        int n = snprintf(text, sizeof text, "%zu", input_size);
+        if (input_size > 0)
+                text[n++] = ((const char *)input)[input_size - 1];
+        return fsrv_worker_set_result(text, (size_t)n) < 0;
+}
+
+/* The input is a file, which is emptied before it is read. */
+int empty_first(int argc, char **argv) {
+        take_input();
+        return argc < 2 || truncate(argv[1], 0) < 0 || measure(argc, argv);
+}
+
+/* The input is changed here, and nowhere else. */
+int shout(int argc, char **argv) {
+        take_input();
+        for (size_t i = 0; i < input_size; i++)
+                ((char *)input)[i] &= (char)~0x20;
+        return echo(argc, argv);
 }
 
 /* It dies in half of its processes: those of an odd pid. */

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* calls MODULE ENTRY [ARGUMENT]: one call, and what came of it in a line; calls MODULE apart|many…: see below. */
+/* calls MODULE ENTRY [ARGUMENT]: one call, and what came of it in a line; calls MODULE apart|many|file…: see below. */
 #define _GNU_SOURCE
 #include <forkserver.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static struct fsrv_server *server;
 static struct fsrv_error error;
@@ -57,6 +59,21 @@ static int call(const char *module, const char *function, const char *argument) 
         fsrv_result_free(&result);
         fsrv_result_free(&result);
         fsrv_request_free(request);
+        return 0;
+}
+
+/* A call whose input is a file: file FUNCTION PATH. */
+static int call_with_file(const char *module, const char *function, const char *path) {
+        struct fsrv_request *request = make_request(module, function, path);
+        struct fsrv_result result = { .size = sizeof result };
+        int fd = open(path, O_RDONLY);
+
+        if (fsrv_request_set_payload_fd(request, fd) < 0)
+                stop("the file");
+        print_outcome(fsrv_call(server, request, NULL, 0, &result, &error), &result);
+        fsrv_result_free(&result);
+        fsrv_request_free(request);
+        close(fd);
         return 0;
 }
 
@@ -148,6 +165,7 @@ int main(int argc, char **argv) {
                 return stop("the server");
         int r = strcmp(argv[2], "apart") == 0  ? apart(argv[1])
                 : strcmp(argv[2], "many") == 0 ? many(argv[1], argv + 3)
+                : strcmp(argv[2], "file") == 0 ? call_with_file(argv[1], argv[3], argv[4])
                                                : call(argv[1], argv[2], argv[3]);
         fsrv_server_stop(server, 10000, NULL);
         fsrv_server_free(server);
