@@ -24,6 +24,8 @@ enum {
         OPT_DELAY,
         OPT_LOAD,
         OPT_STDIN,
+        OPT_PAYLOAD,
+        OPT_RESULT,
         OPT_PIPE,
         OPT_BLOCK,
         OPT_JSON,
@@ -53,6 +55,8 @@ static const struct option long_options[] = {
         { "load", required_argument, NULL, OPT_LOAD },
         { "verbose", no_argument, NULL, 't' },
         { "stdin", no_argument, NULL, OPT_STDIN },
+        { "payload", no_argument, NULL, OPT_PAYLOAD },
+        { "result", required_argument, NULL, OPT_RESULT },
         { "pipe", no_argument, NULL, OPT_PIPE },
         { "block", required_argument, NULL, OPT_BLOCK },
         { "json", required_argument, NULL, OPT_JSON },
@@ -132,6 +136,7 @@ static bool take_flag(struct map_options *options, int c) {
                 { 'X', offsetof(struct map_options, fill) },
                 { OPT_TTY, offsetof(struct map_options, tty) },
                 { OPT_STDIN, offsetof(struct map_options, to_stdin) },
+                { OPT_PAYLOAD, offsetof(struct map_options, to_payload) },
                 { OPT_PIPE, offsetof(struct map_options, pipe) },
                 { OPT_RESUME, offsetof(struct map_options, resume) },
                 { OPT_TAG, offsetof(struct map_options, tag) },
@@ -185,6 +190,9 @@ static int take_option(struct map_options *options, int c, char **argv) {
         case OPT_JSON:
                 options->json = optarg;
                 return 0;
+        case OPT_RESULT:
+                options->result = optarg;
+                return 0;
         case '?':
         case ':':
                 return complain_of_option(c, argv);
@@ -218,8 +226,12 @@ static const char *find_conflict(const struct map_options *options) {
                 return "--resume goes on with the report of --json FILE, which is missing";
         if (options->target.quick_exit && !options->target.entry)
                 return "--quick-exit is for --call: a program has exit functions of its own alone";
-        if (options->fill && options->to_stdin)
-                return "-X is for arguments; '-n N' gives a process N items by --stdin";
+        if ((options->result || options->to_payload) && !options->target.entry)
+                return "--result and --payload are for --call: a program has neither";
+        if (options->to_stdin && options->to_payload)
+                return "--stdin and --payload exclude each other";
+        if (options->fill && (options->to_stdin || options->to_payload))
+                return "-X is for arguments; '-n N' gives a process N items by --stdin or --payload";
         if (options->block && !options->pipe)
                 return "--block is for --pipe";
         if (options->pipe && (many || options->resume || has_sources_or_places(options)))
@@ -261,9 +273,10 @@ int map_options_parse(struct map_options *options, int argc, char **argv) {
                 options->ungroup = true;
         }
         if (options->pipe) {
-                options->to_stdin = true;
+                options->to_stdin = !options->to_payload;
                 options->block = options->block ? options->block : BLOCK;
         }
+        options->is_read = options->to_stdin || options->to_payload;
         if (!options->max_values)
                 options->max_values = options->fill ? ULONG_MAX : 1;
         for (char **arg = options->args + (options->target.entry ? 0 : 1); *arg; arg++)
