@@ -54,6 +54,12 @@ def test_what_is_printed_is_no_result(call):
     assert call("print_too", input=b"result") == (0, b"result", "printed\n")
 
 
+def test_options(call, module):
+    options = ["--preload", module("results"), "--memory", "off", "--timeout", "1m", "--kill-after", "1",
+               "--quick-exit"]
+    assert call("echo", options=options, input=b"hello") == (0, b"hello", "")
+
+
 @pytest.mark.parametrize("entry, code, text", [
     (["fail_by_name"], 1, ":fail_by_name: no ?[31mred  wine"),
     (["fail_by_name", 3], 3, ":fail_by_name: no ?[31mred  wine"),

@@ -62,7 +62,12 @@ def test_result_taken_after_the_end(calls):
     assert second.startswith("ENOENT 0") and "taken before" in second
 
 
-# ---- a file as the input ----
+# ---- the request's own input ----
+
+def test_own_payload(calls):
+    own = "ok 3 'own' exit 0 signal 0 code 0"
+    assert calls("own") == [own, own, "ok 0 exit 0 signal 0 code 0"]
+
 
 def test_file(calls, tmp_path):
     path = tmp_path / "input"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* calls MODULE ENTRY [ARGUMENT]: one call, and what came of it in a line; calls MODULE apart|many|file…: see below. */
+/* calls MODULE ENTRY [ARGUMENT]: one call, and what came of it in a line; calls MODULE apart|many|own|file…: see below.
+ */
 #define _GNU_SOURCE
 #include <forkserver.h>
 
@@ -62,6 +63,12 @@ static int call(const char *module, const char *function, const char *argument) 
         return 0;
 }
 
+static int print_one(void *data, size_t index, int r, struct fsrv_result *result, const struct fsrv_error *why) {
+        (void)data, (void)index, (void)why;
+        print_outcome(r, result);
+        return 0;
+}
+
 /* A call whose input is a file: file FUNCTION PATH. */
 static int call_with_file(const char *module, const char *function, const char *path) {
         struct fsrv_request *request = make_request(module, function, path);
@@ -74,6 +81,27 @@ static int call_with_file(const char *module, const char *function, const char *
         fsrv_result_free(&result);
         fsrv_request_free(request);
         close(fd);
+        return 0;
+}
+
+/* Calls whose input is the request's own: bytes, a file that is replaced by them, nothing. */
+static int call_with_own(const char *module) {
+        struct fsrv_request *request = make_request(module, "echo", NULL);
+        struct fsrv_result result = { .size = sizeof result };
+        const struct fsrv_input none = { NULL, 0 };
+        int fd = open("/dev/null", O_RDONLY);
+
+        if (fsrv_request_set_payload_fd(request, -1) != -EBADF || fsrv_request_set_payload_fd(request, fd) < 0 ||
+            fsrv_request_set_payload(request, "own", 3) < 0)
+                stop("the payload");
+        close(fd);
+        print_outcome(fsrv_call(server, request, NULL, 0, &result, &error), &result);
+        fsrv_result_free(&result);
+        if (fsrv_call_many(server, request, &none, 1, NULL, print_one, NULL, &error) < 0)
+                stop("many");
+        print_outcome(fsrv_call(server, request, "", 0, &result, &error), &result);
+        fsrv_result_free(&result);
+        fsrv_request_free(request);
         return 0;
 }
 
@@ -165,6 +193,7 @@ int main(int argc, char **argv) {
                 return stop("the server");
         int r = strcmp(argv[2], "apart") == 0  ? apart(argv[1])
                 : strcmp(argv[2], "many") == 0 ? many(argv[1], argv + 3)
+                : strcmp(argv[2], "own") == 0  ? call_with_own(argv[1])
                 : strcmp(argv[2], "file") == 0 ? call_with_file(argv[1], argv[3], argv[4])
                                                : call(argv[1], argv[2], argv[3]);
         fsrv_server_stop(server, 10000, NULL);

@@ -119,33 +119,18 @@ extern "C" {
     ) -> c_int;
     pub fn fsrv_server_inherit(ret_server: *mut *mut fsrv_server, error: *mut fsrv_error) -> c_int;
     pub fn fsrv_server_ensure_running(server: *mut fsrv_server, error: *mut fsrv_error) -> c_int;
-    pub fn fsrv_server_wait_ready(
-        server: *mut fsrv_server,
-        timeout_ms: c_int,
-        error: *mut fsrv_error,
-    ) -> c_int;
-    pub fn fsrv_server_stop(
-        server: *mut fsrv_server,
-        timeout_ms: c_int,
-        error: *mut fsrv_error,
-    ) -> c_int;
+    pub fn fsrv_server_wait_ready(server: *mut fsrv_server, timeout_ms: c_int, error: *mut fsrv_error) -> c_int;
+    pub fn fsrv_server_stop(server: *mut fsrv_server, timeout_ms: c_int, error: *mut fsrv_error) -> c_int;
     pub fn fsrv_server_free(server: *mut fsrv_server) -> *mut fsrv_server;
     pub fn fsrv_request_new(ret_request: *mut *mut fsrv_request) -> c_int;
     pub fn fsrv_request_free(request: *mut fsrv_request) -> *mut fsrv_request;
     pub fn fsrv_request_set_entry(request: *mut fsrv_request, entry: *const c_char) -> c_int;
     pub fn fsrv_request_set_program(request: *mut fsrv_request, program: *const c_char) -> c_int;
     pub fn fsrv_request_set_argv(request: *mut fsrv_request, argv: *const *const c_char) -> c_int;
-    pub fn fsrv_request_set_environment(
-        request: *mut fsrv_request,
-        environment: *const *const c_char,
-    ) -> c_int;
+    pub fn fsrv_request_set_environment(request: *mut fsrv_request, environment: *const *const c_char) -> c_int;
     pub fn fsrv_request_set_directory(request: *mut fsrv_request, path: *const c_char) -> c_int;
     pub fn fsrv_request_set_payload_fd(request: *mut fsrv_request, fd: c_int) -> c_int;
-    pub fn fsrv_request_set_time_limit(
-        request: *mut fsrv_request,
-        limit_ms: u64,
-        grace_ms: u64,
-    ) -> c_int;
+    pub fn fsrv_request_set_time_limit(request: *mut fsrv_request, limit_ms: u64, grace_ms: u64) -> c_int;
     pub fn fsrv_request_set_flags(request: *mut fsrv_request, flags: u32) -> c_int;
     pub fn fsrv_spawn(
         server: *mut fsrv_server,
@@ -188,13 +173,15 @@ extern "C" {
         inputs: *const fsrv_input,
         n: usize,
         how: *const fsrv_many,
-        on_result: Option<extern "C" fn(
-            data: *mut c_void,
-            index: usize,
-            r: c_int,
-            result: *mut fsrv_result,
-            error: *const fsrv_error,
-        ) -> c_int>,
+        on_result: Option<
+            extern "C" fn(
+                data: *mut c_void,
+                index: usize,
+                r: c_int,
+                result: *mut fsrv_result,
+                error: *const fsrv_error,
+            ) -> c_int,
+        >,
         data: *mut c_void,
         error: *mut fsrv_error,
     ) -> c_int;

@@ -28,10 +28,15 @@ fn main() -> Result<(), Error> {
     // The same for many, several at a time.
     let texts = vec![&b"two words"[..]; 100];
     let mut good = 0;
-    server.call_many(&request, &texts, 0, |_, count| good += (count.ok() == Some(b"2 words")) as u32)?;
+    server.call_many(&request, &texts, 0, |_, count| {
+        good += (count.ok() == Some(b"2 words")) as u32
+    })?;
     println!("{good} more have two words");
 
     // A program, whose end is waited for.
-    println!("sh exited with {}", server.run(&Request::program("sh")?.arguments(&["sh", "-c", "exit 7"])?)?);
+    println!(
+        "sh exited with {}",
+        server.run(&Request::program("sh")?.arguments(&["sh", "-c", "exit 7"])?)?
+    );
     Ok(())
 }

@@ -61,13 +61,28 @@ impl std::error::Error for Error {}
 
 impl Error {
     fn argument(number: i32, text: &str) -> Error {
-        Error { number, stage: "argument", text: text.into(), code: 0, signal: 0, exit_code: None }
+        Error {
+            number,
+            stage: "argument",
+            text: text.into(),
+            code: 0,
+            signal: 0,
+            exit_code: None,
+        }
     }
 
     fn of(raw: &sys::fsrv_error) -> Error {
-        let text = unsafe { CStr::from_ptr(raw.text.as_ptr()) }.to_string_lossy().into_owned();
-        let stage = unsafe { CStr::from_ptr(sys::fsrv_stage_name(raw.stage)) }.to_str().unwrap_or("unknown");
-        Error { stage, text, ..Error::argument(raw.err, "") }
+        let text = unsafe { CStr::from_ptr(raw.text.as_ptr()) }
+            .to_string_lossy()
+            .into_owned();
+        let stage = unsafe { CStr::from_ptr(sys::fsrv_stage_name(raw.stage)) }
+            .to_str()
+            .unwrap_or("unknown");
+        Error {
+            stage,
+            text,
+            ..Error::argument(raw.err, "")
+        }
     }
 
     fn of_result(raw: &sys::fsrv_error, result: &sys::fsrv_result) -> Error {
@@ -124,7 +139,10 @@ impl Request {
 
     fn make(name: &str, set: impl FnOnce(*mut sys::fsrv_request, *const c_char) -> c_int) -> Result<Request, Error> {
         let name = c_string(name)?;
-        let mut request = Request { raw: ptr::null_mut(), payload: None };
+        let mut request = Request {
+            raw: ptr::null_mut(),
+            payload: None,
+        };
         let mut r = unsafe { sys::fsrv_request_new(&mut request.raw) };
         if r >= 0 {
             r = set(request.raw, name.as_ptr());
@@ -222,9 +240,7 @@ impl Server {
     pub fn connect(path: &Path) -> Result<Server, Error> {
         let path = c_string(path.as_os_str().as_bytes())?;
         let mut server = Server { raw: ptr::null_mut() };
-        check(|error| unsafe {
-            sys::fsrv_server_connect(path.as_ptr(), sys::FSRV_UID_OWN, &mut server.raw, error)
-        })?;
+        check(|error| unsafe { sys::fsrv_server_connect(path.as_ptr(), sys::FSRV_UID_OWN, &mut server.raw, error) })?;
         Ok(server)
     }
 
@@ -264,14 +280,26 @@ impl Server {
     {
         let list: Vec<sys::fsrv_input> = inputs
             .iter()
-            .map(|input| sys::fsrv_input { bytes: input.as_ptr() as *const c_void, n: input.len() })
+            .map(|input| sys::fsrv_input {
+                bytes: input.as_ptr() as *const c_void,
+                n: input.len(),
+            })
             .collect();
         let mut how: sys::fsrv_many = unsafe { mem::zeroed() };
         how.size = mem::size_of_val(&how);
         how.in_flight = in_flight;
         let data = &mut take as *mut F as *mut c_void;
         check(|error| unsafe {
-            sys::fsrv_call_many(self.raw, request.raw, list.as_ptr(), list.len(), &how, Some(tell::<F>), data, error)
+            sys::fsrv_call_many(
+                self.raw,
+                request.raw,
+                list.as_ptr(),
+                list.len(),
+                &how,
+                Some(tell::<F>),
+                data,
+                error,
+            )
         })
     }
 
@@ -282,7 +310,11 @@ impl Server {
         check(|error| unsafe { sys::fsrv_run(self.raw, request.raw, &mut status, error) })?;
         if status.signal > 0 {
             let text = format!("the process was killed by signal {}", status.signal);
-            return Err(Error { signal: status.signal, stage: "result", ..Error::argument(5 /* EIO */, &text) });
+            return Err(Error {
+                signal: status.signal,
+                stage: "result",
+                ..Error::argument(5 /* EIO */, &text)
+            });
         }
         Ok(status.exit_code)
     }
@@ -311,7 +343,10 @@ extern "C" fn tell<F: FnMut(usize, Result<&[u8], Error>)>(
     without_panic(|| match r {
         r if r < 0 => take(index, Err(Error::of_result(unsafe { &*error }, result))),
         _ if result.bytes.is_null() => take(index, Ok(&[])),
-        _ => take(index, Ok(unsafe { slice::from_raw_parts(result.bytes as *const u8, result.n) })),
+        _ => take(
+            index,
+            Ok(unsafe { slice::from_raw_parts(result.bytes as *const u8, result.n) }),
+        ),
     });
     0
 }
@@ -323,7 +358,11 @@ extern "C" fn tell<F: FnMut(usize, Result<&[u8], Error>)>(
 pub fn run_entry(function: fn(&[u8]) -> Result<Vec<u8>, String>) -> c_int {
     let (mut bytes, mut n) = (ptr::null(), 0);
     unsafe { sys::fsrv_worker_get_payload(&mut bytes, &mut n) };
-    let input = if n == 0 { &[] } else { unsafe { slice::from_raw_parts(bytes as *const u8, n) } };
+    let input = if n == 0 {
+        &[]
+    } else {
+        unsafe { slice::from_raw_parts(bytes as *const u8, n) }
+    };
     match without_panic(|| function(input)) {
         Ok(output) => unsafe { sys::fsrv_worker_set_result(output.as_ptr() as *const c_void, output.len()) },
         Err(text) => {
@@ -352,8 +391,13 @@ macro_rules! entry {
 /// on a server whose modules include [`MAIN`]. In the server's zygote, which is this very program, it doesn't return.
 pub fn enter(entries: Vec<fsrv_entry>) -> Result<(), Error> {
     let mut table = entries;
-    table.push(fsrv_entry { name: ptr::null(), function: None });
-    let words = std::env::args_os().map(|word| c_string(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+    table.push(fsrv_entry {
+        name: ptr::null(),
+        function: None,
+    });
+    let words = std::env::args_os()
+        .map(|word| c_string(word.as_bytes()))
+        .collect::<Result<Vec<_>, _>>()?;
     let argc = words.len() as c_int;
     let mut argv: Vec<*mut c_char> = words.into_iter().map(CString::into_raw).collect();
     argv.push(ptr::null_mut());
