@@ -83,7 +83,8 @@ def as_c_const(inner, name):
 
 
 def parameters(text):
-    pieces = re.findall(r'(\w+): ((?:Option<[^>]*->[^>]*>|[^,])+)', re.sub(r"\s+", " ", text))
+    text = re.sub(r"< ", "<", re.sub(r", ?>", ">", re.sub(r"\s+", " ", text)))
+    pieces = re.findall(r'(\w+): ((?:Option<[^>]*->[^>]*>|[^,])+)', text)
     return ", ".join(as_c(re.sub(r",? \)", ")", kind), name) for name, kind in pieces) or "void"
 
 

@@ -11,7 +11,8 @@
 //! # }
 //! ```
 //!
-//! Functions of the program itself are called by [`entry!`] and [`enter`]. `forkserver.h` has the contract of each call.
+//! Functions of the program itself are called by [`entry!`] and [`enter`]. `forkserver.h` has the contract of each
+//! call.
 
 use forkserver_sys as sys;
 use std::ffi::{c_void, CStr, CString};
@@ -387,8 +388,8 @@ macro_rules! entry {
     }};
 }
 
-/// Call this once, at the top of main, after what the workers shall share. Then requests of ":name" run these functions,
-/// on a server whose modules include [`MAIN`]. In the server's zygote, which is this very program, it doesn't return.
+/// Call this once, at the top of main, after what the workers shall share. Then requests of ":name" run these
+/// functions, on a server whose modules include [`MAIN`]. In the server's zygote, which is this very program, it doesn't return.
 pub fn enter(entries: Vec<fsrv_entry>) -> Result<(), Error> {
     let mut table = entries;
     table.push(fsrv_entry {
