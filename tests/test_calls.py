@@ -25,7 +25,9 @@ def calls(program, module):
     (["fill", 32769], "ok 32769 sevens exit 0 signal 0 code 0"),
     (["copy", 32768], "ok 32768 sevens exit 0 signal 0 code 0"),
     (["copy", 32769], "ok 32769 sevens exit 0 signal 0 code 0"),
-    (["fill", 10000000], "ok 10000000 sevens exit 0 signal 0 code 0"),
+    (["fill", 2097152], "ok 2097152 sevens exit 0 signal 0 code 0"),  # a huge page
+    (["copy", 2097153], "ok 2097153 sevens exit 0 signal 0 code 0"),
+    (["fill", 80000000], "ok 80000000 sevens exit 0 signal 0 code 0"),
     (["call_exit"], "ok 10 'last words' exit 0 signal 0 code 0"),
     (["twice"], "ok 6 'second' exit 0 signal 0 code 0"),
     (["let_a_child_answer"], "ok 6 'parent' exit 0 signal 0 code 0"),

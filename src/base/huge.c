@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include "base/huge.h"
 
+#include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -35,20 +37,35 @@ void *fsrv__huge_map(int memfd, size_t n, int protection) {
 
 enum { PIECE = 32, SLACK_MS = 20, EACH_MS = 1 /* as long as small pages take */ };
 
-/* An extent without any page cannot be collapsed, so the first byte of each is written. The kernel zeroes the rest.
- * Each call waits for all processors (lru_add_drain_all() in the kernel), so it is for a large piece. Where memory is
- * fragmented it takes long to make room; small pages are better then. */
-void fsrv__huge_make(void *bytes, size_t n) {
-        size_t left = n / FSRV_HUGE_PAGE;
-        int64_t deadline = fsrv__deadline(SLACK_MS + (int64_t)left * EACH_MS);
+/* An extent without any page cannot be collapsed, so the first byte of each is written: by a call, which fails where
+ * there is no memory. The kernel zeroes the rest. */
+static int collapse_piece(int memfd, char *bytes, size_t from, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (pwrite(memfd, "", 1, (off_t)((from + i) * FSRV_HUGE_PAGE)) != 1)
+                        return -errno;
+        return madvise(bytes + from * FSRV_HUGE_PAGE, n * FSRV_HUGE_PAGE, MADV_COLLAPSE) < 0 ? -errno : 0;
+}
 
-        for (char *at = bytes; left > 0 && fsrv__left(deadline) > 0;) {
-                size_t piece = left < PIECE ? left : PIECE;
-                for (size_t i = 0; i < piece; i++)
-                        *(volatile char *)(at + i * FSRV_HUGE_PAGE) = 0;
-                if (madvise(at, piece * FSRV_HUGE_PAGE, MADV_COLLAPSE) < 0)
+/* Each call waits for all processors (lru_add_drain_all() in the kernel), so it is for a large piece. Where memory is
+ * fragmented it takes long to make room; small pages are better then. */
+static void make_pages(int memfd, char *bytes, size_t n) {
+        int64_t deadline = fsrv__deadline(SLACK_MS + (int64_t)n * EACH_MS);
+
+        for (size_t done = 0, piece; done < n && fsrv__left(deadline) > 0; done += piece) {
+                piece = n - done < PIECE ? n - done : PIECE;
+                if (collapse_piece(memfd, bytes, done, piece) < 0)
                         return;
-                at += piece * FSRV_HUGE_PAGE;
-                left -= piece;
         }
+}
+
+int fsrv__huge_set_size(int memfd, size_t n) {
+        if (ftruncate(memfd, (off_t)n) < 0)
+                return -errno;
+        size_t whole = n / FSRV_HUGE_PAGE * FSRV_HUGE_PAGE;
+        void *bytes = whole > 0 ? fsrv__huge_map(memfd, whole, PROT_READ | PROT_WRITE) : NULL;
+        if (bytes) {
+                make_pages(memfd, bytes, n / FSRV_HUGE_PAGE);
+                munmap(bytes, whole);
+        }
+        return 0;
 }

@@ -10,9 +10,9 @@
 
 #define FSRV_HUGE_PAGE (UINT64_C(2) << 20)
 
+/* Gives an empty memfd n bytes of zeros, in huge pages as far as the kernel can make them. 0 or -errno. */
+int fsrv__huge_set_size(int memfd, size_t n);
 /* Maps n bytes of a memfd, shared, where huge pages can be mapped as such. NULL and errno. munmap(2) it. */
 void *fsrv__huge_map(int memfd, size_t n, int protection);
-/* Makes huge pages of a new mapping by fsrv__huge_map(), as far as the kernel can; the rest are pages as ever. */
-void fsrv__huge_make(void *bytes, size_t n);
 
 #endif

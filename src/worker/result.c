@@ -111,12 +111,12 @@ int fsrv__result_begin(void) {
 static int map_memfd(size_t n, void **ret_room) {
         FSRV_CLEANUP_FD int fd = fsrv__fd_raise(memfd_create("forkserver result", MFD_CLOEXEC | MFD_ALLOW_SEALING));
 
-        if (fd < 0 || ftruncate(fd, (off_t)n) < 0)
-                return -errno;
+        int r = fd < 0 ? -errno : fsrv__huge_set_size(fd, n);
+        if (r < 0)
+                return r;
         void *room = fsrv__huge_map(fd, n, PROT_READ | PROT_WRITE);
         if (!room)
                 return -errno;
-        fsrv__huge_make(room, n);
         *ret_room = room;
         return fsrv__fd_steal(&fd);
 }
