@@ -173,9 +173,11 @@ static int call_target(const struct cli_target *target, char **words) {
 
         if (cli_inherited_collect(&inherited) < 0 || fsrv_request_new(&request) < 0)
                 cli_complain("out of memory");
-        else if (cli_target_open(target, &server) >= 0 && (input = open_input()) >= 0 &&
-                 fill_request(request, target, &inherited, words, input) >= 0)
-                code = call_and_wait(server, request, &inherited, target, &status);
+        else if (cli_target_open(target, &server) >= 0) {
+                fsrv_server_ensure_running(server, NULL); /* modules are loaded while the input comes */
+                if ((input = open_input()) >= 0 && fill_request(request, target, &inherited, words, input) >= 0)
+                        code = call_and_wait(server, request, &inherited, target, &status);
+        }
         fsrv_server_free(server);
         fsrv_request_free(request);
         cli_inherited_done(&inherited);
