@@ -23,8 +23,9 @@ int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, si
         size += fsrv__strings_size((const char *const *)parts->paths, &n_paths);
         if (size > FSRV_WIRE_BODY_MAX || head->payload_size > FSRV_WIRE_PAYLOAD_MAX)
                 return -E2BIG;
-        head->body_size = size + fsrv__request_payload_in_body(head);
-        size += parts->payload ? head->payload_size : 0;
+        size_t payload = fsrv__request_payload_in_body(head);
+        head->body_size = size + payload;
+        size += parts->payload ? payload : 0;
 
         char *bytes = malloc(sizeof *head + size);
         if (!bytes)
@@ -43,8 +44,8 @@ int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, si
         at = fsrv__strings_put(at, (const char *const *)parts->argv);
         at = fsrv__strings_put(at, (const char *const *)parts->environment);
         at = fsrv__strings_put(at, (const char *const *)parts->paths);
-        if (parts->payload && head->payload_size)
-                memcpy(at, parts->payload, head->payload_size);
+        if (parts->payload && payload)
+                memcpy(at, parts->payload, payload);
         *ret_bytes = bytes;
         *ret_size = sizeof *head + size;
         return 0;
@@ -143,7 +144,7 @@ int fsrv__request_decode(const struct fsrv__wire_request *head, const void *body
         parts.argv = argv;
         parts.environment = environment;
         parts.paths = paths;
-        parts.payload = end;
+        parts.payload = head->flags & FSRV_WIRE_PAYLOAD_IN_FILE ? NULL : end;
         parts.memory = memory;
         *ret_parts = parts;
         return 0;
