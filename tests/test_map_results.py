@@ -82,6 +82,14 @@ def test_report_and_resume(run, tmp_path):
     assert run("0\n", "fill", "--json", report, "--resume")[:2] == (0, {"0": b""}), "it is tried again"
 
 
+def test_resume_with_the_same_item_again(run, tmp_path):
+    """What a run has done before keeps its name."""
+    report = tmp_path / "report"
+    assert run("a\n", "echo", "--payload", "--json", report)[1] == {"a": b"a"}
+    (tmp_path / "results/a").write_text("before")
+    assert run("a\na\n", "echo", "--payload", "--json", report, "--resume")[1] == {"a": b"before", r"a\.2": b"a"}
+
+
 def test_retries(run):
     """Half of them die each time."""
     items = [str(n) for n in range(20)]

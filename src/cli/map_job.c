@@ -90,12 +90,6 @@ int map_job_start(struct map_job *job, const struct map_setting *setting, struct
                 r = map_outputs_new(options->tag ? item->text : NULL, setting->fd_max, &job->outputs);
         if (r < 0)
                 return cli_fail(error, FSRV_STAGE_LIMIT, -r, "cannot make pipes for the output");
-        r = map_results_name(setting->results, item);
-        if (r < 0) {
-                map_outputs_free(job->outputs);
-                job->outputs = NULL;
-                return cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot name the result");
-        }
         job->item = item;
         job->stopped = false;
         job->started = map_clock(CLOCK_REALTIME);

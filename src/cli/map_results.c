@@ -57,7 +57,7 @@ static int compare(const void *a, const void *b) {
 int map_results_name(struct map_results *results, struct map_item *item) {
         enum { NUMBER_SIZE = 24 };
 
-        if (!results->path || item->file)
+        if (!results->path)
                 return 0;
         char *name = malloc(2 * strlen(item->text) + NUMBER_SIZE);
         if (!name)

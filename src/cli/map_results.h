@@ -16,7 +16,7 @@ struct map_results {
 /* Makes the directory if there is none. path may be NULL. 0 or -errno with a complaint. */
 int map_results_open(struct map_results *results, const char *path);
 void map_results_done(struct map_results *results);
-/* Chooses the file of an item that begins, so that no other item of this run has it. 0 or -ENOMEM. */
+/* Chooses the file of a new item, so that no other item of this run has it. 0 or -ENOMEM. */
 int map_results_name(struct map_results *results, struct map_item *item);
 /* Writes the item's file. It is whole before it has its name. 0, or -errno and *error. */
 int map_results_keep(const struct map_results *results, const struct map_item *item, const struct fsrv_result *result,

@@ -46,7 +46,7 @@ static int set_up(struct map *m) {
         m->setting.options = m->options;
         m->setting.signals = &m->signals;
         m->setting.server = m->server;
-        m->setting.results = &m->results;
+        m->setting.results = m->items->results = &m->results;
         m->setting.null = m->options->tty ? map_terminal_open() : open_nothing();
         if (m->setting.null < 0 && !m->options->tty)
                 cli_complain("map: cannot open %s: %s", "/dev/null", strerror(errno));
