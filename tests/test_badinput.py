@@ -180,6 +180,21 @@ def test_module_that_hangs_the_worker_during_loading(spawner, module, testmod, l
     assert eventually(lambda: spawner.stats()["workers"] == 0), "the worker hangs on"
 
 
+def test_client_that_is_killed_while_a_module_hangs(spawner, module):
+    """No client is left to end the process, so it ends by itself, with the client's time-out."""
+    spawner("ensure")
+    server = spawner.server()
+    spawner.request(entry=f"{module('hang_on_load')}:main", spawn_timeout=1000)
+    spawner.ask("spawn")
+
+    def loading():
+        return [pid for pid in children(server) if "hang_on_load" in title(pid)]
+    assert eventually(loading)
+    [worker] = loading()
+    spawner.die()
+    assert eventually(lambda: state(worker) == "gone"), "the worker hangs on"
+
+
 def test_request_without_a_target(spawner):
     failure = refused(spawner.spawn, umask=0)
     assert (failure.errno, failure.stage) == ("EINVAL", "argument")

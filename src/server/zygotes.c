@@ -55,7 +55,7 @@ static void freeze(struct fsrv__server *s, struct fsrv__zygote *z, const struct 
 
 static int give_sockets(struct fsrv__server *s, struct fsrv__zygote *z) {
         const struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS };
-        int orders[2], fds[FSRV_WIRE_FDS_MAX], slots[FSRV_SLOTS] = FSRV_NO_FDS, r = fsrv__socketpair(orders);
+        int orders[2], fds[FSRV_SLOTS], slots[FSRV_SLOTS] = FSRV_NO_FDS, r = fsrv__socketpair(orders);
 
         if (r < 0)
                 return r;

@@ -85,7 +85,7 @@ static void send_claim(const struct fsrv__standby *standby, const int slots[FSRV
                                           .time_limit_ms = head->time_limit_ms,
                                           .grace_ms = head->grace_ms };
         int64_t deadline = fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS);
-        int fds[FSRV_WIRE_FDS_MAX];
+        int fds[FSRV_SLOTS];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_CLAIMS, &claim, slots, NULL, fds);
 
         if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fds, n_fds, deadline) < 0)
