@@ -120,7 +120,7 @@ static void receive_all(struct fsrv__server *s, const struct turn *turn, bool lo
 
 /* ---- it reaps ---- */
 
-static void reap(struct fsrv__server *s, const struct turn *turn) {
+static void reap_dead(struct fsrv__server *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
                 if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH)
                         fsrv__death_of(s, (pid_t)id_of(&turn->events[i]));
@@ -148,7 +148,7 @@ static bool is_abandoned(const struct fsrv__server *s) {
 
 /* What is queued on a doorbell is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle
  * standbys instead could hit one that has just begun to work. */
-static void drain(struct fsrv__server *s) {
+static void drain_server(struct fsrv__server *s) {
         unsigned idle = 0;
 
         s->draining = true;
@@ -167,7 +167,7 @@ static void follow_wish(struct fsrv__server *s) {
         if (s->wish == FSRV_WISH_SERVE && is_abandoned(s))
                 s->wish = FSRV_WISH_DRAIN;
         if (s->wish >= FSRV_WISH_DRAIN && !s->draining)
-                drain(s);
+                drain_server(s);
         if (s->wish == FSRV_WISH_KILL && !s->killing) {
                 s->killing = true;
                 fsrv__children_kill(s);
@@ -184,7 +184,7 @@ static void decide_zygote(struct fsrv__server *s, struct fsrv__zygote *z, const 
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
 }
 
-static void decide(struct fsrv__server *s, const struct turn *turn, bool looks_at_standbys) {
+static void decide_all(struct fsrv__server *s, const struct turn *turn, bool looks_at_standbys) {
         follow_wish(s);
         if (looks_at_standbys)
                 fsrv__standbys_end_hung(s);
@@ -212,8 +212,8 @@ static void take_turn(struct fsrv__server *s, const struct turn *turn) {
         fsrv__refusals_on_time(s, turn->now);
         bool looks_at_standbys = fsrv__standbys_look(s, turn->now);
         receive_all(s, turn, looks_at_standbys);
-        reap(s, turn);
-        decide(s, turn, looks_at_standbys);
+        reap_dead(s, turn);
+        decide_all(s, turn, looks_at_standbys);
         send_owed(s, turn);
 }
 

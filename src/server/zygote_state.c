@@ -11,7 +11,7 @@
 
 enum { END_MS = 5000 }; /* for exit functions of modules */
 
-static int set_up(struct fsrv__server *s, struct fsrv__zygote *z) {
+static int set_zygote_up(struct fsrv__server *s, struct fsrv__zygote *z) {
         int on = 1, r = fsrv__socketpair(z->claims);
 
         if (r < 0)
@@ -35,7 +35,7 @@ int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send) {
         z->deadline = FSRV_NEVER;
         z->next = s->zygotes;
         s->zygotes = z;
-        return set_up(s, z);
+        return set_zygote_up(s, z);
 }
 
 bool fsrv__zygote_is_starting(const struct fsrv__zygote *z) {
