@@ -168,7 +168,8 @@ static void follow_wish(struct fsrv__server *s) {
                 s->wish = FSRV_WISH_DRAIN;
         if (s->wish >= FSRV_WISH_DRAIN && !s->draining)
                 drain_server(s);
-        if (s->wish == FSRV_WISH_KILL && !s->killing) {
+        if (s->wish == FSRV_WISH_KILL) {
+                s->wish = FSRV_WISH_DRAIN; /* the next signal kills what has come since */
                 s->killing = true;
                 fsrv__children_kill(s);
         }
