@@ -269,8 +269,8 @@ bool fsrv__child_fits(const struct fsrv__server *s);
 struct fsrv__child *fsrv__child_find(const struct fsrv__server *s, pid_t pid);
 /* Puts a new child of ours into the table; z may be NULL. NULL: there is no memory, no fd, or no such child. */
 struct fsrv__child *fsrv__child_add(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, enum fsrv__role role);
-/* The zygote says that it has forked this standby. */
-void fsrv__child_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid);
+/* The zygote says that it has forked this child, which is a standby or its heir. */
+void fsrv__child_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, enum fsrv__role role);
 /* Changes the role, and keeps count of the zygote's standbys. */
 void fsrv__child_become(struct fsrv__server *s, struct fsrv__child *child, enum fsrv__role role);
 /* Takes the child out of the table, closes its fds and frees it. */
