@@ -136,7 +136,8 @@ static bool may_try_again(struct fsrv__zygote *z) {
         return now - z->first_failure < KILLED_STARTS_MS;
 }
 
-/* The heir, and those that it did not come to tell of; where orphans become ours it may be one of those. */
+/* Its heir ends with it. Children that it did not come to tell of are found; where orphans become the server's, they
+ * may be orphans, and are strays until they claim. */
 static void forget_process(struct fsrv__server *s, struct fsrv__zygote *z) {
         if (fsrv__heir_of(s, z))
                 fsrv__child_kill(fsrv__heir_of(s, z));
@@ -147,6 +148,7 @@ static void forget_process(struct fsrv__server *s, struct fsrv__zygote *z) {
         z->due = 0;
 }
 
+/* In this order: the sentence depends on the state that it dies in. */
 static void on_death(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         bool was_killed = news->how->code == CLD_KILLED && news->how->status == SIGKILL;
         bool has_said_why = z->failure.stage != 0;
