@@ -296,7 +296,8 @@ int fsrv_call_many(struct fsrv_server *server, const struct fsrv_request *reques
         while (r == 0 && batch.told < n) {
                 ask_for_more(&batch);
                 r = tell_results(&batch);
-                if (r == 0 && batch.told < n && (r = wait_and_step(&batch)) < 0)
+                bool waits = batch.in_flight > 0 || batch.full_until > 0;
+                if (r == 0 && waits && (r = wait_and_step(&batch)) < 0)
                         fsrv__fail(error, FSRV_STAGE_QUEUE, -r, "waiting for the calls");
         }
         drop_places(&batch);
