@@ -11,6 +11,7 @@ import json
 import os
 import re
 import resource
+import secrets
 import shutil
 import signal
 import subprocess
@@ -180,8 +181,12 @@ def nothing_left(request, tmp_path_factory, monkeypatch):
         pytest.fail("left behind: " + "; ".join(left), pytrace=False)
 
 
+def as_user(uid, *command):
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *map(str, command)]
+
+
 def as_nobody(*command):
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *map(str, command)]
+    return as_user(NOBODY, *command)
 
 
 @pytest.fixture
@@ -192,3 +197,9 @@ def other_user(forkserver):
         pytest.skip("only root can become another user")
     if subprocess.run(as_nobody(forkserver, "--version"), capture_output=True).returncode != 0:
         pytest.skip("another user can't reach the build directory")
+
+
+@pytest.fixture
+def new_uid(other_user):
+    """Makes uids that no process has, also of this test in another run: processes and fds in flight count for a uid."""
+    return lambda: 100000 + secrets.randbelow(1 << 30)

@@ -398,10 +398,10 @@ def test_client_that_gave_up_its_privileges(start, testmod):
 # ---- forks that fail ----
 
 
-def test_fork_that_fails(start, testmod, other_user):
+def test_fork_that_fails(start, testmod, new_uid):
     """RLIMIT_NPROC counts all of a uid that nobody else uses here."""
     spawner = start()
-    spawner("setuid", 54321)
+    spawner("setuid", new_uid())
     spawner.new(preload=[testmod], standbys=1)
     spawner("ensure")
     spawner("limit", "nproc", 8, 8)  # too late for this server: the limit is each process's own
@@ -591,9 +591,9 @@ def test_client_that_dies_while_its_standbys_end(start, module, tmp_path):
     assert eventually(lambda: state(server) == "gone")
 
 
-def test_zygote_that_cannot_be_forked(start, testmod, other_user):
+def test_zygote_that_cannot_be_forked(start, testmod, new_uid):
     spawner = start()
-    spawner("setuid", 54322)
+    spawner("setuid", new_uid())
     spawner("limit", "nproc", 2, 2)  # itself and the server
     spawner.new(preload=[testmod])
     for _ in range(2):

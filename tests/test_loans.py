@@ -311,12 +311,12 @@ def test_process_in_a_loan_is_killed(one, slow):
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_process_in_a_loan_is_killed_before_its_claim(start, testmod, other_user, together):
+def test_process_in_a_loan_is_killed_before_its_claim(start, testmod, new_uid, together):
     """As fds in flight keep its claim from being sent. Alone, or with the standby, as the kernel's OOM killer does
     it."""
-    hog, spawner = start(), start()
+    hog, spawner, uid = start(), start(), new_uid()
     for each, limit in (spawner, 400), (hog, 500):  # the request's own fds are not enough
-        each("setuid", 54328)
+        each("setuid", uid)
         each("limit", "nofile", limit, limit)
     spawner.new(preload=[testmod], standbys=1)
     spawner("ensure")

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from conftest import KERNEL, as_nobody
+from conftest import KERNEL, as_user
 from spawner import LIMIT, STANDBYS, Failure, children, eventually, state
 from test_badinput import serves, serves_and_forgets, serves_or_cannot_fork
 from test_serve import call, open_directory, serve  # noqa: F401 (fixtures)
@@ -58,9 +58,9 @@ def namespace(*words):
 # ---- processes ----
 
 
-def test_no_process_for_the_server(start, testmod, other_user):
+def test_no_process_for_the_server(start, testmod, new_uid):
     spawner = start()
-    spawner("setuid", 54325)
+    spawner("setuid", new_uid())
     spawner("limit", "nproc", 1)
     spawner.new(preload=[testmod])
     for _ in range(2):
@@ -162,10 +162,11 @@ def fill_flight(hog, victim):
     return flight
 
 
-def test_too_many_fds_in_flight(start, testmod, other_user):
+def test_too_many_fds_in_flight(start, testmod, new_uid):
     """They count for a uid, over all its processes; root is exempt."""
     hog, victim, other = start(), start(), start()
-    for spawner, uid in (hog, 54326), (victim, 54326), (other, 54327):
+    crowded, free = new_uid(), new_uid()
+    for spawner, uid in (hog, crowded), (victim, crowded), (other, free):
         spawner("setuid", uid)
         spawner.new(preload=[testmod])
         assert serves(spawner, testmod)
@@ -183,11 +184,11 @@ def test_too_many_fds_in_flight(start, testmod, other_user):
 
 
 @pytest.mark.parametrize("command", ["stats", "ensure"])
-def test_questions_and_starts_with_too_many_fds_in_flight(start, testmod, other_user, command):
+def test_questions_and_starts_with_too_many_fds_in_flight(start, testmod, new_uid, command):
     """A question brings a socket to the server, and a start the client's output: both wait until that can be sent."""
-    hog, victim = start(), start()
+    hog, victim, uid = start(), start(), new_uid()
     for spawner in hog, victim:
-        spawner("setuid", 54326)
+        spawner("setuid", uid)
         spawner.new(preload=[testmod])
         assert serves(spawner, testmod)
     if command == "ensure":
@@ -291,9 +292,9 @@ def test_no_inode_for_the_socket(forkserver, testmod, tmp_path):
     assert "No space left on device" in complaint and str(directory) in complaint
 
 
-def test_few_processes_for_map(forkserver, other_user):
+def test_few_processes_for_map(forkserver, new_uid):
     """Fewer at a time, which is said once; all have their turn."""
-    command = as_nobody("prlimit", "--nproc=12", forkserver, "map", "-j60", "sleep", "0.0{}")
+    command = as_user(new_uid(), "prlimit", "--nproc=12", forkserver, "map", "-j60", "sleep", "0.0{}")
     result = subprocess.run(command, input="".join(f"{i}\n" for i in range(40)), capture_output=True, text=True,
                             timeout=LIMIT, cwd="/")
     assert result.returncode == 0, result.stderr
