@@ -16,10 +16,11 @@ import sys
 TYPE_CHECKING = False  # type checkers take it for true; `typing` would cost every program 7 ms
 if TYPE_CHECKING:
     from ._api import Process, Server
+    from ._calls import WorkerDied
     from ._error import Error
 
 __all__ = ["Error", "Process", "Server", "install", "installed", "stats", "status", "uninstall", "Status",
-           "__version__"]
+           "WorkerDied", "__version__"]
 
 _chosen = None  # install()'s arguments, while it is in force
 _hook = None  # what waits for multiprocessing
@@ -161,6 +162,10 @@ def _remove_hook():
 
 def __getattr__(name):
     # Later than the package: a program under `python3 -m forkserver` may never need them.
+    if name == "WorkerDied":
+        from ._calls import WorkerDied
+
+        return WorkerDied
     if name in ("Process", "Server"):
         from . import _api
 

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import os
-from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Union
+from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
 
 from multiprocessing import context
 
-from . import _native, _popen, _server, _status
+from . import _calls, _native, _parcel, _popen, _server, _status
 
 if TYPE_CHECKING:
     import resource
 
 Stream = Union[int, IO[Any]]
+Result = TypeVar("Result")
 Path = Union[str, bytes, "os.PathLike[Any]"]
 
 
@@ -80,21 +81,6 @@ class Process:
         return f"<forkserver.Process {self.pid}, returncode {self.returncode}>"
 
 
-class _Carrier:
-    """Collects the fds that are pickled with a call, and the objects that have to live until the child has its own."""
-
-    DupFd = _popen.DupFd
-    method = "forkserver"
-
-    def __init__(self):
-        self.fds = []
-        self.kept_for_child = []
-
-    def duplicate_for_child(self, fd):
-        self.fds.append(fd)
-        return len(self.fds) - 1
-
-
 class Server:
     """A private fork server.
 
@@ -108,6 +94,7 @@ class Server:
 
     def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto") -> None:
         self._server = _server.ForkServer(memory)
+        self._pickler = _parcel
         self._server.set_forkserver_preload(list(preload), on_error=on_error)
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
@@ -118,11 +105,26 @@ class Server:
         processes that it has started; 0: no limit. With `grace` it gets SIGTERM at the limit, and SIGKILL that many
         seconds later. Without, it gets SIGKILL at once."""
         made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
-        carrier = _Carrier()
+        carrier = _calls._Carrier()
         payload = _popen.dump(made, carrier, self._server)
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
         return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit, grace=grace),
                        carrier.kept_for_child)
+
+    def call(self, function: Callable[..., Result], *args: Any, timeout: Optional[float] = None,
+             memory: Optional[int] = None, **kwargs: Any) -> Result:
+        """Runs function(*args, **kwargs) in a new process, and returns its value. What it raises is raised here, with
+        the traceback of there as its __cause__.
+
+        WorkerDied: the process has crashed, was killed, or has called os._exit(). timeout: seconds, after which the
+        process is killed with those that it has started, and TimeoutError is raised. memory: so many bytes the process
+        may map more than it has at the start; then it gets MemoryError. They are keywords of this method, so the
+        function can have none of these names.
+
+        Function, arguments and value are pickled. Large buffers in them (arrays, memoryviews) come as views of shared
+        memory that are written to without harm, and are not copied here. `bytes` are copied."""
+        return _calls.Call(self._server, (function, args, kwargs), timeout=timeout, memory=memory,
+                           pickler=self._pickler).result()
 
     def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
             stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,

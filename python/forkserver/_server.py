@@ -34,6 +34,8 @@ _BOOTSTRAP = ("from multiprocessing.forkserver import main; del main; exec({star
 _KNOWN = ("authkey", "dir", "log_level", "log_to_stderr", "orig_dir", "start_method", "sys_argv", "sys_path")
 _MAIN = ("init_main_from_name", "init_main_from_path")
 
+_FOR_CHILDREN = ("multiprocessing.", "concurrent.futures", "forkserver._calls")
+
 _POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
 _ENDING = 0.2  # seconds for a server that ends
 _MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
@@ -73,7 +75,7 @@ def _modules():
     """Returns the modules that children import to find that they are a pool's worker or a main module, and others of
     this kind."""
     common = {"multiprocessing.pool", "multiprocessing.queues", "multiprocessing.synchronize", "runpy", "pkgutil"}
-    return [*common, *(name for name in sys.modules if name.startswith(("multiprocessing.", "concurrent.futures")))]
+    return [*common, *(name for name in sys.modules if name.startswith(_FOR_CHILDREN))]
 
 
 def _tracker():

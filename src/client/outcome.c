@@ -46,7 +46,7 @@ static int take_large(const struct outcome *outcome, int memfd, struct fsrv_resu
 
         if (size == 0 || size > SIZE_MAX / 2 || fsrv__check_sealed(memfd, size) < 0)
                 return -EPROTO;
-        void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, memfd, 0);
+        void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, memfd, 0);
         if (bytes == MAP_FAILED)
                 return -errno;
         result->bytes = bytes;

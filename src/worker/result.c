@@ -104,7 +104,7 @@ static void send_result(int code, void *data) {
         int r = 0;
 
         (void)data;
-        if (getpid() != result->owner)
+        if (!result || getpid() != result->owner)
                 return;
         if (result->has_failed)
                 send_failure(0);
@@ -127,6 +127,10 @@ int fsrv__result_begin(void) {
         result->owner = getpid();
         result->memfd = -1;
         return on_exit(send_result, NULL) != 0 ? -ENOMEM : 0;
+}
+
+void fsrv_worker_send_result(int code) {
+        send_result(code, NULL);
 }
 
 /* ---- the calls of a module ---- */

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: MIT
+"""Calls: a function and its arguments go to a process of its own; its value or its exception comes back."""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import mmap
+import os
+import sys
+import traceback
+
+from multiprocessing import context
+
+from . import _native, _parcel, _popen, _server, _status
+from ._error import Error
+
+_VALUE, _EXCEPTION = 0, 1
+_REPORT_MAX = 1 << 16  # bytes of a crash's report
+# What is said of a process besides how it ended, by the error of fsrv_process_get_result().
+_REASONS = {errno.EIO: "", errno.ETIMEDOUT: "", errno.ENODATA: "sent no result",
+            errno.EPROTO: "sent what is no result", errno.EMSGSIZE: "sent what is no result"}
+
+
+class WorkerDied(RuntimeError):
+    """The process of a call ended, and gave neither a value nor an exception back.
+
+    status: a forkserver.Status. exit_code, signal, core, rusage, out_of_memory, pid: as there. traceback: where each
+    of its threads was when a signal ended it, as faulthandler writes it; "" where that isn't known."""
+
+    def __init__(self, status: _status.Status, traceback: str = "", reason: str = ""):
+        super().__init__(status, traceback, reason)
+        self.status, self.traceback, self.reason = status, traceback, reason
+
+    def __getattr__(self, name):
+        if name in ("pid", "exit_code", "signal", "core", "rusage", "out_of_memory"):
+            return getattr(self.status, name)
+        raise AttributeError(f"'WorkerDied' object has no attribute '{name}'")
+
+    def __str__(self) -> str:
+        words = str(self.status) + (f", and {self.reason}" if self.reason else "")
+        return f"{words}\n{self.traceback}".rstrip("\n")
+
+
+class _Carrier:
+    """Collects the fds that are pickled with a call, and the objects that have to live until the child has its own."""
+
+    DupFd = _popen.DupFd
+    method = "forkserver"
+
+    def __init__(self):
+        self.fds = []
+        self.kept_for_child = []
+
+    def duplicate_for_child(self, fd):
+        self.fds.append(fd)
+        return len(self.fds) - 1
+
+
+# ---- in the client ----
+
+
+def _memfd(name):
+    return os.memfd_create(f"forkserver {name}", os.MFD_CLOEXEC)
+
+
+def _in_memfd(parts):
+    """Returns the fd of a memfd with the parts, or raises what memory that is short raises."""
+    fd = _memfd("arguments")
+    try:
+        def make_room(size):
+            os.ftruncate(fd, size)
+            return memoryview(mmap.mmap(fd, size))
+
+        _parcel.pack(_VALUE, parts, make_room)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class Call:
+    """A call whose process runs. It is for one thread, but for kill()."""
+
+    def __init__(self, server, what, *, timeout=None, memory=None, pickler=_parcel):
+        """what: (function, its arguments, its keyword arguments)."""
+        if timeout is not None and timeout <= 0:
+            raise ValueError("timeout must be a number of seconds above 0")
+        if memory is not None and memory <= 0:
+            raise ValueError("memory must be a number of bytes above 0")
+        self._pickler, self._timeout = pickler, timeout
+        self._report = _memfd("report of a crash")
+        own = [self._report]  # the fds that are only for the way
+        try:
+            self._carrier = _Carrier()
+            self._events = _popen._memory_events.read()
+            self._process = self._spawn(server, what, memory, own)
+        except BaseException:
+            os.close(own[0])
+            raise
+        finally:
+            for fd in own[1:]:
+                os.close(fd)
+
+    def _spawn(self, server, what, memory, own):
+        carrier = self._carrier
+        with _popen.spawning(carrier):
+            parts = _parcel.dump(self._pickler, what)
+        if sum(len(memoryview(part)) if type(part) is bytes else part.nbytes for part in parts) > _parcel.LARGE:
+            own.append(_in_memfd(parts))
+            parts = [None]
+        at = len(carrier.fds)
+        carrier.fds.extend(own)
+        pickler = None if self._pickler is _parcel else self._pickler
+        told = (parts[0] if parts[0] is None else bytes(parts[0]), at, memory, _name(pickler))
+        made = context._concrete_contexts["forkserver"].Process(target=answer, args=told)
+        payload = _popen.dump(made, carrier, server)
+        return server.spawn(carrier.fds, payload, flags=_native.KILL_ON_CLOSE | _native.RESULT,
+                            time_limit=self._timeout or 0.0)
+
+    def fileno(self):
+        return self._process.fileno()
+
+    def kill(self):
+        if self._process.returncode is None:
+            try:
+                self._process.kill()
+            except ProcessLookupError:
+                pass
+
+    def result(self):
+        """Waits for the end; returns the value, or raises. It is for one call."""
+        try:
+            self._process.wait()
+            kind, parts = _parcel.unpack(self._process.result())
+        except Error as error:
+            if error.errno != errno.EOWNERDEAD and (error.stage != "result" or error.errno not in _REASONS):
+                raise
+            raise self._died(_REASONS.get(error.errno, "")) from None
+        finally:
+            self.kill()  # it may live: a signal handler has raised
+            os.close(self._report)
+            self._carrier = None
+        text = str(parts[1], "utf-8", "replace") if len(parts) > 1 else ""
+        if kind == _EXCEPTION:
+            _raise_remote(self._load(parts, text), text)
+        return self._load(parts, text)
+
+    def _load(self, parts, text):
+        try:
+            return self._pickler.loads(parts[0], buffers=parts[2:])
+        except Exception as error:
+            if text:
+                _raise_remote(error, text)
+            raise
+
+    def _died(self, reason):
+        process = self._process
+        if process.timed_out:
+            return TimeoutError(f"the call has not ended after {self._timeout:g} s; process {process.pid} was killed")
+        killed = process.returncode == -9
+        out_of_memory = _popen._memory_events.have_killed_since(self._events) if killed else False
+        report = str(os.pread(self._report, _REPORT_MAX, 0), "utf-8", "replace")
+        return WorkerDied(_status.status_of(process, out_of_memory), report, reason)
+
+
+def _name(pickler):
+    """Returns what pickles: a module is named."""
+    return pickler.__name__ if isinstance(pickler, type(os)) else pickler
+
+
+def _raise_remote(error, text):
+    from concurrent.futures.process import _RemoteTraceback
+
+    if not isinstance(error, BaseException):
+        error = TypeError(f"a process has raised what is no exception here: {error!r}")
+    error.__cause__ = _RemoteTraceback(f'\n"""\n{text}"""')
+    try:
+        raise error
+    finally:
+        del error  # its traceback has this frame
+
+
+# ---- in the worker ----
+
+
+def answer(pickled, at, memory, pickler):
+    """Makes the call. at: where its own fds begin among those of the request."""
+    fds = _server_fds()[at:]
+    faulthandler.enable(fds[0])
+    if isinstance(pickler, str):
+        pickler = __import__(pickler, fromlist=["loads"])
+    pickler = pickler or _parcel
+    text = ""
+    try:
+        parts = [pickled] if pickled is not None else _map(fds[1])
+        function, arguments, keywords = pickler.loads(parts[0], buffers=parts[1:])
+        del parts
+        if memory is not None:
+            _limit_memory(memory)
+        value = function(*arguments, **keywords)
+        kind, parts = _VALUE, _parcel.dump(pickler, value)
+    except BaseException as error:
+        kind, text = _EXCEPTION, _text(error)
+        parts = _dump_exception(pickler, error, text)
+    try:
+        _put(kind, parts, text)
+    except MemoryError as error:
+        _put(_EXCEPTION, _dump_exception(pickler, error, ""), _text(error))
+
+
+def _server_fds():
+    from . import _child
+
+    return _child.server.get_inherited_fds()
+
+
+def _map(fd):
+    room = mmap.mmap(fd, 0, access=mmap.ACCESS_COPY)
+    os.close(fd)
+    return _parcel.unpack(room)[1]
+
+
+def _put(kind, parts, text):
+    _parcel.pack(kind, [parts[0], text.encode("utf-8", "replace"), *parts[1:]], _native.result_buffer)
+
+
+def _text(error):
+    """Returns the traceback without our own frame."""
+    where = error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, where and where.tb_next))
+
+
+def _dump_exception(pickler, error, text):
+    error.__traceback__ = None
+    try:
+        return _parcel.dump(pickler, error)
+    except Exception as why:
+        name = f"{type(error).__module__}.{type(error).__qualname__}"
+        return _parcel.dump(_parcel, RuntimeError(f"{name} was raised, which cannot be pickled: {why}"))
+
+
+def _limit_memory(more):
+    """Limits the address space to what is there and `more` bytes."""
+    import resource
+
+    with open("/proc/self/statm", "rb") as file:
+        there = int(file.read().split()[0]) * mmap.PAGESIZE
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    limit = there + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
