@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ._api import Process, Server
     from ._calls import WorkerDied
     from ._error import Error
+    from ._executor import Executor
 
-__all__ = ["Error", "Process", "Server", "install", "installed", "stats", "status", "uninstall", "Status",
+__all__ = ["Error", "Executor", "Process", "Server", "install", "installed", "stats", "status", "uninstall", "Status",
            "WorkerDied", "__version__"]
 
 _chosen = None  # install()'s arguments, while it is in force
@@ -162,6 +163,10 @@ def _remove_hook():
 
 def __getattr__(name):
     # Later than the package: a program under `python3 -m forkserver` may never need them.
+    if name == "Executor":
+        from ._executor import Executor
+
+        return Executor
     if name == "WorkerDied":
         from ._calls import WorkerDied
 

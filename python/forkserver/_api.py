@@ -88,14 +88,27 @@ class Server:
     happens when one cannot be imported: "warn", "fail" or "ignore". memory: what is done to the zygote's memory so that
     forks stay cheap: "auto", "freeze", "collapse", "off".
 
+    main: how processes come to the program's main module, where their functions may be. "preload": it is imported once,
+    if that shows nowhere, else in each process; with on_error="fail" it is only tried if "__main__" is in `preload`.
+    "import": in each process. None: not at all.
+
+    pickler: what pickles the functions, arguments and values of calls: a module such as cloudpickle, or an object with
+    dumps() and loads() as pickle has. None: multiprocessing's rules.
+
     Any number of threads may use it. After os.fork() both sides use it. The server ends with close(), and when this
     object and all its processes are gone. Python's signal handlers run while a call waits. If one raises, nothing of
     what was asked for will run."""
 
-    def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto") -> None:
-        self._server = _server.ForkServer(memory)
-        self._pickler = _parcel
-        self._server.set_forkserver_preload(list(preload), on_error=on_error)
+    def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto",
+                 main: Optional[str] = "preload", pickler: Any = None) -> None:
+        if main not in ("preload", "import", None):
+            raise ValueError('main must be "preload", "import" or None')
+        modules = list(preload)
+        if main == "preload" and on_error != "fail" and "__main__" not in modules:
+            modules.append("__main__")
+        self._server = _server.ForkServer(memory, has_main=main is not None)
+        self._pickler = pickler or _parcel
+        self._server.set_forkserver_preload(modules, on_error=on_error)
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
               grace: float = 0.0, **kwargs: Any) -> Process:

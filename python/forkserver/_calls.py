@@ -7,8 +7,10 @@ import errno
 import faulthandler
 import mmap
 import os
-import sys
+import select
+import time
 import traceback
+import weakref
 
 from multiprocessing import context
 
@@ -16,6 +18,7 @@ from . import _native, _parcel, _popen, _server, _status
 from ._error import Error
 
 _VALUE, _EXCEPTION = 0, 1
+_MOMENT = 0.005  # seconds
 _REPORT_MAX = 1 << 16  # bytes of a crash's report
 # What is said of a process besides how it ended, by the error of fsrv_process_get_result().
 _REASONS = {errno.EIO: "", errno.ETIMEDOUT: "", errno.ENODATA: "sent no result",
@@ -36,6 +39,9 @@ class WorkerDied(RuntimeError):
         if name in ("pid", "exit_code", "signal", "core", "rusage", "out_of_memory"):
             return getattr(self.status, name)
         raise AttributeError(f"'WorkerDied' object has no attribute '{name}'")
+
+    def __repr__(self) -> str:
+        return f"<forkserver.WorkerDied: {self.status}>"
 
     def __str__(self) -> str:
         words = str(self.status) + (f", and {self.reason}" if self.reason else "")
@@ -79,15 +85,51 @@ def _in_memfd(parts):
     return fd
 
 
+def check_limits(timeout, memory):
+    if timeout is not None and timeout <= 0:
+        raise ValueError("timeout must be a number of seconds above 0")
+    if memory is not None and memory <= 0:
+        raise ValueError("memory must be a number of bytes above 0")
+
+
+class Doorbell:
+    """Wakes a thread that waits for a call. If check() raises then, the thread gives the call up."""
+
+    def __init__(self):
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        weakref.finalize(self, _close, self._reader, self._writer)
+        self.check = lambda: None
+
+    def ring(self):
+        try:
+            os.write(self._writer, b"!")
+        except BlockingIOError:
+            pass  # it rings already
+
+    def wait(self, fd):
+        """Waits until the fd is readable."""
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(self._reader, select.POLLIN)
+        while True:
+            self.check()
+            if any(ready == fd for ready, _ in poll.poll()):
+                return
+            os.read(self._reader, 512)
+
+
+def _close(*fds):
+    for fd in fds:
+        os.close(fd)
+
+
 class Call:
-    """A call whose process runs. It is for one thread, but for kill()."""
+    """A call whose process runs. It is for one thread."""
 
     def __init__(self, server, what, *, timeout=None, memory=None, pickler=_parcel):
         """what: (function, its arguments, its keyword arguments)."""
-        if timeout is not None and timeout <= 0:
-            raise ValueError("timeout must be a number of seconds above 0")
-        if memory is not None and memory <= 0:
-            raise ValueError("memory must be a number of bytes above 0")
+        check_limits(timeout, memory)
+        self.has_died = False  # the process, without a result
         self._pickler, self._timeout = pickler, timeout
         self._report = _memfd("report of a crash")
         own = [self._report]  # the fds that are only for the way
@@ -118,33 +160,38 @@ class Call:
         return server.spawn(carrier.fds, payload, flags=_native.KILL_ON_CLOSE | _native.RESULT,
                             time_limit=self._timeout or 0.0)
 
-    def fileno(self):
-        return self._process.fileno()
-
-    def kill(self):
-        if self._process.returncode is None:
-            try:
-                self._process.kill()
-            except ProcessLookupError:
-                pass
-
-    def result(self):
-        """Waits for the end; returns the value, or raises. It is for one call."""
+    def result(self, doorbell=None):
+        """Waits for the end; returns the value, or raises. It is for one call. doorbell: see Doorbell."""
         try:
-            self._process.wait()
+            self._wait(doorbell)
             kind, parts = _parcel.unpack(self._process.result())
         except Error as error:
             if error.errno != errno.EOWNERDEAD and (error.stage != "result" or error.errno not in _REASONS):
                 raise
             raise self._died(_REASONS.get(error.errno, "")) from None
         finally:
-            self.kill()  # it may live: a signal handler has raised
+            self._process = None  # if it lives, it is killed with what it has started: a signal handler has raised
             os.close(self._report)
             self._carrier = None
         text = str(parts[1], "utf-8", "replace") if len(parts) > 1 else ""
         if kind == _EXCEPTION:
             _raise_remote(self._load(parts, text), text)
         return self._load(parts, text)
+
+    def _wait(self, doorbell):
+        try:
+            fd = self._process.fileno()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise
+            while self._process.wait(0) is None:  # there is no fd to wait for it with
+                if doorbell is not None:
+                    doorbell.check()
+                time.sleep(_MOMENT)
+        else:
+            if doorbell is not None:
+                doorbell.wait(fd)
+            self._process.wait()
 
     def _load(self, parts, text):
         try:
@@ -155,7 +202,7 @@ class Call:
             raise
 
     def _died(self, reason):
-        process = self._process
+        process, self.has_died = self._process, True
         if process.timed_out:
             return TimeoutError(f"the call has not ended after {self._timeout:g} s; process {process.pid} was killed")
         killed = process.returncode == -9

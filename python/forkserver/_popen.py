@@ -13,7 +13,7 @@ from multiprocessing import context, popen_fork
 from multiprocessing.context import get_spawning_popen, set_spawning_popen
 
 from ._error import Error
-from ._server import lost_status, preparation
+from ._server import lost_status
 from ._status import MemoryEvents
 
 _server = None  # the ForkServer; set by install()
@@ -80,7 +80,7 @@ def dump(process_obj, carrier, server):
     """Returns the bytes that the child unpickles. Fds that are pickled on the way go to
     carrier.duplicate_for_child(). Objects that have to live until the child has its own go to
     carrier.kept_for_child."""
-    data = preparation(process_obj._name)
+    data = server.preparation(process_obj._name)
     buffer = io.BytesIO()
     dump = context.reduction.dump  # of now: a program may set context.reducer
     with spawning(carrier):

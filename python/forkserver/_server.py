@@ -48,8 +48,7 @@ def helper_directory():
     return directory if os.path.isdir(directory) and "FORKSERVER_HELPERS" not in os.environ else None
 
 
-def preparation(name):
-    """Returns what a child has to know of this process, as multiprocessing.spawn tells it."""
+def _preparation(name):
     data = spawn.get_preparation_data(name)
     if data.get("init_main_from_path", "").endswith("<stdin>"):
         del data["init_main_from_path"]  # python3 -: there is no file that the child could run
@@ -88,10 +87,12 @@ def _tracker():
 class ForkServer:
     """Stands for `multiprocessing.forkserver._forkserver`, on libforkserver. Methods and private names are the same."""
 
-    def __init__(self, memory="auto"):
+    def __init__(self, memory="auto", has_main=True):
         if memory not in _MEMORY:
             raise ValueError(f"memory must be one of {', '.join(_MEMORY)}")
         self._memory = _MEMORY[memory]
+        self._has_main = has_main  # False: children do without the main module
+        self._main = {}  # how children find it
         self._lock = threading.RLock()
         self._server = None  # the native handle; made by the first call that needs it
         self._server_is_inherited = False
@@ -159,6 +160,14 @@ class ForkServer:
 
     # ---- ours ----
 
+    def preparation(self, name):
+        """Returns what a child has to know of this process, as multiprocessing.spawn tells it."""
+        data = _preparation(name)
+        main = {name: data.pop(name) for name in _MAIN if name in data}
+        # At the interpreter's end __main__ has no __file__ any more, and tasks of an executor are still to be run.
+        self._main = main or self._main
+        return {**data, **self._main} if self._has_main else data
+
     def set_prepared(self, data):
         """Notes what each child finds done. None: some of what it has to know cannot be told to the zygote."""
         # a copy: sys.argv is told as the list that it is, which may change
@@ -215,7 +224,7 @@ class ForkServer:
         if not all(type(name) is str for name in self._preload_modules):
             raise TypeError("module_names must be a list of strings")
         modules = [name for name in self._preload_modules if name != "__main__"]
-        data = preparation(None)
+        data = self.preparation(None)
         main = {name: data[name] for name in _MAIN if name in data}
         # python -c, standard input and interactive use have no main module that could be found.
         if "__main__" in self._preload_modules and main:

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: MIT
+"""An executor in which each task has a fresh process."""
+
+from __future__ import annotations
+
+import collections
+import errno
+import functools
+import itertools
+import os
+import threading
+import time
+from concurrent.futures import _base, process  # noqa: F401 # _calls needs the second; at the end it is too late
+from concurrent.futures.thread import ThreadPoolExecutor
+from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
+
+from . import _calls
+from ._api import Server
+
+_FULL = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+_MOMENT = 0.01  # seconds
+
+
+class Future(_base.Future):
+    """A task's future."""
+
+    _doorbell = None  # of the thread that waits for the task's process
+
+    def cancel(self) -> bool:
+        """Cancels the task. If it runs already, its process is killed with those that it has started. False: it has
+        ended before."""
+        with self._condition:
+            if self._state != _base.RUNNING:
+                return super().cancel()
+            self._state = _base.CANCELLED
+            self.set_running_or_notify_cancel()  # tells wait() and as_completed()
+            self._condition.notify_all()
+            if self._doorbell is not None:
+                self._doorbell.ring()
+        self._invoke_callbacks()
+        return True
+
+    def answer_to(self, doorbell):
+        with self._condition:
+            self._doorbell = doorbell
+        doorbell.check = self._raise_if_cancelled
+
+    def _raise_if_cancelled(self):
+        if self.cancelled():
+            raise _base.CancelledError()
+
+    def end(self, value, error):
+        with self._condition:
+            if self._doorbell is not None:
+                self._doorbell.check = None
+            self._doorbell = None
+        try:
+            if error is None:
+                self.set_result(value)
+            else:
+                self.set_exception(error)
+        except _base.InvalidStateError:
+            pass  # it was cancelled while it ran
+
+
+class _Tasks:
+    """What an executor's threads know. It doesn't refer to the executor, which may go before its tasks end."""
+
+    def __init__(self, server, options, retries):
+        self.server, self.options, self.retries = server, options, retries
+        self.waiting = set()  # futures
+        self.running = 0
+        self.lock = threading.Lock()
+        self.local = threading.local()
+
+    def run(self, future, what):
+        """Makes the call of a task, in a thread of the pool."""
+        with self.lock:
+            self.waiting.discard(future)
+            self.running += 1
+        value = error = None
+        try:
+            if future.set_running_or_notify_cancel():
+                value = self._try(future, what)
+        except BaseException as raised:
+            error = raised.with_traceback(None)  # it has frames of ours, which keep the future
+        with self.lock:
+            self.running -= 1
+        future.end(value, error)
+
+    def _try(self, future, what):
+        doorbell = self._when_there_is_room(self._find_doorbell)
+        future.answer_to(doorbell)
+        make = functools.partial(_calls.Call, self.server._server, what, pickler=self.server._pickler, **self.options)
+        for tries_left in range(self.retries, -1, -1):
+            call = self._when_there_is_room(make)
+            try:
+                return call.result(doorbell)
+            except (_calls.WorkerDied, TimeoutError):
+                if not call.has_died or not tries_left:
+                    raise
+
+    def _find_doorbell(self):
+        """Returns the thread's own."""
+        if not hasattr(self.local, "doorbell"):
+            self.local.doorbell = _calls.Doorbell()
+        return self.local.doorbell
+
+    def _when_there_is_room(self, make):
+        """Where there is no room for one process more, the others go on, and make room."""
+        while True:
+            try:
+                return make()
+            except OSError as error:
+                if error.errno not in _FULL or self.running < 2:
+                    raise
+            time.sleep(_MOMENT)
+
+
+def _with_initializer(initializer, initargs, fn, args, kwargs):
+    initializer(*initargs)
+    return fn(*args, **kwargs)
+
+
+def _process_chunk(fn, chunk):
+    return [fn(*args) for args in chunk]
+
+
+def _chunks(iterable, size):
+    iterator = iter(iterable)
+    return iter(lambda: list(itertools.islice(iterator, size)), [])
+
+
+class Executor(_base.Executor):
+    """A concurrent.futures.Executor in which each task has a process of its own.
+
+    max_workers: so many tasks run at a time; by default as many as there are processors. preload, main: as in Server.
+    initializer, initargs: called in each process before its task. timeout, memory: the limits of each task, as in
+    Server.call(). retries: a task whose process died, or ran out of time, is run so many times more. server: a
+    Server to be used instead of one of its own; it isn't closed here.
+
+    A process that dies fails its own future, with WorkerDied; the others go on. A future's cancel() kills the task if
+    it runs. Tasks can make executors themselves, and an executor can be an argument: there it is one with the same
+    options."""
+
+    def __init__(self, max_workers: Optional[int] = None, *, preload: Sequence[str] = (),
+                 initializer: Optional[Callable[..., object]] = None, initargs: Iterable[Any] = (),
+                 timeout: Optional[float] = None, memory: Optional[int] = None, retries: int = 0,
+                 server: Optional[Server] = None, **options: Any) -> None:
+        if max_workers is None:
+            max_workers = len(os.sched_getaffinity(0))
+        if max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        _calls.check_limits(timeout, memory)
+        if retries < 0:
+            raise ValueError("retries must not be negative")
+        self._made_by = dict(max_workers=max_workers, preload=list(preload), initializer=initializer,
+                             initargs=tuple(initargs), timeout=timeout, memory=memory, retries=retries, **options)
+        self._own_server = Server(preload, **options) if server is None else None
+        self._max_workers, self._initializer, self._initargs = max_workers, initializer, tuple(initargs)
+        self._tasks = _Tasks(server or self._own_server, {"timeout": timeout, "memory": memory}, retries)
+        self._has_submitted = False
+        self._threads = ThreadPoolExecutor(max_workers, "forkserver.Executor")
+
+    def __reduce__(self):
+        return functools.partial(Executor, **self._made_by), ()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        future = Future()
+        what = (fn, args, kwargs)
+        if self._initializer is not None:
+            what = (_with_initializer, (self._initializer, self._initargs, *what), {})
+        tasks = self._tasks
+        with tasks.lock:
+            if not self._has_submitted:
+                tasks.server._server.preparation(None)  # while it can be known
+                self._has_submitted = True
+            tasks.waiting.add(future)
+        try:
+            self._threads.submit(tasks.run, future, what)
+        except BaseException:
+            with tasks.lock:
+                tasks.waiting.discard(future)
+            raise
+        return future
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: Optional[float] = None,
+            chunksize: int = 1, buffersize: Optional[int] = None) -> Iterator[Any]:
+        """As map(fn, *iterables), in processes. Values come in order.
+
+        timeout: seconds from now for each value to be there; then TimeoutError. chunksize: so many items share a
+        process. buffersize: so many chunks are submitted ahead of what has been taken; None: all are, at once. When the
+        iterator is closed, or raises, tasks that are not done are cancelled."""
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        chunks = _chunks(zip(*iterables), chunksize)
+        submit = functools.partial(self.submit, _process_chunk, fn)
+        futures = collections.deque(map(submit, itertools.islice(chunks, buffersize)))
+        return _values(futures, None if buffersize is None else map(submit, chunks), deadline)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more tasks, and with `wait` waits for those that were submitted and for the server's end.
+        cancel_futures: tasks that do not run yet are cancelled."""
+        if cancel_futures:
+            with self._tasks.lock:
+                waiting = list(self._tasks.waiting)
+            for future in waiting:
+                _base.Future.cancel(future)
+        self._threads.shutdown(wait)
+        if wait and self._own_server is not None:
+            self._own_server.close()
+
+
+def _take(future, deadline):
+    try:
+        return future.result(None if deadline is None else deadline - time.monotonic())
+    finally:
+        future.cancel()
+        del future  # its exception's traceback has this frame
+
+
+def _values(futures, more, deadline):
+    """Yields the values of all; `more`: an iterator that submits one more each time."""
+    try:
+        while futures:
+            values = _take(futures.popleft(), deadline)
+            if more is not None:
+                futures.extend(itertools.islice(more, 1))
+            values.reverse()
+            while values:
+                yield values.pop()  # so that it isn't kept here
+    finally:
+        for future in futures:
+            future.cancel()
