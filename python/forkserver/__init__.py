@@ -16,12 +16,12 @@ import sys
 TYPE_CHECKING = False  # type checkers take it for true; `typing` would cost every program 7 ms
 if TYPE_CHECKING:
     from ._api import Process, Server
-    from ._calls import WorkerDied
+    from ._calls import RemoteError, WorkerDied, prepared
     from ._error import Error
     from ._executor import Executor
 
-__all__ = ["Error", "Executor", "Process", "Server", "install", "installed", "stats", "status", "uninstall", "Status",
-           "WorkerDied", "__version__"]
+__all__ = ["Error", "Executor", "Process", "RemoteError", "Server", "Status", "WorkerDied", "install",
+           "installed", "prepared", "stats", "status", "uninstall", "__version__"]
 
 _chosen = None  # install()'s arguments, while it is in force
 _hook = None  # what waits for multiprocessing
@@ -167,10 +167,10 @@ def __getattr__(name):
         from ._executor import Executor
 
         return Executor
-    if name == "WorkerDied":
-        from ._calls import WorkerDied
+    if name in ("RemoteError", "WorkerDied", "prepared"):
+        from . import _calls
 
-        return WorkerDied
+        return getattr(_calls, name)
     if name in ("Process", "Server"):
         from . import _api
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
 
 from multiprocessing import context
@@ -92,6 +93,10 @@ class Server:
     if that shows nowhere, else in each process; with on_error="fail" it is only tried if "__main__" is in `preload`.
     "import": in each process. None: not at all.
 
+    prepare: a function that is called once, after the modules have been imported, and not in each process. In a call
+    forkserver.prepared() returns what it has returned. If it cannot be called there (it is a function of a main module
+    that cannot be preloaded), or raises, each process calls it before its call.
+
     pickler: what pickles the functions, arguments and values of calls: a module such as cloudpickle, or an object with
     dumps() and loads() as pickle has. None: multiprocessing's rules.
 
@@ -100,14 +105,17 @@ class Server:
     what was asked for will run."""
 
     def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto",
-                 main: Optional[str] = "preload", pickler: Any = None) -> None:
+                 main: Optional[str] = "preload", prepare: Optional[Callable[[], Any]] = None,
+                 pickler: Any = None) -> None:
         if main not in ("preload", "import", None):
             raise ValueError('main must be "preload", "import" or None')
         modules = list(preload)
         if main == "preload" and on_error != "fail" and "__main__" not in modules:
             modules.append("__main__")
-        self._server = _server.ForkServer(memory, has_main=main is not None)
         self._pickler = pickler or _parcel
+        told = None if prepare is None else pickle.dumps((_calls.name_pickler(self._pickler),
+                                                          bytes(self._pickler.dumps(prepare, protocol=5))))
+        self._server = _server.ForkServer(memory, has_main=main is not None, prepare=told)
         self._server.set_forkserver_preload(modules, on_error=on_error)
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
@@ -138,6 +146,14 @@ class Server:
         memory that are written to without harm, and are not copied here. `bytes` are copied."""
         return _calls.Call(self._server, (function, args, kwargs), timeout=timeout, memory=memory,
                            pickler=self._pickler).result()
+
+    def call_bytes(self, function: Callable[..., Any], *args: Any, timeout: Optional[float] = None,
+                   memory: Optional[int] = None, **kwargs: Any) -> memoryview:
+        """As call(), for a function that returns bytes or another buffer. They come as they are: nothing that the
+        process has sent is unpickled here, so it may be one that hostile data has taken over. What the function raises
+        comes as the text of a RemoteError."""
+        return _calls.Call(self._server, (function, args, kwargs), timeout=timeout, memory=memory,
+                           pickler=self._pickler, is_raw=True).result()
 
     def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
             stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import errno
 import faulthandler
+import importlib
 import mmap
 import os
+import pickle
 import select
+import sys
 import time
 import traceback
 import weakref
@@ -46,6 +49,10 @@ class WorkerDied(RuntimeError):
     def __str__(self) -> str:
         words = str(self.status) + (f", and {self.reason}" if self.reason else "")
         return f"{words}\n{self.traceback}".rstrip("\n")
+
+
+class RemoteError(RuntimeError):
+    """What a function has raised that call_bytes() called: text, with its traceback."""
 
 
 class _Carrier:
@@ -126,11 +133,12 @@ def _close(*fds):
 class Call:
     """A call whose process runs. It is for one thread."""
 
-    def __init__(self, server, what, *, timeout=None, memory=None, pickler=_parcel):
+    def __init__(self, server, what, *, timeout=None, memory=None, pickler=_parcel,
+                 is_raw=False):
         """what: (function, its arguments, its keyword arguments)."""
         check_limits(timeout, memory)
         self.has_died = False  # the process, without a result
-        self._pickler, self._timeout = pickler, timeout
+        self._server, self._pickler, self._timeout, self._is_raw = server, pickler, timeout, is_raw
         self._report = _memfd("report of a crash")
         own = [self._report]  # the fds that are only for the way
         try:
@@ -153,8 +161,7 @@ class Call:
             parts = [None]
         at = len(carrier.fds)
         carrier.fds.extend(own)
-        pickler = None if self._pickler is _parcel else self._pickler
-        told = (parts[0] if parts[0] is None else bytes(parts[0]), at, memory, _name(pickler))
+        told = (parts[0] if parts[0] is None else bytes(parts[0]), at, memory, name_pickler(self._pickler), self._is_raw)
         made = context._concrete_contexts["forkserver"].Process(target=answer, args=told)
         payload = _popen.dump(made, carrier, server)
         return server.spawn(carrier.fds, payload, flags=_native.KILL_ON_CLOSE | _native.RESULT,
@@ -175,8 +182,12 @@ class Call:
             self._carrier = None
         text = str(parts[1], "utf-8", "replace") if len(parts) > 1 else ""
         if kind == _EXCEPTION:
+            if self._is_raw:
+                raise RemoteError(text.rstrip("\n"))
             _raise_remote(self._load(parts, text), text)
-        return self._load(parts, text)
+        if text:
+            self._server.note_imports(text.split())
+        return parts[0] if self._is_raw else self._load(parts, "")
 
     def _wait(self, doorbell):
         try:
@@ -211,8 +222,15 @@ class Call:
         return WorkerDied(_status.status_of(process, out_of_memory), report, reason)
 
 
-def _name(pickler):
-    """Returns what pickles: a module is named."""
+def find_pickler(name):
+    """Returns what name_pickler() has named."""
+    return importlib.import_module(name) if isinstance(name, str) else name or _parcel
+
+
+def name_pickler(pickler):
+    """Returns how a process is told what pickles: a module is named, and None is ours."""
+    if pickler is _parcel:
+        return None
     return pickler.__name__ if isinstance(pickler, type(os)) else pickler
 
 
@@ -231,29 +249,33 @@ def _raise_remote(error, text):
 # ---- in the worker ----
 
 
-def answer(pickled, at, memory, pickler):
+def answer(pickled, at, memory, pickler, is_raw):
     """Makes the call. at: where its own fds begin among those of the request."""
     fds = _server_fds()[at:]
     faulthandler.enable(fds[0])
-    if isinstance(pickler, str):
-        pickler = __import__(pickler, fromlist=["loads"])
-    pickler = pickler or _parcel
-    text = ""
+    there = len(sys.modules)
+    pickler = find_pickler(pickler)
     try:
+        make_ready()
         parts = [pickled] if pickled is not None else _map(fds[1])
         function, arguments, keywords = pickler.loads(parts[0], buffers=parts[1:])
         del parts
         if memory is not None:
             _limit_memory(memory)
         value = function(*arguments, **keywords)
-        kind, parts = _VALUE, _parcel.dump(pickler, value)
+        parts = [memoryview(value)] if is_raw else _parcel.dump(pickler, value)
+        _put(_VALUE, parts, _names_since(there))
     except BaseException as error:
-        kind, text = _EXCEPTION, _text(error)
-        parts = _dump_exception(pickler, error, text)
-    try:
-        _put(kind, parts, text)
-    except MemoryError as error:
-        _put(_EXCEPTION, _dump_exception(pickler, error, ""), _text(error))
+        parts = [b""] if is_raw else _dump_exception(pickler, error)
+        _put(_EXCEPTION, parts, _text(error))
+
+
+def _names_since(there):
+    """Returns the packages that the call has imported."""
+    if len(sys.modules) == there:
+        return ""
+    names = [name.partition(".")[0] for name in list(sys.modules)]  # in the order of their import
+    return " ".join({name: None for name in names[there:] if name not in names[:there]})
 
 
 def _server_fds():
@@ -278,13 +300,15 @@ def _text(error):
     return "".join(traceback.format_exception(type(error), error, where and where.tb_next))
 
 
-def _dump_exception(pickler, error, text):
-    error.__traceback__ = None
+def _dump_exception(pickler, error):
+    where, error.__traceback__ = error.__traceback__, None
     try:
         return _parcel.dump(pickler, error)
     except Exception as why:
         name = f"{type(error).__module__}.{type(error).__qualname__}"
         return _parcel.dump(_parcel, RuntimeError(f"{name} was raised, which cannot be pickled: {why}"))
+    finally:
+        error.__traceback__ = where
 
 
 def _limit_memory(more):
@@ -296,3 +320,36 @@ def _limit_memory(more):
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     limit = there + more
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
+
+
+# ---- what is done before all calls, once ----
+
+to_prepare = None  # (pickler, function), pickled; None: it has been called, or there is none
+_prepared = None
+
+
+def make_ready():
+    """Calls what prepares the calls, unless the zygote has done so."""
+    global to_prepare, _prepared
+    if to_prepare is None:
+        return
+    pickler, function = pickle.loads(to_prepare)
+    _prepared = find_pickler(pickler).loads(function)()
+    to_prepare = None
+
+
+def prepared():
+    """In a call: returns what the function has returned that was given as prepare=. Else None."""
+    return _prepared
+
+
+# ---- what an executor's tasks are; here, since the zygote has this module ----
+
+
+def with_initializer(initializer, initargs, fn, args, kwargs):
+    initializer(*initargs)
+    return fn(*args, **kwargs)
+
+
+def process_chunk(fn, chunk):
+    return [fn(*args) for args in chunk]

@@ -117,24 +117,21 @@ class _Tasks:
             time.sleep(_MOMENT)
 
 
-def _with_initializer(initializer, initargs, fn, args, kwargs):
-    initializer(*initargs)
-    return fn(*args, **kwargs)
-
-
-def _process_chunk(fn, chunk):
-    return [fn(*args) for args in chunk]
-
-
 def _chunks(iterable, size):
     iterator = iter(iterable)
     return iter(lambda: list(itertools.islice(iterator, size)), [])
 
 
+def _remake(pickler, options):
+    """Makes an executor in a worker, whose server has all else already."""
+    return Executor(**options, main="import", pickler=_calls.find_pickler(pickler))
+
+
 class Executor(_base.Executor):
     """A concurrent.futures.Executor in which each task has a process of its own.
 
-    max_workers: so many tasks run at a time; by default as many as there are processors. preload, main: as in Server.
+    max_workers: so many tasks run at a time; by default as many as there are processors. preload, and the options main,
+    prepare, pickler and on_error: as in Server.
     initializer, initargs: called in each process before its task. timeout, memory: the limits of each task, as in
     Server.call(). retries: a task whose process died, or ran out of time, is run so many times more. server: a
     Server to be used instead of one of its own; it isn't closed here.
@@ -156,8 +153,8 @@ class Executor(_base.Executor):
         _calls.check_limits(timeout, memory)
         if retries < 0:
             raise ValueError("retries must not be negative")
-        self._made_by = dict(max_workers=max_workers, preload=list(preload), initializer=initializer,
-                             initargs=tuple(initargs), timeout=timeout, memory=memory, retries=retries, **options)
+        self._made_by = dict(max_workers=max_workers, initializer=initializer, initargs=tuple(initargs),
+                             timeout=timeout, memory=memory, retries=retries)
         self._own_server = Server(preload, **options) if server is None else None
         self._max_workers, self._initializer, self._initargs = max_workers, initializer, tuple(initargs)
         self._tasks = _Tasks(server or self._own_server, {"timeout": timeout, "memory": memory}, retries)
@@ -165,13 +162,13 @@ class Executor(_base.Executor):
         self._threads = ThreadPoolExecutor(max_workers, "forkserver.Executor")
 
     def __reduce__(self):
-        return functools.partial(Executor, **self._made_by), ()
+        return _remake, (_calls.name_pickler(self._tasks.server._pickler), self._made_by)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         future = Future()
         what = (fn, args, kwargs)
         if self._initializer is not None:
-            what = (_with_initializer, (self._initializer, self._initargs, *what), {})
+            what = (_calls.with_initializer, (self._initializer, self._initargs, *what), {})
         tasks = self._tasks
         with tasks.lock:
             if not self._has_submitted:
@@ -200,10 +197,13 @@ class Executor(_base.Executor):
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         deadline = None if timeout is None else time.monotonic() + timeout
-        chunks = _chunks(zip(*iterables), chunksize)
-        submit = functools.partial(self.submit, _process_chunk, fn)
-        futures = collections.deque(map(submit, itertools.islice(chunks, buffersize)))
-        return _values(futures, None if buffersize is None else map(submit, chunks), deadline)
+        items = zip(*iterables)
+        if chunksize == 1:
+            tasks = (self.submit(fn, *item) for item in items)
+        else:
+            tasks = (self.submit(_calls.process_chunk, fn, chunk) for chunk in _chunks(items, chunksize))
+        futures = collections.deque(itertools.islice(tasks, buffersize))
+        return _values(futures, tasks, deadline, chunksize > 1)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more tasks, and with `wait` waits for those that were submitted and for the server's end.
@@ -226,14 +226,13 @@ def _take(future, deadline):
         del future  # its exception's traceback has this frame
 
 
-def _values(futures, more, deadline):
+def _values(futures, more, deadline, are_chunks):
     """Yields the values of all; `more`: an iterator that submits one more each time."""
     try:
         while futures:
             values = _take(futures.popleft(), deadline)
-            if more is not None:
-                futures.extend(itertools.islice(more, 1))
-            values.reverse()
+            futures.extend(itertools.islice(more, 1))
+            values = values[::-1] if are_chunks else [values]
             while values:
                 yield values.pop()  # so that it isn't kept here
     finally:

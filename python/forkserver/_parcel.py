@@ -13,6 +13,7 @@ from ._error import Error
 _HEAD = struct.Struct("<II")  # its kind, and how many parts it has; the size of each part follows
 _SIZE = struct.Struct("<Q")
 _ALIGNED = 64
+_PLAIN = (type(None), bool, int, float, str, bytes)
 LARGE = 1 << 14  # bytes from which a buffer travels apart from the pickle
 
 
@@ -47,6 +48,8 @@ loads = pickle.loads
 
 def dump(pickler, value):
     """Returns [the pickle, large buffer…]. `pickler`: a module, or an object, with dumps() and loads(), as pickle."""
+    if type(value) in _PLAIN and pickler.loads is pickle.loads:
+        return [pickle.dumps(value, 5)]  # it writes to 60 pages of a child less
     buffers = []
 
     def take(buffer):
@@ -67,7 +70,8 @@ def _aligned(n):
 
 def pack(kind, parts, make_room):
     """Writes all of it to make_room(size)."""
-    sizes = [len(memoryview(part).cast("B")) if len(part) else 0 for part in parts]
+    parts = [memoryview(part).cast("B") if memoryview(part).nbytes else b"" for part in parts]
+    sizes = [len(part) for part in parts]
     at = _HEAD.size + _SIZE.size * len(parts)
     room = make_room(_aligned(at) + sum(map(_aligned, sizes)))
     room[:at] = _HEAD.pack(kind, len(parts)) + b"".join(map(_SIZE.pack, sizes))

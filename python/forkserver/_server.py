@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The server behind multiprocessing: one for each process; a child uses its parent's."""
 
+import collections
 import os
 import pickle
 import sys
@@ -36,7 +37,10 @@ _MAIN = ("init_main_from_name", "init_main_from_path")
 
 _FOR_CHILDREN = ("multiprocessing.", "concurrent.futures", "forkserver._calls")
 
+PREPARE = "prepare()"  # in the list of modules: the call of the function that Server has as prepare=
+
 _POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
+_MANY = 10  # calls that import a package by themselves, until it is named
 _ENDING = 0.2  # seconds for a server that ends
 _MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
 
@@ -87,11 +91,13 @@ def _tracker():
 class ForkServer:
     """Stands for `multiprocessing.forkserver._forkserver`, on libforkserver. Methods and private names are the same."""
 
-    def __init__(self, memory="auto", has_main=True):
+    def __init__(self, memory="auto", has_main=True, prepare=None):
         if memory not in _MEMORY:
             raise ValueError(f"memory must be one of {', '.join(_MEMORY)}")
         self._memory = _MEMORY[memory]
         self._has_main = has_main  # False: children do without the main module
+        self._imports = collections.Counter()  # packages that calls have imported
+        self._prepare = prepare  # see _calls.to_prepare
         self._main = {}  # how children find it
         self._lock = threading.RLock()
         self._server = None  # the native handle; made by the first call that needs it
@@ -194,6 +200,19 @@ class ForkServer:
     def run(self, argv, **options):
         return self._handle().spawn((), b"", program=os.fspath(argv[0]), argv=argv, **options)
 
+    def note_imports(self, names):
+        """Notes what a call has imported by itself, and says once what many have."""
+        with self._lock:
+            self._imports.update(names)
+            often = [name for name, n in self._imports.items() if n == _MANY]
+        if often:
+            import logging
+
+            logging.getLogger("forkserver").warning("preload these, which %d calls have imported by themselves: %s",
+                                                    _MANY, ", ".join(often))
+            with self._lock:
+                self._imports.update(often)  # they are told of once
+
     def stats(self):
         numbers = {"served": self._served, "inherited": self._server_is_inherited}
         if self._server is not None and not self._server_is_inherited:
@@ -226,13 +245,16 @@ class ForkServer:
         modules = [name for name in self._preload_modules if name != "__main__"]
         data = self.preparation(None)
         main = {name: data[name] for name in _MAIN if name in data}
+        if self._prepare is not None:
+            modules.append(PREPARE)
         # python -c, standard input and interactive use have no main module that could be found.
         if "__main__" in self._preload_modules and main:
             modules.append("__main__")
         known = {name: _plain(data[name]) for name in _KNOWN if name in data}
         self.set_prepared(data if all(map(_is_plain, data.values())) else None)
         told = {"preparation": known, "main": main, "prepared": self._prepared and {**known, **main},
-                "policy": self._policy, "modules": _modules(), "numpy": "numpy" in sys.modules}
+                "policy": self._policy, "modules": _modules(), "numpy": "numpy" in sys.modules,
+                "prepare": self._prepare}
         self._end_at_exit()
         executable = os.fsdecode(spawn.get_executable())
         start = _START.format(directory=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -8,6 +8,7 @@ import os
 import pickle
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,6 +20,10 @@ try:
     import numpy
 except ImportError:
     numpy = None
+try:
+    import cloudpickle
+except ImportError:
+    cloudpickle = None
 
 MIB = 1 << 20
 
@@ -103,6 +108,10 @@ def write_noise():
         except OSError:
             pass
     return "written"
+
+
+def get_zeros_array(n):
+    return bytearray(n)
 
 
 def change(view):
@@ -355,6 +364,113 @@ class Calls(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(outcomes, [True] * 40)
+
+
+class Pickler:
+    """Pickles functions by their names in another way."""
+
+    @staticmethod
+    def dumps(value, protocol=None, buffer_callback=None):
+        return b"+" + pickle.dumps(value, protocol, buffer_callback=buffer_callback)
+
+    @staticmethod
+    def loads(data, *, buffers=None):
+        return pickle.loads(memoryview(data)[1:], buffers=buffers)
+
+
+def make_model():
+    return {"pid": os.getpid()}
+
+
+def use_model():
+    return forkserver.prepared()["pid"], os.getpid()
+
+
+def import_rare():
+    import colorsys  # noqa: F401 # nothing else does
+
+
+class Fd:
+    """An fd that is an argument."""
+
+    def __init__(self, fd):
+        self.fd = fd
+
+    def __reduce__(self):
+        from multiprocessing import reduction
+
+        return give, (reduction.DupFd(self.fd),)
+
+
+def send_on(sock, fd):
+    sock.send(b"from there")
+    with os.fdopen(fd.detach(), "wb") as file:
+        file.write(b"written")
+
+
+class Options(unittest.TestCase):
+    def test_bytes(self):
+        with forkserver.Server() as server:
+            self.assertEqual(server.call_bytes(give, b"bytes"), b"bytes")
+            self.assertEqual(server.call_bytes(give, b""), b"")
+            view = server.call_bytes(get_zeros, MIB)
+            self.assertEqual((type(view), len(view)), (memoryview, MIB))
+            with self.assertRaisesRegex(forkserver.RemoteError, "(?s)in fail\n.*ValueError: .'on purpose', 1"):
+                server.call_bytes(fail, 1)
+            self.assertRaisesRegex(forkserver.RemoteError, "TypeError", server.call_bytes, give, "text")
+            self.assertRaises(forkserver.WorkerDied, server.call_bytes, crash)
+
+    def test_prepared_once(self):
+        with forkserver.Server(prepare=make_model, preload=["__main__"], on_error="fail") as server:
+            pids = [server.call(use_model) for _ in range(4)]
+        self.assertEqual(len({model for model, _ in pids}), 1)
+        self.assertEqual(len({process for _, process in pids}), 4)
+
+    def test_prepared_in_each_process(self):
+        with forkserver.Server(prepare=make_model, main="import") as server:
+            model, process = server.call(use_model)
+            self.assertEqual(model, process)
+
+    def test_a_function_of_a_module_prepares(self):
+        with forkserver.Server(prepare=os.getpid, main=None) as server:
+            pids = {server.call(forkserver.prepared) for _ in range(3)}
+            self.assertEqual(len(pids), 1)
+
+    def test_what_prepares_raises(self):
+        with forkserver.Server(prepare=fail) as server:
+            for _ in range(2):
+                self.assertRaisesRegex(ValueError, "on purpose", server.call, give, 1)
+            self.assertRaisesRegex(forkserver.RemoteError, "on purpose", server.call_bytes, give, b"")
+
+    def test_picklers(self):
+        with forkserver.Server(pickler=Pickler) as server:
+            self.assertEqual(server.call(add, 1, two=2), 3)
+            self.assertRaises(ValueError, server.call, fail)
+            self.assertEqual(len(server.call(get_zeros_array, 1 << 20)), 1 << 20)
+
+    @unittest.skipIf(cloudpickle is None, "needs cloudpickle")
+    def test_closures(self):
+        with forkserver.Server(pickler=cloudpickle, prepare=lambda: [1, 2], main=None) as server:
+            one = 1
+            self.assertEqual(server.call(lambda two: forkserver.prepared()[1] + one + two, 2), 5)
+            self.assertEqual(server.call(lambda: lambda: one)(), 1)
+
+    def test_fds(self):
+        here, there = socket.socketpair()
+        reader, writer = os.pipe()
+        with here, there, forkserver.Server() as server:
+            server.call(send_on, there, Fd(writer))
+            self.assertEqual(here.recv(100), b"from there")
+        os.close(writer)
+        with os.fdopen(reader, "rb") as file:
+            self.assertEqual(file.read(), b"written")
+
+    def test_modules_to_preload_are_named(self):
+        with forkserver.Server() as server, self.assertLogs("forkserver", "WARNING") as caught:
+            for _ in range(12):
+                server.call(import_rare)
+        self.assertEqual(len(caught.output), 1)
+        self.assertRegex(caught.output[0], "preload these, which 10 calls have imported .*colorsys")
 
 
 if __name__ == "__main__":
