@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from ._calls import RemoteError, WorkerDied, prepared
     from ._error import Error
     from ._executor import Executor
+    from ._pool import Pool
 
-__all__ = ["Error", "Executor", "Process", "RemoteError", "Server", "Status", "WorkerDied", "install",
-           "installed", "prepared", "stats", "status", "uninstall", "__version__"]
+__all__ = ["Error", "Executor", "Pool", "Process", "RemoteError", "Server", "Status", "WorkerDied", "__version__",
+           "install", "installed", "prepared", "register_joblib", "stats", "status", "uninstall"]
 
 _chosen = None  # install()'s arguments, while it is in force
 _hook = None  # what waits for multiprocessing
@@ -94,6 +95,13 @@ def stats() -> dict[str, object]:
     return ours.stats() if ours is not None else {"served": 0, "inherited": False}
 
 
+def register_joblib() -> None:
+    """Registers the backend "forkserver" with joblib, for joblib.parallel_backend("forkserver")."""
+    from . import _joblib
+
+    _joblib.register()
+
+
 class _Hook:
     """Installs when multiprocessing is imported for the first time. It is a finder that lets the others find the
     module."""
@@ -163,6 +171,10 @@ def _remove_hook():
 
 def __getattr__(name):
     # Later than the package: a program under `python3 -m forkserver` may never need them.
+    if name == "Pool":
+        from ._pool import Pool
+
+        return Pool
     if name == "Executor":
         from ._executor import Executor
 

@@ -63,35 +63,51 @@ class Future(_base.Future):
             pass  # it was cancelled while it ran
 
 
-class _Tasks:
-    """What an executor's threads know. It doesn't refer to the executor, which may go before its tasks end."""
+class Tasks:
+    """What the threads of an executor or a pool know. It doesn't refer to that one, which may go before its tasks
+    end."""
 
-    def __init__(self, server, options, retries):
-        self.server, self.options, self.retries = server, options, retries
+    def __init__(self, server, retries, initializer, initargs, **limits):
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if retries < 0:
+            raise ValueError("retries must not be negative")
+        _calls.check_limits(**limits)
+        self.server, self.limits, self.retries = server, limits, retries
+        self.initializer, self.initargs = initializer, tuple(initargs)
         self.waiting = set()  # futures
         self.running = 0
         self.lock = threading.Lock()
         self.local = threading.local()
 
     def run(self, future, what):
-        """Makes the call of a task, in a thread of the pool."""
+        """Makes the call of a future's task."""
         with self.lock:
             self.waiting.discard(future)
-            self.running += 1
         value = error = None
         try:
             if future.set_running_or_notify_cancel():
-                value = self._try(future, what)
+                value = self.call(what, future.answer_to)
         except BaseException as raised:
             error = raised.with_traceback(None)  # it has frames of ours, which keep the future
-        with self.lock:
-            self.running -= 1
         future.end(value, error)
 
-    def _try(self, future, what):
+    def call(self, what, answer_to):
+        """Makes a call, and again if it has to. answer_to: is given the thread's doorbell."""
+        if self.initializer is not None:
+            what = (_calls.with_initializer, (self.initializer, self.initargs, *what), {})
+        with self.lock:
+            self.running += 1
+        try:
+            return self._try(what, answer_to)
+        finally:
+            with self.lock:
+                self.running -= 1
+
+    def _try(self, what, answer_to):
         doorbell = self._when_there_is_room(self._find_doorbell)
-        future.answer_to(doorbell)
-        make = functools.partial(_calls.Call, self.server._server, what, pickler=self.server._pickler, **self.options)
+        answer_to(doorbell)
+        make = functools.partial(_calls.Call, self.server._server, what, pickler=self.server._pickler, **self.limits)
         for tries_left in range(self.retries, -1, -1):
             call = self._when_there_is_room(make)
             try:
@@ -122,6 +138,14 @@ def _chunks(iterable, size):
     return iter(lambda: list(itertools.islice(iterator, size)), [])
 
 
+def count_workers(n):
+    if n is None:
+        return len(os.sched_getaffinity(0))
+    if n <= 0:
+        raise ValueError("max_workers must be greater than 0")
+    return n
+
+
 def _remake(pickler, options):
     """Makes an executor in a worker, whose server has all else already."""
     return Executor(**options, main="import", pickler=_calls.find_pickler(pickler))
@@ -144,21 +168,12 @@ class Executor(_base.Executor):
                  initializer: Optional[Callable[..., object]] = None, initargs: Iterable[Any] = (),
                  timeout: Optional[float] = None, memory: Optional[int] = None, retries: int = 0,
                  server: Optional[Server] = None, **options: Any) -> None:
-        if max_workers is None:
-            max_workers = len(os.sched_getaffinity(0))
-        if max_workers <= 0:
-            raise ValueError("max_workers must be greater than 0")
-        if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be a callable")
-        _calls.check_limits(timeout, memory)
-        if retries < 0:
-            raise ValueError("retries must not be negative")
+        max_workers = count_workers(max_workers)
         self._made_by = dict(max_workers=max_workers, initializer=initializer, initargs=tuple(initargs),
                              timeout=timeout, memory=memory, retries=retries)
         self._own_server = Server(preload, **options) if server is None else None
-        self._max_workers, self._initializer, self._initargs = max_workers, initializer, tuple(initargs)
-        self._tasks = _Tasks(server or self._own_server, {"timeout": timeout, "memory": memory}, retries)
-        self._has_submitted = False
+        self._max_workers, self._has_submitted = max_workers, False
+        self._tasks = Tasks(server or self._own_server, retries, initializer, initargs, timeout=timeout, memory=memory)
         self._threads = ThreadPoolExecutor(max_workers, "forkserver.Executor")
 
     def __reduce__(self):
@@ -167,8 +182,6 @@ class Executor(_base.Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         future = Future()
         what = (fn, args, kwargs)
-        if self._initializer is not None:
-            what = (_calls.with_initializer, (self._initializer, self._initargs, *what), {})
         tasks = self._tasks
         with tasks.lock:
             if not self._has_submitted:

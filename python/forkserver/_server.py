@@ -201,7 +201,10 @@ class ForkServer:
         return self._handle().spawn((), b"", program=os.fspath(argv[0]), argv=argv, **options)
 
     def note_imports(self, names):
-        """Notes what a call has imported by itself, and says once what many have."""
+        """Notes what a call has imported by itself, and says once what many have: packages that somebody has installed,
+        or the program's own."""
+        library = getattr(sys, "stdlib_module_names", ())  # since 3.10
+        names = [name for name in names if name not in library and not name.startswith("_")]
         with self._lock:
             self._imports.update(names)
             often = [name for name, n in self._imports.items() if n == _MANY]

@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -386,8 +387,9 @@ def use_model():
     return forkserver.prepared()["pid"], os.getpid()
 
 
-def import_rare():
-    import colorsys  # noqa: F401 # nothing else does
+def import_rare(directory):
+    sys.path.insert(0, directory)
+    import rare  # noqa: F401
 
 
 class Fd:
@@ -466,11 +468,15 @@ class Options(unittest.TestCase):
             self.assertEqual(file.read(), b"written")
 
     def test_modules_to_preload_are_named(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        with open(os.path.join(directory.name, "rare.py"), "w") as file:
+            file.write("import colorsys\n")
         with forkserver.Server() as server, self.assertLogs("forkserver", "WARNING") as caught:
             for _ in range(12):
-                server.call(import_rare)
+                server.call(import_rare, directory.name)
         self.assertEqual(len(caught.output), 1)
-        self.assertRegex(caught.output[0], "preload these, which 10 calls have imported .*colorsys")
+        self.assertRegex(caught.output[0], "preload these, which 10 calls have imported by themselves: .*rare")
 
 
 if __name__ == "__main__":
