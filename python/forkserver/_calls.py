@@ -161,7 +161,8 @@ class Call:
             parts = [None]
         at = len(carrier.fds)
         carrier.fds.extend(own)
-        told = (parts[0] if parts[0] is None else bytes(parts[0]), at, memory, name_pickler(self._pickler), self._is_raw)
+        pickled = None if parts[0] is None else bytes(parts[0])
+        told = pickled, at, memory, name_pickler(self._pickler), self._is_raw
         made = context._concrete_contexts["forkserver"].Process(target=answer, args=told)
         payload = _popen.dump(made, carrier, server)
         return server.spawn(carrier.fds, payload, flags=_native.KILL_ON_CLOSE | _native.RESULT,
