@@ -20,7 +20,7 @@ from multiprocessing import context
 from . import _native, _parcel, _popen, _server, _status
 from ._error import Error
 
-_VALUE, _EXCEPTION = 0, 1
+VALUE, EXCEPTION = 0, 1
 _MOMENT = 0.005  # seconds
 _REPORT_MAX = 1 << 16  # bytes of a crash's report
 # What is said of a process besides how it ended, by the error of fsrv_process_get_result().
@@ -85,7 +85,7 @@ def _in_memfd(parts):
             os.ftruncate(fd, size)
             return memoryview(mmap.mmap(fd, size))
 
-        _parcel.pack(_VALUE, parts, make_room)
+        _parcel.pack(VALUE, parts, make_room)
     except BaseException:
         os.close(fd)
         raise
@@ -113,15 +113,18 @@ class Doorbell:
         except BlockingIOError:
             pass  # it rings already
 
-    def wait(self, fd):
-        """Waits until the fd is readable."""
+    def wait(self, fds, timeout=None):
+        """Waits until one of the fds is readable. Returns those that are; none after `timeout` seconds."""
         poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.register(self._reader, select.POLLIN)
+        for fd in (self._reader, *fds):
+            poll.register(fd, select.POLLIN)
+        deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self.check()
-            if any(ready == fd for ready, _ in poll.poll()):
-                return
+            left = None if deadline is None else max(0, deadline - time.monotonic())
+            ready = [fd for fd, _ in poll.poll(None if left is None else left * 1000)]
+            if ready != [self._reader]:
+                return [fd for fd in ready if fd != self._reader]
             os.read(self._reader, 512)
 
 
@@ -133,8 +136,7 @@ def _close(*fds):
 class Call:
     """A call whose process runs. It is for one thread."""
 
-    def __init__(self, server, what, *, timeout=None, memory=None, pickler=_parcel,
-                 is_raw=False):
+    def __init__(self, server, what, *, timeout=None, memory=None, pickler=_parcel, is_raw=False):
         """what: (function, its arguments, its keyword arguments)."""
         check_limits(timeout, memory)
         self.has_died = False  # the process, without a result
@@ -145,6 +147,7 @@ class Call:
             self._carrier = _Carrier()
             self._events = _popen._memory_events.read()
             self._process = self._spawn(server, what, memory, own)
+            self.pid = self._process.pid
         except BaseException:
             os.close(own[0])
             raise
@@ -178,17 +181,21 @@ class Call:
                 raise
             raise self._died(_REASONS.get(error.errno, "")) from None
         finally:
-            self._process = None  # if it lives, it is killed with what it has started: a signal handler has raised
+            self.give_up()  # if it lives, a signal handler has raised
+        return take(self._server, None if self._is_raw else self._pickler, kind, parts)
+
+    def fileno(self):
+        """Returns an fd that is readable when the process has ended."""
+        return self._process.fileno()
+
+    def has_ended(self):
+        return self._process is None or self._process.wait(0) is not None
+
+    def give_up(self):
+        """Ends it: if the process lives, it is killed with what it has started."""
+        if self._process is not None:
+            self._process = self._carrier = None
             os.close(self._report)
-            self._carrier = None
-        text = str(parts[1], "utf-8", "replace") if len(parts) > 1 else ""
-        if kind == _EXCEPTION:
-            if self._is_raw:
-                raise RemoteError(text.rstrip("\n"))
-            _raise_remote(self._load(parts, text), text)
-        if text:
-            self._server.note_imports(text.split())
-        return parts[0] if self._is_raw else self._load(parts, "")
 
     def _wait(self, doorbell):
         try:
@@ -202,25 +209,40 @@ class Call:
                 time.sleep(_MOMENT)
         else:
             if doorbell is not None:
-                doorbell.wait(fd)
+                doorbell.wait([fd])
             self._process.wait()
-
-    def _load(self, parts, text):
-        try:
-            return self._pickler.loads(parts[0], buffers=parts[2:])
-        except Exception as error:
-            if text:
-                _raise_remote(error, text)
-            raise
 
     def _died(self, reason):
         process, self.has_died = self._process, True
         if process.timed_out:
-            return TimeoutError(f"the call has not ended after {self._timeout:g} s; process {process.pid} was killed")
+            return timed_out(self._timeout, process.pid)
         killed = process.returncode == -9
         out_of_memory = _popen._memory_events.have_killed_since(self._events) if killed else False
         report = str(os.pread(self._report, _REPORT_MAX, 0), "utf-8", "replace")
         return WorkerDied(_status.status_of(process, out_of_memory), report, reason)
+
+
+def timed_out(timeout, pid):
+    return TimeoutError(f"the call has not ended after {timeout:g} s; process {pid} was killed")
+
+
+def take(server, pickler, kind, parts):
+    """Returns the value that has come, or raises the exception. pickler None: nothing is unpickled."""
+    text = str(parts[1], "utf-8", "replace") if len(parts) > 1 else ""
+    if kind == EXCEPTION:
+        if pickler is None:
+            raise RemoteError(text.rstrip("\n"))
+        _raise_remote(_load_exception(pickler, parts, text), text)
+    if text:
+        server.note_imports(text.split())
+    return parts[0] if pickler is None else pickler.loads(parts[0], buffers=parts[2:])
+
+
+def _load_exception(pickler, parts, text):
+    try:
+        return pickler.loads(parts[0], buffers=parts[2:])
+    except Exception as error:
+        _raise_remote(error, text)
 
 
 def find_pickler(name):
@@ -254,21 +276,29 @@ def answer(pickled, at, memory, pickler, is_raw):
     """Makes the call. at: where its own fds begin among those of the request."""
     fds = _server_fds()[at:]
     faulthandler.enable(fds[0])
-    there = len(sys.modules)
     pickler = find_pickler(pickler)
+    kind, parts, text = attempt(pickler, lambda: [pickled] if pickled is not None else _map(fds[1]), memory, is_raw)
+    try:
+        _put(kind, parts, text)
+    except Exception as error:  # there is no memory for it
+        _put(EXCEPTION, [b""] if is_raw else _dump_exception(pickler, error), _text(error))
+
+
+def attempt(pickler, find_parts, memory=None, is_raw=False):
+    """Calls the function that is pickled in the parts. Returns (kind, the parts of the answer, its text)."""
+    there = len(sys.modules)
     try:
         make_ready()
-        parts = [pickled] if pickled is not None else _map(fds[1])
+        parts = find_parts()
         function, arguments, keywords = pickler.loads(parts[0], buffers=parts[1:])
         del parts
         if memory is not None:
             _limit_memory(memory)
         value = function(*arguments, **keywords)
         parts = [memoryview(value)] if is_raw else _parcel.dump(pickler, value)
-        _put(_VALUE, parts, _names_since(there))
+        return VALUE, parts, _names_since(there)
     except BaseException as error:
-        parts = [b""] if is_raw else _dump_exception(pickler, error)
-        _put(_EXCEPTION, parts, _text(error))
+        return EXCEPTION, [b""] if is_raw else _dump_exception(pickler, error), _text(error)
 
 
 def _names_since(there):

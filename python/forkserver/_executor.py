@@ -67,12 +67,15 @@ class Tasks:
     """What the threads of an executor or a pool know. It doesn't refer to that one, which may go before its tasks
     end."""
 
-    def __init__(self, server, retries, initializer, initargs, **limits):
+    def __init__(self, server, retries, reuse, initializer, initargs, **limits):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if retries < 0:
             raise ValueError("retries must not be negative")
+        if reuse < 1:
+            raise ValueError("reuse must be at least 1")
         _calls.check_limits(**limits)
+        self.reuse, self.workers = reuse, set()
         self.server, self.limits, self.retries = server, limits, retries
         self.initializer, self.initargs = initializer, tuple(initargs)
         self.waiting = set()  # futures
@@ -94,7 +97,7 @@ class Tasks:
 
     def call(self, what, answer_to):
         """Makes a call, and again if it has to. answer_to: is given the thread's doorbell."""
-        if self.initializer is not None:
+        if self.initializer is not None and self.reuse == 1:
             what = (_calls.with_initializer, (self.initializer, self.initargs, *what), {})
         with self.lock:
             self.running += 1
@@ -107,7 +110,11 @@ class Tasks:
     def _try(self, what, answer_to):
         doorbell = self._when_there_is_room(self._find_doorbell)
         answer_to(doorbell)
-        make = functools.partial(_calls.Call, self.server._server, what, pickler=self.server._pickler, **self.limits)
+        options = {"pickler": self.server._pickler, **self.limits}
+        if self.reuse > 1:
+            make = functools.partial(self._begin, what, options)
+        else:
+            make = functools.partial(_calls.Call, self.server._server, what, **options)
         for tries_left in range(self.retries, -1, -1):
             call = self._when_there_is_room(make)
             try:
@@ -115,6 +122,25 @@ class Tasks:
             except (_calls.WorkerDied, TimeoutError):
                 if not call.has_died or not tries_left:
                     raise
+
+    def _begin(self, what, options):
+        """Begins a call in the thread's own process, or in a new one."""
+        worker = getattr(self.local, "worker", None)
+        if worker is None or worker.left == 0:
+            from ._reuse import Worker
+
+            if worker is not None:
+                self.workers.discard(worker)
+                worker.end()
+            worker = self.local.worker = Worker(self.server._server, self.reuse, self.initializer, self.initargs,
+                                                **options)
+            self.workers.add(worker)
+        return worker.begin(what)
+
+    def end_workers(self):
+        """Ends the processes that wait for more tasks, which no thread uses any more."""
+        while self.workers:
+            self.workers.pop().end()
 
     def _find_doorbell(self):
         """Returns the thread's own."""
@@ -157,8 +183,9 @@ class Executor(_base.Executor):
     max_workers: so many tasks run at a time; by default as many as there are processors. preload, and the options main,
     prepare, pickler and on_error: as in Server.
     initializer, initargs: called in each process before its task. timeout, memory: the limits of each task, as in
-    Server.call(). retries: a task whose process died, or ran out of time, is run so many times more. server: a
-    Server to be used instead of one of its own; it isn't closed here.
+    Server.call(). retries: a task whose process died, or ran out of time, is run so many times more. reuse: so many
+    tasks share a process, one after the other. server: a Server to be used instead of one of its own; it isn't closed
+    here.
 
     A process that dies fails its own future, with WorkerDied; the others go on. A future's cancel() kills the task if
     it runs. Tasks can make executors themselves, and an executor can be an argument: there it is one with the same
@@ -167,13 +194,14 @@ class Executor(_base.Executor):
     def __init__(self, max_workers: Optional[int] = None, *, preload: Sequence[str] = (),
                  initializer: Optional[Callable[..., object]] = None, initargs: Iterable[Any] = (),
                  timeout: Optional[float] = None, memory: Optional[int] = None, retries: int = 0,
-                 server: Optional[Server] = None, **options: Any) -> None:
+                 reuse: int = 1, server: Optional[Server] = None, **options: Any) -> None:
         max_workers = count_workers(max_workers)
         self._made_by = dict(max_workers=max_workers, initializer=initializer, initargs=tuple(initargs),
-                             timeout=timeout, memory=memory, retries=retries)
+                             timeout=timeout, memory=memory, retries=retries, reuse=reuse)
         self._own_server = Server(preload, **options) if server is None else None
         self._max_workers, self._has_submitted = max_workers, False
-        self._tasks = Tasks(server or self._own_server, retries, initializer, initargs, timeout=timeout, memory=memory)
+        self._tasks = Tasks(server or self._own_server, retries, reuse, initializer, initargs, timeout=timeout,
+                            memory=memory)
         self._threads = ThreadPoolExecutor(max_workers, "forkserver.Executor")
 
     def __reduce__(self):
@@ -227,8 +255,10 @@ class Executor(_base.Executor):
             for future in waiting:
                 _base.Future.cancel(future)
         self._threads.shutdown(wait)
-        if wait and self._own_server is not None:
-            self._own_server.close()
+        if wait:
+            self._tasks.end_workers()
+            if self._own_server is not None:
+                self._own_server.close()
 
 
 def _take(future, deadline):

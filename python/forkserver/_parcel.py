@@ -82,6 +82,18 @@ def pack(kind, parts, make_room):
         at += _aligned(size)
 
 
+def to_bytes(kind, parts):
+    """Returns what pack() writes."""
+    made = []
+
+    def make_room(size):
+        made.append(bytearray(size))
+        return memoryview(made[0])
+
+    pack(kind, parts, make_room)
+    return made[0]
+
+
 def unpack(room):
     """Returns (kind, parts), the parts as views. Error with EPROTO: this was never packed."""
     room = memoryview(room)

@@ -15,21 +15,21 @@ class Pool(pool.ThreadPool):
     """As multiprocessing.Pool, with a process of its own for each item. (A thread waits for each.)
 
     processes: so many at a time; by default as many as there are processors. initializer, initargs: called in each
-    process before its item. preload, timeout, memory, retries, server and the other options: as in Executor. A chunk
-    is what a thread takes at once, and each of its items has a process still.
+    process before its item. maxtasksperchild: so many items share a process; one by default. preload, timeout, memory,
+    retries, server and the other options: as in Executor. A chunk is what a thread takes at once; each of its items has
+    a process still.
 
     terminate() kills what runs. So does the end of a `with` statement, as with multiprocessing.Pool."""
 
     def __init__(self, processes: Optional[int] = None, initializer: Optional[Callable[..., object]] = None,
-                 initargs: Iterable[Any] = (), maxtasksperchild: Optional[int] = None, *, preload: Sequence[str] = (),
+                 initargs: Iterable[Any] = (), maxtasksperchild: int = 1, *, preload: Sequence[str] = (),
                  timeout: Optional[float] = None, memory: Optional[int] = None, retries: int = 0,
                  server: Optional[Server] = None, **options: Any) -> None:
         self._state = None  # for __del__() of the standard one, if this raises
-        if maxtasksperchild not in (None, 1):
-            raise ValueError("maxtasksperchild must be 1: each process has one task")
         processes = count_workers(processes)
         self._own_server = Server(preload, **options) if server is None else None
-        self._tasks = Tasks(server or self._own_server, retries, initializer, initargs, timeout=timeout, memory=memory)
+        self._tasks = Tasks(server or self._own_server, retries, maxtasksperchild, initializer, initargs,
+                            timeout=timeout, memory=memory)
         self._doorbells = set()
         self._is_over = False
         super().__init__(processes)
@@ -56,6 +56,7 @@ class Pool(pool.ThreadPool):
 
     def join(self) -> None:
         super().join()
+        self._tasks.end_workers()
         if self._own_server is not None:
             self._own_server.close()
 

@@ -72,6 +72,24 @@ def hang():
     time.sleep(600)
 
 
+def die_with_child():
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(1)
+
+
+def count_up():
+    set_state((state or 0) + 1)
+
+
+def get_count(_):
+    return state
+
+
+def same(value):
+    return value
+
+
 def nest(executor, depth):
     if depth == 0:
         return 1
@@ -273,6 +291,68 @@ class Options(unittest.TestCase):
             executor.submit(add, 1).result()
             resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 100, before[1]))
             self.assertEqual(list(executor.map(add, range(200))), list(range(200)))
+
+
+class Reuse(unittest.TestCase):
+    def setUp(self):
+        self.executor = forkserver.Executor(1, reuse=4, timeout=5)
+        self.addCleanup(self.executor.shutdown)
+
+    def test_so_many_tasks_share_a_process(self):
+        pids = list(self.executor.map(get_pid, range(10)))
+        self.assertEqual([pids.count(pid) for pid in dict.fromkeys(pids)], [4, 4, 2])
+
+    def test_a_death_fails_one_task(self):
+        first, dead, next_one = [self.executor.submit(function) for function in (get_pid, crash, get_pid)]
+        self.assertIn("in crash\n", dead.exception().traceback)
+        self.assertNotEqual(first.result(), next_one.result())
+        self.assertIsInstance(self.executor.submit(die).exception(), forkserver.WorkerDied)
+        self.assertIn("sent no result", str(self.executor.submit(os._exit, 0).exception()))
+
+    def test_exceptions_leave_the_process(self):
+        first = self.executor.submit(get_pid)
+        self.assertIn("in fail\n", str(self.executor.submit(fail).exception().__cause__))
+        self.assertEqual(first.result(), self.executor.submit(get_pid).result())
+
+    def test_limits(self):
+        with forkserver.Executor(1, reuse=10, timeout=0.5, memory=64 << 20) as executor:
+            self.assertIsInstance(executor.submit(hang).exception(), TimeoutError)
+            self.assertIsInstance(executor.submit(bytearray, 256 << 20).exception(), MemoryError)
+            self.assertEqual(executor.submit(add, 1).result(), 1)
+
+    def test_a_death_that_leaves_a_child(self):
+        self.assertIsInstance(self.executor.submit(die_with_child).exception(), forkserver.WorkerDied)
+
+    def test_cancel_kills(self):
+        future = self.executor.submit(hang)
+        while not future.running():
+            time.sleep(0.01)
+        self.assertTrue(future.cancel())
+        self.assertEqual(self.executor.submit(add, 1).result(), 1)
+
+    def test_initializer_once(self):
+        with forkserver.Executor(1, reuse=3, initializer=count_up) as executor:
+            self.assertEqual(list(executor.map(get_count, range(4))), [1, 1, 1, 1])
+
+    def test_an_initializer_that_fails(self):
+        with forkserver.Executor(1, reuse=3, initializer=fail) as executor:
+            self.assertRaisesRegex(ValueError, "on purpose", executor.submit(add, 1).result)
+
+    def test_large(self):
+        view = memoryview(bytearray(8 << 20))
+        again = self.executor.submit(same, view).result()
+        again[0] = 1
+        self.assertEqual((len(again), view[0]), (8 << 20, 0))
+
+    def test_the_end_leaves_nothing(self):
+        server = forkserver.Server()
+        with server, forkserver.Executor(2, reuse=100, server=server) as executor:
+            list(executor.map(add, range(10)))
+            executor.shutdown()
+            deadline = time.monotonic() + LIMIT
+            while server.stats()["workers"]:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
 
 
 class Programs(unittest.TestCase):

@@ -105,7 +105,7 @@ class Ends(unittest.TestCase):
 
     def test_wrong_options(self):
         self.assertRaises(ValueError, forkserver.Pool, 0)
-        self.assertRaises(ValueError, forkserver.Pool, 1, maxtasksperchild=2)
+        self.assertRaises(ValueError, forkserver.Pool, 1, maxtasksperchild=0)
         self.assertRaises(TypeError, forkserver.Pool, 1, no_such_option=1)
 
 
