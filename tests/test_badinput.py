@@ -88,6 +88,7 @@ def test_spawn_timeout_while_a_module_loads(start, module):
     spawner = start()
     # Not the default: the request that waits in the doorbell holds it open, so that the server stays as long
     spawner.new(preload=[module("hang_on_load")], preload_timeout=1000)
+    spawner("ensure")
     failure = refused(spawner.spawn, program="true", spawn_timeout=50)
     assert (failure.errno, failure.stage) == ("ETIMEDOUT", "queue")
 
@@ -171,6 +172,7 @@ def test_module_that_kills_the_worker_during_loading(start, module, testmod, nam
                                           ("time_limit", "time limit of 100 ms")])
 def test_module_that_hangs_the_worker_during_loading(spawner, module, testmod, limit, words, way):
     path = module("hang_on_load")
+    assert (spawner("ensure"), spawner.zygote())[1]
     failure = load(spawner, way, path, **{limit: 100})
     assert (failure.errno, failure.stage) == ("ETIMEDOUT", "entry")
     assert failure.text == f"the module '{path}' was still loading when the {words} ended"
@@ -178,6 +180,22 @@ def test_module_that_hangs_the_worker_during_loading(spawner, module, testmod, l
     assert spawner.stats()["claims"] == 2
     # Its client gave up: it must not stay for ever.
     assert eventually(lambda: spawner.stats()["workers"] == 0), "the worker hangs on"
+
+
+def test_client_that_is_killed_while_a_module_hangs(spawner, module):
+    """No client is left to end the process, so it ends by itself, with the client's time-out."""
+    spawner("ensure")
+    server = spawner.server()
+    assert spawner.zygote()
+    spawner.request(entry=f"{module('hang_on_load')}:main", spawn_timeout=1000)
+    spawner.ask("spawn")
+
+    def loading():
+        return [pid for pid in children(server) if "hang_on_load" in title(pid)]
+    assert eventually(loading)
+    [worker] = loading()
+    spawner.die()
+    assert eventually(lambda: state(worker) == "gone"), "the worker hangs on"
 
 
 def test_request_without_a_target(spawner):

@@ -82,6 +82,10 @@ def test_many_until_it_is_enough(calls):
     assert calls("many", "echo", 100, 4, 0, 0, 0, 10)[0].startswith("77 told 10")
 
 
+def test_many_of_which_none_can_begin(calls):
+    assert calls("many", "no_such_function", 50, 4, 3, 0, 0, 0)[0].startswith("0 told 50 good 0 wrong 0")
+
+
 def test_many_of_none(calls):
     assert calls("many", "echo", 0, 4, 0, 0, 0, 0) == ["0 told 0 good 0 wrong 0 in order"]
 

@@ -13,7 +13,7 @@ import termios
 
 import pytest
 
-from spawner import LIMIT, eventually
+from spawner import LIMIT, eventually, state
 
 
 @pytest.fixture
@@ -182,9 +182,11 @@ def test_end_before_the_next_try(forkserver, tmp_path):
     """What the last one said and was is told."""
     report = tmp_path / "report"
     words = [forkserver, "map", "-j1", "--retries", "2", "--delay", "1000", "--json", report, "sh", "-c",
-             f"echo said; echo >{tmp_path}/ran; exit 7", ":::", "a"]
+             f"echo said; echo $$ >{tmp_path}/pid; mv {tmp_path}/pid {tmp_path}/ran; exit 7", ":::", "a"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert eventually((tmp_path / "ran").exists)
+        pid = int((tmp_path / "ran").read_text())
+        assert eventually(lambda: state(pid) == "gone")
         process.terminate()
         assert process.communicate(timeout=LIMIT) == (
             b"said\n", b"forkserver: map: 1 of 1 items failed, the first: 'a' (exit code 7)\n")

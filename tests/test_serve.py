@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from conftest import NOBODY, as_nobody
+from conftest import MISSING, NOBODY, as_nobody
 from spawner import children, title
 from test_run import FORWARDED, LIMIT, eventually, is_one_line, start_witness, state, wait_for
 
@@ -385,6 +385,30 @@ def test_second_sigterm_kills(server, testmod):
     process.communicate(timeout=LIMIT)
     assert process.returncode == -signal.SIGKILL
     assert not os.path.exists(server.path)
+
+
+@pytest.mark.skipif("sud" in MISSING, reason="a process that is forked twice hangs between the two forks then")
+def test_each_further_sigterm_kills(serve, module, testmod, tmp_path, monkeypatch):
+    """Also what has come since the second one: here a standby that the zygote owed, and whose fork handler hangs."""
+    fifo = tmp_path / "fifo"
+    monkeypatch.setenv("HELD_FORK", str(fifo))
+    preload = "--preload", module("held_fork"), "--preload", testmod, "--preload-timeout", "600"
+    server = serve(*preload, "--standbys", "1").wait_until_it_listens()
+    zygote = eventually(lambda: (s := server.stats())["standbys"] == 1 and s["zygote_pid"])
+    os.kill(zygote, signal.SIGSTOP)
+    process = server.start("--call", f"{testmod}:hang")
+    assert eventually(lambda: server.stats()["workers"] == 1)
+    os.mkfifo(fifo)
+    server.terminate()
+    assert eventually(lambda: not os.path.exists(server.path))
+    server.terminate()
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == -signal.SIGKILL
+    os.kill(zygote, signal.SIGCONT)
+    with fifo.open("wb"):  # a standby waits there
+        assert server.process.poll() is None
+        assert eventually(lambda: server.terminate() or server.process.poll() is not None)
+    assert server.process.returncode == 0
 
 
 def test_idle_server_ends_at_once(server):

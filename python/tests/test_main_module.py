@@ -2,6 +2,7 @@
 """Whether the main module is imported once for all children, or in each: what forkserver.stats() says of it, and what a
 child of either kind sees. (both_ways/ has what programs see.)"""
 
+import os
 import textwrap
 import unittest
 
@@ -78,6 +79,51 @@ if __name__ == "__main__":
     print(forkserver.stats()["left_out"])
 """
 
+# A module that holds each process that forks at the FIFO "gate", while there is one.
+HELD = """
+import os
+def hold():
+    if os.path.exists("gate"):
+        open("gate", "rb").read()
+os.register_at_fork(after_in_parent=hold)
+"""
+
+# The server finds the heir when a standby was killed, before the zygote has told of it.
+FOUND = """
+import os, signal, time
+if __name__ == "__main__":
+    import forkserver
+    from multiprocessing import forkserver as server
+    def wait_for(condition):
+        while not (value := condition()):
+            time.sleep(0.002)
+        return value
+    def children():
+        pid = forkserver.stats()["server_pid"]
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return {int(word) for word in file.read().split()}
+    def at_rest():
+        stats = forkserver.stats()
+        # the zygote that has handed over has ended, too
+        return stats["zygote_pid"] and not stats["trying"] and stats["standbys"] == 4 and len(children()) == 5 and stats
+    server.set_forkserver_preload(["__main__", "held"])
+    server.ensure_running()
+    zygote, before = wait_for(at_rest)["zygote_pid"], children()
+    os.mkfifo("gate")
+    os.kill(zygote, signal.SIGKILL)
+    wait_for(lambda: len(children() - before) == 2)
+    standby = min(before - {zygote})
+    os.kill(standby, signal.SIGKILL)
+    wait_for(lambda: standby not in children())
+    gate = os.open("gate", os.O_WRONLY)
+    os.rename("gate", "no-more")
+    os.close(gate)
+    end = time.monotonic() + 10
+    while (workers := wait_for(at_rest)["workers"]) and time.monotonic() < end:
+        time.sleep(0.01)  # the zygote that has handed over is not reaped yet
+    print(workers)
+"""
+
 
 class MainModule(Program):
     def left_out(self, module):
@@ -93,6 +139,12 @@ class MainModule(Program):
         for module in SHOWS_NOT:
             with self.subTest(module):
                 self.assertEqual(self.left_out(module), "")
+
+    def test_heir_that_the_server_finds_before_it_is_told(self):
+        """It is one child in the table, and no worker."""
+        with open(os.path.join(self.directory.name, "held.py"), "w") as file:
+            file.write(HELD)
+        self.assertEqual(self.run_silent(FOUND), "0\n")
 
 
 if __name__ == "__main__":

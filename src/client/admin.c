@@ -20,7 +20,7 @@ enum {
 /* -ENOTCONN: it isn't running. */
 static int send_connect(struct fsrv_server *s, const int slots[FSRV_SLOTS]) {
         struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_CONNECT };
-        int fds[FSRV_WIRE_FDS_MAX], r = -ENOTCONN;
+        int fds[FSRV_SLOTS], r = -ENOTCONN;
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_ADMIN, &question, slots, NULL, fds);
 
         pthread_mutex_lock(&s->lock);

@@ -10,8 +10,10 @@
 #include "base/error.h"
 #include "base/wait.h"
 #include "client/process.h"
+#include "client/request.h"
 #include "client/spawning.h"
 
+enum { ROOM_MS = 10 };
 enum { IN_FLIGHT_MAX = 4096, HELD = 4 /* places for each call in flight, where results are told in order */ };
 
 /* One call on its way: a spawn, then a process, then an outcome that is to be told. */
@@ -19,6 +21,7 @@ struct place {
         enum { FREE, PUT_BACK, SPAWNING, RUNNING, DONE } at;
         size_t index;
         unsigned tries;
+        int64_t give_up_at; /* of waiting for room */
         bool is_polled;
         int64_t until;
         struct fsrv__spawn_extra extra;
@@ -38,7 +41,7 @@ struct batch {
         unsigned in_flight, most; /* the calls that are on their way; at most */
         unsigned retries;
         bool in_order;
-        bool is_full; /* there are no fds or processes for one more until one has ended */
+        int64_t full_until; /* there are no fds or processes for one more, until one has ended or this time */
         struct place *places;
         size_t n_places;
         struct pollfd *entries;
@@ -67,10 +70,18 @@ static void leave_spawn(struct place *place) {
 
 static void end_call(struct batch *batch, struct place *place) {
         batch->in_flight--;
-        batch->is_full = false;
+        batch->full_until = 0;
         place->at = is_worth_another(batch, place) ? PUT_BACK : DONE;
         if (place->at == PUT_BACK)
                 fsrv_result_free(&place->result);
+}
+
+/* Other calls hold what this one lacks; or it is alone, and what has ended is still being cleared away. */
+static void put_back(struct batch *batch, struct place *place) {
+        place->tries--;
+        place->at = PUT_BACK;
+        batch->full_until = batch->in_flight > 1 ? FSRV_NEVER : fsrv__deadline(ROOM_MS);
+        batch->in_flight--;
 }
 
 static void on_spawn_step(struct batch *batch, struct place *place, int r) {
@@ -84,14 +95,10 @@ static void on_spawn_step(struct batch *batch, struct place *place, int r) {
                 place->at = RUNNING;
                 return;
         }
-        if (is_shortage(r) && batch->in_flight > 1) { /* the others hold what this one lacks */
-                place->tries--;
-                place->at = PUT_BACK;
-                batch->is_full = true;
-                batch->in_flight--;
-                return;
-        }
-        end_call(batch, place);
+        if (is_shortage(r) && (batch->in_flight > 1 || fsrv__now() < place->give_up_at))
+                put_back(batch, place);
+        else
+                end_call(batch, place);
 }
 
 static void begin_call(struct batch *batch, struct place *place) {
@@ -137,7 +144,7 @@ static bool has_room(const struct batch *batch) {
         for (size_t i = 0; i < batch->n_places; i++)
                 if (is_unsent(&batch->places[i]))
                         return false;
-        return !batch->is_full && batch->in_flight < batch->most;
+        return batch->in_flight < batch->most && (batch->full_until == 0 || fsrv__now() >= batch->full_until);
 }
 
 static struct place *find_place(struct batch *batch, int at) {
@@ -155,6 +162,7 @@ static void ask_for_more(struct batch *batch) {
         while (has_room(batch) && batch->asked < batch->n && (place = find_place(batch, FREE))) {
                 place->index = batch->asked++;
                 place->tries = 0;
+                place->give_up_at = fsrv__deadline(batch->request->spawn_timeout_ms);
                 begin_call(batch, place);
         }
 }
@@ -212,7 +220,7 @@ static void take_step(struct batch *batch, struct place *place, bool is_ready, i
 
 /* poll(2) takes no more entries than there may be fds, so only those with an fd are in its list. */
 static int wait_and_step(struct batch *batch) {
-        int64_t until = FSRV_NEVER;
+        int64_t until = batch->full_until > 0 ? batch->full_until : FSRV_NEVER;
         size_t n = 0, k = 0;
 
         for (size_t i = 0; i < batch->n_places; i++) {
@@ -288,7 +296,8 @@ int fsrv_call_many(struct fsrv_server *server, const struct fsrv_request *reques
         while (r == 0 && batch.told < n) {
                 ask_for_more(&batch);
                 r = tell_results(&batch);
-                if (r == 0 && batch.in_flight > 0 && (r = wait_and_step(&batch)) < 0)
+                bool waits = batch.in_flight > 0 || batch.full_until > 0;
+                if (r == 0 && waits && (r = wait_and_step(&batch)) < 0)
                         fsrv__fail(error, FSRV_STAGE_QUEUE, -r, "waiting for the calls");
         }
         drop_places(&batch);

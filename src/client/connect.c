@@ -50,8 +50,6 @@ static int try_connect(const struct fsrv_server *s, struct fsrv_error *error) {
         if (sock < 0)
                 return fsrv__fail(error, FSRV_STAGE_CONNECT, errno, "a socket");
         int r = connect_now(sock, &address);
-        if (r == -EAGAIN)
-                return r;
         if (r == -EPROTOTYPE) /* a socket of another type lies there */
                 return fsrv__fail_text(error, FSRV_STAGE_CONNECT, EPROTO, "'%s' is not the socket of a fork server",
                                        path);

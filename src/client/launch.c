@@ -32,7 +32,7 @@ static int open_zygote(const char *path, struct fsrv_error *error) {
 
 static int put_config(int admin, struct fsrv__config *config, const int slots[FSRV_SLOTS]) {
         char *bytes = malloc(FSRV_WIRE_MESSAGE_MAX);
-        int fds[FSRV_WIRE_FDS_MAX], r = bytes ? fsrv__config_encode(config, bytes) : -ENOMEM;
+        int fds[FSRV_SLOTS], r = bytes ? fsrv__config_encode(config, bytes) : -ENOMEM;
 
         if (r > 0) {
                 size_t n_fds = fsrv__message_pack(FSRV_TABLE_NEW_SERVER, bytes, slots, NULL, fds);

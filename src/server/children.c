@@ -66,15 +66,15 @@ struct fsrv__child *fsrv__child_add(struct fsrv__server *s, struct fsrv__zygote 
 }
 
 /* Its claim may have been faster, or a look through the children, which takes it for another zygote's. */
-void fsrv__child_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid) {
+void fsrv__child_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, enum fsrv__role role) {
         struct fsrv__child *child = fsrv__child_find(s, pid);
 
         if (!child) {
-                fsrv__child_add(s, z, pid, FSRV_ROLE_STANDBY);
+                fsrv__child_add(s, z, pid, role);
         } else if (child->role == FSRV_ROLE_STRAY || (child->role == FSRV_ROLE_STANDBY && child->zygote != z)) {
                 fsrv__child_become(s, child, FSRV_ROLE_STRAY);
                 child->zygote = z;
-                fsrv__child_become(s, child, FSRV_ROLE_STANDBY);
+                fsrv__child_become(s, child, role);
         }
 }
 

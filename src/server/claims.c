@@ -39,7 +39,7 @@ static void on_retired(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid
 
         if (!child)
                 fsrv__child_add(s, z, pid, FSRV_ROLE_RETIRED); /* faster than its FORKED */
-        else if (child->role == FSRV_ROLE_STANDBY)
+        else if (child->role == FSRV_ROLE_STANDBY || child->role == FSRV_ROLE_STRAY)
                 fsrv__child_become(s, child, FSRV_ROLE_RETIRED);
         if (borrower > 0 && !fsrv__child_find(s, borrower))
                 fsrv__child_add(s, z, borrower, FSRV_ROLE_STRAY);

@@ -22,7 +22,7 @@ static void name_end(const struct fsrv__exit *how, char ret_text[HOW_MAX]) {
                 snprintf(ret_text, HOW_MAX, "was killed by SIG%s", sigabbrev_np(how->status));
 }
 
-static void describe_death(const struct fsrv__zygote *z, const struct fsrv__exit *how, char *ret_text, size_t size) {
+static void write_death(const struct fsrv__zygote *z, const struct fsrv__exit *how, char *ret_text, size_t size) {
         char end[HOW_MAX];
 
         name_end(how, end);
@@ -34,7 +34,7 @@ static void describe_death(const struct fsrv__zygote *z, const struct fsrv__exit
                 snprintf(ret_text, size, "the zygote %s before it was ready", end);
 }
 
-static void describe_standby(const struct fsrv__exit *how, char *ret_text, size_t size) {
+static void write_standby_death(const struct fsrv__exit *how, char *ret_text, size_t size) {
         bool is_kill = how->code == CLD_KILLED && how->status == SIGKILL;
         char end[HOW_MAX];
 
@@ -43,43 +43,44 @@ static void describe_standby(const struct fsrv__exit *how, char *ret_text, size_
                  is_kill ? "is there too little memory" : "does a fork handler of a preloaded module fail");
 }
 
-static void describe_hang(const struct fsrv__server *s, const char *what, char *ret_text, size_t size) {
+static void write_hang(const struct fsrv__server *s, const char *what, char *ret_text, size_t size) {
         snprintf(ret_text, size, "%s within %lld ms: does a fork handler of a preloaded module hang?", what,
                  (long long)fsrv__fork_limit(s));
 }
 
-static void describe_late(const struct fsrv__server *s, const struct fsrv__zygote *z, char *ret_text, size_t size) {
+static void write_late_loading(const struct fsrv__server *s, const struct fsrv__zygote *z, char *ret_text,
+                               size_t size) {
         snprintf(ret_text, size, "module '%.120s' did not finish loading within %u ms%s", z->loading,
                  s->config.head.preload_timeout_ms,
                  z->state == FSRV_ZYGOTE_FREEZING ? " (it was loaded, but its memory was not frozen)" : "");
 }
 
-static void describe(const struct fsrv__server *s, const struct fsrv__zygote *z, const struct fsrv__failure_of *failure,
-                     char *ret_text, size_t size) {
+static void write_sentence(const struct fsrv__server *s, const struct fsrv__zygote *z,
+                           const struct fsrv__failure_of *failure, char *ret_text, size_t size) {
         switch (failure->kind) {
         case FSRV_FAILURE_START:
                 snprintf(ret_text, size, "starting the zygote: %s: %s", failure->what, strerrordesc_np(failure->err));
                 break;
         case FSRV_FAILURE_DEATH:
-                describe_death(z, failure->how, ret_text, size);
+                write_death(z, failure->how, ret_text, size);
                 break;
         case FSRV_FAILURE_LATE:
-                describe_late(s, z, ret_text, size);
+                write_late_loading(s, z, ret_text, size);
                 break;
         case FSRV_FAILURE_FORK:
                 snprintf(ret_text, size, "the zygote cannot fork: %s", strerrordesc_np(failure->err));
                 break;
         case FSRV_FAILURE_FORK_HANGS:
-                describe_hang(s, "the zygote did not fork", ret_text, size);
+                write_hang(s, "the zygote did not fork", ret_text, size);
                 break;
         case FSRV_FAILURE_MIDDLE_HANGS:
-                describe_hang(s, "the process between zygote and standby did not fork", ret_text, size);
+                write_hang(s, "the process between zygote and standby did not fork", ret_text, size);
                 break;
         case FSRV_FAILURE_STANDBY:
-                describe_standby(failure->how, ret_text, size);
+                write_standby_death(failure->how, ret_text, size);
                 break;
         case FSRV_FAILURE_STANDBY_HANGS:
-                describe_hang(s, "a new process was not ready", ret_text, size);
+                write_hang(s, "a new process was not ready", ret_text, size);
                 break;
         }
 }
@@ -111,6 +112,6 @@ struct fsrv__wire_failed fsrv__failure_describe(const struct fsrv__server *s, co
                                             .stage = stage_of(z, failure.kind),
                                             .err = errno_of(&failure) };
 
-        describe(s, z, &failure, failed.text, sizeof failed.text);
+        write_sentence(s, z, &failure, failed.text, sizeof failed.text);
         return failed;
 }

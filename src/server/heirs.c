@@ -33,7 +33,7 @@ void fsrv__heir_allow(struct fsrv__server *s, struct fsrv__zygote *z, bool forks
 }
 
 void fsrv__heir_on_born(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid) {
-        fsrv__child_add(s, z, pid, FSRV_ROLE_HEIR);
+        fsrv__child_on_forked(s, z, pid, FSRV_ROLE_HEIR);
         z->heir = pid;
 }
 

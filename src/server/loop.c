@@ -64,6 +64,21 @@ static int wait_for_events(const struct fsrv__server *s, struct turn *turn) {
 
 /* ---- it receives ---- */
 
+/* No client can ring this doorbell any more. When that is so of all, the server ends. */
+static void on_doorbell_hangup(struct fsrv__server *s, uint32_t id) {
+        bool all = true;
+
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                if (z->id == id) {
+                        z->is_deserted = true;
+                        fsrv__unwatch(s, z->doorbell);
+                }
+                all = all && z->is_deserted;
+        }
+        if (all && s->wish == FSRV_WISH_SERVE)
+                s->wish = FSRV_WISH_DRAIN;
+}
+
 static void receive_event(struct fsrv__server *s, const struct epoll_event *event) {
         struct fsrv__child *child;
 
@@ -82,9 +97,9 @@ static void receive_event(struct fsrv__server *s, const struct epoll_event *even
                 if (child)
                         fsrv__answer_on_hangup(s, child);
                 break;
-        case FSRV_SOURCE_DOORBELL: /* the last client has gone; a request is for the last phase */
-                if (event->events & (EPOLLHUP | EPOLLERR) && s->wish == FSRV_WISH_SERVE)
-                        s->wish = FSRV_WISH_DRAIN;
+        case FSRV_SOURCE_DOORBELL: /* a request is for the last phase */
+                if (event->events & (EPOLLHUP | EPOLLERR))
+                        on_doorbell_hangup(s, id_of(event));
                 break;
         case FSRV_SOURCE_ORDERS:
         case FSRV_SOURCE_CLAIMS:
@@ -98,7 +113,7 @@ static void receive_event(struct fsrv__server *s, const struct epoll_event *even
 static bool has_to_receive_all(const struct fsrv__server *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
                 if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
-                    !fsrv__is_worker(s, (pid_t)id_of(&turn->events[i])))
+                    (s->is_reaper || !fsrv__is_worker(s, (pid_t)id_of(&turn->events[i]))))
                         return true;
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 if (z->deadline <= turn->now)
@@ -120,7 +135,7 @@ static void receive_all(struct fsrv__server *s, const struct turn *turn, bool lo
 
 /* ---- it reaps ---- */
 
-static void reap(struct fsrv__server *s, const struct turn *turn) {
+static void reap_dead(struct fsrv__server *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
                 if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH)
                         fsrv__death_of(s, (pid_t)id_of(&turn->events[i]));
@@ -148,7 +163,7 @@ static bool is_abandoned(const struct fsrv__server *s) {
 
 /* What is queued on a doorbell is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle
  * standbys instead could hit one that has just begun to work. */
-static void drain(struct fsrv__server *s) {
+static void drain_server(struct fsrv__server *s) {
         unsigned idle = 0;
 
         s->draining = true;
@@ -167,8 +182,9 @@ static void follow_wish(struct fsrv__server *s) {
         if (s->wish == FSRV_WISH_SERVE && is_abandoned(s))
                 s->wish = FSRV_WISH_DRAIN;
         if (s->wish >= FSRV_WISH_DRAIN && !s->draining)
-                drain(s);
-        if (s->wish == FSRV_WISH_KILL && !s->killing) {
+                drain_server(s);
+        if (s->wish == FSRV_WISH_KILL) {
+                s->wish = FSRV_WISH_DRAIN; /* the next signal kills what has come since */
                 s->killing = true;
                 fsrv__children_kill(s);
         }
@@ -184,7 +200,7 @@ static void decide_zygote(struct fsrv__server *s, struct fsrv__zygote *z, const 
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
 }
 
-static void decide(struct fsrv__server *s, const struct turn *turn, bool looks_at_standbys) {
+static void decide_all(struct fsrv__server *s, const struct turn *turn, bool looks_at_standbys) {
         follow_wish(s);
         if (looks_at_standbys)
                 fsrv__standbys_end_hung(s);
@@ -207,13 +223,14 @@ static void send_owed(struct fsrv__server *s, const struct turn *turn) {
         }
 }
 
-/* The standbys are looked at first: what one has claimed before the look is received after it. */
+/* The standbys are looked at before anything is received: a claim that one has sent before the look comes in after it,
+ * so a standby that was seen to hang and has claimed is not ended. */
 static void take_turn(struct fsrv__server *s, const struct turn *turn) {
         fsrv__refusals_on_time(s, turn->now);
         bool looks_at_standbys = fsrv__standbys_look(s, turn->now);
         receive_all(s, turn, looks_at_standbys);
-        reap(s, turn);
-        decide(s, turn, looks_at_standbys);
+        reap_dead(s, turn);
+        decide_all(s, turn, looks_at_standbys);
         send_owed(s, turn);
 }
 

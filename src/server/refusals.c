@@ -12,7 +12,10 @@ enum {
         BACK_OFF_MAX_MS = 5000,
 };
 
-/* When no standby can be had, the server takes the requests itself, and says why. */
+/* When no standby can be had, the server takes the requests itself, and says why. A refusal ends by its time
+ * (fsrv__refusals_on_time()), by a zygote that is ready, or by a standby that takes a request. Then a zygote that is
+ * absent is started at once. One that has failed is started by the next request: the doorbell is watched for that, and
+ * the request is taken by a standby of the new one. */
 
 void fsrv__refuse(struct fsrv__server *s, struct fsrv__zygote *z, unsigned times, const struct fsrv__wire_failed *why) {
         int64_t wait = (int64_t)BACK_OFF_MS << (times < 6 ? times : 6);

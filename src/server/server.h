@@ -48,7 +48,7 @@ enum fsrv__role {
 
 struct fsrv__child {
         pid_t pid;
-        struct fsrv__zygote *zygote; /* that forked it; NULL: not known */
+        struct fsrv__zygote *zygote; /* that forked it; NULL: not known, but known of a standby */
         enum fsrv__role role;
         int pidfd;
         int answer; /* to the client; -1 for a standby, and when no client listens any more */
@@ -122,6 +122,7 @@ struct fsrv__zygote {
         int doorbell;                  /* receiving end */
         int doorbell_send;             /* a named server's, to hand out; else -1 */
         bool doorbell_watched;         /* for requests; its hang-up always is */
+        bool is_deserted;              /* the doorbell has hung up */
         int claims[2];                 /* [0] ours; [1] for the processes to come */
         struct fsrv__refusal refusal;
         unsigned idle; /* standbys */
@@ -171,9 +172,9 @@ struct fsrv__server {
         ino_t socket_inode;
         int signals; /* signalfd; -1 */
         bool has_sigchld;
-        bool has_changes; /* SIGCHLD has come in this turn */
-        bool is_reaper;   /* of orphans: the zygotes fork twice */
-        enum fsrv__wish wish;
+        bool has_changes;     /* SIGCHLD has come in this turn */
+        bool is_reaper;       /* of orphans: the zygotes fork twice */
+        enum fsrv__wish wish; /* what was asked for; the next two say what has begun */
         bool draining;
         bool killing;
         struct fsrv__zygote *zygotes;
@@ -269,8 +270,8 @@ bool fsrv__child_fits(const struct fsrv__server *s);
 struct fsrv__child *fsrv__child_find(const struct fsrv__server *s, pid_t pid);
 /* Puts a new child of ours into the table; z may be NULL. NULL: there is no memory, no fd, or no such child. */
 struct fsrv__child *fsrv__child_add(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, enum fsrv__role role);
-/* The zygote says that it has forked this standby. */
-void fsrv__child_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid);
+/* The zygote says that it has forked this child, which is a standby or its heir. */
+void fsrv__child_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, enum fsrv__role role);
 /* Changes the role, and keeps count of the zygote's standbys. */
 void fsrv__child_become(struct fsrv__server *s, struct fsrv__child *child, enum fsrv__role role);
 /* Takes the child out of the table, closes its fds and frees it. */

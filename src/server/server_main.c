@@ -29,7 +29,7 @@ enum {
         ROOM_PER_LOAN = 256, /* fds: for each loan that a standby may give there has to be room */
 };
 
-static int complain(const char *what, int err) {
+static int complain_of(const char *what, int err) {
         dprintf(STDERR_FILENO, "forkserver-server: %s: %s\n", what, strerrordesc_np(err));
         return 125;
 }
@@ -93,7 +93,7 @@ static int take_streams(void) {
         return dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ? -errno : 0;
 }
 
-static int set_up(struct fsrv__server *s) {
+static int set_server_up(struct fsrv__server *s) {
         int r;
 
         raise_limit(s);
@@ -154,21 +154,21 @@ int main(int argc, char **argv) {
         r = receive_config(&s);
         if (r < 0) {
                 say_ready(&s, -r, "its configuration");
-                return complain("configuration", -r);
+                return complain_of("configuration", -r);
         }
         if ((r = fsrv__pidfd_check()) < 0) { /* or no exit status would ever be told */
                 say_ready(&s, -r, "this kernel or sandbox lacks pidfds, which Forkserver needs");
-                return complain("this kernel or sandbox lacks pidfds, which Forkserver needs", -r);
+                return complain_of("this kernel or sandbox lacks pidfds, which Forkserver needs", -r);
         }
-        r = set_up(&s);
+        r = set_server_up(&s);
         if (r < 0) {
                 say_ready(&s, -r, "setting up");
-                return complain("setting up", -r);
+                return complain_of("setting up", -r);
         }
         if (s.config.path) {
                 close(ADMIN_FD);
                 if ((r = fsrv__listen(&s)) < 0)
-                        return complain(s.config.path, -r);
+                        return complain_of(s.config.path, -r);
                 fsrv__log(&s, "listening on %s, pid %d", s.config.path, (int)getpid());
         } else {
                 say_ready(&s, 0, "");

@@ -45,7 +45,7 @@ void fsrv__standbys_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pi
         count_answer(s, z);
         z->forked++;
         z->failures = 0;
-        fsrv__child_on_forked(s, z, pid);
+        fsrv__child_on_forked(s, z, pid, FSRV_ROLE_STANDBY);
 }
 
 void fsrv__standbys_on_cannot_fork(struct fsrv__server *s, struct fsrv__zygote *z, int err, int status) {

@@ -18,7 +18,7 @@
 #include "server/server.h"
 
 /* Returns on failure only: what could not be executed. */
-static const char *execute(const struct fsrv__server *s) {
+static const char *execute_program(const struct fsrv__server *s) {
         char title[FSRV_TITLE_SIZE];
         char *argv[] = { title, NULL };
 
@@ -34,7 +34,7 @@ static const char *execute(const struct fsrv__server *s) {
 }
 
 /* From its beginning: the zygote before this one has read it too. */
-static void leave_data(const struct fsrv__server *s) {
+static void give_data(const struct fsrv__server *s) {
         if (s->data < 0)
                 return;
         lseek(s->data, 0, SEEK_SET);
@@ -59,11 +59,11 @@ static _Noreturn void become_zygote(const struct fsrv__server *s, pid_t server, 
         else
                 dup2(boot, FSRV_ZYGOTE_BOOT_FD);
         fsrv__cloexec_range(FSRV_ZYGOTE_BOOT_FD + 1, UINT_MAX);
-        leave_data(s);
+        give_data(s);
         /* Else each worker would look up anew what was not called in the zygote before. The zygote takes it out
          * again. */
         setenv("LD_BIND_NOW", FSRV_WIRE_BIND_NOW, 0);
-        const char *program = execute(s);
+        const char *program = execute_program(s);
 
         struct fsrv__wire_order order = { .type = FSRV_WIRE_LOAD_FAILED, .err = errno };
         snprintf(order.text, sizeof order.text, "cannot execute the zygote program '%.180s': %.30s", program,
@@ -110,7 +110,7 @@ static int watch_process(struct fsrv__server *s, const struct fsrv__zygote *z, p
         return r;
 }
 
-static int fail(const struct fsrv__server *s, struct fsrv__zygote *z, int r, const char *what) {
+static int fail_start(const struct fsrv__server *s, struct fsrv__zygote *z, int r, const char *what) {
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ FSRV_FAILURE_START, -r, what, NULL });
         return r;
 }
@@ -119,11 +119,11 @@ int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z) {
         int sockets[2], r = fsrv__socketpair(sockets);
 
         if (r < 0)
-                return fail(s, z, r, "a socket pair");
+                return fail_start(s, z, r, "a socket pair");
         r = send_config(s, z, sockets[0]);
         if (r < 0) {
                 fsrv__fds_close(sockets, 2);
-                return fail(s, z, r, "its configuration");
+                return fail_start(s, z, r, "its configuration");
         }
         pid_t server = getpid(), pid = fork();
         if (pid == 0)
@@ -132,7 +132,7 @@ int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z) {
         fsrv__fd_close(sockets[1]);
         if (pidfd < 0) {
                 fsrv__fd_close(sockets[0]);
-                return fail(s, z, pidfd, pid < 0 ? "fork" : "a pidfd");
+                return fail_start(s, z, pidfd, pid < 0 ? "fork" : "a pidfd");
         }
         z->pid = pid;
         z->pidfd = pidfd;

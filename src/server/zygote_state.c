@@ -11,7 +11,7 @@
 
 enum { END_MS = 5000 }; /* for exit functions of modules */
 
-static int set_up(struct fsrv__server *s, struct fsrv__zygote *z) {
+static int set_zygote_up(struct fsrv__server *s, struct fsrv__zygote *z) {
         int on = 1, r = fsrv__socketpair(z->claims);
 
         if (r < 0)
@@ -24,18 +24,20 @@ static int set_up(struct fsrv__server *s, struct fsrv__zygote *z) {
 }
 
 int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send) {
-        struct fsrv__zygote *z = calloc(1, sizeof *z);
+        struct fsrv__zygote *z = calloc(1, sizeof *z), **end = &s->zygotes;
 
         if (!z)
                 return -ENOMEM;
-        z->id = s->zygotes ? s->zygotes->id + 1 : 0;
+        while (*end) {
+                z->id++;
+                end = &(*end)->next;
+        }
         z->doorbell = doorbell;
         z->doorbell_send = doorbell_send;
         z->pidfd = z->orders = z->claims[0] = z->claims[1] = -1;
         z->deadline = FSRV_NEVER;
-        z->next = s->zygotes;
-        s->zygotes = z;
-        return set_up(s, z);
+        *end = z;
+        return set_zygote_up(s, z);
 }
 
 bool fsrv__zygote_is_starting(const struct fsrv__zygote *z) {
@@ -65,7 +67,8 @@ void fsrv__zygote_become(const struct fsrv__server *s, struct fsrv__zygote *z, e
 }
 
 void fsrv__zygote_kill(const struct fsrv__server *s, struct fsrv__zygote *z) {
-        kill(z->pid, SIGKILL); /* our own child, not reaped yet */
+        if (z->pid > 0)
+                kill(z->pid, SIGKILL); /* our own child, not reaped yet */
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_KILLED);
 }
 

@@ -16,19 +16,19 @@ enum { KILLED_STARTS_MS = 10000 }; /* so long a zygote that SIGKILL hits while i
 
 /* ---- starting ---- */
 
-static void give_up(struct fsrv__server *s, struct fsrv__zygote *z) {
+static void fail_start(struct fsrv__server *s, struct fsrv__zygote *z) {
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_FAILED);
         fsrv__refuse(s, z, z->failures++, &z->failure);
 }
 
-static void start(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void start_process(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         z->starts++;
         z->left_out[0] = 0;
         z->due = z->forked = z->hung = 0;
         z->failure.stage = 0;
         if (fsrv__zygote_start(s, z) < 0)
-                give_up(s, z);
+                fail_start(s, z);
         else
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_LOADING);
 }
@@ -48,14 +48,14 @@ static void note_failure(struct fsrv__server *s, struct fsrv__zygote *z, const s
         snprintf(z->failure.text, sizeof z->failure.text, "%s", news->text);
 }
 
-static void freeze(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void begin_freezing(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_FREEZING);
 }
 
 static int give_sockets(struct fsrv__server *s, struct fsrv__zygote *z) {
         const struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS };
-        int orders[2], fds[FSRV_WIRE_FDS_MAX], slots[FSRV_SLOTS] = FSRV_NO_FDS, r = fsrv__socketpair(orders);
+        int orders[2], fds[FSRV_SLOTS], slots[FSRV_SLOTS] = FSRV_NO_FDS, r = fsrv__socketpair(orders);
 
         if (r < 0)
                 return r;
@@ -72,7 +72,7 @@ static int give_sockets(struct fsrv__server *s, struct fsrv__zygote *z) {
         return r;
 }
 
-static void serve(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         bool forks_twice = news->value;
         int r = forks_twice ? fsrv__become_reaper(s) : 0;
 
@@ -100,7 +100,7 @@ static void end_late_loading(struct fsrv__server *s, struct fsrv__zygote *z, con
         fsrv__zygote_kill(s, z);
 }
 
-static void be_patient(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void give_more_time(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_SLOW);
 }
@@ -136,8 +136,9 @@ static bool may_try_again(struct fsrv__zygote *z) {
         return now - z->first_failure < KILLED_STARTS_MS;
 }
 
-/* The heir, and those that it did not come to tell of; where orphans become ours it may be one of those. */
-static void bury(struct fsrv__server *s, struct fsrv__zygote *z) {
+/* Its heir ends with it. Children that it did not come to tell of are found; where orphans become the server's, they
+ * may be orphans, and are strays until they claim. */
+static void forget_process(struct fsrv__server *s, struct fsrv__zygote *z) {
         if (fsrv__heir_of(s, z))
                 fsrv__child_kill(fsrv__heir_of(s, z));
         fsrv__children_find(s, z, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
@@ -147,17 +148,18 @@ static void bury(struct fsrv__server *s, struct fsrv__zygote *z) {
         z->due = 0;
 }
 
-static void die(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+/* In this order: the sentence depends on the state that it dies in. */
+static void on_death(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         bool was_killed = news->how->code == CLD_KILLED && news->how->status == SIGKILL;
         bool has_said_why = z->failure.stage != 0;
 
         z->killed_freezing += was_killed && z->state == FSRV_ZYGOTE_FREEZING;
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_DEATH, .how = news->how });
-        bury(s, z);
+        forget_process(s, z);
         if (s->draining || (!has_said_why && (z->forked > 0 || (was_killed && may_try_again(z)))))
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_ABSENT);
         else
-                give_up(s, z);
+                fail_start(s, z);
 }
 
 /* ---- its standbys, its heir ---- */
@@ -178,22 +180,22 @@ static void take_heir(struct fsrv__server *s, struct fsrv__zygote *z, const stru
         fsrv__heir_on_born(s, z, news->value);
 }
 
-static void hand_over(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void let_heir_succeed(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__heir_succeed(s, z);
 }
 
-static void hand_over_too_late(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void let_heir_succeed_and_end(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__heir_succeed(s, z);
         fsrv__zygote_kill(s, z);
 }
 
-static void leave_out(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void note_left_out(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         fsrv__heir_on_left_out(s, z, news->text);
 }
 
-static void ignore(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+static void ignore_order(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)s;
         (void)z;
         (void)news;
@@ -206,69 +208,69 @@ typedef void zygote_action(struct fsrv__server *s, struct fsrv__zygote *z, const
 /* clang-format off */
 static zygote_action *const actions[FSRV_ZYGOTE_STATES][FSRV_EVENTS] = {
         [FSRV_ZYGOTE_ABSENT] = {
-                [FSRV_EVENT_WANTED]      = start,
+                [FSRV_EVENT_WANTED]      = start_process,
         },
         [FSRV_ZYGOTE_FAILED] = {
-                [FSRV_EVENT_ASKED]       = start,
+                [FSRV_EVENT_ASKED]       = start_process,
         },
         [FSRV_ZYGOTE_LOADING] = {
                 [FSRV_EVENT_LOADING]     = name_module,
                 [FSRV_EVENT_LOAD_FAILED] = note_failure,
                 [FSRV_EVENT_WANTS_HEIR]  = allow_heir,
                 [FSRV_EVENT_HEIR]        = take_heir,
-                [FSRV_EVENT_LEFT_OUT]    = leave_out,
-                [FSRV_EVENT_HAND_OVER]   = hand_over,
-                [FSRV_EVENT_FREEZING]    = freeze,
-                [FSRV_EVENT_PRELOADED]   = serve,
+                [FSRV_EVENT_LEFT_OUT]    = note_left_out,
+                [FSRV_EVENT_HAND_OVER]   = let_heir_succeed,
+                [FSRV_EVENT_FREEZING]    = begin_freezing,
+                [FSRV_EVENT_PRELOADED]   = begin_serving,
                 [FSRV_EVENT_LATE]        = end_late_loading,
                 [FSRV_EVENT_END]         = end_at_once,
-                [FSRV_EVENT_DEATH]       = die,
+                [FSRV_EVENT_DEATH]       = on_death,
         },
         [FSRV_ZYGOTE_FREEZING] = {
-                [FSRV_EVENT_PRELOADED]   = serve,
+                [FSRV_EVENT_PRELOADED]   = begin_serving,
                 [FSRV_EVENT_LATE]        = end_late_loading,
                 [FSRV_EVENT_END]         = end_at_once,
-                [FSRV_EVENT_DEATH]       = die,
+                [FSRV_EVENT_DEATH]       = on_death,
         },
         [FSRV_ZYGOTE_READY] = {
                 [FSRV_EVENT_FORKED]      = take_standby,
                 [FSRV_EVENT_CANNOT_FORK] = take_failed_fork,
-                [FSRV_EVENT_LEFT_OUT]    = leave_out,
-                [FSRV_EVENT_HAND_OVER]   = hand_over,
-                [FSRV_EVENT_LATE]        = be_patient,
+                [FSRV_EVENT_LEFT_OUT]    = note_left_out,
+                [FSRV_EVENT_HAND_OVER]   = let_heir_succeed,
+                [FSRV_EVENT_LATE]        = give_more_time,
                 [FSRV_EVENT_END]         = end_politely,
-                [FSRV_EVENT_DEATH]       = die,
+                [FSRV_EVENT_DEATH]       = on_death,
         },
         [FSRV_ZYGOTE_SLOW] = {
                 [FSRV_EVENT_FORKED]      = take_standby,
                 [FSRV_EVENT_CANNOT_FORK] = take_failed_fork,
-                [FSRV_EVENT_LEFT_OUT]    = leave_out,
-                [FSRV_EVENT_HAND_OVER]   = hand_over,
+                [FSRV_EVENT_LEFT_OUT]    = note_left_out,
+                [FSRV_EVENT_HAND_OVER]   = let_heir_succeed,
                 [FSRV_EVENT_LATE]        = end_late_fork,
                 [FSRV_EVENT_END]         = end_politely,
-                [FSRV_EVENT_DEATH]       = die,
+                [FSRV_EVENT_DEATH]       = on_death,
         },
         [FSRV_ZYGOTE_ENDING] = {
                 [FSRV_EVENT_FORKED]      = take_standby,
                 [FSRV_EVENT_CANNOT_FORK] = take_failed_fork,
-                [FSRV_EVENT_LEFT_OUT]    = leave_out,
-                [FSRV_EVENT_HAND_OVER]   = hand_over_too_late,
+                [FSRV_EVENT_LEFT_OUT]    = note_left_out,
+                [FSRV_EVENT_HAND_OVER]   = let_heir_succeed_and_end,
                 [FSRV_EVENT_LATE]        = end_at_once,
-                [FSRV_EVENT_DEATH]       = die,
+                [FSRV_EVENT_DEATH]       = on_death,
         },
         /* what it said before we killed it */
         [FSRV_ZYGOTE_KILLED] = {
-                [FSRV_EVENT_LOADING]     = ignore,
+                [FSRV_EVENT_LOADING]     = ignore_order,
                 [FSRV_EVENT_LOAD_FAILED] = note_failure,
-                [FSRV_EVENT_WANTS_HEIR]  = ignore,
+                [FSRV_EVENT_WANTS_HEIR]  = ignore_order,
                 [FSRV_EVENT_HEIR]        = take_heir,
-                [FSRV_EVENT_LEFT_OUT]    = leave_out,
-                [FSRV_EVENT_HAND_OVER]   = hand_over_too_late,
-                [FSRV_EVENT_FREEZING]    = ignore,
-                [FSRV_EVENT_PRELOADED]   = ignore,
+                [FSRV_EVENT_LEFT_OUT]    = note_left_out,
+                [FSRV_EVENT_HAND_OVER]   = let_heir_succeed_and_end,
+                [FSRV_EVENT_FREEZING]    = ignore_order,
+                [FSRV_EVENT_PRELOADED]   = ignore_order,
                 [FSRV_EVENT_FORKED]      = take_standby,
                 [FSRV_EVENT_CANNOT_FORK] = take_failed_fork,
-                [FSRV_EVENT_DEATH]       = die,
+                [FSRV_EVENT_DEATH]       = on_death,
         },
 };
 /* clang-format on */

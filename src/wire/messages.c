@@ -122,7 +122,7 @@ size_t fsrv__message_count_fds(enum fsrv__table table, const void *bytes) {
 }
 
 size_t fsrv__message_pack(enum fsrv__table table, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
-                          int ret_fds[FSRV_WIRE_FDS_MAX]) {
+                          int *ret_fds) {
         const struct row *row = find_own_row(table, bytes);
         size_t n = 0;
 

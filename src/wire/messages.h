@@ -47,9 +47,10 @@ int fsrv__message_check(enum fsrv__table table, const void *bytes, size_t size);
 size_t fsrv__message_count_fds(enum fsrv__table table, const void *bytes);
 
 /* Puts the fds of a message in their order: those of the slots that the message announces, which have to be filled,
- * then the callers'. `callers` may be NULL where a message has none. Returns how many. */
+ * then the callers'. `callers` may be NULL where a message has none. ret_fds has room for FSRV_SLOTS and the callers'.
+ * Returns how many there are. */
 size_t fsrv__message_pack(enum fsrv__table table, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
-                          int ret_fds[FSRV_WIRE_FDS_MAX]);
+                          int *ret_fds);
 /* Checks a message that has come, and moves its named fds into their slots; what stays in *message are the callers'
  * fds. All belong to the caller then. Fails as fsrv__message_check(), and with -EPROTO where more or fewer fds have
  * come than announced; then all are closed. */

@@ -54,8 +54,7 @@ static bool is_returned_by(const int *lent, int64_t deadline) {
 static _Noreturn void retire_standby(const struct fsrv__standby *standby, pid_t borrower) {
         const struct fsrv__wire_claim claim = { .type = FSRV_WIRE_RETIRED, .borrower = borrower };
 
-        fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, NULL, 0,
-                                     fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS));
+        fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, NULL, 0, FSRV_NEVER);
         _exit(0);
 }
 

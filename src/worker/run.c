@@ -21,7 +21,7 @@
 /* Only a process that could tell its client goes on: a client that gave up has shut its end down before it looked
  * (EPIPE here). */
 static void send_answer(const struct fsrv__task *task, const void *bytes, size_t size, const int slots[FSRV_SLOTS]) {
-        int fds[FSRV_WIRE_FDS_MAX];
+        int fds[FSRV_SLOTS];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_ANSWER, bytes, slots, NULL, fds);
 
         if (fsrv__channel_send_patiently(task->answer, bytes, size, fds, n_fds,

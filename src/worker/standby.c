@@ -76,7 +76,8 @@ static int check_request(int received, const struct fsrv__wire_config *config, s
         return check_sender(config, error);
 }
 
-/* By the claim the server hears of the spawn. It has the zygote fork the next standby, and owes the client an exit
+/* By the claim the server hears of the spawn. A server that is stopped does not read, and the claim waits for it: the
+ * server's end is the only limit. It has the zygote fork the next standby, and owes the client an exit
  * status from now on. */
 static void send_claim(const struct fsrv__standby *standby, const int slots[FSRV_SLOTS],
                        const struct fsrv__wire_request *head) {
@@ -84,11 +85,10 @@ static void send_claim(const struct fsrv__standby *standby, const int slots[FSRV
                                           .flags = head->flags,
                                           .time_limit_ms = head->time_limit_ms,
                                           .grace_ms = head->grace_ms };
-        int64_t deadline = fsrv__deadline(FSRV_WIRE_SEND_TIMEOUT_MS);
-        int fds[FSRV_WIRE_FDS_MAX];
+        int fds[FSRV_SLOTS];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_CLAIMS, &claim, slots, NULL, fds);
 
-        if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fds, n_fds, deadline) < 0)
+        if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fds, n_fds, FSRV_NEVER) < 0)
                 _exit(1); /* the server has gone, and the request goes: the client hears end-of-file and asks again */
         fsrv__task.has_claimed = true;
         fsrv__call(SYS_prctl, PR_SET_PDEATHSIG, 0); /* workers outlive the server */

@@ -156,7 +156,7 @@ bool fsrv__heir_is_ready(struct fsrv__heir *heir, int orders, int64_t until) {
 /* The server is told first: it is not to hear of a standby of the heir's before. */
 void fsrv__heir_hand_over(struct fsrv__heir *heir, const int slots[FSRV_SLOTS]) {
         struct fsrv__wire_order order = { .type = FSRV_WIRE_SOCKETS, .value = slots != NULL };
-        int fds[FSRV_WIRE_FDS_MAX];
+        int fds[FSRV_SLOTS];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_TO_HEIR, &order, slots, NULL, fds);
 
         heir->has_taken_over = true;
