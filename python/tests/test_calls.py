@@ -9,6 +9,7 @@ import pickle
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -143,6 +144,14 @@ def limit_files_and_call(n, in_flight):
     return outcomes
 
 
+def lives(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def fds():
     return sorted(os.listdir("/proc/self/fd"))
 
@@ -260,9 +269,9 @@ class Calls(unittest.TestCase):
         with open(path) as file:
             pid = file.read()
         deadline = time.monotonic() + 30
-        while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        while lives(pid) and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        self.assertFalse(lives(pid))
 
     def test_limits_out_of_range(self):
         for options in {"timeout": 0}, {"timeout": -1}, {"memory": 0}:
@@ -477,6 +486,33 @@ class Options(unittest.TestCase):
                 server.call(import_rare, directory.name)
         self.assertEqual(len(caught.output), 1)
         self.assertRegex(caught.output[0], "preload these, which 10 calls have imported by themselves: .*rare")
+
+
+CLIENT = """
+import forkserver, os, time
+
+def work():
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    forkserver.Server().call(work)
+"""
+
+
+class Clients(unittest.TestCase):
+    def test_a_client_that_is_killed(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "client.py")
+            with open(path, "w") as file:
+                file.write(CLIENT)
+            with subprocess.Popen([sys.executable, path], stdout=subprocess.PIPE, text=True) as client:
+                pid = int(client.stdout.readline())
+                client.kill()
+        deadline = time.monotonic() + 60
+        while lives(pid):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
 
 
 if __name__ == "__main__":
