@@ -2,9 +2,12 @@
 """A pickle and its large buffers, side by side in one piece of memory, so that nothing large is copied twice."""
 
 import errno
+import importlib
 import io
 import pickle
 import struct
+import sys
+import types
 
 from multiprocessing import reduction
 
@@ -25,6 +28,22 @@ class _Pickler(reduction.ForkingPickler):
         self.dispatch_table[memoryview] = _reduce_view
 
 
+class _FindingPickler(_Pickler):
+    """Pickles by the name in its module each function that is there under another name than its own: a lambda, or one
+    that a decorator has made."""
+
+    def reducer_override(self, value):
+        if type(value) is types.FunctionType:
+            for name, found in list(vars(sys.modules.get(value.__module__, types)).items()):
+                if found is value and name != value.__qualname__:
+                    return _restore_function, (value.__module__, name)
+        return NotImplemented
+
+
+def _restore_function(module, name):
+    return getattr(importlib.import_module(module), name)
+
+
 def _reduce_view(view):
     if not view.c_contiguous:
         view = memoryview(view.tobytes()).cast(view.format, view.shape)
@@ -38,8 +57,12 @@ def _restore_view(buffer, form, shape):
 
 def dumps(value, protocol=5, buffer_callback=None):
     """Pickles by multiprocessing's rules. It is the default of all that take a pickler."""
+    return _dumps(_Pickler, value, protocol, buffer_callback)
+
+
+def _dumps(cls, value, protocol, buffer_callback):
     buffer = io.BytesIO()
-    _Pickler(buffer, protocol, True, buffer_callback).dump(value)
+    cls(buffer, protocol, True, buffer_callback).dump(value)
     return buffer.getbuffer()
 
 
@@ -61,7 +84,13 @@ def dump(pickler, value):
             buffers.append(raw)
         return raw.nbytes < LARGE
 
-    return [pickler.dumps(value, protocol=5, buffer_callback=take), *buffers]
+    try:
+        return [pickler.dumps(value, protocol=5, buffer_callback=take), *buffers]
+    except (pickle.PicklingError, AttributeError):
+        if pickler is not sys.modules[__name__]:
+            raise
+    buffers.clear()
+    return [_dumps(_FindingPickler, value, 5, take), *buffers]  # it takes longer, for each object
 
 
 def _aligned(n):

@@ -3,6 +3,7 @@
 PYTHONPATH=<package> python3 -m unittest python/tests/test_calls.py"""
 
 import ctypes
+import errno
 import gc
 import os
 import pickle
@@ -52,12 +53,26 @@ class Pair:
         return Pair, (pickle.PickleBuffer(self.one), pickle.PickleBuffer(self.two))
 
 
+double = lambda x: 2 * x  # noqa: E731 # there under another name than its own
+
+
+def make_adder(one):
+    return lambda two: one + two
+
+
+add_three = make_adder(3)
+
+
 def add(one, two=0, *, times=1):
     return (one + two) * times
 
 
 def give(value):
     return value
+
+
+def map_list(function, values):
+    return [function(value) for value in values]
 
 
 def fail(*arguments):
@@ -152,6 +167,17 @@ def lives(pid):
         return False
 
 
+def call_without_room(n):
+    with open("/proc/self/statm") as file:
+        there = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (there + n // 2, resource.RLIM_INFINITY))
+    server = forkserver.Server()
+    try:
+        server.call(get_zeros, n)
+    except OSError as error:
+        return [error.errno, server.call(add, 5)]
+
+
 def fds():
     return sorted(os.listdir("/proc/self/fd"))
 
@@ -215,6 +241,12 @@ class Calls(unittest.TestCase):
     def test_an_argument_that_cannot_be_pickled(self):
         with self.assertRaises((AttributeError, pickle.PicklingError)):
             self.server.call(give, lambda: 1)
+
+    def test_functions_by_the_names_that_they_have(self):
+        self.assertEqual(self.server.call(double, 3), 6)
+        self.assertEqual(self.server.call(add_three, 3), 6)
+        self.assertIs(self.server.call(give, double), double)
+        self.assertEqual(self.server.call(map_list, double, memoryview(bytearray(MIB))[:3]), [0, 0, 0])
 
     def test_a_function_that_is_not_there(self):
         module = type(os)("no_such_module")
@@ -295,6 +327,9 @@ class Calls(unittest.TestCase):
         self.assertLess(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, 64 << 10)
         view[5] = 7
         self.assertEqual(view[5], 7)
+
+    def test_no_room_for_a_result(self):
+        self.assertEqual(self.server.call(call_without_room, 512 * MIB), [errno.ENOMEM, 5])
 
     def test_views_of_all_sizes(self):
         for size in 0, 1, 1000, 32000, 32768, 40000, MIB + 1:
