@@ -116,6 +116,7 @@ class Tasks:
         else:
             make = functools.partial(_calls.Call, self.server._server, what, **options)
         for tries_left in range(self.retries, -1, -1):
+            doorbell.check()
             call = self._when_there_is_room(make)
             try:
                 return call.result(doorbell)

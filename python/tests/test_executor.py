@@ -42,6 +42,10 @@ def fail():
     raise ValueError("on purpose")
 
 
+def be_late():
+    raise TimeoutError("on purpose")
+
+
 def get_pid(_=None):
     return os.getpid()
 
@@ -268,7 +272,8 @@ class Options(unittest.TestCase):
                 self.assertEqual(executor.submit(fail_once, path, end).result(), "again")
             self.assertIsInstance(executor.submit(die).exception(), forkserver.WorkerDied)
             os.unlink(path)
-            self.assertRaises(ValueError, executor.submit(fail_once, path, fail).result)  # it has an answer
+            # this is an answer, though of the kind that says that a process had no time
+            self.assertRaisesRegex(TimeoutError, "on purpose", executor.submit(fail_once, path, be_late).result)
 
     def test_wrong_options(self):
         for options in {"max_workers": 0}, {"timeout": 0}, {"memory": -1}, {"retries": -1}, {"main": "yes"}:
