@@ -662,8 +662,9 @@ struct fsrv_result {
  * if this client ends.
  *
  * Set ret_result->size. On success its bytes are the result, of 0 bytes if the entry point set none. Results of more
- * than 32 KiB are not copied: they are mapped from the memory that the process wrote. Give them back by
- * fsrv_result_free(). After a failure ret_result->status says how the process ended, if one ran.
+ * than 32 KiB are not copied: they are mapped from the memory that the process wrote. The mapping is private, so after
+ * mprotect(2) they can be written to as well. Give them back by fsrv_result_free(). After a failure
+ * ret_result->status says how the process ended, if one ran.
  *
  * Errors: those of fsrv_spawn() and fsrv_process_wait(). All others have the stage RESULT:
  *  - -EIO: the process was killed by a signal, or exited with another status than 0; status says which;

@@ -26,9 +26,10 @@ static void *reserve_aligned(size_t n) {
 }
 
 void *fsrv__huge_map(int memfd, size_t n, int protection) {
+        int sharing = protection & PROT_WRITE ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
         size_t pages = (n + 4095) & ~(size_t)4095;
         void *room = n >= FSRV_HUGE_PAGE ? reserve_aligned(pages) : NULL;
-        void *bytes = mmap(room, n, protection, MAP_SHARED | (room ? MAP_FIXED : 0), memfd, 0);
+        void *bytes = mmap(room, n, protection, sharing | (room ? MAP_FIXED : 0), memfd, 0);
 
         if (bytes == MAP_FAILED && room)
                 munmap(room, pages);

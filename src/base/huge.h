@@ -12,7 +12,8 @@
 
 /* Gives an empty memfd n bytes of zeros, in huge pages as far as the kernel can make them. 0 or -errno. */
 int fsrv__huge_set_size(int memfd, size_t n);
-/* Maps n bytes of a memfd, shared, where huge pages can be mapped as such. NULL and errno. munmap(2) it. */
+/* Maps n bytes of a memfd where huge pages can be mapped as such: shared to be written to, or else private, so that
+ * mprotect(2) can make them writable. NULL and errno. munmap(2) it. */
 void *fsrv__huge_map(int memfd, size_t n, int protection);
 
 #endif

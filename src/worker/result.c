@@ -85,7 +85,7 @@ static void send_result(int code, void *data) {
         int r;
 
         (void)data;
-        if (getpid() != result.owner)
+        if (!result.is_wanted || getpid() != result.owner)
                 return;
         if (result.has_failed)
                 put_message(&result_message.failure, sizeof result_message.failure, -1);
@@ -103,6 +103,10 @@ int fsrv__result_begin(void) {
         result.owner = getpid();
         result.memfd = -1;
         return on_exit(send_result, NULL) != 0 ? -ENOMEM : 0;
+}
+
+void fsrv_worker_send_result(int code) {
+        send_result(code, NULL);
 }
 
 /* ---- the calls of a module ---- */
