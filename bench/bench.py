@@ -55,11 +55,12 @@ class Bench:
         first = subjects[0]
         low, high = first.quartiles
         cpu = ", ".join(f"{subject.cpu_each:.0f}" for subject in subjects)
+        faults = ", ".join(f"{subject.faults_each:.0f}" for subject in subjects)
         zygote = ""
         if first.zygote:
             zygote = f"; of it the zygote's for its fork: {first.zygote_ns / first.spawns / 1e3:.0f} us"
         return (f"{first.spawns} spawns, quartiles of the turns {low:.0f} to {high:.0f}; "
-                f"CPU time each, over all processes: {cpu} us (ours first){zygote}")
+                f"CPU time each, over all processes: {cpu} us (ours first){zygote}; page faults: {faults}")
 
     # ---- the cases ----
 

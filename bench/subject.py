@@ -17,7 +17,7 @@ class Subject:
                                         env={**os.environ, **dict(environment)})
         for line in first:
             print(line, file=self.process.stdin)
-        self.values, self.cpu, self.spawns = [], 0.0, 0
+        self.values, self.cpu, self.faults, self.spawns = [], 0.0, 0, 0
         self.zygote, self.zygote_ns = None, 0
 
     def ask(self, line):
@@ -29,11 +29,13 @@ class Subject:
 
     def turn(self, line, spawns):
         """One turn; without spawns it is for warming up, and isn't counted."""
-        before, zygote = self.cpu_of_all(), self.zygote_cpu()
+        (cpu, faults), zygote = self.use_of_all(), self.zygote_cpu()
         values = [float(word) for word in self.ask(line)]
         if spawns:
             self.values += values
-            self.cpu += self.cpu_of_all() - before
+            after = self.use_of_all()
+            self.cpu += after[0] - cpu
+            self.faults += after[1] - faults
             self.zygote_ns += self.zygote_cpu() - zygote
             self.spawns += spawns
 
@@ -47,9 +49,10 @@ class Subject:
         with open(f"/proc/{self.zygote}/schedstat") as file:
             return int(file.read().split()[0])
 
-    def cpu_of_all(self):
-        """Seconds: of the session's living processes, and of the ended ones that these have waited for."""
-        ticks = 0
+    def use_of_all(self):
+        """CPU time in seconds, and page faults: of the session's living processes, and of the ended ones that these
+        have waited for."""
+        ticks = faults = 0
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/stat") as file:
@@ -58,7 +61,8 @@ class Subject:
                 continue
             if int(fields[3]) == self.process.pid:
                 ticks += sum(map(int, fields[11:15]))
-        return ticks / TICKS
+                faults += sum(map(int, fields[7:11]))
+        return ticks / TICKS, faults
 
     @property
     def median(self):
@@ -72,6 +76,10 @@ class Subject:
     def cpu_each(self):
         """µs"""
         return self.cpu / self.spawns * 1e6 if self.spawns else 0.0
+
+    @property
+    def faults_each(self):
+        return self.faults / self.spawns if self.spawns else 0.0
 
     def close(self):
         self.process.stdin.close()
