@@ -33,8 +33,7 @@ static uint8_t deaths; /* what the next children that are asked for do */
 
 int __wrap_fsrv__pidfd_open(pid_t pid);
 int __wrap_fsrv__pidfd_open(pid_t pid) {
-        (void)pid;
-        return eventfd(0, EFD_CLOEXEC);
+        return pid > 0 ? eventfd(0, EFD_CLOEXEC) : -EINVAL; /* as the kernel: a message may name no process */
 }
 
 int __wrap_fsrv__pidfd_send_signal(int pidfd, int number);

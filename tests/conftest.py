@@ -26,7 +26,8 @@ from spawner import Spawner
 
 DENY = os.environ.get("FORKSERVER_DENY", "").split()
 KERNEL = tuple(int(re.match(r"\d+", part)[0]) for part in os.uname().release.split(".")[:2])
-SINCE = {"sud": (5, 11), "futex_waitv": (5, 16), "collapse": (6, 1), "pagemap_scan": (6, 7), "pidfd_info": (6, 15)}
+SINCE = {"sud": (5, 11), "futex_waitv": (5, 16), "collapse": (6, 1), "pagemap_scan": (6, 7), "pidfd_group": (6, 9),
+         "pidfd_info": (6, 15)}
 MISSING = {*DENY, *(feature for feature, version in SINCE.items() if KERNEL < version)}
 NOBODY = 65534
 FILES = 16384

@@ -399,13 +399,11 @@ def test_client_that_gave_up_its_privileges(start, testmod):
 
 
 def test_fork_that_fails(start, testmod, new_uid):
-    """RLIMIT_NPROC counts all of a uid that nobody else uses here."""
+    """RLIMIT_NPROC counts all processes of a uid."""
     spawner = start()
     spawner("setuid", new_uid())
+    spawner("limit", "nproc", 8, 8)
     spawner.new(preload=[testmod], standbys=1)
-    spawner("ensure")
-    spawner("limit", "nproc", 8, 8)  # too late for this server: the limit is each process's own
-    spawner("set_preload", 1, testmod)  # a new one, with the limit
     processes, failure = [], None
     while not failure and len(processes) < 20:
         try:

@@ -11,11 +11,11 @@ import termios
 
 import pytest
 
+from conftest import MISSING
 from leftovers import PATIENCE
 from spawner import eventually
 
 LIMIT = 60 * PATIENCE
-LINUX = tuple(int(number) for number in os.uname().release.split("-")[0].split(".")[:2])
 FAMILY = 'sleep 1000 & echo $! >"$0/child"; touch "$0/$1"; wait'
 
 
@@ -112,7 +112,7 @@ def test_grace_ends(start, tmp_path):
     assert b"'a': killed by SIGKILL" in process.stderr.read()
 
 
-@pytest.mark.skipif(LINUX < (6, 9), reason="a group can't be named without its leader")
+@pytest.mark.skipif("pidfd_group" in MISSING, reason="a group can't be named without its leader")
 @pytest.mark.parametrize("how", ["time is up", "third signal"])
 def test_family_that_is_deaf(start, tmp_path, how):
     """Its leader ends at SIGTERM; a member that stays is killed all the same."""

@@ -308,11 +308,6 @@ int fsrv__signals_take_children(struct fsrv__server *s);
 /* Records what the signals that have come ask for. */
 void fsrv__signals_receive(struct fsrv__server *s);
 
-/* ---- zygote_start.c ---- */
-
-/* Starts its process. 0; or -errno, and z->failure says why. */
-int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z);
-
 /* ---- zygote_state.c ---- */
 
 /* Adds a zygote without a process. It has this doorbell; the sending end may be -1. 0 or -errno. */
@@ -325,6 +320,23 @@ void fsrv__zygote_become(const struct fsrv__server *s, struct fsrv__zygote *z, e
 void fsrv__zygote_kill(const struct fsrv__server *s, struct fsrv__zygote *z);
 /* Notes why it ends, if it has not said so itself. */
 void fsrv__zygote_blame(const struct fsrv__server *s, struct fsrv__zygote *z, struct fsrv__failure_of failure);
+
+/* ---- zygote_start.c ---- */
+
+/* Starts its process. 0; or -errno, and z->failure says why. */
+int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z);
+
+/* ---- heirs.c ---- */
+
+/* The zygote's heir; NULL: there is none. */
+const struct fsrv__child *fsrv__heir_of(const struct fsrv__server *s, const struct fsrv__zygote *z);
+/* Makes the server the parent of orphans, as a zygote that forks twice needs it. 0 or -errno. */
+int fsrv__become_reaper(struct fsrv__server *s);
+void fsrv__heir_allow(struct fsrv__server *s, struct fsrv__zygote *z, bool forks_twice);
+void fsrv__heir_on_born(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid);
+/* The heir is the zygote from now on. */
+void fsrv__heir_succeed(struct fsrv__server *s, struct fsrv__zygote *z);
+void fsrv__heir_on_left_out(const struct fsrv__server *s, struct fsrv__zygote *z, const char *why);
 
 /* ---- standbys.c ---- */
 
@@ -342,18 +354,6 @@ void fsrv__standbys_on_claim(struct fsrv__zygote *z);
  * claims, and ends those that hang. */
 bool fsrv__standbys_look(struct fsrv__server *s, int64_t now);
 void fsrv__standbys_end_hung(struct fsrv__server *s);
-
-/* ---- heirs.c ---- */
-
-/* The zygote's heir; NULL: there is none. */
-const struct fsrv__child *fsrv__heir_of(const struct fsrv__server *s, const struct fsrv__zygote *z);
-/* Makes the server the parent of orphans, as a zygote that forks twice needs it. 0 or -errno. */
-int fsrv__become_reaper(struct fsrv__server *s);
-void fsrv__heir_allow(struct fsrv__server *s, struct fsrv__zygote *z, bool forks_twice);
-void fsrv__heir_on_born(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid);
-/* The heir is the zygote from now on. */
-void fsrv__heir_succeed(struct fsrv__server *s, struct fsrv__zygote *z);
-void fsrv__heir_on_left_out(const struct fsrv__server *s, struct fsrv__zygote *z, const char *why);
 
 /* ---- zygotes.c: what a zygote does at each event ---- */
 
