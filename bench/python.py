@@ -24,8 +24,8 @@ CASES = [
 # name, what, function, with pandas, tasks in a turn, turns (if quick), bar against fresh processes
 EXECUTOR_CASES = [
     ("python-executor", "Executor, two workers, 500 tasks that do nothing, time each", "tasks", "", 500, 10, 3, 10),
-    ("python-executor-frames", "the same, pandas preloaded, a DataFrame of 8 MB in and out", "frames", "-pandas", 20, 10,
-     3, None),
+    ("python-executor-frames", "the same, pandas preloaded, a DataFrame of 8 MB in and out", "frames", "-pandas", 20,
+     10, 3, None),
 ]
 EXECUTORS = ["ours", "stock", "reusing"]
 
