@@ -21,11 +21,11 @@ CASES = [
     ("python-memory", "private dirty memory of a child, pandas preloaded", "memory", "pandas_loaded.py", 40, 20, 5, 1,
      "KiB", 2),
 ]
-# name, what, function, with pandas, tasks in a turn, turns, turns when quick, bar against fresh processes
+# name, what, function, with pandas, tasks in a turn, turns (if quick), bar against fresh processes
 EXECUTOR_CASES = [
     ("python-executor", "Executor, two workers, 500 tasks that do nothing, time each", "tasks", "", 500, 10, 3, 10),
-    ("python-executor-frames", "the same, pandas preloaded, a DataFrame of 8 MB in and out", "frames", "-pandas", 20, 10,
-     3, None),
+    ("python-executor-frames", "the same, pandas preloaded, a DataFrame of 8 MB in and out", "frames", "-pandas", 20,
+     10, 3, None),
 ]
 EXECUTORS = ["ours", "stock", "reusing"]
 
