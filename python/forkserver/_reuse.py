@@ -193,7 +193,10 @@ def serve(sock, pickler, initializer, initargs):
         outcome = _calls.attempt(pickler, lambda: request.pop()[1])
         if os.getpid() != owner:
             return  # a child that the function has made and let return
-        _answer(sock, number, pickler, *outcome)
+        try:
+            _answer(sock, number, pickler, *outcome)
+        except (BlockingIOError, BrokenPipeError):
+            return  # the function has written there itself
         del outcome
 
 

@@ -388,7 +388,8 @@ class Reuse(unittest.TestCase):
         self.assertEqual([task.result(LIMIT) for task in tasks], ["parent", 0, 1, 2])
 
     def test_noise(self):
-        for function, *arguments in (write_noise, b"noise"), (write_noise, b""), (write_noise, bytes(20)), (forget_seals,):
+        noises = (write_noise, b"noise"), (write_noise, b""), (write_noise, bytes(20)), (forget_seals,)
+        for function, *arguments in noises:
             error = self.executor.submit(function, *arguments).exception(LIMIT)
             if arguments != [b""]:  # which is no message where it isn't written to a socket
                 self.assertIsInstance(error, (forkserver.WorkerDied, forkserver.Error))

@@ -157,6 +157,12 @@ int hang(int argc, char **argv) {
                 pause();
 }
 
+int say_and_hang(int argc, char **argv) {
+        printf("%d\n", (int)getpid());
+        fflush(stdout);
+        return hang(argc, argv);
+}
+
 /* Under a limit of memory; what it is told is the result. */
 int with_little_memory(int argc, char **argv) {
         const struct rlimit limit = { 64 << 20, 64 << 20 };
