@@ -32,8 +32,8 @@ class Bench:
     def __init__(self, build, quick):
         self.build, self.quick, self.plots = build, quick, {}
 
-    def loops(self, *options, preload=0):
-        module = os.path.join(self.build, "bench", "ballast.so")
+    def loops(self, *options, preload=0, module="ballast"):
+        module = os.path.join(self.build, "bench", f"{module}.so")
         return Subject([os.path.join(self.build, "bench", "loops"), module, *map(str, options)],
                        environment={"BALLAST_MIB": str(preload), "FORKSERVER_HELPERS": os.path.join(self.build, "src")})
 
@@ -90,6 +90,21 @@ class Bench:
                       [("fork loop, likewise", best["fork"])], "/s", None,
                       note=f"one by one {best['noop']:,.0f}, by fsrv_spawn_many() {best['many:noop']:,.0f}") | {
                           "ratio": round(ratio, 3), "bar": 0.55, "met": ratio >= 0.55, "higher_is_better": True}
+
+    def call(self):
+        sides = [self.loops(module="gives") for _ in range(3)]
+        a, b, c = self.by_turns(list(zip(sides, ("call:same 1", "noop 1", "run:noop 1"))), 20,
+                                100 if self.quick else 250)
+        return result("call", "fsrv_call(): 1 KiB in, 1 KiB out", a,
+                      [("ours: no-op entry point, STARTED, status", b), ("ours: the same by fsrv_run()", c)], "us",
+                      1.15, note=self.note(*sides))
+
+    def call_large(self):
+        ours, peer = self.loops(module="gives"), self.loops(module="gives")
+        a, b = self.by_turns([(ours, "call:large 1"), (peer, "pipe:piped 1")], 10 if self.quick else 20, 3)
+        return result("call-64m", "fsrv_call() of a function that gives 64 MiB, which are read", a,
+                      [("ours: the same through a pipe", b)], "us", 3, note=self.note(ours, peer),
+                      higher_is_better=True)
 
     def afl(self):
         runtime = "/usr/lib/afl/afl-compiler-rt.o"
@@ -229,6 +244,8 @@ class Bench:
     def cases(self):
         yield "roundtrip", self.roundtrip
         yield "roundtrip-status", self.roundtrip_status
+        yield "call", self.call
+        yield "call-64m", self.call_large
         yield "throughput", self.throughput
         yield "afl", self.afl
         yield "preload-1g", lambda: self.preload(GIB)

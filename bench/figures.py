@@ -15,7 +15,7 @@ import sys
 
 MARKED = re.compile(r"(<!-- figures ?([^>]*?) ?-->\n).*?(<!-- end of figures -->)", re.S)
 GROUPS = [
-    ("A spawn", ("roundtrip", "throughput", "afl", "live", "client")),
+    ("A spawn", ("roundtrip", "call", "throughput", "afl", "live", "client")),
     ("Preloaded memory", ("preload",)),
     ("Python", ("python",)),
     ("Memory of a process", ("memory",)),

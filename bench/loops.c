@@ -2,8 +2,8 @@
 /*
  * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE]: spawns as it is told, line by line, so
  * that bench.py can have several programs measured by turns. Each line "CASE DEPTH N" is answered with the microseconds
- * that one of N took, DEPTH of them at a time (not "run:CASE"); "idle N" with 0 when there are N idle workers; "pids"
- * with the server's and the zygote's.
+ * that one of N took, DEPTH of them at a time (not "run:", "call:" and "pipe:CASE"); "idle N" with 0 when there are N
+ * idle workers; "pids" with the server's and the zygote's.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -126,6 +126,60 @@ static void runs(const char *name, int n) {
         fsrv_request_free(request);
 }
 
+/* ---- calls ---- */
+
+/* What a result is for. */
+static void read_all(const void *bytes, size_t n) {
+        const unsigned long *words = bytes;
+        unsigned long sum = 0;
+
+        for (size_t i = 0; i < n / sizeof *words; i++)
+                sum += words[i];
+        *(volatile unsigned long *)&sum = sum;
+}
+
+/* 1 KiB in; what comes out is read. */
+static void calls(const char *name, int n) {
+        struct fsrv_request *request = request_for(name);
+        static const char input[1024];
+        struct fsrv_error error;
+
+        for (int i = 0; i < n; i++) {
+                struct fsrv_result result = { .size = sizeof result };
+                if (fsrv_call(server, request, input, sizeof input, &result, &error) < 0)
+                        die("call", &error);
+                read_all(result.bytes, result.n);
+                fsrv_result_free(&result);
+        }
+        fsrv_request_free(request);
+}
+
+/* The same by standard output: all of it into one piece of memory. */
+static void pipes(const char *name, int n) {
+        enum { LARGE = 64 << 20 };
+        struct fsrv_request *request = request_for(name);
+        struct fsrv_error error;
+
+        for (int i = 0; i < n; i++) {
+                struct fsrv_process *process;
+                char *bytes = malloc(LARGE);
+                size_t size = 0;
+                ssize_t k;
+                int fds[3];
+                if (fsrv_spawn_pipes(server, request, FSRV_PIPE_STDOUT, fds, &process, &error) < 0)
+                        die("spawn", &error);
+                while (bytes && (k = read(fds[1], bytes + size, LARGE - size)) > 0)
+                        size += (size_t)k;
+                close(fds[1]);
+                finish(process, 0);
+                if (size != LARGE)
+                        die("the pipe", NULL);
+                read_all(bytes, size);
+                free(bytes);
+        }
+        fsrv_request_free(request);
+}
+
 /* Their handles are never given up: they live until we end. */
 static void idle(int n) {
         struct fsrv_request *request = request_for("wait_for_ever");
@@ -220,6 +274,10 @@ static void obey(const char *name, int depth, int n) {
                 afl(name, n);
         else if (strncmp(name, "run:", 4) == 0)
                 runs(name + 4, n);
+        else if (strncmp(name, "call:", 5) == 0)
+                calls(name + 5, n);
+        else if (strncmp(name, "pipe:", 5) == 0)
+                pipes(name + 5, n);
         else if (strncmp(name, "many:", 5) == 0)
                 many(name + 5, depth, n);
         else

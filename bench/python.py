@@ -21,6 +21,13 @@ CASES = [
     ("python-memory", "private dirty memory of a child, pandas preloaded", "memory", "pandas_loaded.py", 40, 20, 5, 1,
      "KiB", 2),
 ]
+# name, what, function, with pandas, tasks in a turn, turns (if quick), bar against fresh processes
+EXECUTOR_CASES = [
+    ("python-executor", "Executor, two workers, 500 tasks that do nothing, time each", "tasks", "", 500, 10, 3, 10),
+    ("python-executor-frames", "the same, pandas preloaded, a DataFrame of 8 MB in and out", "frames", "-pandas", 20,
+     10, 3, None),
+]
+EXECUTORS = ["ours", "stock", "reusing"]
 
 
 def start(program, method):
@@ -51,7 +58,32 @@ def measure(case, quick):
                        f"spawn {spawn.cpu_each:.0f}")
 
 
+def measure_executor(case, quick):
+    name, what, function, pandas, n, turns, few, bar = case
+    if sys.version_info < (3, 11):
+        return {"name": name, "met": None, "skipped": "max_tasks_per_child is new in Python 3.11"}
+    if pandas and not os.path.exists("/usr/lib/python3/dist-packages/pandas"):
+        return {"name": name, "met": None, "skipped": "pandas isn't installed (Debian package python3-pandas)"}
+    program = [sys.executable, os.path.join(HERE, "python", "executor.py")]
+    subjects = [Subject(program, [executor + pandas]) for executor in EXECUTORS]
+    for subject in subjects:
+        subject.turn(f"{function} 4", 0)
+    for _ in range(few if quick else turns):
+        for subject in subjects:
+            subject.turn(f"{function} {n}", n)
+    for subject in subjects:
+        subject.close()
+    ours, stock, reusing = subjects
+    low, high = ours.quartiles
+    peers = [("ProcessPoolExecutor(max_tasks_per_child=1), stock fork server", stock.median),
+             ("ProcessPoolExecutor, whose workers stay", reusing.median)]
+    return result(name, what, ours.median, peers, "us", bar, higher_is_better=True,
+                  note=f"{ours.spawns} tasks, quartiles {low:.0f} to {high:.0f}; CPU time each, over all processes: "
+                       f"ours {ours.cpu_each:.0f} us, fresh {stock.cpu_each:.0f}, reusing {reusing.cpu_each:.0f}")
+
+
 def measure_all(quick, names):
-    for case in CASES:
-        if not names or case[0] in names:
-            yield measure(case, quick)
+    for cases, function in (CASES, measure), (EXECUTOR_CASES, measure_executor):
+        for case in cases:
+            if not names or case[0] in names:
+                yield function(case, quick)

@@ -54,7 +54,7 @@ _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
         read_task(task);
 }
 
-_Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error) {
+_Noreturn void fsrv__task_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error) {
         (void)sock;
         FSRV_FUZZ_CHECK(error->err > 0 && error->text[0] && memchr(error->text, 0, sizeof error->text));
         FSRV_FUZZ_CHECK(task->answer >= 0);

@@ -70,6 +70,10 @@ FSRV_PUBLIC void fsrv_zygote_leave_out(const char *why);
  * unless something has changed them since. Bit n-1 is signal n. */
 FSRV_PUBLIC uint64_t fsrv_worker_signals_ignored(void);
 
+/* In a worker, for a host whose run() ends by _exit(code): sends what the process gives back, as an exit function does.
+ * The bytes of fsrv_worker_result_buffer() are not to be used any more. It does nothing where no result is wanted. */
+FSRV_PUBLIC void fsrv_worker_send_result(int code);
+
 /* Is the whole of the program forkserver-zygote: a zygote for shared objects. Call it first thing in main; what it
  * returns is main's exit code. In a worker it doesn't return: exit(3) runs there. */
 FSRV_PUBLIC int fsrv_zygote_main(int argc, char **argv);

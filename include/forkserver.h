@@ -49,8 +49,8 @@
  *  fsrv_check_preload()                  for each module: the options' preload time-out
  *  fsrv_read_signed(), …_write_signed()  as read(2) and write(2)
  *
- * Two things take time in proportion to their size: a payload, which is copied once, and a program's large memory with
- * IN_TREE.
+ * Two things take time in proportion to their size: a payload, which is copied once unless it is a file's, and a
+ * program's large memory with IN_TREE.
  */
 
 #include <signal.h>
@@ -98,7 +98,8 @@ enum fsrv_stage {
         FSRV_STAGE_STATUS = 19,     /* waiting: the status was lost together with the server */
         FSRV_STAGE_ADMIN = 20,      /* asking a server about itself */
         FSRV_STAGE_TRACKER = 21,    /* the resource tracker */
-        FSRV_STAGE_COUNT = 22
+        FSRV_STAGE_RESULT = 22,     /* a call: the process ran, and gave no result */
+        FSRV_STAGE_COUNT = 23
 };
 
 #define FSRV_ERROR_TEXT_SIZE 256
@@ -440,6 +441,17 @@ FSRV_PUBLIC void fsrv_request_clear_actions(struct fsrv_request *request);
  */
 FSRV_PUBLIC int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, size_t n);
 
+/*
+ * The same without a copy: the bytes are those of a file, or of a memfd, which the process maps. Its size is that at
+ * the moment of the spawn. Borrowed: the fd has to stay open until the spawns have returned, for reading (else the
+ * spawn fails with -EACCES), and the file as it is until the processes have ended. What is written to it shows there.
+ * If it shrinks, a process that reads behind its end is killed by SIGBUS, and the call's error says so. A process may
+ * write to its payload; the file stays as it is. It replaces fsrv_request_set_payload(), and that replaces it.
+ *
+ * Errors: -EBADF. The spawn: -EBADF, -EINVAL (neither a file nor a memfd), -EIO (it has just shrunk).
+ */
+FSRV_PUBLIC int fsrv_request_set_payload_fd(struct fsrv_request *request, int fd);
+
 /* Limits how long a spawn may take in all, preloading included; -1 for ever. The default is 120,000. */
 FSRV_PUBLIC int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms);
 /*
@@ -467,6 +479,8 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
  * are preloaded modules', static C++ objects' destructors among them, and they write to the shared memory. Exit
  * functions that the process itself registered run, and stdio is flushed. The flag does nothing for a program. */
 #define FSRV_SPAWN_QUICK_EXIT 4u
+/* fsrv_process_get_result() has what the entry point gives back. A program gives nothing: -EINVAL from the spawn. */
+#define FSRV_SPAWN_RESULT 8u
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
 FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
 
@@ -629,6 +643,86 @@ FSRV_PUBLIC int fsrv_process_kill_group(struct fsrv_process *process, int signal
 FSRV_PUBLIC struct fsrv_process *fsrv_process_ref(struct fsrv_process *process);
 FSRV_PUBLIC struct fsrv_process *fsrv_process_unref(struct fsrv_process *process);
 
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
+
+struct fsrv_result {
+        size_t size;
+        const void *bytes; /* what the entry point gave back, read-only, until fsrv_result_free(); NULL if it failed */
+        size_t n;
+        int code;                  /* what the entry point gave to fsrv_worker_fail(); else 0 */
+        uint32_t is_mapped;        /* the library's own */
+        struct fsrv_status status; /* how the process ended; of size 0 if none ran */
+        uint64_t reserved[4];
+};
+
+/*
+ * Calls an entry point in a process of its own: the process finds `n` bytes of input by fsrv_worker_get_payload(), and
+ * gives its result back by fsrv_worker_set_result() or fsrv_worker_result_buffer(). Waits until it has ended. If input
+ * is NULL, the request's own payload is the input. The request's time limit is that of the call. The process is killed
+ * if this client ends.
+ *
+ * Set ret_result->size. On success its bytes are the result, of 0 bytes if the entry point set none. Results of more
+ * than 32 KiB are not copied: they are mapped from the memory that the process wrote. The mapping is private, so after
+ * mprotect(2) they can be written to as well. Give them back by fsrv_result_free(). After a failure
+ * ret_result->status says how the process ended, if one ran.
+ *
+ * Errors: those of fsrv_spawn() and fsrv_process_wait(). All others have the stage RESULT:
+ *  - -EIO: the process was killed by a signal, or exited with another status than 0; status says which;
+ *  - -ETIMEDOUT: the request's time limit has ended it;
+ *  - -EREMOTEIO: the entry point has called fsrv_worker_fail(); the error's text is its text, and code is its code;
+ *  - -ENODATA: it exited with 0, and its result did not come: it has called _exit(2), or has closed the fd;
+ *  - -EPROTO: what came is no result. A process that writes to all fds may do that. Nothing of it is used.
+ *  - -ENOMEM, -EMFILE: there is no memory or no fd for the result, here; or there, when the process wanted to send it.
+ * Any number of threads may call it at once.
+ */
+FSRV_PUBLIC int fsrv_call(struct fsrv_server *server, const struct fsrv_request *request, const void *input, size_t n,
+                          struct fsrv_result *ret_result, struct fsrv_error *error);
+
+/*
+ * The same apart: spawn with FSRV_SPAWN_RESULT, wait until fsrv_process_wait() has returned 0, and take the result. It
+ * can be taken once. Doesn't wait.
+ *
+ * Errors: those of stage RESULT above; -EBUSY: the process has not ended; -ENOENT: no result was asked for, or it has
+ * been taken; -EOWNERDEAD, stage STATUS: the status is lost, and the result with it.
+ */
+FSRV_PUBLIC int fsrv_process_get_result(struct fsrv_process *process, struct fsrv_result *ret_result,
+                                        struct fsrv_error *error);
+
+/* Takes a result that was never filled, too, and NULL. */
+FSRV_PUBLIC void fsrv_result_free(struct fsrv_result *result);
+
+struct fsrv_input {
+        const void *bytes; /* borrowed; NULL: the request's own payload */
+        size_t n;
+};
+
+/* Results are told in the order of the inputs. Without it they are told as they come. */
+#define FSRV_MANY_IN_ORDER 1u
+
+struct fsrv_many {
+        size_t size;
+        uint32_t in_flight; /* so many processes at a time, up to 4,096; 0: as many as there are processors */
+        uint32_t retries;   /* a call whose process died, or ran out of time, is made so many times more */
+        uint32_t flags;     /* FSRV_MANY_… */
+        uint32_t reserved[5];
+};
+
+/*
+ * Calls the entry point for each of n inputs, as fsrv_call() does, several at a time. For each, on_result() is called
+ * once, in this thread: `r` is 0, or -errno with *error, as fsrv_call() returns them. The result is given back after
+ * on_result() has returned; to keep it, copy the struct and set the original's bytes to NULL. If on_result() returns
+ * another value than 0, the calls that are on their way are killed, and that value is returned. `how` may be NULL.
+ *
+ * Where there is no room for one process more (fds, processes, memory) the calls that are on their way go on, and the
+ * next one is made when one of them has ended. 0: all have been told. -EINVAL, -ENOMEM; -EINTR
+ * (fsrv_server_set_interrupt()).
+ */
+FSRV_PUBLIC int fsrv_call_many(struct fsrv_server *server, const struct fsrv_request *request,
+                               const struct fsrv_input *inputs, size_t n, const struct fsrv_many *how,
+                               int (*on_result)(void *data, size_t index, int r, struct fsrv_result *result,
+                                                const struct fsrv_error *error),
+                               void *data, struct fsrv_error *error);
+
 /*
  * Creates `n` processes of one request, with several on their way at once. Returns how many there are;
  * ret_processes[0 … result-1] are set. If one failed there are less than n, *error says why that one did, and nothing
@@ -654,6 +748,20 @@ FSRV_PUBLIC int fsrv_worker_drop_payload(void);
 FSRV_PUBLIC int fsrv_worker_get_lifeline(void);
 /* Yields the client, as the kernel stamped it on the request. -ENOENT: this process is no worker. */
 FSRV_PUBLIC int fsrv_worker_get_client(pid_t *ret_pid, uid_t *ret_uid);
+
+/* What the entry point gives back to fsrv_call() or fsrv_process_get_result() is sent when the process ends by itself:
+ * when the entry point returns 0, or by exit(0). The last one that was set counts. A process that this one forks sends
+ * nothing. The three calls return 0; -ENOTCONN: no result is wanted; -ENOENT outside a worker; -ENOMEM. */
+
+/* Gives these bytes back, which are copied. */
+FSRV_PUBLIC int fsrv_worker_set_result(const void *bytes, size_t n);
+/* Gives n bytes back, which you write to *ret_bytes; they are zero at first. The memory is the library's. More than
+ * 32 KiB are pages that the client maps as they are, of several GiB if need be. Don't write there once exit functions
+ * run. */
+FSRV_PUBLIC int fsrv_worker_result_buffer(size_t n, void **ret_bytes);
+/* Gives a failure back: the client's call fails with this code and text, whatever the exit status. Of the text 255
+ * bytes are sent. */
+FSRV_PUBLIC int fsrv_worker_fail(int code, const char *text);
 
 /* ---- A program that is its own zygote ---------------------------------------------------------------------------- */
 

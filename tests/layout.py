@@ -20,6 +20,7 @@ CODE = re.compile(r"(base|wire|worker)_|zygote_(entries|fork|hot|module|symbols|
 VARIABLES = re.compile(r"worker_|wire_inherited\.|zygote_(fork|module)\.")
 # Variables of these files that are written to before the first fork only.
 BEFORE_FORKS = {"twice", "ready", "preloaded", "n_preloaded"}
+BUFFERS = {"fsrv__task_bytes", "result_message"}
 FUNCTION, OBJECT = 2, 1
 WRITABLE, IN_MEMORY = 1, 2
 TLS = 0x400
@@ -112,14 +113,16 @@ def check_variables(file, objects):
 def check_buffer(file):
     buffer = file.section(".worker_buffer")
     if buffer.start % PAGE != 0:
-        yield f"the buffer that a worker receives into begins at {buffer.start:#x}, in the middle of a page"
+        yield f"the buffers of a worker begin at {buffer.start:#x}, in the middle of a page"
     last = max((section for section in file.sections if section.flags & IN_MEMORY and not section.flags & TLS),
                key=lambda section: section.end)
     if last is not buffer:
-        yield f"{last.name} lies behind the buffer that a worker receives into"
+        yield f"{last.name} lies behind the buffers of a worker"
     for name, places in file.symbols.items():
-        if name != "fsrv__task_bytes" and any(section is buffer for _, _, section in places):
-            yield f"{name} lies on the pages of the buffer that a worker receives into"
+        if name not in BUFFERS and any(section is buffer for _, _, section in places):
+            yield f"{name} lies on the pages of a worker's buffers"
+        if name in BUFFERS and any(address % PAGE for _, address, _ in places):
+            yield f"{name} begins in the middle of a page"
 
 
 def check_static(file, objects):
@@ -132,7 +135,7 @@ def check_static(file, objects):
 
 def check_each_variable(file, variables, objects):
     for name, path in names_of(objects, VARIABLES, is_variable):
-        if name not in BEFORE_FORKS and name != "fsrv__task_bytes" and not file.is_in(name, variables):
+        if name not in BEFORE_FORKS and name not in BUFFERS and not file.is_in(name, variables):
             yield f"{name} of {path} is not in {variables.name}: it lacks FSRV__WORKER_VARIABLE"
 
 

@@ -16,10 +16,13 @@ import sys
 TYPE_CHECKING = False  # type checkers take it for true; `typing` would cost every program 7 ms
 if TYPE_CHECKING:
     from ._api import Process, Server
+    from ._calls import RemoteError, WorkerDied, prepared
     from ._error import Error
+    from ._executor import Executor
+    from ._pool import Pool
 
-__all__ = ["Error", "Process", "Server", "install", "installed", "stats", "status", "uninstall", "Status",
-           "__version__"]
+__all__ = ["Error", "Executor", "Pool", "Process", "RemoteError", "Server", "Status", "WorkerDied", "__version__",
+           "install", "installed", "prepared", "register_joblib", "stats", "status", "uninstall"]
 
 _chosen = None  # install()'s arguments, while it is in force
 _hook = None  # what waits for multiprocessing
@@ -92,6 +95,13 @@ def stats() -> dict[str, object]:
     return ours.stats() if ours is not None else {"served": 0, "inherited": False}
 
 
+def register_joblib() -> None:
+    """Registers the backend "forkserver" with joblib, for joblib.parallel_backend("forkserver")."""
+    from . import _joblib
+
+    _joblib.register()
+
+
 class _Hook:
     """Installs when multiprocessing is imported for the first time. It is a finder that lets the others find the
     module."""
@@ -161,6 +171,18 @@ def _remove_hook():
 
 def __getattr__(name):
     # Later than the package: a program under `python3 -m forkserver` may never need them.
+    if name == "Pool":
+        from ._pool import Pool
+
+        return Pool
+    if name == "Executor":
+        from ._executor import Executor
+
+        return Executor
+    if name in ("RemoteError", "WorkerDied", "prepared"):
+        from . import _calls
+
+        return getattr(_calls, name)
     if name in ("Process", "Server"):
         from . import _api
 

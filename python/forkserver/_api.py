@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import os
-from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Union
+import pickle
+from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, TypeVar, Union
 
 from multiprocessing import context
 
-from . import _native, _popen, _server, _status
+from . import _calls, _native, _parcel, _popen, _server, _status
 
 if TYPE_CHECKING:
     import resource
 
 Stream = Union[int, IO[Any]]
+Result = TypeVar("Result")
 Path = Union[str, bytes, "os.PathLike[Any]"]
 
 
@@ -80,21 +82,6 @@ class Process:
         return f"<forkserver.Process {self.pid}, returncode {self.returncode}>"
 
 
-class _Carrier:
-    """Collects the fds that are pickled with a call, and the objects that have to live until the child has its own."""
-
-    DupFd = _popen.DupFd
-    method = "forkserver"
-
-    def __init__(self):
-        self.fds = []
-        self.kept_for_child = []
-
-    def duplicate_for_child(self, fd):
-        self.fds.append(fd)
-        return len(self.fds) - 1
-
-
 class Server:
     """A private fork server.
 
@@ -102,13 +89,34 @@ class Server:
     happens when one cannot be imported: "warn", "fail" or "ignore". memory: what is done to the zygote's memory so that
     forks stay cheap: "auto", "freeze", "collapse", "off".
 
+    main: how processes come to the program's main module, where their functions may be. "preload": it is imported once,
+    if that shows nowhere, else in each process; with on_error="fail" it is only tried if "__main__" is in `preload`.
+    "import": in each process. None: not at all.
+
+    prepare: a function that is called once, after the modules have been imported, and not in each process. In a call
+    forkserver.prepared() returns what it has returned. If it cannot be called there (it is a function of a main module
+    that cannot be preloaded), or raises, each process calls it before its call.
+
+    pickler: what pickles the functions, arguments and values of calls: a module such as cloudpickle, or an object with
+    dumps() and loads() as pickle has. None: multiprocessing's rules.
+
     Any number of threads may use it. After os.fork() both sides use it. The server ends with close(), and when this
     object and all its processes are gone. Python's signal handlers run while a call waits. If one raises, nothing of
     what was asked for will run."""
 
-    def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto") -> None:
-        self._server = _server.ForkServer(memory)
-        self._server.set_forkserver_preload(list(preload), on_error=on_error)
+    def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto",
+                 main: Optional[str] = "preload", prepare: Optional[Callable[[], Any]] = None,
+                 pickler: Any = None) -> None:
+        if main not in ("preload", "import", None):
+            raise ValueError('main must be "preload", "import" or None')
+        modules = list(preload)
+        if main == "preload" and on_error != "fail" and "__main__" not in modules:
+            modules.append("__main__")
+        self._pickler = pickler or _parcel
+        told = None if prepare is None else pickle.dumps((_calls.name_pickler(self._pickler),
+                                                          bytes(self._pickler.dumps(prepare, protocol=5))))
+        self._server = _server.ForkServer(memory, has_main=main is not None, prepare=told)
+        self._server.set_forkserver_preload(modules, on_error=on_error)
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
               grace: float = 0.0, **kwargs: Any) -> Process:
@@ -118,11 +126,34 @@ class Server:
         processes that it has started; 0: no limit. With `grace` it gets SIGTERM at the limit, and SIGKILL that many
         seconds later. Without, it gets SIGKILL at once."""
         made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
-        carrier = _Carrier()
+        carrier = _calls._Carrier()
         payload = _popen.dump(made, carrier, self._server)
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
         return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit, grace=grace),
                        carrier.kept_for_child)
+
+    def call(self, function: Callable[..., Result], *args: Any, timeout: Optional[float] = None,
+             memory: Optional[int] = None, **kwargs: Any) -> Result:
+        """Runs function(*args, **kwargs) in a new process, and returns its value. What it raises is raised here, with
+        the traceback of there as its __cause__.
+
+        WorkerDied: the process has crashed, was killed, or has called os._exit(). timeout: seconds, after which the
+        process is killed with those that it has started, and TimeoutError is raised. memory: so many bytes the process
+        may map more than it has at the start; then it gets MemoryError. They are keywords of this method, so the
+        function can have none of these names.
+
+        Function, arguments and value are pickled. Large buffers in them (arrays, memoryviews) come as views of shared
+        memory that are written to without harm, and are not copied here. `bytes` are copied."""
+        return _calls.Call(self._server, (function, args, kwargs), timeout=timeout, memory=memory,
+                           pickler=self._pickler).result()
+
+    def call_bytes(self, function: Callable[..., Any], *args: Any, timeout: Optional[float] = None,
+                   memory: Optional[int] = None, **kwargs: Any) -> memoryview:
+        """As call(), for a function that returns bytes or another buffer. They come as they are: nothing that the
+        process has sent is unpickled here, so it may be one that hostile data has taken over. What the function raises
+        comes as the text of a RemoteError."""
+        return _calls.Call(self._server, (function, args, kwargs), timeout=timeout, memory=memory,
+                           pickler=self._pickler, is_raw=True).result()
 
     def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
             stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How a multiprocessing process object is started."""
 
+import contextlib
 import errno
 import functools
 import io
@@ -12,7 +13,7 @@ from multiprocessing import context, popen_fork
 from multiprocessing.context import get_spawning_popen, set_spawning_popen
 
 from ._error import Error
-from ._server import lost_status, preparation
+from ._server import lost_status
 from ._status import MemoryEvents
 
 _server = None  # the ForkServer; set by install()
@@ -64,23 +65,30 @@ def _noting(method):
     return noting
 
 
+@contextlib.contextmanager
+def spawning(carrier):
+    """What is pickled in it goes to the carrier's process."""
+    _note_named()
+    set_spawning_popen(carrier)
+    try:
+        yield
+    finally:
+        set_spawning_popen(None)
+
+
 def dump(process_obj, carrier, server):
     """Returns the bytes that the child unpickles. Fds that are pickled on the way go to
     carrier.duplicate_for_child(). Objects that have to live until the child has its own go to
     carrier.kept_for_child."""
-    data = preparation(process_obj._name)
+    data = server.preparation(process_obj._name)
     buffer = io.BytesIO()
     dump = context.reduction.dump  # of now: a program may set context.reducer
-    _note_named()
-    set_spawning_popen(carrier)
-    try:
+    with spawning(carrier):
         if server.is_prepared(data):
             buffer.write(prepared(process_obj._name))
         else:
             dump(data, buffer)
         dump(process_obj, buffer)
-    finally:
-        set_spawning_popen(None)
     return buffer.getvalue()  # no copy
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The server behind multiprocessing: one for each process; a child uses its parent's."""
 
+import collections
 import os
 import pickle
 import sys
@@ -34,7 +35,12 @@ _BOOTSTRAP = ("from multiprocessing.forkserver import main; del main; exec({star
 _KNOWN = ("authkey", "dir", "log_level", "log_to_stderr", "orig_dir", "start_method", "sys_argv", "sys_path")
 _MAIN = ("init_main_from_name", "init_main_from_path")
 
+_FOR_CHILDREN = ("multiprocessing.", "concurrent.futures", "forkserver._calls")
+
+PREPARE = "prepare()"  # in the list of modules: the call of the function that Server has as prepare=
+
 _POLICIES = {"warn": 0, "fail": 1, "ignore": 2}
+_MANY = 10  # calls that import a package by themselves, until it is named
 _ENDING = 0.2  # seconds for a server that ends
 _MEMORY = {"auto": 0, "freeze": 1, "collapse": 2, "off": 3}
 
@@ -46,8 +52,7 @@ def helper_directory():
     return directory if os.path.isdir(directory) and "FORKSERVER_HELPERS" not in os.environ else None
 
 
-def preparation(name):
-    """Returns what a child has to know of this process, as multiprocessing.spawn tells it."""
+def _preparation(name):
     data = spawn.get_preparation_data(name)
     if data.get("init_main_from_path", "").endswith("<stdin>"):
         del data["init_main_from_path"]  # python3 -: there is no file that the child could run
@@ -73,7 +78,7 @@ def _modules():
     """Returns the modules that children import to find that they are a pool's worker or a main module, and others of
     this kind."""
     common = {"multiprocessing.pool", "multiprocessing.queues", "multiprocessing.synchronize", "runpy", "pkgutil"}
-    return [*common, *(name for name in sys.modules if name.startswith(("multiprocessing.", "concurrent.futures")))]
+    return [*common, *(name for name in sys.modules if name.startswith(_FOR_CHILDREN))]
 
 
 def _tracker():
@@ -86,10 +91,14 @@ def _tracker():
 class ForkServer:
     """Stands for `multiprocessing.forkserver._forkserver`, on libforkserver. Methods and private names are the same."""
 
-    def __init__(self, memory="auto"):
+    def __init__(self, memory="auto", has_main=True, prepare=None):
         if memory not in _MEMORY:
             raise ValueError(f"memory must be one of {', '.join(_MEMORY)}")
         self._memory = _MEMORY[memory]
+        self._has_main = has_main  # False: children do without the main module
+        self._imports = collections.Counter()  # packages that calls have imported
+        self._prepare = prepare  # see _calls.to_prepare
+        self._main = {}  # how children find it
         self._lock = threading.RLock()
         self._server = None  # the native handle; made by the first call that needs it
         self._server_is_inherited = False
@@ -157,6 +166,14 @@ class ForkServer:
 
     # ---- ours ----
 
+    def preparation(self, name):
+        """Returns what a child has to know of this process, as multiprocessing.spawn tells it."""
+        data = _preparation(name)
+        main = {name: data.pop(name) for name in _MAIN if name in data}
+        # At the interpreter's end __main__ has no __file__ any more, and tasks of an executor are still to be run.
+        self._main = main or self._main
+        return {**data, **self._main} if self._has_main else data
+
     def set_prepared(self, data):
         """Notes what each child finds done. None: some of what it has to know cannot be told to the zygote."""
         # a copy: sys.argv is told as the list that it is, which may change
@@ -182,6 +199,22 @@ class ForkServer:
 
     def run(self, argv, **options):
         return self._handle().spawn((), b"", program=os.fspath(argv[0]), argv=argv, **options)
+
+    def note_imports(self, names):
+        """Notes what a call has imported by itself, and says once what many have: packages that somebody has installed,
+        or the program's own."""
+        library = getattr(sys, "stdlib_module_names", ())  # since 3.10
+        names = [name for name in names if name not in library and not name.startswith("_")]
+        with self._lock:
+            self._imports.update(names)
+            often = [name for name, n in self._imports.items() if n == _MANY]
+        if often:
+            import logging
+
+            logging.getLogger("forkserver").warning("preload these, which %d calls have imported by themselves: %s",
+                                                    _MANY, ", ".join(often))
+            with self._lock:
+                self._imports.update(often)  # they are told of once
 
     def stats(self):
         numbers = {"served": self._served, "inherited": self._server_is_inherited}
@@ -213,15 +246,18 @@ class ForkServer:
         if not all(type(name) is str for name in self._preload_modules):
             raise TypeError("module_names must be a list of strings")
         modules = [name for name in self._preload_modules if name != "__main__"]
-        data = preparation(None)
+        data = self.preparation(None)
         main = {name: data[name] for name in _MAIN if name in data}
+        if self._prepare is not None:
+            modules.append(PREPARE)
         # python -c, standard input and interactive use have no main module that could be found.
         if "__main__" in self._preload_modules and main:
             modules.append("__main__")
         known = {name: _plain(data[name]) for name in _KNOWN if name in data}
         self.set_prepared(data if all(map(_is_plain, data.values())) else None)
         told = {"preparation": known, "main": main, "prepared": self._prepared and {**known, **main},
-                "policy": self._policy, "modules": _modules(), "numpy": "numpy" in sys.modules}
+                "policy": self._policy, "modules": _modules(), "numpy": "numpy" in sys.modules,
+                "prepare": self._prepare}
         self._end_at_exit()
         executable = os.fsdecode(spawn.get_executable())
         start = _START.format(directory=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -96,11 +96,15 @@ def status(process: BaseProcess) -> Optional[Status]:
         raise ValueError(f"{process.name} is not a child of this process")
     if popen.poll() is None:
         return None
-    native = popen._process
+    return status_of(popen._process, popen.out_of_memory)
+
+
+def status_of(native, out_of_memory) -> Status:
+    """Returns the status of a native process object that has ended. out_of_memory: where SIGKILL ended it."""
     code = native.returncode
-    return Status(popen.pid, code if code is not None and code >= 0 else None,
+    return Status(native.pid, code if code is not None and code >= 0 else None,
                   _signal(-code) if code is not None and code < 0 else None, native.core, native.timed_out,
-                  popen.out_of_memory if code == -signals.SIGKILL else None if code is None else False,
+                  out_of_memory if code == -signals.SIGKILL else None if code is None else False,
                   native.rusage, code is None)
 
 

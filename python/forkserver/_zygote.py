@@ -17,6 +17,7 @@ from multiprocessing.context import set_spawning_popen
 
 from . import _child, _environment, _generators, _immortal, _native, install
 from ._popen import prepared
+from ._server import PREPARE
 
 _data = None  # what the parent has told
 _is_heir = False  # this process has imported the main module, for all children
@@ -31,6 +32,10 @@ def main():
     with open(_native.DATA_FD, "rb") as file:
         _data = pickle.load(file)  # see ForkServer._new_handle()
     _child.main.update(_data["main"])
+    if _data["prepare"] is not None:
+        from . import _calls
+
+        _calls.to_prepare = _data["prepare"]
     # The interpreter met them as ignored by the server, when it started.
     for number in _IGNORED_BY_SERVER:
         signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
@@ -129,6 +134,8 @@ def _preload(name):
     """Preloads a module. Returns None, or a sentence: why each process has to load it by itself."""
     if name == "__main__":
         return _preload_main()
+    if name == PREPARE:
+        return _make_ready()
     try:
         importlib.import_module(name)
     except BaseException:
@@ -146,7 +153,20 @@ def _preload_main():
     _prepare("log_to_stderr", "log_level")  # before it, as in a child: what it changes itself stays
     why = _trial.run(_child.main, loud=_data["policy"] == 1)
     _is_heir = why is None
+    if _is_heir and _data["prepare"] is not None:
+        _make_ready()  # the function may be there
     return why
+
+
+def _make_ready():
+    """Calls the function that prepares calls. If it cannot be found yet, or raises, each process does it, where that
+    is the exception of the call."""
+    from . import _calls
+
+    try:
+        _calls.make_ready()
+    except BaseException:
+        pass
 
 
 def _loaded():

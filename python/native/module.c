@@ -39,6 +39,8 @@ static PyMethodDef functions[] = {
         { "has_reader", native_has_reader, METH_VARARGS, "has_reader(fd): whether anybody reads this pipe." },
         { "drop_payload", native_drop_payload, METH_NOARGS,
           "In a worker: the request's payload isn't needed any more, and its memoryview is not to be used." },
+        { "result_buffer", native_result_buffer, METH_VARARGS,
+          "In a worker: result_buffer(n) -> n bytes to write the result to." },
         { "inherited_fds", native_inherited_fds, METH_NOARGS, "The request's fds; None: this process is no worker." },
         { "fill_pools", native_fill_pools, METH_VARARGS,
           "fill_pools(size of a pool): what is allocated next lies side by side -> whether it does" },
@@ -63,16 +65,20 @@ PyMODINIT_FUNC PyInit__native(void) {
 
         error_type = errors ? PyObject_GetAttrString(errors, "Error") : NULL;
         Py_XDECREF(errors);
-        PyObject *server_type = native_server_type(), *process_type = native_process_type();
-        if (!module || !error_type || !server_type || !process_type) {
+        PyObject *server_type = native_server_type(), *process_type = native_process_type(),
+                 *result_type = native_result_type();
+        if (!module || !error_type || !server_type || !process_type || !result_type) {
                 Py_XDECREF(module);
                 return NULL;
         }
         Py_INCREF(server_type);
+        Py_INCREF(result_type);
         Py_INCREF(process_type);
-        if (PyModule_AddObject(module, "Server", server_type) < 0 ||
+        if (PyModule_AddObject(module, "Result", result_type) < 0 ||
+            PyModule_AddObject(module, "Server", server_type) < 0 ||
             PyModule_AddObject(module, "Process", process_type) < 0 ||
             PyModule_AddIntConstant(module, "KILL_ON_CLOSE", FSRV_SPAWN_KILL_ON_CLOSE) < 0 ||
+            PyModule_AddIntConstant(module, "RESULT", FSRV_SPAWN_RESULT) < 0 ||
             PyModule_AddIntConstant(module, "DATA_FD", FSRV_ZYGOTE_DATA_FD) < 0 ||
             PyModule_AddStringConstant(module, "version", fsrv_version()) < 0) {
                 Py_DECREF(module);

@@ -34,7 +34,12 @@ struct native_owner {
 /* Takes the handle over, on failure too. */
 PyObject *native_process_new(struct fsrv_process *process, const struct native_owner *owner);
 
-/* audit.c, immortal.c, process.c, server.c, zygote.c, worker.c: the module's functions. */
+/* result.c: a buffer. Takes the result over, on failure too. */
+PyObject *native_result_type(void);
+PyObject *native_result_new(struct fsrv_result *result);
+
+/* audit.c, immortal.c, process.c, result.c, server.c, zygote.c, worker.c: the module's functions. */
+PyObject *native_result_buffer(PyObject *module, PyObject *args);
 PyObject *native_has_reader(PyObject *module, PyObject *args);
 PyObject *native_drop_payload(PyObject *module, PyObject *ignored);
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords);

@@ -237,6 +237,16 @@ static PyObject *process_kill(PyObject *object, PyObject *args) {
         Py_RETURN_NONE;
 }
 
+/* The process has to have ended. */
+static PyObject *process_result(PyObject *object, PyObject *ignored) {
+        struct fsrv_result result = { .size = sizeof result };
+        struct fsrv_error error = { 0 };
+        int r = fsrv_process_get_result(((struct process *)object)->process, &result, &error);
+
+        (void)ignored;
+        return r < 0 ? native_raise(r, &error) : native_result_new(&result);
+}
+
 /* has_reader(fd): whether anybody would read what is written to this pipe. */
 PyObject *native_has_reader(PyObject *module, PyObject *args) {
         struct pollfd entry = { 0 };
@@ -263,6 +273,8 @@ static PyMethodDef process_methods[] = {
           "Raises forkserver.Error (EOWNERDEAD) when the status was lost together with the server." },
         { "kill", process_kill, METH_VARARGS,
           "kill(signal=SIGKILL): by pidfd, never to another process. ProcessLookupError when it has ended." },
+        { "result", process_result, METH_NOARGS,
+          "After wait(): what the process has given back, as a buffer; once. forkserver.Error if it gave nothing." },
         { NULL, NULL, 0, NULL },
 };
 

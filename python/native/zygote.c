@@ -117,6 +117,7 @@ static int host_run(int argc, char **argv, char **environment) {
                 PyErr_Print();
                 code = 1;
         }
+        fsrv_worker_send_result((int)(code & 0xff));
         _exit((int)(code & 0xff)); /* as os._exit(): what was registered before the fork is the zygote's */
 }
 

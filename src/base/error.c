@@ -74,6 +74,7 @@ const char *fsrv_stage_name(uint32_t stage) {
                 [FSRV_STAGE_STATUS] = "status",
                 [FSRV_STAGE_ADMIN] = "admin",
                 [FSRV_STAGE_TRACKER] = "tracker",
+                [FSRV_STAGE_RESULT] = "result",
         };
 
         return stage < FSRV_STAGE_COUNT ? names[stage] : "unknown";

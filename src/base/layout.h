@@ -12,7 +12,8 @@
 /* A variable that workers write to, or the zygote at each fork. */
 #define FSRV__WORKER_VARIABLE __attribute__((section("fsrv_worker")))
 
-/* The buffer that requests are received into. Nothing else lies on its pages. */
-#define FSRV__WORKER_BUFFER __attribute__((section(".bss.fsrv_buffer"), aligned(16)))
+/* The buffers that a request is received into, and that a result is sent from. Each begins a page. Nothing else lies on
+ * their pages. */
+#define FSRV__WORKER_BUFFER __attribute__((section(".bss.fsrv_buffer"), aligned(4096)))
 
 #endif

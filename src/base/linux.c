@@ -18,6 +18,7 @@
 
 #include "base/call.h"
 #include "base/fd.h"
+#include "base/huge.h"
 
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
@@ -248,13 +249,15 @@ static int write_all(int fd, const void *bytes, size_t n) {
 int fsrv__sealed_memfd_of(const char *name, const struct iovec *parts, size_t n_parts) {
         FSRV_CLEANUP_FD int fd = fsrv__fd_raise(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 
-        if (fd < 0)
-                return -errno;
-        for (size_t i = 0; i < n_parts; i++) {
-                int r = write_all(fd, parts[i].iov_base, parts[i].iov_len);
-                if (r < 0)
-                        return r;
-        }
+        size_t size = 0;
+
+        for (size_t i = 0; i < n_parts; i++)
+                size += parts[i].iov_len;
+        int r = fd < 0 ? -errno : fsrv__huge_set_size(fd, size);
+        for (size_t i = 0; i < n_parts && r == 0; i++)
+                r = write_all(fd, parts[i].iov_base, parts[i].iov_len);
+        if (r < 0)
+                return r;
         if (fcntl(fd, F_ADD_SEALS, FSRV_SEALS | F_SEAL_SEAL) < 0)
                 return -errno;
         return fsrv__fd_steal(&fd);

@@ -37,6 +37,7 @@ struct cli_target {
         { .server_uid = FSRV_UID_OWN }
 
 int cli_run(int argc, char **argv);
+int cli_call(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_map(int argc, char **argv);
 int cli_serve(int argc, char **argv);
@@ -58,10 +59,6 @@ int cli_fail(struct fsrv_error *error, uint32_t stage, int err, const char *text
 /* The exit code for an error of fsrv_spawn(). 127: no such program; 126: a program that cannot be run; 125: all else.
  */
 int cli_exit_code_of_error(const struct fsrv_error *error);
-int cli_target_add_preload(struct cli_target *target, const char *module);
-void cli_target_done(struct cli_target *target);
-/* Makes the handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */
-int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server);
 /* Complains of misuse of a subcommand, by one line that ends in "(try 'forkserver <command> --help')". Returns
  * CLI_EXIT_OURS. */
 int cli_usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -73,6 +70,42 @@ int cli_bad_option(const char *command, int c, char **argv);
  * using it fails, as it would for a closed one. To be called first; cli_closed_streams has bit fd set for those. */
 void cli_open_streams(void);
 extern unsigned cli_closed_streams;
+
+/* target.c */
+
+int cli_target_add_preload(struct cli_target *target, const char *module);
+void cli_target_done(struct cli_target *target);
+/* Makes the handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */
+int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server);
+
+/* The options of run, call and map that a target has, for getopt_long(). */
+enum {
+        CLI_OPT_CALL = 1000,
+        CLI_OPT_PRELOAD,
+        CLI_OPT_PRELOAD_TIMEOUT,
+        CLI_OPT_MEMORY,
+        CLI_OPT_SOCKET,
+        CLI_OPT_SERVER_UID,
+        CLI_OPT_TIMEOUT,
+        CLI_OPT_KILL_AFTER,
+        CLI_OPT_QUICK_EXIT
+};
+/* clang-format off */
+#define CLI_TARGET_OPTIONS \
+        { "preload", required_argument, NULL, CLI_OPT_PRELOAD }, \
+        { "preload-timeout", required_argument, NULL, CLI_OPT_PRELOAD_TIMEOUT }, \
+        { "memory", required_argument, NULL, CLI_OPT_MEMORY }, \
+        { "socket", required_argument, NULL, CLI_OPT_SOCKET }, \
+        { "server-uid", required_argument, NULL, CLI_OPT_SERVER_UID }, \
+        { "timeout", required_argument, NULL, CLI_OPT_TIMEOUT }, \
+        { "kill-after", required_argument, NULL, CLI_OPT_KILL_AFTER }, \
+        { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }
+/* clang-format on */
+
+/* Takes the option `c` with its argument. 0, -errno with a complaint; 1: it is none of these. */
+int cli_target_take_option(struct cli_target *target, int c);
+/* MODULE:FUNCTION */
+bool cli_is_entry(const char *text);
 
 /* parse.c: options' arguments. 0, or -EINVAL with a complaint. */
 
@@ -153,10 +186,22 @@ struct cli_signals {
 int cli_signals_block(struct cli_signals *signals, struct fsrv_error *error);
 /* Those that wait take effect, as if they had not been blocked. Returns if that doesn't end us. */
 void cli_signals_let_through(const struct cli_signals *signals);
+/* Signals are as before cli_signals_block(); those that wait take effect. */
+void cli_signals_restore(const struct cli_signals *signals);
 /* Waits for run's worker; signals that come meanwhile are passed on, and a worker that stops is followed into the stop.
  * `shares_group`: the worker is in our process group, so the terminal's signals reach it without us; else it leads a
  * group, which gets the terminal when it needs it. `number`: cli_own_number(). */
 int cli_wait_as_worker(struct fsrv_process *process, pid_t number, const struct cli_signals *signals, bool shares_group,
                        struct fsrv_status *ret_status, struct fsrv_error *error);
+
+/* ---- only_process.c: what run and call do with their process ---- */
+
+/* Spawns it, and blocks signals for cli_only_process_wait(). 0; or the exit code, after a complaint. */
+int cli_only_process_spawn(struct fsrv_server *server, struct fsrv_request *request, struct cli_signals *signals,
+                           struct fsrv_process **ret_process);
+/* Waits for its end; signals are passed on. The exit code, unless a signal has ended it. */
+int cli_only_process_wait(struct fsrv_process *process, const struct cli_target *target,
+                          const struct cli_signals *signals, struct fsrv_status *ret_status);
+void cli_complain_of_death(const struct fsrv_status *status, const struct cli_target *target, const char *name);
 
 #endif

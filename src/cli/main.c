@@ -12,6 +12,7 @@ static const char help[] =
         "\n"
         "Commands:\n"
         "  run     run one program, or one function of a module, in a new process\n"
+        "  call    call one function of a module in a new process: bytes in, a result out\n"
         "  map     run one process for each line of standard input\n"
         "  check   show what preloading a module costs, and what speaks against forking\n"
         "          after it\n"
@@ -30,8 +31,8 @@ static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
 } commands[] = {
-        { "run", cli_run },   { "map", cli_map },   { "check", cli_check }, { "serve", cli_serve },
-        { "stop", cli_stop }, { "ping", cli_ping }, { "stats", cli_stats },
+        { "run", cli_run },     { "call", cli_call }, { "map", cli_map },   { "check", cli_check },
+        { "serve", cli_serve }, { "stop", cli_stop }, { "ping", cli_ping }, { "stats", cli_stats },
 };
 
 static int run_named(int argc, char **argv) {

@@ -16,6 +16,7 @@
 #include "map_options.h"
 #include "map_output.h"
 #include "map_progress.h"
+#include "map_results.h"
 
 /* ---- map_signals.c: INT, TERM, HUP, TSTP ---- */
 
@@ -45,6 +46,7 @@ struct map_setting {
         const struct map_options *options;
         const struct map_signals *signals;
         struct fsrv_server *server;
+        struct map_results *results;
         struct cli_inherited inherited;
         mode_t umask; /* the library would look it up in /proc each time */
         int null;     /* standard input of the items */
@@ -70,7 +72,8 @@ struct map_result {
         pid_t pid;
         bool has_status, stopped;
         struct fsrv_status status;
-        struct fsrv_error error; /* unless has_status */
+        bool has_failed;         /* it has ended, and there is no result, or that could not be kept */
+        struct fsrv_error error; /* if has_failed, and unless has_status */
         struct map_result *next;
 };
 
@@ -79,7 +82,7 @@ void map_job_done(struct map_job *job);
 int map_job_start(struct map_job *job, const struct map_setting *setting, struct map_item *item,
                   struct fsrv_error *error);
 /* 1 and the result when the process has ended; 0 while it lives; -errno with a complaint. */
-int map_job_finish(struct map_job *job, const struct map_options *options, struct map_result **ret_result);
+int map_job_finish(struct map_job *job, const struct map_setting *setting, struct map_result **ret_result);
 /* Sends a signal to the item and the processes in its group. */
 void map_job_signal(struct map_job *job, int signal);
 

@@ -183,7 +183,7 @@ static void append_arguments(struct list *list, const struct map_options *option
                 for (size_t i = 0; i < times; i++)
                         append_filled(list, *arg, item, item->n_values ? item->values[i] : "", slot);
         }
-        for (size_t i = 0; i < item->n_values && !options->has_place && !options->to_stdin; i++)
+        for (size_t i = 0; i < item->n_values && !options->has_place && !options->is_read; i++)
                 append_word(list, item->values[i]);
 }
 

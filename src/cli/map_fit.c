@@ -38,5 +38,5 @@ void map_fit_init(struct map_fit *fit, const struct map_options *options) {
 size_t map_fit_size(const struct map_options *options, const char *value) {
         size_t size = map_arguments_size(options, &value, 1) - bare_size(options);
 
-        return !options->target.entry && !options->to_stdin && strlen(value) >= STRING_MAX ? MAP_FIT_NEVER : size;
+        return !options->target.entry && !options->is_read && strlen(value) >= STRING_MAX ? MAP_FIT_NEVER : size;
 }

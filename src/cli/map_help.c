@@ -30,6 +30,8 @@ const char map_help[] =
         "                         among the slots\n"
         "      --stdin            the item is its process's standard input, with the newline (or NUL) behind it,\n"
         "                         and no argument\n"
+        "      --payload          with --call: the item is the entry point's payload, without a newline, and no\n"
+        "                         argument; items of -n are lines\n"
         "      --pipe             blocks of the input are the processes' standard input: whole lines, about 1 MiB\n"
         "                         together\n"
         "      --block SIZE       the size of such a block, as 64k or 10M\n"
@@ -55,9 +57,14 @@ const char map_help[] =
         "      --json FILE        write a report to FILE: for each item, as it ends, also with -k, a line with one\n"
         "                         JSON object. It has item (or items, a list, with -n, -X and combinations), pid,\n"
         "                         status (exit code or null), signal (number or null), start, end, rusage; error\n"
-        "                         if it could not be started. Bytes that are not UTF-8 are written as \\udc80 to\n"
-        "                         \\udcff. If FILE is -, the report goes to standard output, and the processes' own\n"
-        "                         output to standard error\n"
+        "                         if it could not be started, no_result if --result has nothing to keep. Bytes that\n"
+        "                         are not UTF-8 are written as \\udc80 to \\udcff. If FILE is -, the report goes to\n"
+        "                         standard output, and the processes' own output to standard error\n"
+        "      --result DIR       with --call: write what an item's entry point gives back to a file of DIR, which is\n"
+        "                         made if need be. The file has the item's name, spelled as GNU parallel does: \\_\n"
+        "                         for /, \\\\ for \\, \\t for TAB; the same item again is NAME\\.2. It appears, or is\n"
+        "                         replaced, when the item has succeeded, and is whole at once. An item fails whose\n"
+        "                         result doesn't come or cannot be written\n"
         "      --resume           go on with FILE, which an earlier run has written: items that succeeded there\n"
         "                         are left out, those that failed or are missing run\n"
         "      --progress         print a summary at the end, also when standard error is no terminal\n"
@@ -112,7 +119,9 @@ const char *map_hint(const char *option) {
                 { "-o", "-o: it is --tty here" },
                 { "--keep-order", "--keep-order: it is -k or --ordered here" },
                 { "--joblog", "--joblog: '--json FILE' writes a report of the items" },
-                { "--results", "--results: '--json FILE' writes a report; '--tag' tells whose output is whose" },
+                { "--results",
+                  "--results: '--result DIR' keeps what --call's function gives back; '--tag' tells whose output is "
+                  "whose" },
                 { "--resume-failed", "--resume-failed: '--resume' also runs again what had failed" },
                 { "--eta", "--eta: a terminal shows it as it is; '--progress' writes a summary elsewhere as well" },
                 { "--bar", "--bar: a terminal shows it as it is; '--progress' writes a summary elsewhere as well" },

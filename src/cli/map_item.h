@@ -17,6 +17,7 @@ struct map_item {
         char *text;  /* the values, as people and reports have them */
         char *block; /* with --pipe: what it reads, instead of values; malloc's */
         size_t block_size;
+        const char *file;          /* with --result: where its result goes; map_results.c's */
         struct map_result *failed; /* of the last try, while it waits for the next */
         struct map_item *next;
 };

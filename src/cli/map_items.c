@@ -154,6 +154,16 @@ static int take_new(struct map_items *items, struct map_item **ret_item) {
         return r;
 }
 
+/* Those that an earlier run has done have names as well, which are not for others. */
+static int take_named(struct map_items *items, struct map_item **ret_item) {
+        int r = take_new(items, ret_item);
+
+        if (r != 1 || !items->results || map_results_name(items->results, *ret_item) == 0)
+                return r;
+        map_item_free(*ret_item);
+        return no_memory();
+}
+
 int map_items_take(struct map_items *items, struct map_item **ret_item) {
         int r;
 
@@ -161,7 +171,7 @@ int map_items_take(struct map_items *items, struct map_item **ret_item) {
                 *ret_item = take_back(items);
                 return 1;
         }
-        while ((r = take_new(items, ret_item)) == 1 && map_resume_take(&items->resume, *ret_item))
+        while ((r = take_named(items, ret_item)) == 1 && map_resume_take(&items->resume, *ret_item))
                 map_item_free(*ret_item);
         if (r == 1)
                 (*ret_item)->index = items->taken++;

@@ -9,10 +9,12 @@
 #include "map_input.h"
 #include "map_item.h"
 #include "map_options.h"
+#include "map_results.h"
 #include "map_resume.h"
 #include "map_values.h"
 
 struct map_items {
+        struct map_results *results; /* where they have files; NULL: nowhere */
         const struct map_options *options;
         struct map_input input; /* fd -1: not in use */
         struct map_combinations combinations;

@@ -11,6 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+static uint32_t spawn_flags(const struct map_options *options) {
+        return FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS |
+               (options->target.quick_exit ? FSRV_SPAWN_QUICK_EXIT : 0) | (options->result ? FSRV_SPAWN_RESULT : 0);
+}
+
+/* `input`: for its standard input, or the payload. */
 static int fill_request(struct fsrv_request *request, const struct map_setting *setting,
                         const struct map_outputs *outputs, int input) {
         const struct map_options *options = setting->options;
@@ -24,12 +30,11 @@ static int fill_request(struct fsrv_request *request, const struct map_setting *
             (r = fsrv_request_set_umask(request, setting->umask)) < 0 ||
             (r = fsrv_request_set_signal_mask(request, &setting->signals->mask)) < 0 ||
             (r = fsrv_request_set_signals_ignored(request, &setting->signals->ignored)) < 0 ||
-            (r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS |
-                                                         (options->target.quick_exit ? FSRV_SPAWN_QUICK_EXIT : 0))) <
-                    0 ||
+            (r = fsrv_request_set_flags(request, spawn_flags(options))) < 0 ||
             (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout),
                                              cli_milliseconds(options->target.kill_after))) < 0 ||
-            (r = fsrv_request_add_dup2(request, input, STDIN_FILENO)) < 0)
+            (options->to_payload && (r = fsrv_request_set_payload_fd(request, input)) < 0) ||
+            (r = fsrv_request_add_dup2(request, options->to_payload ? setting->null : input, STDIN_FILENO)) < 0)
                 return r;
         for (int i = 0; i < 2 && outputs; i++)
                 if ((r = fsrv_request_add_dup2(request, outputs->of[i].ends[1], STDOUT_FILENO + i)) < 0)
@@ -66,11 +71,11 @@ static int spawn(struct map_job *job, const struct map_setting *setting, int inp
 }
 
 static int spawn_with_input(struct map_job *job, const struct map_setting *setting, struct fsrv_error *error) {
-        if (!setting->options->to_stdin)
+        if (!setting->options->is_read)
                 return spawn(job, setting, setting->null, error);
         int input = map_stdin_new(setting->options, job->item);
         if (input < 0)
-                return cli_fail(error, FSRV_STAGE_LIMIT, -input, "cannot keep the standard input");
+                return cli_fail(error, FSRV_STAGE_LIMIT, -input, "cannot keep what the process reads");
         int r = spawn(job, setting, input, error);
         close(input);
         return r;
@@ -127,7 +132,19 @@ static void on_stop(struct map_job *job, const struct map_options *options, int 
         }
 }
 
-int map_job_finish(struct map_job *job, const struct map_options *options, struct map_result **ret_result) {
+/* How a process died, or that it exited with another code than 0, is told by its status. */
+static void keep_result(const struct map_job *job, const struct map_setting *setting, struct map_result *result) {
+        struct fsrv_result given = { .size = sizeof given };
+        int r = fsrv_process_get_result(job->process, &given, &result->error);
+
+        if (r == 0)
+                r = map_results_keep(setting->results, job->item, &given, &result->error);
+        result->has_failed = r == -EREMOTEIO || (r < 0 && result->status.exit_code == 0);
+        fsrv_result_free(&given);
+}
+
+int map_job_finish(struct map_job *job, const struct map_setting *setting, struct map_result **ret_result) {
+        const struct map_options *options = setting->options;
         struct fsrv_status status = { .size = sizeof status };
         struct fsrv_error error;
 
@@ -158,6 +175,8 @@ int map_job_finish(struct map_job *job, const struct map_options *options, struc
                 result->status = status;
         else
                 result->error = error;
+        if (r == 0 && options->result)
+                keep_result(job, setting, result);
         job->process = fsrv_process_unref(job->process);
         job->outputs = NULL;
         job->item = NULL;
@@ -175,8 +194,8 @@ int map_result_lost(const struct map_result *result) {
 }
 
 bool map_result_is_failure(const struct map_result *result) {
-        return !result->has_status || result->status.exit_code != 0 || result->status.flags & FSRV_STATUS_TIMED_OUT ||
-               map_result_lost(result);
+        return !result->has_status || result->has_failed || result->status.exit_code != 0 ||
+               result->status.flags & FSRV_STATUS_TIMED_OUT || map_result_lost(result);
 }
 
 void map_result_free(struct map_result *result) {

@@ -97,6 +97,13 @@ static void json_lost(FILE *out, int err) {
         fputc('}', out);
 }
 
+static void json_error(FILE *out, const char *name, const struct fsrv_error *error) {
+        fprintf(out, "\"%s\": {\"stage\": \"%s\", \"errno\": %d, \"text\": ", name, fsrv_stage_name(error->stage),
+                error->err);
+        cli_json_string(out, error->text);
+        fputc('}', out);
+}
+
 /* One item is a string, several are a list, also where the last process got one alone. */
 static void json_item(FILE *out, const struct map_options *options, const struct map_item *item) {
         if (!map_options_has_lists(options)) {
@@ -122,10 +129,11 @@ void map_json_write(FILE *out, const struct map_options *options, const struct m
                 json_status(out, &result->status);
         else {
                 fputs("\"status\": null, \"signal\": null, ", out);
-                fprintf(out, "\"error\": {\"stage\": \"%s\", \"errno\": %d, \"text\": ",
-                        fsrv_stage_name(result->error.stage), result->error.err);
-                cli_json_string(out, result->error.text);
-                fputc('}', out);
+                json_error(out, "error", &result->error);
+        }
+        if (result->has_failed) {
+                fputs(", ", out);
+                json_error(out, "no_result", &result->error);
         }
         json_lost(out, map_result_lost(result));
         if (options->tries > 1)

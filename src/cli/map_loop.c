@@ -23,7 +23,7 @@ int map_loop_init(struct map *m) {
 
 static void on_job(struct map *m, struct map_job *job) {
         struct map_result *result;
-        int r = job->running ? map_job_finish(job, m->options, &result) : 0;
+        int r = job->running ? map_job_finish(job, &m->setting, &result) : 0;
 
         if (r == 0)
                 return;

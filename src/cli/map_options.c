@@ -18,25 +18,18 @@ enum {
         OPT_TAG = 256,
         OPT_LINE_BUFFER,
         OPT_TTY,
-        OPT_KILL_AFTER,
         OPT_DRY_RUN,
-        OPT_TIMEOUT,
         OPT_HALT,
         OPT_RETRIES,
         OPT_DELAY,
         OPT_LOAD,
         OPT_STDIN,
+        OPT_PAYLOAD,
+        OPT_RESULT,
         OPT_PIPE,
         OPT_BLOCK,
         OPT_JSON,
         OPT_RESUME,
-        OPT_PRELOAD,
-        OPT_PRELOAD_TIMEOUT,
-        OPT_MEMORY,
-        OPT_SOCKET,
-        OPT_SERVER_UID,
-        OPT_CALL,
-        OPT_QUICK_EXIT,
         OPT_PROGRESS,
         OPT_QUIET
 };
@@ -53,30 +46,25 @@ static const struct option long_options[] = {
         { "max-args", required_argument, NULL, 'n' },
         { "fill", no_argument, NULL, 'X' },
         { "tty", no_argument, NULL, OPT_TTY },
-        { "kill-after", required_argument, NULL, OPT_KILL_AFTER },
         { "tag", no_argument, NULL, OPT_TAG },
         { "line-buffer", no_argument, NULL, OPT_LINE_BUFFER },
         { "dry-run", no_argument, NULL, OPT_DRY_RUN },
-        { "timeout", required_argument, NULL, OPT_TIMEOUT },
         { "halt", required_argument, NULL, OPT_HALT },
         { "retries", required_argument, NULL, OPT_RETRIES },
         { "delay", required_argument, NULL, OPT_DELAY },
         { "load", required_argument, NULL, OPT_LOAD },
         { "verbose", no_argument, NULL, 't' },
         { "stdin", no_argument, NULL, OPT_STDIN },
+        { "payload", no_argument, NULL, OPT_PAYLOAD },
+        { "result", required_argument, NULL, OPT_RESULT },
         { "pipe", no_argument, NULL, OPT_PIPE },
         { "block", required_argument, NULL, OPT_BLOCK },
         { "json", required_argument, NULL, OPT_JSON },
         { "resume", no_argument, NULL, OPT_RESUME },
         { "progress", no_argument, NULL, OPT_PROGRESS },
         { "quiet", no_argument, NULL, OPT_QUIET },
-        { "preload", required_argument, NULL, OPT_PRELOAD },
-        { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
-        { "memory", required_argument, NULL, OPT_MEMORY },
-        { "socket", required_argument, NULL, OPT_SOCKET },
-        { "server-uid", required_argument, NULL, OPT_SERVER_UID },
-        { "call", required_argument, NULL, OPT_CALL },
-        { "quick-exit", no_argument, NULL, OPT_QUICK_EXIT },
+        { "call", required_argument, NULL, CLI_OPT_CALL },
+        CLI_TARGET_OPTIONS,
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
 };
@@ -147,8 +135,8 @@ static bool take_flag(struct map_options *options, int c) {
                 { 't', offsetof(struct map_options, verbose) },
                 { 'X', offsetof(struct map_options, fill) },
                 { OPT_TTY, offsetof(struct map_options, tty) },
-                { OPT_QUICK_EXIT, offsetof(struct map_options, target.quick_exit) },
                 { OPT_STDIN, offsetof(struct map_options, to_stdin) },
+                { OPT_PAYLOAD, offsetof(struct map_options, to_payload) },
                 { OPT_PIPE, offsetof(struct map_options, pipe) },
                 { OPT_RESUME, offsetof(struct map_options, resume) },
                 { OPT_TAG, offsetof(struct map_options, tag) },
@@ -162,30 +150,6 @@ static bool take_flag(struct map_options *options, int c) {
                 if (flags[i].option == c)
                         return *(bool *)((char *)options + flags[i].offset) = true;
         return false;
-}
-
-static int take_target(struct cli_target *target, int c) {
-        switch (c) {
-        case OPT_TIMEOUT:
-                return cli_parse_seconds(optarg, &target->timeout);
-        case OPT_KILL_AFTER:
-                return cli_parse_seconds(optarg, &target->kill_after);
-        case OPT_SERVER_UID:
-                return cli_parse_uid("--server-uid", optarg, &target->server_uid);
-        case OPT_MEMORY:
-                return cli_parse_memory(optarg, &target->memory);
-        case OPT_PRELOAD_TIMEOUT:
-                return cli_parse_preload_timeout(optarg, &target->preload_timeout_ms);
-        case OPT_PRELOAD:
-                return cli_target_add_preload(target, optarg);
-        case OPT_SOCKET:
-                return cli_parse_socket(optarg, &target->socket_path);
-        case OPT_CALL:
-                target->entry = optarg;
-                return 0;
-        default:
-                return 1;
-        }
 }
 
 static int complain_of_option(int c, char **argv) {
@@ -226,18 +190,15 @@ static int take_option(struct map_options *options, int c, char **argv) {
         case OPT_JSON:
                 options->json = optarg;
                 return 0;
+        case OPT_RESULT:
+                options->result = optarg;
+                return 0;
         case '?':
         case ':':
                 return complain_of_option(c, argv);
         default:
-                return take_target(&options->target, c);
+                return cli_target_take_option(&options->target, c);
         }
-}
-
-static bool is_entry(const char *text) {
-        const char *colon = strrchr(text, ':');
-
-        return colon && colon > text && colon[1];
 }
 
 /* Blocks have nothing to do with either; a file instead of standard input is all right. */
@@ -265,8 +226,12 @@ static const char *find_conflict(const struct map_options *options) {
                 return "--resume goes on with the report of --json FILE, which is missing";
         if (options->target.quick_exit && !options->target.entry)
                 return "--quick-exit is for --call: a program has exit functions of its own alone";
-        if (options->fill && options->to_stdin)
-                return "-X is for arguments; '-n N' gives a process N items by --stdin";
+        if ((options->result || options->to_payload) && !options->target.entry)
+                return "--result and --payload are for --call: a program has neither";
+        if (options->to_stdin && options->to_payload)
+                return "--stdin and --payload exclude each other";
+        if (options->fill && (options->to_stdin || options->to_payload))
+                return "-X is for arguments; '-n N' gives a process N items by --stdin or --payload";
         if (options->block && !options->pipe)
                 return "--block is for --pipe";
         if (options->pipe && (many || options->resume || has_sources_or_places(options)))
@@ -281,7 +246,7 @@ static const char *find_conflict(const struct map_options *options) {
 static int check(struct map_options *options) {
         const char *conflict = find_conflict(options);
 
-        if (options->target.entry && !is_entry(options->target.entry))
+        if (options->target.entry && !cli_is_entry(options->target.entry))
                 cli_usage_error("map", "--call: '%s' is not MODULE:FUNCTION", options->target.entry);
         else if (conflict)
                 cli_usage_error("map", "%s", conflict);
@@ -308,9 +273,10 @@ int map_options_parse(struct map_options *options, int argc, char **argv) {
                 options->ungroup = true;
         }
         if (options->pipe) {
-                options->to_stdin = true;
+                options->to_stdin = !options->to_payload;
                 options->block = options->block ? options->block : BLOCK;
         }
+        options->is_read = options->to_stdin || options->to_payload;
         if (!options->max_values)
                 options->max_values = options->fill ? ULONG_MAX : 1;
         for (char **arg = options->args + (options->target.entry ? 0 : 1); *arg; arg++)

@@ -40,9 +40,12 @@ struct map_options {
         double load;         /* of the machine, above which nothing is started; 0: any */
         char separator;
         const char *json;
-        bool resume;   /* what it says */
-        bool to_stdin; /* the item is its process's standard input, not an argument */
-        size_t block;  /* it is a block of the input of about this size; 0: it isn't */
+        bool resume;        /* what it says */
+        bool to_stdin;      /* the item is its process's standard input, not an argument */
+        bool to_payload;    /* the item is the entry point's payload, not an argument */
+        bool is_read;       /* it is one of these */
+        const char *result; /* the directory for results; NULL: none are wanted */
+        size_t block;       /* it is a block of the input of about this size; 0: it isn't */
         bool ordered, tag, dry_run, verbose, pipe, ungroup, progress, quiet, line_buffer, tty;
 };
 

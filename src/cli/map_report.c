@@ -22,8 +22,8 @@ enum { SHOWN_ITEM = 200 }; /* short enough that the reason is seen */
 
 /* As with other tools of this kind, nothing is said of mere exit codes. */
 static bool is_worth_a_line(const struct map_result *result) {
-        return !result->has_status || result->status.signal || result->status.flags & FSRV_STATUS_TIMED_OUT ||
-               map_result_lost(result);
+        return !result->has_status || result->has_failed || result->status.signal ||
+               result->status.flags & FSRV_STATUS_TIMED_OUT || map_result_lost(result);
 }
 
 static void complain_of(const struct map_result *result) {
@@ -34,7 +34,8 @@ static void complain_of(const struct map_result *result) {
         if (map_result_lost(result))
                 cli_complain("map: '%s': not all of its output could be kept: %s", item,
                              strerror(map_result_lost(result)));
-        if (!result->has_status) {
+        bool died = result->has_status && (result->status.signal || result->status.flags & FSRV_STATUS_TIMED_OUT);
+        if (!result->has_status || (result->has_failed && !died)) {
                 char text[CLI_ERROR_TEXT_SIZE];
                 cli_error_text(&result->error, text, sizeof text);
                 cli_complain("map: '%s': %s", item, text);
@@ -68,6 +69,8 @@ static void describe_failure(const struct map_result *result, char *text, size_t
                 snprintf(text, size, "%s", cli_signal_name(status->signal, name));
         else if (status->exit_code)
                 snprintf(text, size, "exit code %d", status->exit_code);
+        else if (result->has_failed)
+                snprintf(text, size, "no result");
         else
                 snprintf(text, size, "output lost");
 }

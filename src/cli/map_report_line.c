@@ -126,7 +126,7 @@ static char *parse_member(char *at, struct map_report_line *parsed) {
         at = skip_blanks(at);
         if (strcmp(name, "status") == 0)
                 parsed->succeeded = at[0] == '0' && !isdigit((unsigned char)at[1]);
-        parsed->lost |= strcmp(name, "lost") == 0 || strcmp(name, "timed_out") == 0;
+        parsed->lost |= strcmp(name, "lost") == 0 || strcmp(name, "timed_out") == 0 || strcmp(name, "no_result") == 0;
         return skip_value(at);
 }
 

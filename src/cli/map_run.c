@@ -38,13 +38,15 @@ static int set_up(struct map *m) {
                 cli_complain("map: cannot set up: %s", strerror(-r));
                 return -1;
         }
-        if (cli_target_open(&m->options->target, &m->server) < 0)
+        if (map_results_open(&m->results, m->options->result) < 0 ||
+            cli_target_open(&m->options->target, &m->server) < 0)
                 return -1;
         m->setting.umask = umask(0);
         umask(m->setting.umask);
         m->setting.options = m->options;
         m->setting.signals = &m->signals;
         m->setting.server = m->server;
+        m->setting.results = m->items->results = &m->results;
         m->setting.null = m->options->tty ? map_terminal_open() : open_nothing();
         if (m->setting.null < 0 && !m->options->tty)
                 cli_complain("map: cannot open %s: %s", "/dev/null", strerror(errno));
@@ -59,6 +61,7 @@ static void tear_down(struct map *m) {
         fsrv_server_free(m->server);
         map_signals_done(&m->signals);
         map_late_hand_over(&m->late);
+        map_results_done(&m->results);
         cli_inherited_done(&m->setting.inherited);
         if (m->epoll >= 0)
                 close(m->epoll);

@@ -16,6 +16,7 @@ struct map {
         const struct map_options *options;
         struct fsrv_server *server;
         struct map_setting setting;
+        struct map_results results;
         struct map_items *items;
         struct map_signals signals;
         struct map_report report;

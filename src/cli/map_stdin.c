@@ -22,24 +22,24 @@ static int write_all(int fd, const char *bytes, size_t n) {
         return 0;
 }
 
-/* As they stood in the input: each with what ends it. */
-static int write_values(int fd, const struct map_item *item, char separator) {
+/* As they stood in the input: each with what ends it. A payload is no text: what ends the last one is left out. */
+static int write_values(int fd, const struct map_item *item, const struct map_options *options) {
         int r = 0;
 
         for (size_t i = 0; i < item->n_values && r == 0; i++) {
                 r = write_all(fd, item->values[i], strlen(item->values[i]));
-                if (r == 0)
-                        r = write_all(fd, &separator, 1);
+                if (r == 0 && (options->to_stdin || i + 1 < item->n_values))
+                        r = write_all(fd, &options->separator, 1);
         }
         return r;
 }
 
 int map_stdin_new(const struct map_options *options, const struct map_item *item) {
-        int fd = memfd_create("standard input", MFD_CLOEXEC);
+        int fd = memfd_create("item", MFD_CLOEXEC);
 
         if (fd < 0)
                 return -errno;
-        int r = item->block ? write_all(fd, item->block, item->block_size) : write_values(fd, item, options->separator);
+        int r = item->block ? write_all(fd, item->block, item->block_size) : write_values(fd, item, options);
         if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
                 r = -errno;
         if (r < 0)

@@ -2,7 +2,7 @@
 #ifndef FORKSERVER_CLI_MAP_STDIN_H
 #define FORKSERVER_CLI_MAP_STDIN_H
 
-/* What an item's process reads: the item itself, or a block of the input. */
+/* What an item's process reads, or has as its payload: the item itself, or a block of the input. */
 
 #include "map_item.h"
 #include "map_options.h"

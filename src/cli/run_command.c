@@ -5,11 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -47,10 +44,6 @@ static const char help[] =
         "as at a time-out, or 124 if it ended by itself after the time-out's SIGTERM; 127\n"
         "if PROGRAM is not found, 126 if it cannot be run; 125 if forkserver itself\n"
         "fails, as for a module that cannot be loaded.\n";
-
-enum {
-        SIGNALS_WAIT_MS = 250, /* a worker that runs has been heard of by then, however busy the machine */
-};
 
 /* Once the worker has its fds we hold on to none of them: the reader of a pipe must see its end when the worker closes
  * it. Standard error stays, for what we may have to say. */
@@ -94,96 +87,20 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
         return r;
 }
 
-/* As a shell does: it is silent where the user, or the end of a reader, has ended the program. */
-static void complain_of_death(const struct fsrv_status *status, const struct cli_target *target, const char *name) {
-        char signal[32];
-
-        if (status->flags & FSRV_STATUS_TIMED_OUT)
-                cli_complain("%s was ended: it ran longer than %g s", name, target->timeout);
-        else if (status->signal && status->signal != SIGINT && status->signal != SIGPIPE)
-                cli_complain("%s was killed by %s%s", name, cli_signal_name(status->signal, signal),
-                             status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
-}
-
-/*
- * A signal that comes while the modules are being loaded has to end us, and the attempt with us; one that comes when
- * the worker runs is the worker's, even if we don't know yet that it does. So signals wait for the spawn, but not for
- * long.
- */
-struct patience {
-        const struct cli_signals *signals;
-        struct timespec since; /* when we first saw one; 0: none */
-};
-
-static int look_at_signals(void *data) {
-        struct patience *patience = data;
-        struct pollfd entry = { .fd = patience->signals->fd, .events = POLLIN };
-        struct timespec now;
-
-        if (poll(&entry, 1, 0) <= 0)
-                return 0;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (patience->since.tv_sec == 0)
-                patience->since = now;
-        long waited_ms =
-                (now.tv_sec - patience->since.tv_sec) * 1000 + (now.tv_nsec - patience->since.tv_nsec) / 1000000;
-        if (waited_ms >= SIGNALS_WAIT_MS) {
-                cli_signals_let_through(patience->signals);
-                patience->since.tv_sec = 0;
-        }
-        return 0;
-}
-
-static int spawn_interruptibly(struct fsrv_server *server, struct fsrv_request *request,
-                               const struct cli_signals *signals, struct fsrv_process **ret_process,
-                               struct fsrv_error *error) {
-        struct patience patience = { .signals = signals };
-
-        fsrv_request_set_signal_mask(request, &signals->before);
-        fsrv_server_set_interrupt(server, look_at_signals, &patience);
-        int r = fsrv_spawn(server, request, ret_process, error);
-        fsrv_server_set_interrupt(server, NULL, NULL);
-        return r;
-}
-
-static int wait_for_end(struct fsrv_process *process, pid_t number, const struct cli_signals *signals,
-                        bool shares_group, struct fsrv_status *ret_status) {
-        struct fsrv_error error = { 0 };
-        int r = cli_wait_as_worker(process, number, signals, shares_group, ret_status, &error);
-
-        if (r < 0)
-                cli_complain_error(&error);
-        return r;
-}
-
-/* A private server's worker is in our group, unless it has a time limit; it may leave it at once, and then that is its
- * own doing. */
-static bool shares_group(const struct cli_target *target, pid_t pid) {
-        return !target->socket_path ? !target->timeout : pid > 0 && getpgid(pid) == getpgrp();
-}
-
 /* The exit code. */
 static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *request,
                           const struct cli_inherited *inherited, const struct cli_target *target,
                           struct fsrv_status *ret_status) {
-        struct fsrv_error error = { 0 };
-        struct fsrv_process *process = NULL;
+        struct fsrv_process *process;
         struct cli_signals signals;
-        int r = cli_signals_block(&signals, &error);
+        int code = cli_only_process_spawn(server, request, &signals, &process);
 
-        if (r >= 0)
-                r = spawn_interruptibly(server, request, &signals, &process, &error);
-        if (r < 0) {
-                cli_complain_error(&error);
-                return cli_exit_code_of_error(&error);
-        }
+        if (code != 0)
+                return code;
         close_passed_fds(inherited);
-        pid_t number = cli_own_number(process, target);
-        r = wait_for_end(process, number, &signals, shares_group(target, number), ret_status);
+        code = cli_only_process_wait(process, target, &signals, ret_status);
         fsrv_process_unref(process);
-        if (r == 0 && ret_status->flags & FSRV_STATUS_TIMED_OUT && !ret_status->signal)
-                return CLI_EXIT_TIMED_OUT; /* whatever it made of SIGTERM: it may have been 0 */
-        return r < 0 ? CLI_EXIT_OURS : ret_status->exit_code;
+        return code;
 }
 
 static int run_target(const struct cli_target *target, char **operands) {
@@ -201,32 +118,13 @@ static int run_target(const struct cli_target *target, char **operands) {
         fsrv_server_free(server);
         fsrv_request_free(request);
         cli_inherited_done(&inherited);
-        complain_of_death(&status, target, name);
+        cli_complain_of_death(&status, target, name);
         return status.signal ? cli_die_by(status.signal) : code;
 }
 
-enum {
-        OPT_CALL = 256,
-        OPT_PRELOAD,
-        OPT_PRELOAD_TIMEOUT,
-        OPT_MEMORY,
-        OPT_SOCKET,
-        OPT_SERVER_UID,
-        OPT_TIMEOUT,
-        OPT_KILL_AFTER,
-        OPT_QUICK_EXIT
-};
-
 static const struct option options[] = {
-        { "call", required_argument, NULL, OPT_CALL },
-        { "preload", required_argument, NULL, OPT_PRELOAD },
-        { "preload-timeout", required_argument, NULL, OPT_PRELOAD_TIMEOUT },
-        { "memory", required_argument, NULL, OPT_MEMORY },
-        { "socket", required_argument, NULL, OPT_SOCKET },
-        { "server-uid", required_argument, NULL, OPT_SERVER_UID },
-        { "timeout", required_argument, NULL, OPT_TIMEOUT },
-        { "kill-after", required_argument, NULL, OPT_KILL_AFTER },
-        { "quick-exit", no_argument, NULL, OPT_QUICK_EXIT },
+        { "call", required_argument, NULL, CLI_OPT_CALL },
+        CLI_TARGET_OPTIONS,
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
@@ -236,49 +134,15 @@ static int parse(int argc, char **argv, struct cli_target *target) {
         int c, r = 0;
 
         opterr = 0;
-        while (r >= 0 && (c = getopt_long(argc, argv, "+:h", options, NULL)) != -1)
-                switch (c) {
-                case OPT_CALL:
-                        target->entry = optarg;
-                        break;
-                case OPT_PRELOAD:
-                        r = cli_target_add_preload(target, optarg);
-                        break;
-                case OPT_PRELOAD_TIMEOUT:
-                        r = cli_parse_preload_timeout(optarg, &target->preload_timeout_ms);
-                        break;
-                case OPT_MEMORY:
-                        r = cli_parse_memory(optarg, &target->memory);
-                        break;
-                case OPT_SOCKET:
-                        r = cli_parse_socket(optarg, &target->socket_path);
-                        break;
-                case OPT_SERVER_UID:
-                        r = cli_parse_uid("--server-uid", optarg, &target->server_uid);
-                        break;
-                case OPT_TIMEOUT:
-                        r = cli_parse_seconds(optarg, &target->timeout);
-                        break;
-                case OPT_KILL_AFTER:
-                        r = cli_parse_seconds(optarg, &target->kill_after);
-                        break;
-                case OPT_QUICK_EXIT:
-                        target->quick_exit = true;
-                        break;
-                case 'h':
+        while (r == 0 && (c = getopt_long(argc, argv, "+:h", options, NULL)) != -1)
+                if (c == 'h') {
                         fputs(help, stdout);
                         return 1;
-                default:
+                } else if ((r = cli_target_take_option(target, c)) == 1) {
                         cli_bad_option("run", c, argv);
                         return -EINVAL;
                 }
         return r;
-}
-
-static bool is_entry(const char *text) {
-        const char *colon = strrchr(text, ':');
-
-        return colon && colon > text && colon[1];
 }
 
 int cli_run(int argc, char **argv) {
@@ -289,7 +153,7 @@ int cli_run(int argc, char **argv) {
                 code = 0;
         else if (r < 0)
                 ;
-        else if (target.entry && !is_entry(target.entry))
+        else if (target.entry && !cli_is_entry(target.entry))
                 cli_usage_error("run", "--call: '%s' is not MODULE:FUNCTION", target.entry);
         else if (target.quick_exit && !target.entry)
                 cli_usage_error("run", "--quick-exit is for --call: a program has exit functions of its own alone");

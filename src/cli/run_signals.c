@@ -49,6 +49,11 @@ void cli_signals_let_through(const struct cli_signals *signals) {
         pthread_sigmask(SIG_SETMASK, &blocked, NULL);
 }
 
+void cli_signals_restore(const struct cli_signals *signals) {
+        pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+        close(signals->fd);
+}
+
 static int send_signal(const struct job *job, int number) {
         return job->shares_group ? fsrv_process_kill(job->process, number)
                                  : fsrv_process_kill_group(job->process, number);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #include "base/fd.h"
 #include "base/linux.h"
 #include "client/caller.h"
+#include "client/process.h"
 #include "client/request.h"
 
 enum {
@@ -74,7 +76,9 @@ static void number_fds(const struct fsrv__prepared *p, struct numbered *list) {
 static uint32_t wire_flags(uint32_t flags) {
         return (flags & FSRV_SPAWN_KILL_ON_CLOSE ? FSRV_WIRE_KILL_ON_CLOSE : 0) |
                (flags & FSRV_SPAWN_TELL_STOPS ? FSRV_WIRE_TELL_STOPS : 0) |
-               (flags & FSRV_SPAWN_QUICK_EXIT ? FSRV_WIRE_QUICK_EXIT : 0);
+               (flags & FSRV_SPAWN_QUICK_EXIT ? FSRV_WIRE_QUICK_EXIT : 0) |
+               (flags & FSRV_SPAWN_RESULT ? FSRV_WIRE_WANTS_RESULT : 0) |
+               (flags & FSRV_SPAWN_FILE ? FSRV_WIRE_PAYLOAD_IN_FILE : 0);
 }
 
 static int fill_head(const struct fsrv__prepared *p, const struct fsrv__grip *grip, struct fsrv__wire_request *head,
@@ -96,7 +100,7 @@ static int fill_head(const struct fsrv__prepared *p, const struct fsrv__grip *gr
         head->signal_mask = request->has_mask ? request->mask : fsrv__signals_to_bits(&mask);
         head->time_limit_ms = request->time_limit_ms;
         head->grace_ms = request->grace_ms;
-        head->flags = wire_flags(request->flags);
+        head->flags = wire_flags(p->flags);
         if (request->new_session)
                 head->flags |= FSRV_WIRE_NEW_SESSION;
         else
@@ -122,7 +126,7 @@ static const char *search_path(const struct fsrv_request *request) {
 static int encode_request(struct fsrv__prepared *p, struct fsrv__wire_request *head, const struct numbered *list) {
         const struct fsrv_request *request = p->request;
         char *only_name[] = { request->name, NULL };
-        bool is_large = request->payload_size > FSRV_WIRE_MESSAGE_MAX; /* copied once, to where it goes */
+        bool is_large = p->payload_size > FSRV_WIRE_MESSAGE_MAX; /* copied once, to where it goes */
         struct fsrv__request_parts parts = {
                 .head = *head,
                 .actions = list->actions,
@@ -132,10 +136,10 @@ static int encode_request(struct fsrv__prepared *p, struct fsrv__wire_request *h
                 .argv = request->argv ? request->argv : only_name,
                 .environment = request->environment ? request->environment : environ,
                 .paths = request->paths,
-                .payload = is_large ? NULL : request->payload,
+                .payload = is_large ? NULL : p->payload,
         };
 
-        parts.head.payload_size = request->payload_size;
+        parts.head.payload_size = p->payload_size;
         parts.head.n_actions = list->n_actions;
         parts.head.n_fds = list->n_fds;
         parts.head.n_fds_here = list->n_fds < FSRV_WIRE_FIRST_FDS_MAX ? list->n_fds : FSRV_WIRE_FIRST_FDS_MAX;
@@ -167,7 +171,7 @@ static int number_and_encode(struct fsrv__prepared *p, struct fsrv__wire_request
 static int put_into_memfd(struct fsrv__prepared *p) {
         struct fsrv__wire_request *head = fsrv__prepared_head(p);
         size_t here = p->size - sizeof *head, rest = head->body_size - here;
-        const struct iovec parts[] = { { p->bytes + sizeof *head, here }, { (void *)p->request->payload, rest } };
+        const struct iovec parts[] = { { p->bytes + sizeof *head, here }, { (void *)p->payload, rest } };
         int memfd = fsrv__sealed_memfd_of("forkserver request", parts, 2);
 
         if (memfd < 0)
@@ -200,7 +204,12 @@ int fsrv__prepared_make(struct fsrv__prepared *p, const struct fsrv__grip *grip,
         return 0;
 }
 
-static int check_request(const struct fsrv_request *request, struct fsrv_error *error) {
+static int check_request(const struct fsrv__prepared *p, struct fsrv_error *error) {
+        const struct fsrv_request *request = p->request;
+
+        if (p->flags & FSRV_SPAWN_RESULT && request->kind == FSRV_WIRE_PROGRAM)
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "a program gives no result; only an entry point does");
         if (!request->kind)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
                                        "the request names neither an entry point nor a program");
@@ -210,10 +219,46 @@ static int check_request(const struct fsrv_request *request, struct fsrv_error *
         return 0;
 }
 
+/* Its size is that of now: what the file becomes later shows in the process alone. */
+static int take_file(struct fsrv__prepared *p, int fd, struct fsrv_error *error) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, errno, "the payload's fd %d", fd);
+        if (!S_ISREG(st.st_mode))
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "the payload's fd %d is neither a file nor a memfd", fd);
+        p->payload_fd = fd;
+        p->payload_size = (size_t)st.st_size;
+        p->flags |= FSRV_SPAWN_FILE;
+        return 0;
+}
+
+static int take_payload(struct fsrv__prepared *p, struct fsrv_error *error) {
+        const struct fsrv_request *request = p->request;
+
+        if (p->extra->is_call && p->extra->input) {
+                p->payload = p->extra->input;
+                p->payload_size = p->extra->input_size;
+        } else if (request->payload_fd >= 0 && request->kind == FSRV_WIRE_ENTRY) {
+                return take_file(p, request->payload_fd, error);
+        } else {
+                p->payload = request->payload;
+                p->payload_size = request->payload_size;
+        }
+        return 0;
+}
+
 int fsrv__prepared_init(struct fsrv__prepared *p, const struct fsrv_request *request,
                         const struct fsrv__spawn_extra *extra, struct fsrv_error *error) {
-        *p = (struct fsrv__prepared){ .request = request, .extra = extra, .memfd = -1, .tracker = -1 };
-        return check_request(request, error);
+        *p = (struct fsrv__prepared){
+                .request = request, .extra = extra, .payload_fd = -1, .memfd = -1, .tracker = -1
+        };
+        p->flags = request->flags;
+        if (extra->is_call) /* its process is of no use without its client */
+                p->flags |= FSRV_SPAWN_RESULT | FSRV_SPAWN_KILL_ON_CLOSE;
+        int r = check_request(p, error);
+        return r < 0 ? r : take_payload(p, error);
 }
 
 void fsrv__prepared_done(struct fsrv__prepared *p) {

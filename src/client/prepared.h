@@ -16,15 +16,22 @@ struct fsrv__spawn_extra {
         int data;          /* for fsrv_worker_get_data(); -1: none */
         bool wants_status; /* a socket with a pid and an exit status */
         bool until_ended;  /* return when the process has ended, and do not wake for its start */
+        bool is_call;      /* a result is wanted, and these are the payload, unless `input` is NULL */
+        const void *input;
+        size_t input_size;
 };
 #define FSRV_SPAWN_EXTRA_NONE \
-        { { -1, -1, -1 }, -1, false, false }
+        { { -1, -1, -1 }, -1, false, false, false, NULL, 0 }
 
 /* A request and the caller of now, made into a message once, and used by any number of spawns. */
 struct fsrv__prepared {
         const struct fsrv_request *request;
         const struct fsrv__spawn_extra *extra;
-        char *bytes; /* head and body; NULL: not made yet */
+        uint32_t flags;      /* FSRV_SPAWN_…, FSRV_SPAWN_FILE */
+        const void *payload; /* borrowed */
+        size_t payload_size;
+        int payload_fd; /* borrowed: a file of that size; -1: none */
+        char *bytes;    /* head and body; NULL: not made yet */
         size_t size;
         int memfd;     /* the body, when it's too large for a message; else -1 */
         int tracker;   /* borrowed; -1 */

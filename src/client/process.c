@@ -43,14 +43,16 @@ struct fsrv_process {
         uint32_t change; /* FSRV_STATUS_STOPPED or …_CONTINUED, which no wait has returned yet; else 0 */
         int stop_signal;
         struct fsrv_status status;
+        int result; /* a socket; -1: none is wanted, or it was taken */
 };
 
-struct fsrv_process *fsrv__process_new(pid_t pid, int answer, int pidfd, uint32_t flags) {
+struct fsrv_process *fsrv__process_new(pid_t pid, int answer, int pidfd, int result, uint32_t flags) {
         struct fsrv_process *p = calloc(1, sizeof *p);
 
         if (!p) {
                 fsrv__fd_close(answer);
                 fsrv__fd_close(pidfd);
+                fsrv__fd_close(result);
                 return NULL;
         }
         atomic_init(&p->references, 1);
@@ -60,6 +62,7 @@ struct fsrv_process *fsrv__process_new(pid_t pid, int answer, int pidfd, uint32_
         p->flags = flags;
         p->answer = answer;
         p->pidfd = pidfd;
+        p->result = result;
         p->poll_fd = -1;
         return p;
 }
@@ -252,6 +255,7 @@ struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
         fsrv__fd_close(p->poll_fd);
         fsrv__fd_close(p->answer);
         fsrv__fd_close(p->pidfd);
+        fsrv__fd_close(p->result);
         pthread_mutex_destroy(&p->lock);
         free(p);
         return NULL;
@@ -260,6 +264,35 @@ struct fsrv_process *fsrv_process_unref(struct fsrv_process *p) {
 struct fsrv_process *fsrv__process_end(struct fsrv_process *p) {
         p->flags |= FSRV_SPAWN_KILL_ON_CLOSE;
         return fsrv_process_unref(p);
+}
+
+int fsrv__process_awaited_fd(struct fsrv_process *p, int64_t *ret_until) {
+        pthread_mutex_lock(&p->lock);
+        int fd = p->death_seen ? -1 : awaited_fd(p);
+        if (p->death_seen)
+                *ret_until = fsrv__deadline(1); /* a zombie's pidfd is readable, and it is not reaped yet */
+        pthread_mutex_unlock(&p->lock);
+        return fd;
+}
+
+int fsrv__process_take_result(struct fsrv_process *p, struct fsrv_status *ret_status, int *ret_sock) {
+        int r = -EBUSY;
+
+        pthread_mutex_lock(&p->lock);
+        take_step(p);
+        if (p->state == ENDED) {
+                *ret_status = p->status;
+                *ret_sock = fsrv__fd_steal(&p->result);
+                r = 0;
+        } else if (p->state == LOST) {
+                r = -EOWNERDEAD;
+        }
+        pthread_mutex_unlock(&p->lock);
+        return r;
+}
+
+bool fsrv__process_has_file(const struct fsrv_process *p) {
+        return p->flags & FSRV_SPAWN_FILE;
 }
 
 /* Waits until something may have changed, or until the deadline. The pidfd of a zombie is readable already, so this

@@ -25,6 +25,7 @@ int fsrv_request_new(struct fsrv_request **ret_request) {
         if (!request)
                 return -ENOMEM;
         request->umask = -1;
+        request->payload_fd = -1;
         request->spawn_timeout_ms = SPAWN_TIMEOUT_MS;
         fsrv_request_clear_actions(request);
         *ret_request = request;
@@ -155,7 +156,7 @@ int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms,
 }
 
 int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags) {
-        if (flags & ~(FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_QUICK_EXIT))
+        if (flags & ~(FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_QUICK_EXIT | FSRV_SPAWN_RESULT))
                 return -EINVAL;
         request->flags = flags;
         return 0;
@@ -168,6 +169,15 @@ int fsrv_request_set_payload(struct fsrv_request *request, const void *bytes, si
                 return -E2BIG;
         request->payload = bytes;
         request->payload_size = n;
+        request->payload_fd = -1;
+        return 0;
+}
+
+int fsrv_request_set_payload_fd(struct fsrv_request *request, int fd) {
+        if (fd < 0)
+                return -EBADF;
+        fsrv_request_set_payload(request, NULL, 0);
+        request->payload_fd = fd;
         return 0;
 }
 

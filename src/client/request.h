@@ -24,6 +24,7 @@ struct fsrv_request {
         uint64_t time_limit_ms, grace_ms;
         const void *payload; /* borrowed */
         size_t payload_size;
+        int payload_fd; /* instead of these, borrowed; -1: none */
 
         struct fsrv__wire_action *actions;
         size_t n_actions;

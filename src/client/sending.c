@@ -53,7 +53,7 @@ static int open_directory(void) {
         return fd == -EACCES ? fsrv__open("/proc/self/cwd", O_PATH | O_DIRECTORY) : fd;
 }
 
-/* Each try has a status pair of its own: what a process that ran nothing has left there must not show. */
+/* Each try has sockets of its own: what a process that ran nothing has left there must not show. */
 static int make_sockets(struct fsrv__spawning *s) {
         int answer[2], r = fsrv__socketpair(answer);
 
@@ -66,15 +66,25 @@ static int make_sockets(struct fsrv__spawning *s) {
                 return fsrv__fail(&s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the status");
         s->status = status[0];
         s->theirs[1] = status[1];
+        int result[2] = { -1, -1 };
+        if (s->prepared->flags & FSRV_SPAWN_RESULT && (r = fsrv__socketpair(result)) < 0)
+                return fsrv__fail(&s->error, FSRV_STAGE_ARGUMENT, -r, "a socket for the result");
+        s->result = result[0];
+        s->theirs[2] = result[1];
         return 0;
 }
 
 static int put_request(struct fsrv__spawning *s, int directory) {
         const int slots[FSRV_SLOTS] = {
-                [FSRV_SLOT_ANSWER] = s->theirs[0],       [FSRV_SLOT_DOORBELL] = s->grip.link->doorbell,
-                [FSRV_SLOT_LIFELINE] = s->grip.lifeline, [FSRV_SLOT_DIRECTORY] = directory,
-                [FSRV_SLOT_STATUS] = s->theirs[1],       [FSRV_SLOT_TRACKER] = s->prepared->tracker,
+                [FSRV_SLOT_ANSWER] = s->theirs[0],
+                [FSRV_SLOT_DOORBELL] = s->grip.link->doorbell,
+                [FSRV_SLOT_LIFELINE] = s->grip.lifeline,
+                [FSRV_SLOT_DIRECTORY] = directory,
+                [FSRV_SLOT_STATUS] = s->theirs[1],
+                [FSRV_SLOT_TRACKER] = s->prepared->tracker,
                 [FSRV_SLOT_BODY] = s->prepared->memfd,
+                [FSRV_SLOT_RESULT] = s->theirs[2],
+                [FSRV_SLOT_PAYLOAD] = s->prepared->payload_fd,
         };
         int fds[FSRV_WIRE_FDS_MAX];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_DOORBELL, s->prepared->bytes, slots, s->prepared->user_fds, fds);
@@ -105,7 +115,7 @@ int fsrv__spawning_send(struct fsrv__spawning *s) {
         r = put_request(s, directory);
         if (r != 0)
                 return r;
-        fsrv__fds_close(s->theirs, 2);
+        fsrv__fds_close(s->theirs, 3);
         s->n_sent = fsrv__prepared_head(s->prepared)->n_fds_here;
         s->death.type = 0;
         s->loads = false;

@@ -71,12 +71,13 @@ int fsrv_spawn(struct fsrv_server *server, const struct fsrv_request *request, s
 
 int fsrv_run(struct fsrv_server *server, const struct fsrv_request *request, struct fsrv_status *ret_status,
              struct fsrv_error *error) {
-        static const struct fsrv__spawn_extra to_its_end = { { -1, -1, -1 }, -1, false, true };
+        struct fsrv__spawn_extra extra = FSRV_SPAWN_EXTRA_NONE;
         struct fsrv_process *process;
 
         if (ret_status && ret_status->size != sizeof *ret_status)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the size of struct fsrv_status");
-        int r = fsrv__spawn_with(server, request, &to_its_end, &process, NULL, error);
+        extra.until_ended = true;
+        int r = fsrv__spawn_with(server, request, &extra, &process, NULL, error);
         if (r < 0)
                 return r;
         r = fsrv_process_wait(process, -1, ret_status, error);

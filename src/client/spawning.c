@@ -32,7 +32,8 @@ void fsrv__spawning_init(struct fsrv__spawning *s, struct fsrv_server *server, s
                                       .deadline = fsrv__deadline(prepared->request->spawn_timeout_ms),
                                       .answer = -1,
                                       .status = -1,
-                                      .theirs = { -1, -1 },
+                                      .result = -1,
+                                      .theirs = { -1, -1, -1 },
                                       .pidfd = -1,
                                       .exec_pipe = -1 };
 }
@@ -68,7 +69,7 @@ static int on_failed(struct fsrv__spawning *s, const struct fsrv__wire_failed *f
 
 static int on_running(struct fsrv__spawning *s) {
         s->process = fsrv__process_new(s->pid, fsrv__fd_steal(&s->answer), fsrv__fd_steal(&s->pidfd),
-                                       s->prepared->request->flags);
+                                       fsrv__fd_steal(&s->result), s->prepared->flags);
         return s->process ? 0 : fsrv__fail(&s->error, FSRV_STAGE_SETUP, ENOMEM, "the handle of process %d", s->pid);
 }
 
@@ -222,9 +223,10 @@ void fsrv__spawning_leave(struct fsrv__spawning *s) {
         fsrv__server_release(&s->grip);
         s->answer = fsrv__fd_close(s->answer);
         s->status = fsrv__fd_close(s->status);
+        s->result = fsrv__fd_close(s->result);
         s->pidfd = fsrv__fd_close(s->pidfd);
         s->exec_pipe = fsrv__fd_close(s->exec_pipe);
-        fsrv__fds_close(s->theirs, 2);
+        fsrv__fds_close(s->theirs, 3);
         s->at = FSRV_SPAWNING_ACQUIRE;
 }
 

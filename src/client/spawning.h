@@ -18,6 +18,7 @@ struct fsrv__spawning {
         /* the results */
         struct fsrv_process *process; /* the caller's */
         int status;                   /* the status socket for the caller; -1 */
+        int result;                   /* where the process puts its result, until `process` has it; -1 */
         struct fsrv_error error;
 
         enum {
@@ -31,7 +32,7 @@ struct fsrv__spawning {
         struct fsrv__pending pending;
         struct fsrv__grip grip;
         int answer;
-        int theirs[2]; /* the other ends, until they are sent */
+        int theirs[3]; /* the other ends, until they are sent: of answer, status, result; -1 */
         size_t n_sent; /* of the caller's fds */
         int full;      /* why it could not be sent just now: -errno */
         bool loads;    /* the process has begun to load a module: there is no second try */

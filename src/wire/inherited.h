@@ -15,6 +15,7 @@ struct fsrv__inherited {
         int lifeline;
         int tracker; /* -1: none */
         int data;    /* -1: none */
+        int result;  /* -1: none is wanted */
         int *fds;
         size_t n_fds;
         const void *payload;

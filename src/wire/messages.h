@@ -27,6 +27,8 @@ enum fsrv__slot {
         FSRV_SLOT_STATUS,    /* a stream socket, to which the server writes a pid and an exit status */
         FSRV_SLOT_TRACKER,   /* the resource tracker's pipe */
         FSRV_SLOT_BODY,      /* a memfd */
+        FSRV_SLOT_RESULT,    /* where the worker puts its result */
+        FSRV_SLOT_PAYLOAD,   /* a file, which the worker maps */
         FSRV_SLOT_PIDFD,
         FSRV_SLOT_EXEC_PIPE,
         FSRV_SLOT_CLAIMS,

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530008u /* "FS", 8 */
+#define FSRV_WIRE_VERSION 0x46530009u /* "FS", 9 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request without its payload */
@@ -34,7 +34,7 @@ enum fsrv__number {
 /* ---- doorbell ---- */
 
 /* the caller's fds in the first message, whichever others come along */
-#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - 7)
+#define FSRV_WIRE_FIRST_FDS_MAX (FSRV_WIRE_FDS_MAX - 9)
 
 enum {
         FSRV_WIRE_BODY_IN_MEMFD = 1u << 0,
@@ -47,7 +47,9 @@ enum {
         FSRV_WIRE_TELL_STOPS = 1u << 7, /* STOPPED and CONTINUED are wanted */
         FSRV_WIRE_QUICK_EXIT =
                 1u << 8, /* exit(3) in an entry point does not run the destructors of what was preloaded */
-        FSRV_WIRE_FLAGS = (1u << 9) - 1,
+        FSRV_WIRE_WANTS_RESULT = 1u << 9,     /* of an entry point alone */
+        FSRV_WIRE_PAYLOAD_IN_FILE = 1u << 10, /* the payload is no part of the body: a file comes along */
+        FSRV_WIRE_FLAGS = (1u << 11) - 1,
 };
 
 struct fsrv__wire_request {
@@ -64,7 +66,7 @@ struct fsrv__wire_request {
         uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
         uint32_t reserved;       /* 0; without this field four bytes of memory would be sent as they are */
         uint64_t body_size;      /* what follows this head, or lies in the memfd: actions, strings, the payload */
-        uint64_t payload_size;   /* bytes at the end of the body, for the entry point alone */
+        uint64_t payload_size;   /* bytes for the entry point alone: at the end of the body, or of a file */
         uint64_t signal_mask;    /* bit n-1: signal n */
         uint64_t signals_ignored;
         uint64_t time_limit_ms; /* 0: none */
@@ -96,6 +98,29 @@ struct fsrv__wire_action {
 struct fsrv__wire_more {
         uint32_t type;  /* MORE_FDS, OTHER_ANSWER */
         uint32_t n_fds; /* MORE_FDS */
+};
+
+/* ---- result ---- */
+
+#define FSRV_WIRE_RESULT_MAX 32768 /* bytes of a result that travels without a memfd */
+
+struct fsrv__wire_result {
+        uint32_t type; /* RESULT, LARGE_RESULT */
+        uint32_t reserved;
+        uint64_t size;
+};
+
+struct fsrv__wire_failure {
+        uint32_t type; /* FAILURE */
+        int32_t err;   /* not 0: the result could not be sent */
+        int32_t code;
+        char text[FSRV_WIRE_TEXT_MAX];
+};
+
+union fsrv__wire_outcome {
+        uint32_t type;
+        struct fsrv__wire_result result;
+        struct fsrv__wire_failure failure;
 };
 
 /* ---- answer ---- */

@@ -23,8 +23,9 @@ int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, si
         size += fsrv__strings_size((const char *const *)parts->paths, &n_paths);
         if (size > FSRV_WIRE_BODY_MAX || head->payload_size > FSRV_WIRE_PAYLOAD_MAX)
                 return -E2BIG;
-        head->body_size = size + head->payload_size;
-        size += parts->payload ? head->payload_size : 0;
+        size_t payload = fsrv__request_payload_in_body(head);
+        head->body_size = size + payload;
+        size += parts->payload ? payload : 0;
 
         char *bytes = malloc(sizeof *head + size);
         if (!bytes)
@@ -43,8 +44,8 @@ int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, si
         at = fsrv__strings_put(at, (const char *const *)parts->argv);
         at = fsrv__strings_put(at, (const char *const *)parts->environment);
         at = fsrv__strings_put(at, (const char *const *)parts->paths);
-        if (parts->payload && head->payload_size)
-                memcpy(at, parts->payload, head->payload_size);
+        if (parts->payload && payload)
+                memcpy(at, parts->payload, payload);
         *ret_bytes = bytes;
         *ret_size = sizeof *head + size;
         return 0;
@@ -61,15 +62,18 @@ int fsrv__request_check_head(const struct fsrv__wire_request *head) {
                 return r;
         if (head->flags & ~(uint32_t)FSRV_WIRE_FLAGS)
                 return -EPROTO;
-        if (head->payload_size > FSRV_WIRE_PAYLOAD_MAX || head->payload_size > head->body_size ||
-            head->body_size - head->payload_size > FSRV_WIRE_BODY_MAX || head->n_actions > FSRV_WIRE_ACTIONS_MAX)
+        if (head->flags & FSRV_WIRE_PAYLOAD_IN_FILE && head->kind != FSRV_WIRE_ENTRY) /* others have no use for it */
+                return -EPROTO;
+        uint64_t payload = fsrv__request_payload_in_body(head);
+        if (head->payload_size > FSRV_WIRE_PAYLOAD_MAX || payload > head->body_size ||
+            head->body_size - payload > FSRV_WIRE_BODY_MAX || head->n_actions > FSRV_WIRE_ACTIONS_MAX)
                 return -EPROTO;
         if (head->n_fds > FSRV_WIRE_ALL_FDS_MAX || head->n_fds_here > head->n_fds ||
             head->n_fds_here > FSRV_WIRE_FIRST_FDS_MAX)
                 return -EPROTO;
         /* Each string has at least its NUL, so memory for a count that cannot fit is never asked for. */
         uint64_t least = (uint64_t)head->n_actions * sizeof(struct fsrv__wire_action) + FIXED_STRINGS +
-                         (uint64_t)head->n_argv + head->n_env + head->payload_size;
+                         (uint64_t)head->n_argv + head->n_env + payload;
         if (head->n_argv == 0 || head->n_argv > INT_MAX || least > head->body_size || head->umask > 0777)
                 return -EPROTO;
         return 0;
@@ -113,7 +117,7 @@ int fsrv__request_decode(const struct fsrv__wire_request *head, const void *body
                          struct fsrv__request_parts *ret_parts) {
         struct fsrv__request_parts parts = { .head = *head, .actions = body };
         const char *at = (const char *)body + head->n_actions * sizeof(struct fsrv__wire_action);
-        const char *end = (const char *)body + head->body_size - head->payload_size;
+        const char *end = (const char *)body + head->body_size - fsrv__request_payload_in_body(head);
         char *fixed[FIXED_STRINGS];
         size_t n_paths;
         int r;
@@ -140,7 +144,7 @@ int fsrv__request_decode(const struct fsrv__wire_request *head, const void *body
         parts.argv = argv;
         parts.environment = environment;
         parts.paths = paths;
-        parts.payload = end;
+        parts.payload = head->flags & FSRV_WIRE_PAYLOAD_IN_FILE ? NULL : end;
         parts.memory = memory;
         *ret_parts = parts;
         return 0;

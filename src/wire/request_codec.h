@@ -17,7 +17,7 @@ struct fsrv__request_parts {
         const char *directory;
         char *const *argv;        /* NULL-terminated, head.n_argv */
         char *const *environment; /* NULL-terminated, head.n_env */
-        const void *payload;      /* head.payload_size bytes; encode, NULL: the caller puts them behind the body */
+        const void *payload;      /* head.payload_size bytes; encode, NULL: they go behind the body, or are a file's */
         char *const *paths;       /* one for each OPEN, in order; NULL-terminated */
         char **memory; /* decode: what the lists lie in, if it had to be allocated; the strings lie in the body */
 };
@@ -31,6 +31,11 @@ int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, si
 
 /* Checks a head that came from outside. -EPROTONOSUPPORT: another version; -EPROTO: it breaks a limit or a rule. */
 int fsrv__request_check_head(const struct fsrv__wire_request *head);
+
+/* The bytes of the payload that are in the body. */
+static inline uint64_t fsrv__request_payload_in_body(const struct fsrv__wire_request *head) {
+        return head->flags & FSRV_WIRE_PAYLOAD_IN_FILE ? 0 : head->payload_size;
+}
 
 /* Whether n pointers are room enough for the lists of such a request. */
 bool fsrv__request_fits(const struct fsrv__wire_request *head, size_t n);

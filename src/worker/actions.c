@@ -58,8 +58,8 @@ static int move_above(const struct fsrv__request_parts *request, int *fd, int hi
 }
 
 static int make_room_below(struct fsrv__task *task, int highest, struct fsrv_error *error) {
-        int *own[] = { &task->claims,   &task->pidfd,   &task->answer,   &task->doorbell,
-                       &task->lifeline, &task->tracker, &task->directory };
+        int *own[] = { &task->claims,   &task->pidfd,   &task->answer,    &task->doorbell,
+                       &task->lifeline, &task->tracker, &task->directory, &task->result };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < sizeof own / sizeof *own; i++)

@@ -53,7 +53,7 @@ static void send_loads(const struct fsrv__task *task) {
         send_answer(task, &loads, sizeof loads, slots);
 }
 
-_Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error) {
+_Noreturn void fsrv__task_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error) {
         struct fsrv__wire_failed failed = {
                 .type = FSRV_WIRE_FAILED, .pid = getpid(), .stage = error->stage, .err = error->err
         };
@@ -149,7 +149,7 @@ _Noreturn void fsrv__run_program(struct fsrv__task *task) {
 
         if (pipe2(ends, O_CLOEXEC) < 0) {
                 fsrv__fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
-                fsrv__worker_fail(task, task->answer, &error);
+                fsrv__task_fail(task, task->answer, &error);
         }
         fsrv__core_filter_restore(task->standby);
         send_started(task, ends[0]);
@@ -160,7 +160,7 @@ _Noreturn void fsrv__run_program(struct fsrv__task *task) {
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, NULL);
         fsrv__fail(&error, FSRV_STAGE_EXEC, err, "executing '%s'", request->name);
-        fsrv__worker_fail(task, ends[1], &error);
+        fsrv__task_fail(task, ends[1], &error);
 }
 
 static size_t count_handed(const struct fsrv__request_parts *request) {
@@ -185,6 +185,7 @@ static int keep_for_module(struct fsrv__task *task, struct fsrv_error *error) {
                 .lifeline = task->lifeline,
                 .tracker = task->tracker,
                 .data = -1,
+                .result = task->result,
                 .fds = fds,
                 .payload = request->payload,
                 .payload_size = request->head.payload_size,
@@ -223,7 +224,11 @@ _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
         program_invocation_short_name = slash ? (char *)slash + 1 : request->argv[0];
         if (request->head.flags & FSRV_WIRE_QUICK_EXIT && on_exit(leave_quickly, NULL) != 0) {
                 fsrv__fail(&error, FSRV_STAGE_SETUP, ENOMEM, "the exit function of a quick exit");
-                fsrv__worker_fail(task, task->answer, &error);
+                fsrv__task_fail(task, task->answer, &error);
+        }
+        if (request->head.flags & FSRV_WIRE_WANTS_RESULT && fsrv__result_begin() < 0) {
+                fsrv__fail(&error, FSRV_STAGE_SETUP, ENOMEM, "the exit function that sends the result");
+                fsrv__task_fail(task, task->answer, &error);
         }
         /* A constructor of a module that isn't preloaded could write to the server. (The answer socket stays open: it
          * is about this process alone.) */
@@ -232,7 +237,7 @@ _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
                 send_loads(task);
         }
         if (host->find(request->name, &error) < 0 || keep_for_module(task, &error) < 0)
-                fsrv__worker_fail(task, task->answer, &error);
+                fsrv__task_fail(task, task->answer, &error);
         send_started(task, -1);
         fsrv__fd_close(task->answer);
         fsrv__fd_close(task->claims);

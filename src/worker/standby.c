@@ -103,6 +103,8 @@ static void fill_task(struct fsrv__task *task, int slots[FSRV_SLOTS]) {
         task->directory = slots[FSRV_SLOT_DIRECTORY];
         task->tracker = slots[FSRV_SLOT_TRACKER];
         task->memfd = slots[FSRV_SLOT_BODY];
+        task->result = slots[FSRV_SLOT_RESULT];
+        task->file = slots[FSRV_SLOT_PAYLOAD];
         task->fds = fsrv__task_message.fds; /* moved to memory of their number when more are to come */
         task->client = fsrv__task_message.sender;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/call.h"
@@ -59,7 +60,7 @@ static void *map_body(int memfd, uint64_t offset, uint64_t size) {
 
 /* The parts of a request besides a large payload are copied, so that the memfd is let go of with the payload. */
 static const void *map_payload_apart(int memfd, const struct fsrv__wire_request *head, const void **ret_payload) {
-        uint64_t rest = head->body_size - head->payload_size, page = (uint64_t)sysconf(_SC_PAGESIZE);
+        uint64_t rest = head->body_size - fsrv__request_payload_in_body(head), page = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t offset = rest / page * page;
         char *mapped = map_body(memfd, offset, head->body_size - offset);
         uint64_t n = 0;
@@ -84,7 +85,7 @@ static const void *map_payload_apart(int memfd, const struct fsrv__wire_request 
 }
 
 static bool has_large_payload(const struct fsrv__wire_request *head) {
-        return head->payload_size > FSRV_WIRE_MESSAGE_MAX;
+        return fsrv__request_payload_in_body(head) > FSRV_WIRE_MESSAGE_MAX;
 }
 
 static int read_body(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body,
@@ -106,6 +107,25 @@ static int read_body(struct fsrv__task *task, const struct fsrv__wire_request *h
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, -r, "the request is malformed");
         if (payload)
                 task->request.payload = payload;
+        return 0;
+}
+
+/* The file stays the client's. If it shrinks from now on, the kernel kills this process by SIGBUS where it reads there.
+ */
+static int map_file(struct fsrv__task *task, const struct fsrv__wire_request *head, struct fsrv_error *error) {
+        struct stat st;
+        const void *payload = NULL;
+
+        if (fstat(task->file, &st) < 0)
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, errno, "the payload's file");
+        if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < head->payload_size)
+                return fsrv__fail_text(error, FSRV_STAGE_REQUEST, EIO,
+                                       "the payload's file has %llu bytes now, where it had %llu",
+                                       (unsigned long long)st.st_size, (unsigned long long)head->payload_size);
+        if (head->payload_size > 0 && !(payload = map_body(task->file, 0, head->payload_size)))
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, errno, "mapping the payload's file");
+        task->request.payload = payload;
+        task->file = fsrv__fd_close(task->file);
         return 0;
 }
 
@@ -141,6 +161,8 @@ static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_reques
                 r = receive_more_fds(task, head, error);
         if (r == 0)
                 r = read_body(task, head, body, error);
+        if (r == 0 && head->flags & FSRV_WIRE_PAYLOAD_IN_FILE)
+                r = map_file(task, head, error);
         if (r < 0)
                 return r;
         set_title(&task->request);
@@ -155,7 +177,7 @@ _Noreturn void fsrv__worker_main(struct fsrv__task *task, const struct fsrv__wir
         struct fsrv_error error;
 
         if (set_worker_up(task, head, body, &error) < 0)
-                fsrv__worker_fail(task, task->answer, &error);
+                fsrv__task_fail(task, task->answer, &error);
         if (head->kind == FSRV_WIRE_PROGRAM)
                 fsrv__run_program(task);
         fsrv__run_entry(task);

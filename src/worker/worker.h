@@ -32,8 +32,10 @@ struct fsrv__task {
         int lifeline;
         int tracker; /* -1: none */
         int directory;
-        int memfd; /* the body's; -1 */
-        int *fds;  /* the caller's, head.n_fds of them */
+        int memfd;  /* the body's; -1 */
+        int result; /* -1: none is wanted */
+        int file;   /* with the payload; -1 */
+        int *fds;   /* the caller's, head.n_fds of them */
         bool has_claimed;
         struct ucred client;
         struct fsrv__request_parts request;
@@ -76,6 +78,9 @@ void fsrv__setup_unblock(const struct fsrv__wire_request *head);
 /* actions.c: puts the fds in place. */
 int fsrv__actions_run(struct fsrv__task *task, struct fsrv_error *error);
 
+/* result.c: has the result sent when the process ends by itself. 0 or -errno. */
+int fsrv__result_begin(void);
+
 /* run.c */
 _Noreturn void fsrv__run_program(struct fsrv__task *task);
 _Noreturn void fsrv__run_entry(struct fsrv__task *task);
@@ -85,6 +90,6 @@ void fsrv__core_filter_restore(const struct fsrv__standby *standby);
 void fsrv__core_filter_widen(const struct fsrv__standby *standby);
 
 /* Tells the client (on `sock`: the answer socket, or the exec pipe) and the server, and ends. */
-_Noreturn void fsrv__worker_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error);
+_Noreturn void fsrv__task_fail(struct fsrv__task *task, int sock, const struct fsrv_error *error);
 
 #endif

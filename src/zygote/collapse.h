@@ -7,9 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/huge.h"
 #include "zygote/pieces.h"
-
-#define FSRV_HUGE_PAGE (UINT64_C(2) << 20)
 
 static inline uint64_t fsrv__round_up(uint64_t value, uint64_t to) {
         return (value + to - 1) / to * to;

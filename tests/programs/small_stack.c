@@ -30,11 +30,20 @@ static void ignore(const struct fsrv_module_report *report, void *data) {
 
 static void use(struct fsrv_server *server) {
         struct fsrv_process *processes[2];
-        struct fsrv_request *request;
+        struct fsrv_result result = { .size = sizeof result };
+        struct fsrv_request *request, *nothing;
+        static char entry[4096];
         int fds[3];
 
         expect(fsrv_request_new(&request) == 0 && fsrv_request_set_program(request, "true") == 0, "a request");
+        snprintf(entry, sizeof entry, "%s:echo", module);
+        expect(fsrv_request_new(&nothing) == 0, "another request");
         expect(fsrv_run(server, request, &status, &error) == 0 && status.exit_code == 0, "running a program");
+        expect(fsrv_request_set_entry(nothing, entry) == 0 &&
+                       fsrv_call(server, nothing, "input", 5, &result, &error) == 0 && result.n == 0,
+               "a call");
+        fsrv_result_free(&result);
+        fsrv_request_free(nothing);
         expect(fsrv_spawn_many(server, request, 2, processes, &error) == 2, "spawning two");
         for (int i = 0; i < 2; i++) {
                 expect(fsrv_process_wait(processes[i], -1, &status, &error) == 0, "waiting");

@@ -109,6 +109,25 @@ static void bad_heads_are_refused(void **state) {
         REFUSED(umask, 01000, -EPROTO);
 }
 
+/* It takes no part of the body, and a program has none. */
+static void a_payload_may_be_a_file(void **state) {
+        struct fsrv__wire_request good = { .version = FSRV_WIRE_VERSION,
+                                           .kind = FSRV_WIRE_ENTRY,
+                                           .flags = FSRV_WIRE_PAYLOAD_IN_FILE,
+                                           .n_argv = 1,
+                                           .body_size = 100,
+                                           .payload_size = 101 };
+        struct fsrv__wire_request bad;
+
+        (void)state;
+        assert_int_equal(fsrv__request_check_head(&good), 0);
+        REFUSED(payload_size, FSRV_WIRE_PAYLOAD_MAX, 0);
+        REFUSED(payload_size, FSRV_WIRE_PAYLOAD_MAX + 1, -EPROTO);
+        REFUSED(kind, FSRV_WIRE_PROGRAM, -EPROTO);
+        REFUSED(kind, FSRV_WIRE_PROBE, -EPROTO);
+        REFUSED(body_size, FSRV_WIRE_BODY_MAX + 1, -EPROTO);
+}
+
 static void bad_bodies_are_refused(void **state) {
         struct fsrv__request_parts parts;
         char *bytes, *room[64];
@@ -279,6 +298,7 @@ int main(void) {
                 cmocka_unit_test(a_request_comes_back_as_it_was),
                 cmocka_unit_test(a_small_request_needs_no_memory),
                 cmocka_unit_test(bad_heads_are_refused),
+                cmocka_unit_test(a_payload_may_be_a_file),
                 cmocka_unit_test(bad_bodies_are_refused),
                 cmocka_unit_test(mutated_requests_do_no_harm),
                 cmocka_unit_test(a_config_comes_back_as_it_was),

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//! Each text is taken apart in a process of its own. One of them crashes the parser, and one is no text.
+
+use forkserver::{enter, entry, Error, Request, Server, MAIN};
+use std::time::Duration;
+
+/// What runs in the processes.
+fn count_words(input: &[u8]) -> Result<Vec<u8>, String> {
+    let text = std::str::from_utf8(input).map_err(|error| error.to_string())?;
+    if text == "deadly" {
+        panic!("it is deadly");
+    }
+    Ok(format!("{} words", text.split_whitespace().count()).into_bytes())
+}
+
+fn main() -> Result<(), Error> {
+    enter(vec![entry!("count_words", count_words)])?;
+    let server = Server::new(&[MAIN])?;
+    let request = Request::entry(":count_words")?.time_limit(Duration::from_secs(10));
+
+    for text in [&b"a few words"[..], b"deadly", b"no text: \xff"] {
+        match server.call(&request, text) {
+            Ok(count) => println!("{}", String::from_utf8_lossy(&count)),
+            Err(error) => println!("{error} (signal {}, code {})", error.signal, error.code),
+        }
+    }
+
+    // The same for many, several at a time.
+    let texts = vec![&b"two words"[..]; 100];
+    let mut good = 0;
+    server.call_many(&request, &texts, 0, |_, count| {
+        good += (count.ok() == Some(b"2 words")) as u32
+    })?;
+    println!("{good} more have two words");
+
+    // A program, whose end is waited for.
+    println!(
+        "sh exited with {}",
+        server.run(&Request::program("sh")?.arguments(&["sh", "-c", "exit 7"])?)?
+    );
+    Ok(())
+}

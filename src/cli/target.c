@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+int cli_target_add_preload(struct cli_target *target, const char *module) {
+        const char **grown = realloc(target->preload, (target->n_preload + 2) * sizeof *grown);
+
+        if (!grown) {
+                cli_complain("out of memory");
+                return -ENOMEM;
+        }
+        grown[target->n_preload++] = module;
+        grown[target->n_preload] = NULL;
+        target->preload = grown;
+        return 0;
+}
+
+void cli_target_done(struct cli_target *target) {
+        free(target->preload);
+        target->preload = NULL;
+        target->n_preload = 0;
+}
+
+int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server) {
+        const struct fsrv_server_options options = {
+                .size = sizeof options,
+                .preload = target->preload,
+                .preload_policy = FSRV_PRELOAD_FAIL,
+                .preload_timeout_ms = target->preload_timeout_ms,
+                .memory = target->memory,
+        };
+        struct fsrv_error error = { 0 };
+        int r;
+
+        if (target->socket_path && (target->n_preload || target->preload_timeout_ms)) {
+                cli_complain("%s is for a private server; the one at --socket %s has its own modules",
+                             target->n_preload ? "--preload" : "--preload-timeout", target->socket_path);
+                return -EINVAL;
+        }
+        if (target->socket_path)
+                r = fsrv_server_connect(target->socket_path, target->server_uid, ret_server, &error);
+        else
+                r = fsrv_server_new(&options, ret_server, &error);
+        if (r < 0)
+                cli_complain_error(&error);
+        return r;
+}
+
+int cli_target_take_option(struct cli_target *target, int c) {
+        switch (c) {
+        case CLI_OPT_CALL:
+                target->entry = optarg;
+                return 0;
+        case CLI_OPT_PRELOAD:
+                return cli_target_add_preload(target, optarg);
+        case CLI_OPT_PRELOAD_TIMEOUT:
+                return cli_parse_preload_timeout(optarg, &target->preload_timeout_ms);
+        case CLI_OPT_MEMORY:
+                return cli_parse_memory(optarg, &target->memory);
+        case CLI_OPT_SOCKET:
+                return cli_parse_socket(optarg, &target->socket_path);
+        case CLI_OPT_SERVER_UID:
+                return cli_parse_uid("--server-uid", optarg, &target->server_uid);
+        case CLI_OPT_TIMEOUT:
+                return cli_parse_seconds(optarg, &target->timeout);
+        case CLI_OPT_KILL_AFTER:
+                return cli_parse_seconds(optarg, &target->kill_after);
+        case CLI_OPT_QUICK_EXIT:
+                target->quick_exit = true;
+                return 0;
+        default:
+                return 1;
+        }
+}
+
+bool cli_is_entry(const char *text) {
+        const char *colon = strrchr(text, ':');
+
+        return colon && colon > text && colon[1];
+}
