@@ -11,6 +11,7 @@ PREFIX is an installation. Of each page, in a directory and a shell of its own, 
 A "sh" block is not run. So there must be a reason before it: <!-- not run: … -->
 """
 
+import glob
 import os
 import re
 import select
@@ -24,7 +25,12 @@ FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.S | re.M)
 FILE = re.compile(r"`([\w./-]+)`:\s*$")
 LIMIT = 60 * float(os.environ.get("FORKSERVER_TEST_PATIENCE", "1"))
 # Each command is in a file of its own; the shell's own standard input brings their names.
-LOOP = r'while read -r -u 9 file; do . "$file" </dev/null 2>&1; printf "\n\1%d\n" $?; done'
+# Each begins with the exit code of the one before it in $?.
+LOOP = r'''
+end_with() { return "$1"; }
+code=0
+while read -r -u 9 file; do end_with $code; . "$file" </dev/null 2>&1; code=$?; printf "\n\1%d\n" $code; done
+'''
 
 
 class Wrong(Exception):
@@ -63,14 +69,14 @@ def pattern(lines):
 
 class Shell:
     def __init__(self, directory, prefix):
-        library, package = os.path.join(prefix, "lib"), python_directory(prefix)
+        library, package = place_of(prefix, "libforkserver.so"), place_of(prefix, "forkserver/__init__.py")
         clean = {name: value for name, value in os.environ.items()
                  if not name.startswith(("FORKSERVER_", "LD_", "PKG_CONFIG"))}
         environment = {**clean, "HOME": directory, "PATH": f"{prefix}/bin:{clean['PATH']}", "PYTHONPATH": package,
                        "LD_LIBRARY_PATH": library, "PKG_CONFIG_PATH": f"{library}/pkgconfig", "LC_ALL": "C.UTF-8",
                        "TMPDIR": directory, "XDG_RUNTIME_DIR": directory}
         reader, self.writer = os.pipe()
-        self.process = subprocess.Popen(["bash", "-c", f"exec 9<&{reader} {reader}<&-; {LOOP}"], cwd=directory,
+        self.process = subprocess.Popen(["bash", "-c", f"exec 9<&{reader} {reader}<&-\n{LOOP}"], cwd=directory,
                                         env=environment, pass_fds=[reader], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         os.close(reader)
@@ -109,11 +115,12 @@ def read_until(fd, deadline):
     return os.read(fd, 65536) if ready and time.monotonic() < deadline else b""
 
 
-def python_directory(prefix):
-    for place in ("lib/python3/dist-packages", "lib/python3/site-packages"):
-        if os.path.isdir(os.path.join(prefix, place)):
-            return os.path.join(prefix, place)
-    return ""
+def place_of(prefix, name):
+    """The directory of the installation's libraries in which this file is."""
+    found = glob.glob(os.path.join(prefix, "lib", "**", name), recursive=True)
+    if not found:
+        sys.exit(f"pages: {prefix} has no {name}")
+    return found[0].removesuffix(f"/{name}")
 
 
 def check_command(shell, command, expected):
