@@ -43,6 +43,8 @@ def blocks(text):
         before = text[:found.start()].rstrip().rpartition("\n")[2]
         indent = len(found[1])
         yield found[2], before, "".join(line[indent:] or "\n" for line in found[3].splitlines(keepends=True))
+    if left := re.search(r"^ *```.*", FENCE.sub("", text), re.M):
+        raise Wrong(f"a block that begins or ends at no line of its own: {left[0]}")
 
 
 def commands(block):
@@ -169,7 +171,8 @@ def main():
     failed = False
     for page in pages:
         try:
-            print(f"pages: {page}: {check_page(os.path.abspath(prefix), page)} commands print what it says")
+            if n := check_page(os.path.abspath(prefix), page):
+                print(f"pages: {page}: {n} commands print what it says")
         except Wrong as wrong:
             print(f"pages: {page}: {wrong}", file=sys.stderr)
             failed = True

@@ -84,10 +84,15 @@ build_asan() {
     build_in build-asan -Db_sanitize=address,undefined -Db_lundef=false
 }
 
+# As it would be installed, with the Python package.
+build_release() {
+    build_in build-python --buildtype release -Dtests=false -Dexamples=disabled -Dpython=enabled \
+        "-Dpython_interpreter=$PYTHON"
+}
+
 # The package as it would be installed, below build-python/root; prints the directory to put on PYTHONPATH.
 build_package() {
-    build_in build-python --buildtype release -Dtests=false -Dexamples=disabled -Dpython=enabled \
-        "-Dpython_interpreter=$PYTHON" >&2
+    build_release >&2
     rm -rf build-python/root
     DESTDIR=$PWD/build-python/root meson install -C build-python --tags python --no-rebuild --quiet >&2
     dirname "$(find "$PWD/build-python/root" -type d -name forkserver)"
