@@ -13,7 +13,7 @@ import sys
 import threading
 
 MEMORY = 512 << 20
-TIMEOUT = 1.0
+TIMEOUT = 2.0
 # In the order in which they come.
 KINDS = ["memory", "crash", "hang", "wrong", "crash", "memory", "hang", "crash"]
 

@@ -70,13 +70,14 @@ def show(n_jobs, size):
     screen.show(f"concurrent.futures.ProcessPoolExecutor({n_jobs})")
     theirs, n_theirs = run_theirs(names, wrong, n_jobs)
     lost = n_theirs - len(theirs.lines)
-    screen.say(f"{len(theirs.lines)} of {n_theirs:,} items have a result or an error of their own. Then one crashed, and "
-               f"the {lost} others have one and the same error, which names no item:")
+    screen.say(f"{len(theirs.lines)} of {n_theirs:,} items have a result or an error of their own. Then one crashed, "
+               f"and the {lost} others have one and the same error, which names no item:")
     screen.show(theirs.errors.splitlines()[-1])
     screen.show(f"forkserver.Executor({n_jobs}, timeout={accidents.TIMEOUT:g}, memory={accidents.MEMORY >> 20} << 20)")
     ours, results, errors = run_ours(names, wrong, n_jobs)
     check_ours(names, wrong, results, errors)
-    screen.say(f"{len(results)} items have their results, and {len(errors)} their own errors, in {screen.seconds(ours.seconds)}:")
+    screen.say(f"{len(results)} items have their results, and {len(errors)} have errors of their own, after "
+               f"{screen.seconds(ours.seconds)}:")
     tell_errors(errors)
-    return (f"{n:,} calls, {len(wrong)} go wrong: items answered", f"{len(theirs.lines)} of {n_theirs:,}",
+    return (f"{n:,} calls, {len(wrong)} go wrong: answered", f"{len(theirs.lines)} of {n_theirs:,}",
             f"{len(results) + len(errors):,} of {n:,}", f"{lost} more")

@@ -39,7 +39,7 @@ def draw(path, curves):
     points = {name: [[n, times[n - 1]] for n in sorted({*POINTS, len(times)}) if n <= len(times)]
               for name, times in curves.items()}
     plots.plot(path, points, "time until so many jobs have ended, with all loading", "jobs", "seconds",
-               key="tmargin center horizontal maxcols 2")
+               key="below Left reverse")
     screen.say(f"The picture of time against number of jobs is {os.path.relpath(path)}.", 0)
 
 

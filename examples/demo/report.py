@@ -26,7 +26,8 @@ def sales_without(path):
 
 def report(path):
     sums = sales_with_pandas(path) if pandas else sales_without(path)
-    return f"{os.path.basename(path)}: " + ", ".join(f"{shop} {cents / 100:.2f}" for shop, cents in sorted(sums.items()))
+    texts = [f"{shop} {cents / 100:.2f}" for shop, cents in sorted(sums.items())]
+    return f"{os.path.basename(path)}: {', '.join(texts)}"
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ def make_index(path, size):
     """Makes it, and says what it is. Returns some words of its documents."""
     n, n_invented, words = texts.write_index(path, size)
     invented = f" and of {n_invented:,} invented ones" if n_invented else ""
-    screen.say(f"The index is a file of {os.path.getsize(path) >> 20} MiB: the words of {n - n_invented:,} texts of this "
-               f"machine{invented}. The ordinary way is a program that loads it and answers one query.")
+    screen.say(f"The index is a file of {os.path.getsize(path) >> 20} MiB: the words of {n - n_invented:,} texts of "
+               f"this machine{invented}. The ordinary way is a program that loads it and answers one query.")
     return words
 
 
@@ -48,8 +48,8 @@ def run_ours(build, index, n_jobs, queries):
     check(said == f"forkserver: map: '{CRASHING}': killed by SIGSEGV", f"forkserver map said: {said}")
     answered = sorted(line.partition(":")[0] for line in ours.lines)
     check(answered == sorted({*queries} - {CRASHING}), f"there are answers to {len(answered)} queries")
-    screen.say(f"{len(queries)} queries took {seconds(ours.seconds)}, with the loading. One of them made the code crash. "
-               "Only its own process ended, and all others have their answers:")
+    screen.say(f"{len(queries)} queries took {seconds(ours.seconds)}, with the loading. One of them made the code "
+               "crash. Only its own process ended, and all others have their answers:")
     screen.show(said)
     return ours
 

@@ -42,8 +42,8 @@ def _texts():
 
 
 def write_index(path, size):
-    """Writes an index of about so many bytes. Returns (how many documents it has, how many of them are invented, some of
-    their words)."""
+    """Writes an index of about so many bytes. Returns (how many documents it has, how many of them are invented, some
+    of their words)."""
     n = n_invented = written = 0
     some = []
     chance = random.Random(2)

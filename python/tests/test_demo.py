@@ -47,7 +47,7 @@ class Demo(unittest.TestCase):
     def test_piped(self):
         code, out, errors = self.run_demo()
         self.assertEqual((code, errors), (0, ""), out)
-        self.assertEqual([line for line in out.split("\n") if len(line) > 80 or not line.isprintable()], [])
+        self.assertEqual([line for line in out.split("\n") if len(line) >= 80 or not line.isprintable()], [])
         self.assertIn("forkserver: map: 'no-such-word': killed by SIGSEGV", out)
         self.assertIn("100 of 100", out)
         if shutil.which("gnuplot"):
