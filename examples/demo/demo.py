@@ -79,6 +79,8 @@ def main(build, picture):
     except BrokenPipeError:  # `./dev demo | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
+    except OSError as error:
+        sys.exit(f"demo: {error}")
     except KeyboardInterrupt:
         screen.write("The demo was stopped.")
         sys.exit(130)
