@@ -14,6 +14,8 @@ import re
 import subprocess
 import sys
 
+from plots import plot
+
 MARKED = re.compile(r"(<!-- (short )?figures ?([^>]*?) ?-->\n).*?(<!-- end of figures -->)", re.S)
 GROUPS = [
     ("A spawn", ("roundtrip", "call", "throughput", "afl", "live", "client")),
@@ -92,18 +94,6 @@ def write_marked(data, path):
 
 
 # ---- plots ----
-
-
-def plot(path, lines, title, x, y, logarithmic="xy"):
-    """lines: name -> [[x, y], …]"""
-    script = [f"set terminal svg size 720,420 font 'sans-serif,13' background 'white'; set output '{path}'",
-              f"set title '{title}'",
-              f"set xlabel '{x}'; set ylabel '{y}'; set key left top; set grid", f"set logscale {logarithmic}"]
-    curves = [f"'-' with linespoints lw 2 title '{name}'" for name in lines]
-    script.append("plot " + ", ".join(curves))
-    for points in lines.values():
-        script += [f"{max(a, 0.5)} {b}" for a, b in points] + ["e"]
-    subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
 
 
 def bars(path, data):

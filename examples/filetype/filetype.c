@@ -4,14 +4,11 @@
  * file that makes libmagic crash ends one worker, and nothing else.
  */
 #include <magic.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 int forkserver_preload(void);
 int classify(int argc, char **argv);
-int classify_or_crash(int argc, char **argv);
 
 static magic_t magic;
 
@@ -35,13 +32,4 @@ int classify(int argc, char **argv) {
                 }
         }
         return result;
-}
-
-/* For the demo: the file of this name is one that the parser doesn't survive. */
-int classify_or_crash(int argc, char **argv) {
-        const char *name = argc > 1 ? strrchr(argv[1], '/') : NULL;
-
-        if (name && strcmp(name, "/crash-on-purpose") == 0)
-                raise(SIGSEGV);
-        return classify(argc, argv);
 }
