@@ -4,11 +4,13 @@
 Types what the documents say: pages.py PREFIX PAGE…
 
 PREFIX is an installation. Of each page, in a directory and a shell of its own, in their order:
-- a block in another language than "console", "sh" or "text" behind a line that ends in "`NAME`:" becomes the file NAME;
+- a block in another language than "console", "sh" or "text" becomes the file NAME, if the line before it ends in
+  "`NAME`:" or is <!-- file: NAME -->;
 - of a "console" block each line that begins with "$ " is typed (a line that ends in a backslash, or behind a "<<END",
   goes on), and what it prints must be the lines below it: "…" stands for anything within a line, a line of "…" alone
   for any lines.
-A "sh" block is not run. So there must be a reason before it: <!-- not run: … -->
+All others are not run. So there must be a reason before a block in a language: <!-- not run: … -->
+A block within a comment counts as any other: it is for the test alone.
 """
 
 import glob
@@ -22,7 +24,8 @@ import tempfile
 import time
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.S | re.M)
-FILE = re.compile(r"`([\w./-]+)`:\s*$")
+FILE = re.compile(r"(?:`|<!-- file: )([\w./-]+)(?:`:| -->)\s*$")
+NO_LANGUAGE = ("", "text")
 LIMIT = 60 * float(os.environ.get("FORKSERVER_TEST_PATIENCE", "1"))
 # Each command is in a file of its own; the shell's own standard input brings their names.
 # Each begins with the exit code of the one before it in $?.
@@ -140,14 +143,13 @@ def check_block(shell, directory, language, before, block):
         for command, printed in commands(block):
             check_command(shell, command, printed)
             n += 1
-    elif language == "sh":
-        if not re.search(r"<!-- not run: .+ -->$", before):
-            raise Wrong(f"a block that is not run, and why? {block}")
-    elif named and language not in ("", "text"):
+    elif named and language not in ("sh", *NO_LANGUAGE):
         path = os.path.join(directory, named[1])
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w") as file:
             file.write(block)
+    elif language not in NO_LANGUAGE and not re.search(r"<!-- not run: .+ -->$", before):
+        raise Wrong(f"a block that is not run, and why? {block}")
     return n
 
 

@@ -56,12 +56,24 @@ a line
   … 20…
   ```
 
+<!-- file: b.txt -->
+```ini
+b line
+```
+
+<!--
+```console
+$ cat b.txt
+b line
+```
+-->
+
 <!-- not run: it is for others -->
 ```sh
 false
 ```
 """)
-    assert (told.returncode, told.stdout.count("5 commands")) == (0, 1), told.stdout
+    assert (told.returncode, told.stdout.count("6 commands")) == (0, 1), told.stdout
 
 
 @pytest.mark.parametrize("text, reason", [
@@ -69,6 +81,7 @@ false
     ("```console\n$ true\nnothing\n```\n", "and not:\nnothing"),
     ("```console\nno command\n```\n", "begins with no command"),
     ("```sh\nls\n```\n", "not run, and why?"),
+    ("This is\n`a.c`, a program:\n```c\nint a;\n```\n", "not run, and why?"),
     ("```console\n$ true\n", "begins or ends at no line"),
     ("```console\n$ exit\n```\n", "has not ended"),
 ])
