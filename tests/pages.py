@@ -112,7 +112,7 @@ class Shell:
                     os.kill(int(entry), signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        self.process.wait(LIMIT)
+        self.process.wait(60)
 
 
 def read_until(fd, deadline):
