@@ -180,8 +180,10 @@ static int ask_stop(struct fsrv_server *server, const struct question *question,
 static int ask_ping(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
         struct fsrv_stats stats = { .size = sizeof stats };
         int64_t left = question->deadline - now_ms();
-        int r = question->deadline == 0 ? 0 : fsrv_server_wait_ready(server, left > 0 ? (int)left : 1, error);
+        int r = 0;
 
+        if (question->deadline > 0)
+                r = fsrv_server_wait_ready(server, left > 0 ? (int)left : 1, error);
         if (r >= 0)
                 r = fsrv_server_get_stats(server, &stats, error);
         if (r < 0)
