@@ -39,8 +39,8 @@ void *fsrv__huge_map(int memfd, size_t n, int protection) {
 enum { PIECE = 32, SLACK_MS = 20, EACH_MS = 1 /* as long as small pages take */ };
 
 /* An extent without any page cannot be collapsed, so the first byte of each is written: by a call, which fails where
- * there is no memory. The kernel zeroes the rest. It also maps what it collapses, which would be the caller's memory for
- * that long. */
+ * there is no memory. The kernel zeroes the rest. It also maps what it collapses, which would be the caller's memory
+ * for that long. */
 static int collapse_piece(int memfd, char *bytes, size_t from, size_t n) {
         for (size_t i = 0; i < n; i++)
                 if (pwrite(memfd, "", 1, (off_t)((from + i) * FSRV_HUGE_PAGE)) != 1)
