@@ -97,8 +97,8 @@ class Processes(WorkerPlugin):
         self.executor_name, self.default = name, default
         self.name = f"forkserver-{name}"  # of the plugin, as Dask wants it
         # "distributed.worker" has the function by which a worker calls a task's
-        self.options = {"preload": ["distributed.worker", "cloudpickle", *preload], "timeout": timeout,
-                        "memory": memory, "main": None, "pickler": cloudpickle, **options}
+        self.options = {"preload": ["distributed.worker", __name__, *preload], "timeout": timeout, "memory": memory,
+                        "main": None, "pickler": cloudpickle, **options}
         self.version = forkserver.__version__
 
     async def setup(self, worker) -> None:
