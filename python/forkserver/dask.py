@@ -90,7 +90,11 @@ class Processes(WorkerPlugin):
     task, as in forkserver.Executor, which takes the options, too.
 
     A task whose process dies fails with forkserver.WorkerDied, and Dask's retries= counts it. A second registration of
-    the same name, `client.restart()` and `client.upload_file()` begin with new processes, so no task runs old code."""
+    the same name, `client.restart()` and `client.upload_file()` begin with new processes, so no task runs old code.
+
+    A registration raises what a worker raises: another version of forkserver there, or with on_error="fail" a module
+    that cannot be imported. Dask keeps the plugin all the same, and no new worker starts with it. Take it back by
+    `client.unregister_worker_plugin("forkserver-" + name)`."""
 
     def __init__(self, preload: Sequence[str] = (), *, name: str = "processes", default: bool = False,
                  timeout: Optional[float] = None, memory: Optional[int] = None, **options: Any) -> None:

@@ -181,11 +181,13 @@ class Tasks(unittest.TestCase):
         self.assertEqual(metrics(self.client)["counted_zygote_restarts"], 0)
 
     def test_what_cannot_be_loaded_is_told_at_once(self):
+        self.addCleanup(self.client.unregister_worker_plugin, "forkserver-broken")
         with self.assertRaisesRegex(forkserver.Error, "no_such_module"):
             register(self.client, preload=["no_such_module"], name="broken", on_error="fail")
 
     def test_another_version(self):
         plugin = forkserver.dask.Processes(name="other")
+        self.addCleanup(self.client.unregister_worker_plugin, "forkserver-other")
         plugin.version = "0.0.1"
         with self.assertRaisesRegex(RuntimeError, "the client has forkserver 0.0.1, and the worker tcp"):
             self.client.register_worker_plugin(plugin)
