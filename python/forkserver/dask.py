@@ -104,17 +104,23 @@ class Processes(WorkerPlugin):
         self.options = {"preload": ["distributed.worker", __name__, *preload], "timeout": timeout, "memory": memory,
                         "main": None, "pickler": cloudpickle, **options}
         self.version = forkserver.__version__
+        self.executor = None  # the worker's
 
     async def setup(self, worker) -> None:
         if self.version != forkserver.__version__:
             raise RuntimeError(f"the client has forkserver {self.version}, and the worker {worker.address} has "
                                f"{forkserver.__version__}")
         executor = self._start(worker)
-        await asyncio.wrap_future(executor.submit(_nothing))  # what cannot be loaded is known now
+        try:
+            await asyncio.wrap_future(executor.submit(_nothing))  # what cannot be loaded is known now
+        except BaseException:
+            self.teardown(worker)
+            raise
 
     def teardown(self, worker) -> None:
         _of(worker).pop(self.name, None)
-        self._stop(worker)
+        if self.executor is not None:
+            self._stop(worker)
 
     def _start(self, worker):
         self.executor = executor = _Executor(_count_threads(worker), **self.options)
@@ -137,6 +143,7 @@ class Processes(WorkerPlugin):
         for counter in _COUNTERS:
             worker.metrics.pop(f"{self.executor_name}_{counter}", None)
         self.executor.shutdown(wait=False)
+        self.executor = None
 
     def renew(self, worker) -> None:
         """Gives later tasks a new fork server. Those that were sent before have the old one to their end."""
