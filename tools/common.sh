@@ -12,7 +12,7 @@ TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-dev libcmocka-dev libjemalloc2 libo
 PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
 # What the tests of the Python package use: numpy, pytest, CPython's own suites, and what builds a wheel.
 PYTHON_TEST_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-numpy python3-pil python3-pytest python3-venv python3-pip
-    python3-mesonpy patchelf)
+    python3-mesonpy patchelf python3-distributed)
 BENCH_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas afl++ gnuplot-nox findutils jq)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
 LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
