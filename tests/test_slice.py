@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""`forkserver map --slice`: several runs share one list, as the elements of a job array do."""
+
+import subprocess
+
+import pytest
+
+from spawner import LIMIT
+
+
+@pytest.fixture
+def run(forkserver):
+    """Runs map on an input: exit code, lines of standard output, standard error."""
+    def run_map(items, *words):
+        result = subprocess.run([forkserver, "map", *map(str, words)], input=items, text=True, capture_output=True,
+                                timeout=LIMIT)
+        return result.returncode, result.stdout.splitlines(), result.stderr
+    return run_map
+
+
+def lines(*items):
+    return "".join(f"{item}\n" for item in items)
+
+
+TEN = lines(*range(1, 11))
+
+
+def test_every_nth(run):
+    """Numbers are those of the whole list."""
+    assert run(TEN, "--slice", "1/3", "-k", "echo", "{#}-{}") == (0, ["1-1", "4-4", "7-7", "10-10"], "")
+    assert run(TEN, "--slice", "3/3", "-k", "echo", "{#}-{}") == (0, ["3-3", "6-6", "9-9"], "")
+    assert run(TEN, "--slice", "1/1", "-k", "echo")[1] == [str(n) for n in range(1, 11)]
+
+
+def test_more_slices_than_items(run):
+    assert run("a\nb\n", "--slice", "2/5", "echo") == (0, ["b"], "")
+    assert run("a\nb\n", "--slice", "3/5", "echo") == (0, [], "")
+
+
+@pytest.mark.parametrize("options, words", [
+    (["-n", "2"], []), (["-X"], []), ([], [":::", "a", "b", "c", ":::", "1", "2", "3"]), ([], [":::", *"abcdefg"]),
+    (["--pipe", "--block", "6"], [])])
+def test_together_they_are_the_whole(run, options, words):
+    work = ["cat"] if "--pipe" in options else ["echo"]
+    input = "" if words else TEN
+    parts = [run(input, *options, "-k", "--slice", f"{k}/3", *work, *words)[1] for k in (1, 2, 3)]
+    whole = run(input, *options, "-k", *work, *words)[1]
+    assert all(parts) and whole
+    assert sorted(" ".join(sum(parts, [])).split()) == sorted(" ".join(whole).split())
+    if "-X" not in options:
+        assert sorted(sum(parts, [])) == sorted(whole), "the processes get what they get without slices"
+
+
+def test_fill_does_not_depend_on_jobs(run):
+    """How many values a process gets does, and which slice a value is in doesn't."""
+    for jobs in 1, 3, 8:
+        assert sorted(" ".join(run(TEN, "-X", "-j", jobs, "--slice", "2/3", "echo")[1]).split()) == ["2", "5", "8"]
+
+
+def test_number_with_several(run):
+    assert run(TEN, "-n", 2, "--slice", "2/2", "-k", "echo", "{#}:", "{}")[1] == ["2: 3 4", "4: 7 8"]
+
+
+def test_progress_counts_the_slice(run):
+    _, _, err = run(TEN, "--slice", "2/3", "--progress", "true")
+    assert "map: 3 done" in err
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "x", "", "1", "1/", "/3", "1/0", "-1/3", "1/-3", " 1/3", "1/3x",
+                                  "1/3/3", "+1/3", "1.5/3", "1/1000000001", "99999999999999999999/3"])
+def test_not_a_slice(run, text):
+    code, out, err = run(TEN, "--slice", text, "echo")
+    assert (code, out) == (125, []) and f"'{text}' is not K/N" in err and err.count("\n") == 1
+
+
+# ---- reports ----
+
+FAIL = ["sh", "-c", "echo $0; [ ! -e $1/$0 ]"]
+
+
+def test_resume(run, tmp_path):
+    """Each slice has a report of its own."""
+    report = tmp_path / "report"
+    (tmp_path / "5").touch()
+    once = ["-j1", "--quiet", "--slice", "2/3", "--json", report, "--resume", *FAIL, "{}", tmp_path]
+    assert run(TEN, *once)[:2] == (123, ["2", "5", "8"])
+    assert run(TEN, *once)[:2] == (123, ["5"])
+    (tmp_path / "5").unlink()
+    assert run(TEN, *once)[:2] == (0, ["5"])
+    assert run(TEN, *once)[:2] == (0, [])
+
+
+def test_equal_items_of_other_slices(run, tmp_path):
+    """One success is good for one item of this slice: the others' aren't counted."""
+    report = tmp_path / "report"
+    words = ["-j1", "--slice", "2/2", "--json", report, "--resume", "echo"]
+    assert run("a\na\na\n", *words)[1] == ["a"]
+    assert run("a\na\na\na\n", *words)[1] == ["a"]
+
+
+def test_list_that_changed(run, tmp_path):
+    """Slices of two lists have gaps. All reports together are one report, and a last run does what none has done."""
+    for k, items in (1, "abcdef"), (2, "xabcdef"):
+        run(lines(*items), "--slice", f"{k}/2", "--json", tmp_path / f"{k}", "--resume", "echo")
+    together = tmp_path / "all"
+    together.write_bytes((tmp_path / "1").read_bytes() + (tmp_path / "2").read_bytes())
+    assert run(lines(*"xabcdef"), "-k", "--json", together, "--resume", "echo")[1] == ["x", "b", "d", "f"]
+    assert run(lines(*"xabcdef"), "--json", together, "--resume", "echo")[1] == []
+
+
+def test_results_have_one_name_in_all_slices(run, module, tmp_path):
+    """The same item again is NAME\\.2, also where the first one is another slice's."""
+    for k in 1, 2:
+        code, _, err = run("a\na\n", "--slice", f"{k}/2", "--preload", module("results"), "--call",
+                           module("results") + ":echo", "--payload", "--result", tmp_path / "results")
+        assert (code, err) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["a", r"a\.2"]
