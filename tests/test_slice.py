@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""`forkserver map --slice`: several runs share one list, as the elements of a job array do."""
+"""`forkserver map --slice`: several runs share one list, as the elements of a job array do. What Slurm allocates."""
 
+import os
+import signal
 import subprocess
 
 import pytest
 
-from spawner import LIMIT
+from spawner import LIMIT, eventually
 
 
 @pytest.fixture
@@ -115,3 +117,42 @@ def test_results_have_one_name_in_all_slices(run, module, tmp_path):
                            module("results") + ":echo", "--payload", "--result", tmp_path / "results")
         assert (code, err) == (0, "")
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["a", r"a\.2"]
+
+
+# ---- in a job of Slurm ----
+
+def run_below(forkserver, environment, *words):
+    result = subprocess.run([forkserver, "map", "--timeout", "20", *map(str, words)], capture_output=True, text=True,
+                            timeout=LIMIT, env=dict(os.environ, **environment))
+    return result.returncode, sorted(result.stdout.split())
+
+
+@pytest.mark.parametrize("environment", [
+    {"SLURM_CPUS_PER_TASK": "1"}, {"SLURM_CPUS_PER_TASK": "1", "SLURM_CPUS_ON_NODE": "8"},
+    {"SLURM_CPUS_PER_TASK": "", "SLURM_CPUS_ON_NODE": "1"}])
+def test_allocated_cpus(forkserver, environment):
+    work = ["sh", "-c", "sleep 0.01; echo $0", "{%}", ":::", *"abcd"]
+    assert run_below(forkserver, environment, *work) == (0, ["1"] * 4)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU")
+@pytest.mark.parametrize("text", ["0", "", "x", "1(x2)", "1000000"])
+def test_cpus_of_the_mask(forkserver, tmp_path, text):
+    """What isn't a number of CPUs counts for nothing, and no allocation makes more of them. Two items meet."""
+    meet = 'touch "$0/$1"; until [ -e "$0/a" ] && [ -e "$0/b" ]; do sleep 0.01; done; echo $1'
+    environment = {"SLURM_CPUS_PER_TASK": text, "SLURM_CPUS_ON_NODE": text}
+    assert run_below(forkserver, environment, "sh", "-c", meet, tmp_path, "{}", ":::", "a", "b") == (0, ["a", "b"])
+
+
+def test_sigterm_before_a_time_limit(forkserver, tmp_path):
+    """What runs ends by itself and is in the report, nothing new starts, and the next run does the rest."""
+    report = tmp_path / "report"
+    words = [forkserver, "map", "-j1", "--json", report, "--resume", "sh", "-c",
+             'touch "$0/$1"; until [ -e "$0/go" ]; do sleep 0.01; done; echo $1', tmp_path, "{}", ":::", "a", "b"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    eventually((tmp_path / "a").exists)
+    process.terminate()
+    (tmp_path / "go").touch()
+    assert process.communicate(timeout=LIMIT)[0] == "a\n" and process.returncode == -signal.SIGTERM
+    assert not (tmp_path / "b").exists() and report.read_text().count("\n") == 1
+    assert subprocess.run(words, capture_output=True, text=True, timeout=LIMIT).stdout == "b\n"
