@@ -2,6 +2,7 @@
 """`forkserver map --slice`: several runs share one list, as the elements of a job array do. What Slurm allocates."""
 
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -156,3 +157,23 @@ def test_sigterm_before_a_time_limit(forkserver, tmp_path):
     assert process.communicate(timeout=LIMIT)[0] == "a\n" and process.returncode == -signal.SIGTERM
     assert not (tmp_path / "b").exists() and report.read_text().count("\n") == 1
     assert subprocess.run(words, capture_output=True, text=True, timeout=LIMIT).stdout == "b\n"
+
+
+def test_sigterm_to_the_whole_job(forkserver, tmp_path):
+    """As a batch system sends it: the fork server's own processes get it too, and what is deaf to it ends by itself."""
+    report, mark = tmp_path / "report", os.fsencode(tmp_path)
+    words = [forkserver, "map", "-j1", "--json", report, "sh", "-c",
+             'trap "" TERM; touch "$0/$1"; until [ -e "$0/go" ]; do sleep 0.01; done', tmp_path, "{}",
+             ":::", "a", "b"]
+    process = subprocess.Popen(words, env=dict(os.environ, FORKSERVER_TEST_MARK=tmp_path))
+    eventually((tmp_path / "a").exists)
+    for pid in os.listdir("/proc"):
+        try:
+            if pid.isdigit() and mark in pathlib.Path("/proc", pid, "environ").read_bytes():
+                os.kill(int(pid), signal.SIGTERM)
+        except OSError:
+            pass  # another user's, or it has ended
+    (tmp_path / "go").touch()
+    assert process.wait(LIMIT) == -signal.SIGTERM
+    assert '"item": "a"' in report.read_text() and '"status": 0' in report.read_text()
+    assert not (tmp_path / "b").exists()

@@ -14,6 +14,8 @@ PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
 PYTHON_TEST_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-numpy python3-pil python3-pytest python3-venv python3-pip
     python3-mesonpy patchelf)
 BENCH_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas afl++ gnuplot-nox findutils jq)
+# What the tests below Slurm need; root alone can run them.
+SLURM_PACKAGES=("${BUILD_PACKAGES[@]}" slurmctld slurmd slurm-client munge iproute2 util-linux)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
 LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
 LONG_LINT_PACKAGES=("${LINT_PACKAGES[@]}" clang-tidy cppcheck shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
