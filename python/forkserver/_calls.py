@@ -11,9 +11,9 @@ import os
 import pickle
 import select
 import sys
+import threading
 import time
 import traceback
-import weakref
 
 from multiprocessing import context
 
@@ -23,6 +23,7 @@ from ._error import Error
 VALUE, EXCEPTION = 0, 1
 _MOMENT = 0.005  # seconds
 _REPORT_MAX = 1 << 16  # bytes of a crash's report
+_TEXT_MAX = 1 << 20  # bytes of an exception's text, which a hostile process can make as long as it likes
 # What is said of a process besides how it ended, by the error of fsrv_process_get_result().
 _REASONS = {errno.EIO: "", errno.ETIMEDOUT: "", errno.ENODATA: "sent no result",
             errno.EPROTO: "sent what is no result", errno.EMSGSIZE: "sent what is no result"}
@@ -102,16 +103,31 @@ def check_limits(timeout, memory):
 class Doorbell:
     """Wakes a thread that waits for a call. If check() raises then, the thread gives the call up."""
 
+    _is_open = False
+
     def __init__(self):
+        self._lock = threading.Lock()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        weakref.finalize(self, _close, self._reader, self._writer)
+        self._is_open = True
         self.check = lambda: None
 
     def ring(self):
-        try:
-            os.write(self._writer, b"!")
-        except BlockingIOError:
-            pass  # it rings already
+        """Any thread may ring, at any time."""
+        with self._lock:
+            if self._is_open:
+                try:
+                    os.write(self._writer, b"!")
+                except BlockingIOError:
+                    pass  # it rings already
+
+    def close(self):
+        with self._lock:
+            if self._is_open:
+                os.close(self._reader)
+                os.close(self._writer)
+            self._is_open = False
+
+    __del__ = close
 
     def wait(self, fds, timeout=None):
         """Waits until one of the fds is readable. Returns those that are; none after `timeout` seconds."""
@@ -126,11 +142,6 @@ class Doorbell:
             if ready != [self._reader]:
                 return [fd for fd in ready if fd != self._reader]
             os.read(self._reader, 512)
-
-
-def _close(*fds):
-    for fd in fds:
-        os.close(fd)
 
 
 class Call:
@@ -228,14 +239,16 @@ def timed_out(timeout, pid):
 
 def take(server, pickler, kind, parts):
     """Returns the value that has come, or raises the exception. pickler None: nothing is unpickled."""
-    text = str(parts[1], "utf-8", "replace") if len(parts) > 1 else ""
+    text = str(parts[1][:_TEXT_MAX], "utf-8", "replace") if len(parts) > 1 else ""
     if kind == EXCEPTION:
         if pickler is None:
             raise RemoteError(text.rstrip("\n"))
         _raise_remote(_load_exception(pickler, parts, text), text)
+    if pickler is None:
+        return parts[0]
     if text:
         server.note_imports(text.split())
-    return parts[0] if pickler is None else pickler.loads(parts[0], buffers=parts[2:])
+    return pickler.loads(parts[0], buffers=parts[2:])
 
 
 def _load_exception(pickler, parts, text):
@@ -332,14 +345,21 @@ def _text(error):
 
 
 def _dump_exception(pickler, error):
-    where, error.__traceback__ = error.__traceback__, None
+    where = error.__traceback__
     try:
-        return _parcel.dump(pickler, error)
-    except Exception as why:
+        return _parcel.dump(pickler, BaseException.with_traceback(error, None))
+    except BaseException as why:  # the error's own code has run
         name = f"{type(error).__module__}.{type(error).__qualname__}"
-        return _parcel.dump(_parcel, RuntimeError(f"{name} was raised, which cannot be pickled: {why}"))
+        return _parcel.dump(_parcel, RuntimeError(f"{name} was raised, which cannot be pickled: {_say(why)}"))
     finally:
-        error.__traceback__ = where
+        BaseException.with_traceback(error, where)
+
+
+def _say(error):
+    try:
+        return str(error)
+    except BaseException:
+        return type(error).__qualname__
 
 
 def _limit_memory(more):

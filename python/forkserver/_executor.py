@@ -8,6 +8,7 @@ import errno
 import functools
 import itertools
 import os
+import sys
 import threading
 import time
 from concurrent.futures import _base, process  # noqa: F401 # _calls needs the second; at the end it is too late
@@ -18,7 +19,6 @@ from . import _calls
 from ._api import Server
 
 _FULL = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
-_MOMENT = 0.01  # seconds
 
 
 class Future(_base.Future):
@@ -51,8 +51,6 @@ class Future(_base.Future):
 
     def end(self, value, error):
         with self._condition:
-            if self._doorbell is not None:
-                self._doorbell.check = None
             self._doorbell = None
         try:
             if error is None:
@@ -79,8 +77,10 @@ class Tasks:
         self.server, self.limits, self.retries = server, limits, retries
         self.initializer, self.initargs = initializer, tuple(initargs)
         self.waiting = set()  # futures
-        self.running = 0
+        self.running = 0  # calls, with those that are being begun
+        self.room = sys.maxsize  # for so many calls, as far as is known
         self.lock = threading.Lock()
+        self.has_room = threading.Condition(self.lock)
         self.local = threading.local()
 
     def run(self, future, what):
@@ -99,65 +99,73 @@ class Tasks:
         """Makes a call, and again if it has to. answer_to: is given the thread's doorbell."""
         if self.initializer is not None and self.reuse == 1:
             what = (_calls.with_initializer, (self.initializer, self.initargs, *what), {})
-        with self.lock:
-            self.running += 1
-        try:
-            return self._try(what, answer_to)
-        finally:
-            with self.lock:
-                self.running -= 1
-
-    def _try(self, what, answer_to):
-        doorbell = self._when_there_is_room(self._find_doorbell)
-        answer_to(doorbell)
         options = {"pickler": self.server._pickler, **self.limits}
-        if self.reuse > 1:
-            make = functools.partial(self._begin, what, options)
-        else:
-            make = functools.partial(_calls.Call, self.server._server, what, **options)
+        begin = functools.partial(self._begin, what, options)
         for tries_left in range(self.retries, -1, -1):
-            doorbell.check()
-            call = self._when_there_is_room(make)
+            doorbell, call = self._when_there_is_room(begin)
             try:
+                answer_to(doorbell)
                 return call.result(doorbell)
             except (_calls.WorkerDied, TimeoutError):
                 if not call.has_died or not tries_left:
                     raise
+            finally:
+                doorbell.close()  # an exception's context may keep it
+                self._make_room()
+
+    def _make_room(self):
+        if self.room < sys.maxsize and self.reuse > 1:
+            self._end_own()  # its fds are for another call
+        with self.lock:
+            self.running -= 1
+            self.room += self.room < sys.maxsize  # perhaps
+            self.has_room.notify()
 
     def _begin(self, what, options):
-        """Begins a call in the thread's own process, or in a new one."""
+        """Begins a call. Returns (what to wait with, the call)."""
+        doorbell = _calls.Doorbell()
+        if self.reuse == 1:
+            return doorbell, _calls.Call(self.server._server, what, **options)
+        return doorbell, self._find_own(options).begin(what)
+
+    def _find_own(self, options):
+        """Returns the thread's own process, which is a new one after so many calls."""
+        from ._reuse import Worker
+
         worker = getattr(self.local, "worker", None)
         if worker is None or worker.left == 0:
-            from ._reuse import Worker
-
-            if worker is not None:
-                self.workers.discard(worker)
-                worker.end()
+            self._end_own()
             worker = self.local.worker = Worker(self.server._server, self.reuse, self.initializer, self.initargs,
                                                 **options)
             self.workers.add(worker)
-        return worker.begin(what)
+        return worker
+
+    def _end_own(self):
+        worker, self.local.worker = getattr(self.local, "worker", None), None
+        if worker is not None:
+            self.workers.discard(worker)
+            worker.end()
 
     def end_workers(self):
         """Ends the processes that wait for more tasks, which no thread uses any more."""
         while self.workers:
             self.workers.pop().end()
 
-    def _find_doorbell(self):
-        """Returns the thread's own."""
-        if not hasattr(self.local, "doorbell"):
-            self.local.doorbell = _calls.Doorbell()
-        return self.local.doorbell
-
-    def _when_there_is_room(self, make):
-        """Where there is no room for one process more, the others go on, and make room."""
+    def _when_there_is_room(self, begin):
+        """Where there is no room for one call more (fds, processes), it waits until another has ended."""
         while True:
+            with self.lock:
+                self.has_room.wait_for(lambda: self.running < self.room)
+                self.running += 1
             try:
-                return make()
-            except OSError as error:
-                if error.errno not in _FULL or self.running < 2:
-                    raise
-            time.sleep(_MOMENT)
+                return begin()
+            except BaseException as error:
+                with self.lock:
+                    self.running -= 1
+                    self.has_room.notify()
+                    if not isinstance(error, OSError) or error.errno not in _FULL or self.running == 0:
+                        raise
+                    self.room = self.running
 
 
 def _chunks(iterable, size):

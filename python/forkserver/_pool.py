@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from concurrent.futures import CancelledError
 from multiprocessing import pool
 from typing import Any, Callable, Iterable, Optional, Sequence
@@ -30,7 +32,7 @@ class Pool(pool.ThreadPool):
         self._own_server = Server(preload, **options) if server is None else None
         self._tasks = Tasks(server or self._own_server, retries, maxtasksperchild, initializer, initargs,
                             timeout=timeout, memory=memory)
-        self._doorbells = set()
+        self._doorbells = weakref.WeakSet()
         self._is_over = False
         super().__init__(processes)
 

@@ -38,6 +38,19 @@ class Odd(Exception):
         super().__init__(one)
 
 
+class Silent(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+class Resists(Exception):
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+    def __reduce__(self):
+        raise Silent
+
+
 class Unpicklable(Exception):
     def __reduce__(self):
         raise TypeError("no pickle of this")
@@ -232,6 +245,10 @@ class Calls(unittest.TestCase):
     def test_an_exception_that_cannot_be_pickled(self):
         with self.assertRaisesRegex(RuntimeError, "Unpicklable was raised, which cannot be pickled"):
             self.server.call(fail_with, Unpicklable)
+
+    def test_exceptions_that_resist(self):
+        with self.assertRaisesRegex(RuntimeError, "Resists was raised, which cannot be pickled: Silent"):
+            self.server.call(fail_with, Resists)
 
     def test_a_value_that_cannot_be_pickled(self):
         with self.assertRaisesRegex((AttributeError, pickle.PicklingError), "lambda") as caught:

@@ -353,6 +353,17 @@ class Options(unittest.TestCase):
             self.assertEqual(list(executor.map(add, range(200))), list(range(200)))
 
 
+    def test_many_more_threads_than_fds(self):
+        import resource
+
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        with forkserver.Executor(1000) as executor:
+            executor.submit(add, 1).result()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+            self.assertEqual(list(executor.map(add, range(1000), timeout=LIMIT)), list(range(1000)))
+
+
 class Reuse(unittest.TestCase):
     def setUp(self):
         self.executor = forkserver.Executor(1, reuse=4, timeout=5)
