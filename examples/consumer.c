@@ -29,6 +29,8 @@ int work(int argc, char **argv) {
         const char *at = bytes, *end = at + n;
         if (n == 5 && memcmp(at, "crash", n) == 0)
                 abort(); /* as code does that meets what it was not made for */
+        if (n == 4 && memcmp(at, "hang", n) == 0)
+                pause();
         for (; at < end; at++)
                 words += *at != ' ' && (at + 1 == end || at[1] == ' ');
         int size = snprintf(text, sizeof text, "%ld words", words);

@@ -110,6 +110,14 @@ def test_poison_is_buried(queue, start, tmp_path):
     assert sum(queue.stats().values()) == 1
 
 
+def test_job_that_hangs(queue, start, tmp_path):
+    """Its process ends before the queue would give it to another consumer."""
+    start("1")
+    job = queue.put("hang", seconds=1)
+    eventually(lambda: queue.stats()["buried"] == 1)
+    assert re.fullmatch(rf"job {job}: .* time .*; it is buried\n", (tmp_path / "errors").read_text())
+
+
 def test_consumer_that_is_killed(queue, start):
     """What it held is another one's. What was answered and not deleted yet may be answered twice."""
     first = start()
