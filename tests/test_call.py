@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 """`forkserver call`: bytes in, a result out; exit codes and messages."""
+import fcntl
 import os
 import signal
+import struct
 import subprocess
+import termios
+import time
 
 import pytest
 
 from leftovers import PATIENCE
+from spawner import eventually, state
 
 LIMIT = 30 * PATIENCE
 
@@ -108,6 +113,100 @@ def test_result_that_has_no_room(forkserver, module):
                                 stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT)
     assert result.returncode == 125
     assert result.stderr == "forkserver: cannot write the result: No space left on device\n"
+
+
+def test_reader_that_has_gone_unheard(forkserver, module):
+    process = subprocess.Popen([forkserver, "call", f"{module('results')}:fill", "1000000"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, restore_signals=False,
+                               preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN))
+    process.stdout.close()
+    assert process.stderr.read() == "forkserver: cannot write the result: Broken pipe\n"
+    assert process.wait(LIMIT) == 125
+
+
+# ---- streams that are closed, or don't wait ----
+
+@pytest.mark.parametrize("fd, outcome", [
+    (0, (125, b"", "forkserver: cannot read the input: Bad file descriptor\n")),
+    (1, (125, b"", "forkserver: cannot write the result: Bad file descriptor\n")),
+    (2, (0, b"\7\7\7", "")),
+])
+def test_closed_stream(call, fd, outcome):
+    assert call("fill", 3, preexec_fn=lambda: os.close(fd), stdin=subprocess.DEVNULL) == outcome
+
+
+def test_printed_without_a_stream(call):
+    assert call("print_too", preexec_fn=lambda: os.close(2), input=b"result") == (0, b"result", "")
+
+
+def count_unread(fd):
+    return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+
+
+def test_streams_that_do_not_wait(forkserver, module):
+    from_us, to_it = os.pipe()
+    from_it, to_us = os.pipe()
+    os.set_blocking(from_us, False)
+    os.set_blocking(to_us, False)
+    process = subprocess.Popen([forkserver, "call", f"{module('results')}:echo"], stdin=from_us, stdout=to_us,
+                               stderr=subprocess.PIPE, text=True)
+    os.close(from_us)
+    os.close(to_us)
+    with os.fdopen(to_it, "wb", buffering=0) as file:
+        for _ in range(10):
+            file.write(bytes(10000))
+            time.sleep(0.01)
+    assert eventually(lambda: count_unread(from_it) >= 65536)
+    with os.fdopen(from_it, "rb") as file:
+        assert file.read() == bytes(100000)
+    assert (process.wait(LIMIT), process.stderr.read()) == (0, "")
+
+
+# ---- signals ----
+
+@pytest.fixture
+def hanging(forkserver, module):
+    """hanging(OPTION…) -> (the command's process, the pid of what it has called)"""
+    processes = []
+
+    def start(*options):
+        processes.append(subprocess.Popen([forkserver, "call", *options, f"{module('results')}:say_and_hang"],
+                                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                          text=True))
+        return processes[-1], int(processes[-1].stderr.readline())
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("options", [[], ["--timeout", "1h"]], ids=["", "limit"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGKILL])
+def test_signal(hanging, number, options):
+    process, worker = hanging(*options)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=LIMIT)
+    assert (process.returncode, out) == (-number, "")
+    assert (f"was killed by {number.name}" in err) == (number not in (signal.SIGINT, signal.SIGKILL))
+    assert eventually(lambda: state(worker) == "gone")
+
+
+def test_stop_and_continue(hanging):
+    process, worker = hanging()
+    process.send_signal(signal.SIGTSTP)
+    assert eventually(lambda: state(process.pid) == state(worker) == "T")
+    process.send_signal(signal.SIGCONT)
+    assert eventually(lambda: "T" not in (state(process.pid), state(worker)))
+    process.terminate()
+    assert process.wait(LIMIT) == -signal.SIGTERM
+
+
+def test_signal_while_input_is_awaited(forkserver, module):
+    process = subprocess.Popen([forkserver, "call", f"{module('results')}:echo"], stdin=subprocess.PIPE)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT) == -signal.SIGTERM
+    process.stdin.close()
 
 
 @pytest.mark.parametrize("words, text", [

@@ -47,6 +47,8 @@ def test_results(calls, entry, outcome):
     (["write_noise"], "EMSGSIZE 0 exit 0 signal 0 code 0 result: the result: Message too long"),
     (["write_lies"], "EPROTO 0 exit 0 signal 0 code 0 result: the result: Protocol error"),
     (["write_lies", 1], "EPROTO 0 exit 0 signal 0 code 0 result: the result: Protocol error"),
+    (["send_unsealed"], "EPROTO 0 exit 0 signal 0 code 0 result: the result: Protocol error"),
+    (["answer_and_crash"], "EIO 0 exit -1 signal 6 code 0 result: the process was killed by SIGABRT"),
     (["no_such_function"], "ENOENT 0 exit 0 signal 0 code 0 entry: "),
 ])
 def test_failures(calls, entry, outcome):
@@ -121,6 +123,10 @@ def test_many_with_retries(calls):
 
 def test_many_under_few_files(calls):
     assert calls("many", "echo", 300, 300, 0, 0, 64, 0)[0].startswith("0 told 300 good 300 wrong 0")
+
+
+def test_many_more_than_there_are_files(calls):
+    assert calls("many", "echo", 1000, 1000, 0, 0, 256, 0)[0].startswith("0 told 1000 good 1000 wrong 0")
 
 
 def test_many_until_it_is_enough(calls):

@@ -135,6 +135,6 @@ def unpack(room):
     for size in sizes:
         parts.append(room[at:at + size])
         at += _aligned(size)
-    if len(sizes) != n or at > len(room):
+    if not sizes or len(sizes) != n or at > len(room):
         raise Error(errno.EPROTO, "what came is no result", "result")
     return kind, parts

@@ -3,9 +3,15 @@
 PYTHONPATH=<package> python3 -m unittest python/tests/test_executor.py"""
 
 import asyncio
+import errno
+import functools
 import gc
+import io
 import os
+import pickle
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -14,6 +20,7 @@ import threading
 import time
 import unittest
 from concurrent import futures
+from multiprocessing import reduction
 
 import forkserver
 
@@ -80,6 +87,54 @@ def die_with_child():
     if os.fork() == 0:
         time.sleep(600)
     os._exit(1)
+
+
+def let_a_child_answer():
+    if os.fork() == 0:
+        return "child"
+    os.wait()
+    return "parent"
+
+
+def write_noise(noise):
+    for fd in range(3, 64):
+        try:
+            os.write(fd, noise)
+        except OSError:
+            pass
+
+
+def close_all_and_hang():
+    os.closerange(3, 1024)
+    hang()
+
+
+def forget_seals():
+    """Sends a memfd that could shrink as the answer."""
+    fd = os.memfd_create("unsealed")
+    os.ftruncate(fd, 1 << 20)
+    for number in range(3, 64):
+        try:
+            with socket.socket(fileno=os.dup(number)) as sock:
+                socket.send_fds(sock, [struct.pack("<Q", 1)], [fd])
+        except OSError:
+            pass
+
+
+class Pickler:
+    """Pickles what has no name as another function."""
+
+    loads = staticmethod(pickle.loads)
+
+    @staticmethod
+    def dumps(value, protocol=None, buffer_callback=None):
+        class Own(reduction.ForkingPickler):
+            def reducer_override(self, found):
+                return (functools.partial, (add, 1)) if getattr(found, "__name__", "") == "<lambda>" else NotImplemented
+
+        file = io.BytesIO()
+        Own(file, protocol).dump(value)
+        return file.getvalue()
 
 
 def count_up():
@@ -327,6 +382,32 @@ class Reuse(unittest.TestCase):
 
     def test_a_death_that_leaves_a_child(self):
         self.assertIsInstance(self.executor.submit(die_with_child).exception(), forkserver.WorkerDied)
+
+    def test_a_child_that_answers(self):
+        tasks = [self.executor.submit(let_a_child_answer), *(self.executor.submit(add, i) for i in range(3))]
+        self.assertEqual([task.result(LIMIT) for task in tasks], ["parent", 0, 1, 2])
+
+    def test_noise(self):
+        noises = (write_noise, b"noise"), (write_noise, b""), (write_noise, bytes(20)), (forget_seals,)
+        for function, *arguments in noises:
+            error = self.executor.submit(function, *arguments).exception(LIMIT)
+            if arguments != [b""]:  # which is no message where it isn't written to a socket
+                self.assertIsInstance(error, (forkserver.WorkerDied, forkserver.Error))
+                self.assertIn("what came is no result", str(error))
+            self.assertEqual(self.executor.submit(add, 1).result(LIMIT), 1)
+
+    def test_no_answer_to_come(self):
+        with forkserver.Executor(1, reuse=4, timeout=0.5) as executor:
+            self.assertIsInstance(executor.submit(close_all_and_hang).exception(LIMIT), TimeoutError)
+            self.assertEqual(executor.submit(add, 1).result(LIMIT), 1)
+
+    def test_a_process_that_takes_no_calls(self):
+        with forkserver.Executor(1, reuse=4, timeout=0.5, initializer=hang) as executor:
+            self.assertIsInstance(executor.submit(same, memoryview(bytearray(8 << 20))).exception(LIMIT), TimeoutError)
+
+    def test_an_initializer_by_the_pickler(self):
+        with forkserver.Executor(1, reuse=4, pickler=Pickler, initializer=lambda: 1) as executor:
+            self.assertEqual(executor.submit(add, 1).result(LIMIT), 1)
 
     def test_cancel_kills(self):
         future = self.executor.submit(hang)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,13 +60,23 @@ static bool is_whole_file(int fd) {
         return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && lseek(fd, 0, SEEK_CUR) == 0;
 }
 
+/* Another program may have set O_NONBLOCK. 0, or -1 if that isn't why read(2) or write(2) failed. */
+static int wait_if_needed(int fd, short events) {
+        struct pollfd entry = { .fd = fd, .events = events };
+
+        if (errno != EAGAIN)
+                return errno == EINTR ? 0 : -1;
+        poll(&entry, 1, -1);
+        return 0;
+}
+
 /* 0 or -errno */
 static int copy_to_end(int from, int to) {
         static char bytes[1 << 18];
         ssize_t n;
 
         while ((n = read(from, bytes, sizeof bytes)) != 0) {
-                if (n < 0 && errno != EINTR)
+                if (n < 0 && wait_if_needed(from, POLLIN) < 0)
                         return -errno;
                 for (ssize_t done = 0, k; done < n; done += k)
                         if ((k = write(to, bytes + done, (size_t)(n - done))) < 0)
@@ -86,6 +97,13 @@ static int open_input(void) {
 
 /* ---- the process ---- */
 
+/* What is printed goes to standard error, where there is one. */
+static int redirect_prints(struct fsrv_request *request) {
+        return cli_closed_streams & 1u << STDERR_FILENO
+                       ? fsrv_request_add_open(request, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+                       : fsrv_request_add_dup2(request, STDERR_FILENO, STDOUT_FILENO);
+}
+
 static int fill_request(struct fsrv_request *request, const struct cli_target *target,
                         const struct cli_inherited *inherited, char **words, int input) {
         uint32_t flags = FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_RESULT;
@@ -99,7 +117,7 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
             (target->timeout && (r = fsrv_request_set_process_group(request, 0)) < 0) ||
             (r = cli_inherited_pass_on(inherited, request)) < 0 ||
             (r = fsrv_request_add_open(request, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) < 0 ||
-            (r = fsrv_request_add_dup2(request, STDERR_FILENO, STDOUT_FILENO)) < 0)
+            (r = redirect_prints(request)) < 0)
                 cli_complain("cannot describe what to call: %s", strerror(-r));
         return r;
 }
@@ -109,7 +127,7 @@ static int write_result(const struct fsrv_result *result) {
 
         for (size_t n = result->n; n > 0;) {
                 ssize_t k = write(STDOUT_FILENO, bytes, n);
-                if (k < 0 && errno != EINTR) {
+                if (k < 0 && wait_if_needed(STDOUT_FILENO, POLLOUT) < 0) {
                         cli_complain("cannot write the result: %s", strerror(errno));
                         return CLI_EXIT_OURS;
                 }

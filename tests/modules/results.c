@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,6 +137,35 @@ int write_lies(int argc, char **argv) {
         return 0;
 }
 
+/* A good result, sent by hand, and then a death. */
+int answer_and_crash(int argc, char **argv) {
+        const uint32_t small[] = { 1, 0, 4, 0, 7 };
+
+        (void)argc, (void)argv;
+        write_everywhere(small, sizeof small);
+        abort();
+}
+
+/* A large result in a memfd that can still shrink. */
+int send_unsealed(int argc, char **argv) {
+        const uint32_t large[] = { 2, 0, 100000, 0 };
+        int memfd = memfd_create("unsealed", MFD_ALLOW_SEALING);
+        struct iovec bytes = { (void *)large, sizeof large };
+        char room[CMSG_SPACE(sizeof memfd)] = { 0 };
+        struct msghdr message = {
+                .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room
+        };
+
+        (void)argc, (void)argv;
+        *CMSG_FIRSTHDR(&message) = (struct cmsghdr){ CMSG_LEN(sizeof memfd), SOL_SOCKET, SCM_RIGHTS };
+        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &memfd, sizeof memfd);
+        if (ftruncate(memfd, 100000) < 0)
+                return 1;
+        for (int fd = 3; fd < 256; fd++)
+                sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return 0;
+}
+
 int let_a_child_answer(int argc, char **argv) {
         pid_t pid;
 
@@ -155,6 +185,12 @@ int hang(int argc, char **argv) {
         fsrv_worker_set_result("lost", 4);
         for (;;)
                 pause();
+}
+
+int say_and_hang(int argc, char **argv) {
+        printf("%d\n", (int)getpid());
+        fflush(stdout);
+        return hang(argc, argv);
 }
 
 /* Under a limit of memory; what it is told is the result. */
