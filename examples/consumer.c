@@ -29,6 +29,8 @@ int work(int argc, char **argv) {
         const char *at = bytes, *end = at + n;
         if (n == 5 && memcmp(at, "crash", n) == 0)
                 abort(); /* as code does that meets what it was not made for */
+        if (n == 4 && memcmp(at, "hang", n) == 0)
+                pause();
         for (; at < end; at++)
                 words += *at != ' ' && (at + 1 == end || at[1] == ' ');
         int size = snprintf(text, sizeof text, "%ld words", words);
@@ -57,13 +59,18 @@ static void open_queue(const char *host, const char *port) {
         freeaddrinfo(found);
 }
 
-/* The line that answers what was sent; it has to begin so, and the numbers behind that are *ret_a and *ret_b. */
+/* Whether the line that answers what was sent begins so. */
+static bool is_answered(const char *begin, char line[256]) {
+        if (fflush(out) != 0 || !fgets(line, 256, in))
+                fail("the queue has gone");
+        return strncmp(line, begin, strlen(begin)) == 0;
+}
+
+/* It has to begin so; the numbers behind that are *ret_a and *ret_b. */
 static void take_answer(const char *begin, uint64_t *ret_a, uint64_t *ret_b) {
         char line[256];
 
-        if (fflush(out) != 0 || !fgets(line, sizeof line, in))
-                fail("the queue has gone");
-        if (strncmp(line, begin, strlen(begin)) != 0)
+        if (!is_answered(begin, line))
                 fail(line);
         sscanf(line + strlen(begin), "%" SCNu64 " %" SCNu64, ret_a, ret_b);
 }
@@ -86,6 +93,21 @@ static uint64_t number_in(const char *text, const char *name) {
 
 /* ---- one job ---- */
 
+/* The job's number, by which a reader knows a result that comes twice, and what the entry point gave back. */
+static bool put_result(uint64_t id, const struct fsrv_result *result, struct fsrv_error *error) {
+        char head[32], line[256];
+        int n = snprintf(head, sizeof head, "%" PRIu64 " ", id);
+
+        fprintf(out, "put 0 0 60 %zu\r\n%s", (size_t)n + result->n, head);
+        fwrite(result->bytes, 1, result->n, out);
+        fputs("\r\n", out);
+        bool is_there = is_answered("INSERTED ", line);
+        if (!is_there)
+                snprintf(error->text, sizeof error->text, "the queue does not take its result: %.*s",
+                         (int)strcspn(line, "\r"), line);
+        return is_there;
+}
+
 static void do_job(struct fsrv_server *server, struct fsrv_request *request, uint64_t most_tries) {
         struct fsrv_result result = { .size = sizeof result };
         struct fsrv_error error;
@@ -100,10 +122,7 @@ static void do_job(struct fsrv_server *server, struct fsrv_request *request, uin
         uint64_t seconds = number_in(stats, "\ntime-left: ");
         /* It ends before the queue gives the job to another consumer. */
         fsrv_request_set_time_limit(request, seconds > 1 ? (int)(seconds - 1) * 1000 : 500, 0);
-        if (fsrv_call(server, request, body, n, &result, &error) == 0) {
-                fprintf(out, "put 0 0 60 %zu\r\n", result.n + (size_t)snprintf(NULL, 0, "%" PRIu64 " ", id));
-                fprintf(out, "%" PRIu64 " %.*s\r\n", id, (int)result.n, (const char *)result.bytes);
-                take_answer("INSERTED ", &none, &none);
+        if (fsrv_call(server, request, body, n, &result, &error) == 0 && put_result(id, &result, &error)) {
                 fprintf(out, "delete %" PRIu64 "\r\n", id); /* after the answer: rather twice than never */
                 take_answer("DELETED", &none, &none);
         } else {

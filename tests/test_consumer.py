@@ -53,14 +53,21 @@ def listens(number):
 
 
 @pytest.fixture
-def port():
+def most():
+    """The bytes that the queue takes for a job."""
+    return 65535
+
+
+@pytest.fixture
+def port(most):
     """A port of loopback at which a queue listens."""
     if not BEANSTALKD:
         pytest.skip("beanstalkd is not there (its Debian package has this name)")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         number = listener.getsockname()[1]
-    process = subprocess.Popen([BEANSTALKD, "-l", "127.0.0.1", "-p", str(number)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([BEANSTALKD, "-l", "127.0.0.1", "-p", str(number), "-z", str(most)],
+                               stderr=subprocess.DEVNULL)
     eventually(lambda: listens(number))
     yield number
     process.kill()
@@ -108,6 +115,23 @@ def test_poison_is_buried(queue, start, tmp_path):
     first, second = (tmp_path / "errors").read_text().splitlines()
     assert first.startswith(text) and second.startswith(text) and second.endswith("; it is buried")
     assert sum(queue.stats().values()) == 1
+
+
+def test_job_that_hangs(queue, start, tmp_path):
+    """Its process ends before the queue would give it to another consumer."""
+    start("1")
+    job = queue.put("hang", seconds=1)
+    eventually(lambda: queue.stats()["buried"] == 1)
+    assert re.fullmatch(rf"job {job}: .* time .*; it is buried\n", (tmp_path / "errors").read_text())
+
+
+@pytest.mark.parametrize("most", [8])
+def test_result_that_the_queue_does_not_take(queue, start, tmp_path):
+    start("1")
+    job = queue.put("a")
+    eventually(lambda: queue.stats()["buried"] == 1)
+    assert (tmp_path / "errors").read_text() == (
+        f"job {job}: the queue does not take its result: JOB_TOO_BIG; it is buried\n")
 
 
 def test_consumer_that_is_killed(queue, start):

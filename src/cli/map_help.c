@@ -143,9 +143,10 @@ const char *map_hint(const char *option) {
                 { "--recstart", "--recstart: '--pipe' cuts the input at newlines, or behind NUL (-0)" },
                 { "--recend", "--recend: '--pipe' cuts the input at newlines, or behind NUL (-0)" },
                 { "--pipepart", "--pipepart: '--pipe -a FILE' reads a file as well" },
-                { "--nonall", "--nonall: all processes run on this machine" },
-                { "-S", "-S: all processes run on this machine" },
-                { "--sshlogin", "--sshlogin: all processes run on this machine" },
+                { "--nonall", "--nonall: all processes run on this machine; '--slice K/N' shares a list with others" },
+                { "-S", "-S: all processes run on this machine; '--slice K/N' shares a list with others" },
+                { "--sshlogin",
+                  "--sshlogin: all processes run on this machine; '--slice K/N' shares a list with others" },
         };
 
         size_t n = strcspn(option, "=");
