@@ -270,5 +270,15 @@ class Ends(unittest.TestCase):
                 worker.wait(LIMIT)
 
 
+@unittest.skipIf(distributed is None or os.geteuid() != 0, "needs distributed, and root for namespaces")
+class Nodes(unittest.TestCase):
+    def test_three_nodes(self):
+        """In short; `./dev cluster dask` runs it whole."""
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/cluster/dask.py")
+        result = subprocess.run([sys.executable, program, "--short"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, timeout=3 * LIMIT)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

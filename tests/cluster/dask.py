@@ -8,6 +8,7 @@ usage: dask.py [--short] [CASE…]     PYTHONPATH has the package
 
 import argparse
 import collections
+import logging
 import os
 import pathlib
 import signal
@@ -35,6 +36,7 @@ import distributed  # noqa: E402
 import forkserver.dask  # noqa: E402
 
 THREADS = 2
+logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
 PORT = 8786
 
 

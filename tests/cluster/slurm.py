@@ -17,8 +17,9 @@ import sys
 import tempfile
 import time
 
-import slurm_nodes
-from slurm_nodes import Slurm, run, submit, unfinished, until
+import nodes
+from nodes import run, until
+from slurm_nodes import Slurm, missing, submit, unfinished
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("FORKSERVER_BUILD", ROOT / "build"))
@@ -168,10 +169,10 @@ def main():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("cases", nargs="*", choices=[*(case.__name__ for case in CASES), []])
     options = parser.parse_args()
-    why = "" if os.environ.get(slurm_nodes.INSIDE) else slurm_nodes.missing()
+    why = "" if os.environ.get(nodes.INSIDE) else missing()
     if why:
         sys.exit(f"cluster: {why}")
-    slurm_nodes.enter(LIMIT)
+    nodes.enter(LIMIT)
     os.environ["FORKSERVER_HELPERS"] = str(BUILD / "src")
     os.environ["PATH"] = f"{BUILD / 'src'}:{os.environ['PATH']}"
     failed = False
