@@ -98,6 +98,7 @@ class Nodes:
         process = self.processes.pop(name)
         process.kill()  # its child is the first process of the node, and is killed with it
         process.wait()
+        subprocess.run(["ip", "link", "delete", name], stderr=subprocess.DEVNULL)  # the kernel takes its time
 
     def stop(self):
         for process in self.processes.values():
