@@ -252,22 +252,31 @@ class Ends(unittest.TestCase):
             self.assertEqual(sorted(values), list(range(200)))
             self.assertLessEqual(len(os.listdir(directory)), 200 + 3 * 10)  # those of the worker that were open
 
+    @contextlib.contextmanager
+    def worker(self, client, *options, **environment):
+        """One that was started by its command."""
+        worker = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", client.scheduler.address,
+                                   "--nthreads", "2", "--no-dashboard", *options], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, env={**os.environ, **environment})
+        try:
+            client.wait_for_workers(1, timeout=LIMIT)
+            yield
+        finally:
+            worker.terminate()
+            worker.wait(LIMIT)
+
     def test_the_command_of_a_worker(self):
-        with cluster(0) as client:
-            worker = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker",
-                                       client.scheduler.address, "--nthreads", "2", "--no-dashboard", "--preload",
-                                       "forkserver.dask", "--fork-preload", "json", "--fork-default",
-                                       "--fork-timeout", "0.5"], stdout=subprocess.DEVNULL,
-                                      stderr=subprocess.DEVNULL)
-            try:
-                client.wait_for_workers(1, timeout=LIMIT)
-                pids = {client.submit(get_pid, i).result() for i in range(3)}
-                self.assertEqual(len(pids), 3)
-                with self.assertRaises(TimeoutError):
-                    client.submit(time.sleep, LIMIT).result()
-            finally:
-                worker.terminate()
-                worker.wait(LIMIT)
+        with cluster(0) as client, self.worker(client, "--preload", "forkserver.dask", "--fork-preload", "json",
+                                               "--fork-default", "--fork-timeout", "0.5"):
+            pids = {client.submit(get_pid, i).result() for i in range(3)}
+            self.assertEqual(len(pids), 3)
+            with self.assertRaises(TimeoutError):
+                client.submit(time.sleep, LIMIT).result()
+
+    def test_a_node_without_forkserver(self):
+        with cluster(0) as client, self.worker(client, PYTHONPATH=""):
+            with self.assertRaisesRegex(Exception, "No module named 'forkserver'"):
+                register(client)
 
 
 @unittest.skipIf(distributed is None or os.geteuid() != 0, "needs distributed, and root for namespaces")
