@@ -3,7 +3,8 @@
 """
 Writes the bench's figures into the documents: figures.py JSON ROOT (./dev bench --docs does it).
 
-README.md and doc/python.md have them between markers ("figures NAME…": the cases whose names begin so);
+README.md and doc/python.md have them between markers ("figures NAME…": the cases whose names begin so; "short figures
+NAME…": the cases of these names, beside the first of their peers);
 doc/performance.md is made whole, of bench/performance.head.md, the tables, the plots, and bench/performance.tail.md.
 """
 
@@ -13,7 +14,9 @@ import re
 import subprocess
 import sys
 
-MARKED = re.compile(r"(<!-- figures ?([^>]*?) ?-->\n).*?(<!-- end of figures -->)", re.S)
+from plots import plot
+
+MARKED = re.compile(r"(<!-- (short )?figures ?([^>]*?) ?-->\n).*?(<!-- end of figures -->)", re.S)
 GROUPS = [
     ("A spawn", ("roundtrip", "call", "throughput", "afl", "live", "client")),
     ("Preloaded memory", ("preload",)),
@@ -50,6 +53,21 @@ def table(data, prefixes):
             yield row(case)
 
 
+def time_of(value, unit):
+    """In the unit that a reader compares by."""
+    if unit == "us" and value >= 1000:
+        value, unit = value / 1000, "ms"
+    return f"{value:.1f} {unit}" if value < 10 else f"{number(value)} {unit}"
+
+
+def short_table(data, names):
+    yield "| | Forkserver | otherwise |"
+    yield "|---|---|---|"
+    for case in (case for name in names for case in data["cases"] if case["name"] == name):
+        ours, peer = (time_of(case[side], case["unit"]) for side in ("ours", "peer"))
+        yield f"| {case['what']} | {ours} | {peer}: {case['peer_name']} |"
+
+
 def origin(data):
     return (f"{data['date']}, {data['machine']}, `./dev bench{' --quick' if data['quick'] else ''}`: "
             "by turns in one run, medians; the time of one spawn and its exit, unless said otherwise.")
@@ -66,8 +84,9 @@ def write_marked(data, path):
         text = file.read()
 
     def figures(found):
-        rows = table(data, tuple(found[2].split()) or ("",))
-        return found[1] + "\n".join([*rows, "", origin(data)]) + "\n" + found[3]
+        names = tuple(found[3].split())
+        rows = short_table(data, names) if found[2] else table(data, names or ("",))
+        return found[1] + "\n".join([*rows, "", origin(data)]) + "\n" + found[4]
 
     text = MARKED.sub(figures, text)
     with open(path, "w", encoding="utf-8") as file:
@@ -75,18 +94,6 @@ def write_marked(data, path):
 
 
 # ---- plots ----
-
-
-def plot(path, lines, title, x, y, logarithmic="xy"):
-    """lines: name -> [[x, y], …]"""
-    script = [f"set terminal svg size 720,420 font 'sans-serif,13' background 'white'; set output '{path}'",
-              f"set title '{title}'",
-              f"set xlabel '{x}'; set ylabel '{y}'; set key left top; set grid", f"set logscale {logarithmic}"]
-    curves = [f"'-' with linespoints lw 2 title '{name}'" for name in lines]
-    script.append("plot " + ", ".join(curves))
-    for points in lines.values():
-        script += [f"{max(a, 0.5)} {b}" for a, b in points] + ["e"]
-    subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
 
 
 def bars(path, data):

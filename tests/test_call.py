@@ -66,7 +66,7 @@ def test_options(call, module):
 
 
 @pytest.mark.parametrize("entry, code, text", [
-    (["fail_by_name"], 1, ":fail_by_name: no ?[31mred  wine"),
+    (["fail_by_name"], 42, ":fail_by_name: no ?[31mred  wine"),
     (["fail_by_name", 3], 3, ":fail_by_name: no ?[31mred  wine"),
     (["exit_3"], 3, None),
     (["call_quick_exit"], 125, "the process exited with 0, and sent no result (stage result)"),

@@ -79,7 +79,15 @@ def test_report_and_resume(run, tmp_path):
     assert run("0\n", "call_quick_exit", "--json", report)[0] == 123
     [entry] = map(json.loads, report.read_text().splitlines())
     assert entry["status"] == 0 and entry["no_result"]["stage"] == "result"
+    assert "code" not in entry["no_result"]
     assert run("0\n", "fill", "--json", report, "--resume")[:2] == (0, {"0": b""}), "it is tried again"
+
+
+def test_report_of_a_failure(run, tmp_path):
+    report = tmp_path / "report"
+    assert run("0\n", "fail_by_name", "--json", report)[0] == 123
+    [entry] = map(json.loads, report.read_text().splitlines())
+    assert entry["status"] == 0 and entry["no_result"]["code"] == 42
 
 
 def test_resume_with_the_same_item_again(run, tmp_path):

@@ -455,6 +455,33 @@ def test_ping(forkserver, server):
     assert answer["server_pid"] == server.process.pid and answer["uptime_ms"] >= 0
 
 
+def test_ping_waits_for_a_server_that_comes(forkserver, tmp_path, module):
+    path = tmp_path / "socket"
+    result = call(forkserver, "ping", "--socket", str(path), "--wait", "0.1")
+    assert result.returncode == 125 and "No such file or directory" in result.stderr
+    ping = subprocess.Popen([forkserver, "ping", "--socket", str(path), "--wait", "60"], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen([forkserver, "serve", "--socket", str(path)], stderr=subprocess.DEVNULL)
+    try:
+        assert ping.communicate(timeout=LIMIT)[0].startswith(f"pid {server.pid}, up ")
+        assert ping.returncode == 0
+    finally:
+        server.terminate()
+        server.wait(LIMIT)
+
+
+def test_ping_that_waits_tells_what_cannot_be_loaded(forkserver, tmp_path, module):
+    path = tmp_path / "socket"
+    server = subprocess.Popen([forkserver, "serve", "--socket", str(path), "--preload", module("preload_fails")],
+                              stderr=subprocess.DEVNULL)
+    try:
+        result = call(forkserver, "ping", "--socket", str(path), "--wait", "60")
+        assert result.returncode == 125 and "preload_fails" in result.stderr and is_one_line(result.stderr)
+    finally:
+        server.terminate()
+        server.wait(LIMIT)
+
+
 def test_stats(forkserver, server, testmod):
     worker = server.start("sh", "-c", "echo $$; read x")
     worker.stdout.readline()

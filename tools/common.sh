@@ -6,14 +6,14 @@ PYTHON=/usr/bin/python3
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config uthash-dev libjansson-dev python3)
-DEMO_PACKAGES=("${BUILD_PACKAGES[@]}" libmagic-dev file findutils)
-TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread python3-pytest g++
-    rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd)
+TEST_PACKAGES=("${BUILD_PACKAGES[@]}" libmagic-dev findutils python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread
+    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd)
 PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
-# What the tests of the Python package use: numpy, pytest, CPython's own suites, and what builds a wheel.
-PYTHON_TEST_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-numpy python3-pil python3-pytest python3-venv python3-pip
-    python3-mesonpy patchelf python3-distributed)
-BENCH_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas afl++ gnuplot-nox findutils jq)
+DEMO_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas gnuplot-nox findutils)
+# What the tests of the Python package use: the demo, numpy, pytest, CPython's own suites, and what builds a wheel.
+PYTHON_TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-numpy python3-pil python3-pytest python3-venv python3-pip
+    python3-mesonpy patchelf python3-distributed iproute2)
+BENCH_PACKAGES=("${DEMO_PACKAGES[@]}" afl++ jq)
 # What the tests below Slurm need; root alone can run them.
 SLURM_PACKAGES=("${BUILD_PACKAGES[@]}" slurmctld slurmd slurm-client munge iproute2 util-linux)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
@@ -86,10 +86,15 @@ build_asan() {
     build_in build-asan -Db_sanitize=address,undefined -Db_lundef=false
 }
 
+# As it would be installed, with the Python package.
+build_release() {
+    build_in build-python --buildtype release -Dtests=false -Dexamples=disabled -Dpython=enabled \
+        "-Dpython_interpreter=$PYTHON"
+}
+
 # The package as it would be installed, below build-python/root; prints the directory to put on PYTHONPATH.
 build_package() {
-    build_in build-python --buildtype release -Dtests=false -Dexamples=disabled -Dpython=enabled \
-        "-Dpython_interpreter=$PYTHON" >&2
+    build_release >&2
     rm -rf build-python/root
     DESTDIR=$PWD/build-python/root meson install -C build-python --tags python --no-rebuild --quiet >&2
     dirname "$(find "$PWD/build-python/root" -type d -name forkserver)"

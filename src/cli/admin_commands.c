@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <time.h>
 
 static const char help_stop[] =
         "Usage: forkserver stop --socket PATH [OPTION]...\n"
@@ -33,6 +34,8 @@ static const char help_ping[] =
         "      --socket PATH      where it listens\n"
         "      --server-uid USER  the user that has to run it, a name or a number (default:\n"
         "                         you, or root)\n"
+        "      --wait TIME        wait so long at most until it listens and has loaded its\n"
+        "                         modules, in seconds or as in 500ms, 2m, 1h\n"
         "      --json             print the answer as a JSON object\n"
         "  -h, --help             show this help\n"
         "\n"
@@ -41,8 +44,9 @@ static const char help_ping[] =
 static const char help_stats[] =
         "Usage: forkserver stats --socket PATH [OPTION]...\n"
         "Show what the server at PATH counted since it started: a name and a value on\n"
-        "each line. 'failures.STAGE' is shown for stages that had failures, and\n"
-        "'signals.SIGNAL' for signals that ended workers.\n"
+        "each line. 'failures.STAGE' is shown for stages that had failures,\n"
+        "'signals.SIGNAL' for signals that ended workers, and 'zygote_pid' while there is\n"
+        "a zygote.\n"
         "\n"
         "      --socket PATH      where it listens\n"
         "      --server-uid USER  the user that has to run it, a name or a number (default:\n"
@@ -59,26 +63,30 @@ struct question {
         uid_t server_uid;
         bool json;
         int timeout_ms;
+        int64_t deadline; /* for ping's connection, in now_ms()'s time; 0: there is one try */
 };
 
-enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_JSON };
+enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_WAIT, OPT_JSON, AGAIN_MS = 20 };
 
-static const struct option options[] = {
-        { "socket", required_argument, NULL, OPT_SOCKET },
-        { "server-uid", required_argument, NULL, OPT_SERVER_UID },
-        { "json", no_argument, NULL, OPT_JSON },
-        { "help", no_argument, NULL, 'h' },
-        { "timeout", required_argument, NULL, OPT_TIMEOUT }, /* the last: for stop alone */
-        { 0 },
-};
+/* A command's last option is its own. */
+#define OPTIONS(name, last, value) \
+        static const struct option name[] = { { "socket", required_argument, NULL, OPT_SOCKET }, \
+                                              { "server-uid", required_argument, NULL, OPT_SERVER_UID }, \
+                                              { "json", no_argument, NULL, OPT_JSON }, \
+                                              { "help", no_argument, NULL, 'h' }, \
+                                              { last, required_argument, NULL, value }, \
+                                              { 0 } }
 
-static const struct option options_without_timeout[] = {
-        { "socket", required_argument, NULL, OPT_SOCKET },
-        { "server-uid", required_argument, NULL, OPT_SERVER_UID },
-        { "json", no_argument, NULL, OPT_JSON },
-        { "help", no_argument, NULL, 'h' },
-        { 0 },
-};
+OPTIONS(options_of_stop, "timeout", OPT_TIMEOUT);
+OPTIONS(options_of_ping, "wait", OPT_WAIT);
+OPTIONS(options_of_stats, NULL, 0);
+
+static int64_t now_ms(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static int parse_timeout(const char *text, int *ret_ms) {
         double seconds;
@@ -105,6 +113,10 @@ static int parse(int argc, char **argv, const struct option *known, struct quest
                 case OPT_TIMEOUT:
                         r = parse_timeout(optarg, &question->timeout_ms);
                         break;
+                case OPT_WAIT:
+                        r = parse_timeout(optarg, &question->timeout_ms);
+                        question->deadline = now_ms() + question->timeout_ms;
+                        break;
                 case OPT_JSON:
                         question->json = true;
                         break;
@@ -126,6 +138,18 @@ static int parse(int argc, char **argv, const struct option *known, struct quest
         return r;
 }
 
+/* One that is about to listen isn't there yet, or its socket is a dead one's. */
+static int connect_until(int64_t deadline, const struct question *question, struct fsrv_server **ret_server,
+                         struct fsrv_error *error) {
+        const struct timespec moment = { .tv_nsec = AGAIN_MS * 1000000 };
+        int r;
+
+        while ((r = fsrv_server_connect(question->path, question->server_uid, ret_server, error)) < 0 &&
+               (r == -ENOENT || r == -ECONNREFUSED) && now_ms() < deadline)
+                nanosleep(&moment, NULL);
+        return r;
+}
+
 typedef int ask_function(struct fsrv_server *server, const struct question *question, struct fsrv_error *error);
 
 static int ask(int argc, char **argv, const struct option *known, struct question *question, ask_function *function) {
@@ -135,7 +159,7 @@ static int ask(int argc, char **argv, const struct option *known, struct questio
 
         if (r != 0)
                 return r == 1 ? 0 : CLI_EXIT_OURS;
-        r = fsrv_server_connect(question->path, question->server_uid, &server, &error);
+        r = connect_until(question->deadline, question, &server, &error);
         if (r >= 0) {
                 r = function(server, question, &error);
                 fsrv_server_free(server);
@@ -155,8 +179,13 @@ static int ask_stop(struct fsrv_server *server, const struct question *question,
 
 static int ask_ping(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
         struct fsrv_stats stats = { .size = sizeof stats };
-        int r = fsrv_server_get_stats(server, &stats, error);
+        int64_t left = question->deadline - now_ms();
+        int r = 0;
 
+        if (question->deadline > 0)
+                r = fsrv_server_wait_ready(server, left > 0 ? (int)left : 1, error);
+        if (r >= 0)
+                r = fsrv_server_get_stats(server, &stats, error);
         if (r < 0)
                 return r;
         if (question->json)
@@ -225,7 +254,10 @@ static int ask_stats(struct fsrv_server *server, const struct question *question
         if (json)
                 printf("{");
         print_counter(json, "server_pid", (uint64_t)stats.server_pid);
-        print_counter(json, "zygote_pid", (uint64_t)stats.zygote_pid);
+        if (stats.zygote_pid > 0) /* as kill(1) takes 0 for a process group */
+                print_counter(json, "zygote_pid", (uint64_t)stats.zygote_pid);
+        else if (json)
+                printf("\"zygote_pid\": null, ");
         print_counter(json, "uptime_ms", stats.uptime_ms);
         print_counter(json, "spawns", stats.spawns);
         print_counter(json, "claims", stats.claims);
@@ -256,17 +288,17 @@ int cli_stop(int argc, char **argv) {
                 .timeout_ms = -1,
         };
 
-        return ask(argc, argv, options, &question, ask_stop);
+        return ask(argc, argv, options_of_stop, &question, ask_stop);
 }
 
 int cli_ping(int argc, char **argv) {
         struct question question = { .command = "ping", .help = help_ping, .server_uid = FSRV_UID_OWN };
 
-        return ask(argc, argv, options_without_timeout, &question, ask_ping);
+        return ask(argc, argv, options_of_ping, &question, ask_ping);
 }
 
 int cli_stats(int argc, char **argv) {
         struct question question = { .command = "stats", .help = help_stats, .server_uid = FSRV_UID_OWN };
 
-        return ask(argc, argv, options_without_timeout, &question, ask_stats);
+        return ask(argc, argv, options_of_stats, &question, ask_stats);
 }

@@ -45,11 +45,12 @@ static const char help[] =
         "The process reads nothing from its own standard input. What it prints to its\n"
         "standard output comes on standard error. All else is as with 'forkserver run'.\n"
         "\n"
-        "Exit code: 0 if the result was written; 1, or the process's own if that isn't 0,\n"
-        "if the function has failed by fsrv_worker_fail(), whose text is printed on\n"
-        "standard error; else as 'forkserver run': the process's own; 128+N if signal N\n"
-        "ended it; 124 if it ended by itself after the time-out's SIGTERM; 125 if\n"
-        "forkserver itself fails, or the result does not arrive.\n";
+        "Exit code: 0 if the result was written. If the function has failed by\n"
+        "fsrv_worker_fail(), whose text is printed on standard error: the process's own\n"
+        "if that isn't 0, or the failure's code if that is 1 to 123, or 1. Else as\n"
+        "'forkserver run': the process's own; 128+N if signal N ended it; 124 if it ended\n"
+        "by itself after the time-out's SIGTERM; 125 if forkserver itself fails, or the\n"
+        "result does not arrive.\n";
 
 /* ---- the input ---- */
 
@@ -139,6 +140,13 @@ static int write_result(const struct fsrv_result *result) {
         return 0;
 }
 
+/* own: the process's. Codes from 124 on have a meaning here. */
+static int code_of_failure(int own, int code) {
+        if (own != 0)
+                return own;
+        return code > 0 && code < CLI_EXIT_TIMED_OUT ? code : 1;
+}
+
 /* `code`: what it is without a result. */
 static int take_result(struct fsrv_process *process, const struct cli_target *target, int code) {
         struct fsrv_result result = { .size = sizeof result };
@@ -149,7 +157,7 @@ static int take_result(struct fsrv_process *process, const struct cli_target *ta
                 code = write_result(&result);
         else if (r == -EREMOTEIO) {
                 cli_complain("%s: %s", target->entry, error.text);
-                code = code ? code : 1;
+                code = code_of_failure(code, result.code);
         } else if (r == -EIO && result.status.signal == SIGBUS) /* the input's file may have shrunk: it says so */
                 cli_complain("%s: %s", target->entry, error.text);
         else if (r == -EIO || r == -ETIMEDOUT)

@@ -74,6 +74,7 @@ struct map_result {
         struct fsrv_status status;
         bool has_failed;         /* it has ended, and there is no result, or that could not be kept */
         struct fsrv_error error; /* if has_failed, and unless has_status */
+        int failure;             /* the code of fsrv_worker_fail(), if has_failed by that; 0: by something else */
         struct map_result *next;
 };
 

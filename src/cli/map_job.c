@@ -139,6 +139,7 @@ static void keep_result(const struct map_job *job, const struct map_setting *set
 
         if (r == 0)
                 r = map_results_keep(setting->results, job->item, &given, &result->error);
+        result->failure = given.code;
         result->has_failed = r == -EREMOTEIO || (r < 0 && result->status.exit_code == 0);
         fsrv_result_free(&given);
 }

@@ -97,9 +97,12 @@ static void json_lost(FILE *out, int err) {
         fputc('}', out);
 }
 
-static void json_error(FILE *out, const char *name, const struct fsrv_error *error) {
-        fprintf(out, "\"%s\": {\"stage\": \"%s\", \"errno\": %d, \"text\": ", name, fsrv_stage_name(error->stage),
-                error->err);
+/* code: a failure's own; 0: it has none. */
+static void json_error(FILE *out, const char *name, const struct fsrv_error *error, int code) {
+        fprintf(out, "\"%s\": {\"stage\": \"%s\", \"errno\": %d, ", name, fsrv_stage_name(error->stage), error->err);
+        if (code != 0)
+                fprintf(out, "\"code\": %d, ", code);
+        fputs("\"text\": ", out);
         cli_json_string(out, error->text);
         fputc('}', out);
 }
@@ -129,11 +132,11 @@ void map_json_write(FILE *out, const struct map_options *options, const struct m
                 json_status(out, &result->status);
         else {
                 fputs("\"status\": null, \"signal\": null, ", out);
-                json_error(out, "error", &result->error);
+                json_error(out, "error", &result->error, 0);
         }
         if (result->has_failed) {
                 fputs(", ", out);
-                json_error(out, "no_result", &result->error);
+                json_error(out, "no_result", &result->error, result->failure);
         }
         json_lost(out, map_result_lost(result));
         if (options->tries > 1)
