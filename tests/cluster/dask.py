@@ -279,7 +279,8 @@ def rate(cluster, directory, short):
                 function = dask_jobs.Work(directory, seconds=seconds)
                 list(forkserver.dask.map_unordered(cluster.client, function, range(count), seconds=1))
             took, used = time.monotonic() - begin, cpu_of(scheduler) - cpu
-            lines.append(f"{seconds * 1000:g} ms {name}: {count / took:.0f}/s, scheduler {used / count * 1e6:.0f} us each")
+            lines.append(f"{seconds * 1000:g} ms {name}: {count / took:.0f}/s, scheduler "
+                         f"{used / count * 1e6:.0f} us each")
     return "; ".join(lines)
 
 
