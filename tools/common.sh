@@ -7,13 +7,15 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config uthash-dev libjansson-dev python3)
 TEST_PACKAGES=("${BUILD_PACKAGES[@]}" libmagic-dev findutils python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread
-    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime)
+    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd)
 PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
 DEMO_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas gnuplot-nox findutils)
 # What the tests of the Python package use: the demo, numpy, pytest, CPython's own suites, and what builds a wheel.
 PYTHON_TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-numpy python3-pil python3-pytest python3-venv python3-pip
-    python3-mesonpy patchelf)
+    python3-mesonpy patchelf python3-distributed iproute2)
 BENCH_PACKAGES=("${DEMO_PACKAGES[@]}" afl++ jq)
+# What the tests below Slurm need; root alone can run them.
+SLURM_PACKAGES=("${BUILD_PACKAGES[@]}" slurmctld slurmd slurm-client munge iproute2 util-linux)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
 LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
 LONG_LINT_PACKAGES=("${LINT_PACKAGES[@]}" clang-tidy cppcheck shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross)

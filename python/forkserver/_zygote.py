@@ -23,7 +23,8 @@ _data = None  # what the parent has told
 _is_heir = False  # this process has imported the main module, for all children
 _logs = False  # logging is loaded for all children, but not by a module of the program's
 _POOL_SIZE = 16384 if sys.version_info >= (3, 10) else 4096
-_IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
+_IGNORED_BY_SERVER = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP,
+                      signal.SIGTERM)
 
 
 def main():

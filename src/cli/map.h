@@ -98,6 +98,7 @@ double map_clock(clockid_t clock);
 struct map_report {
         const struct map_options *options;
         FILE *json;
+        double synced; /* when it was put on the disk, with --resume */
         struct map_progress progress;
         unsigned long untold;      /* failures without a line of their own */
         struct map_failure *first; /* by the items' order */

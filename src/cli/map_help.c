@@ -22,7 +22,9 @@ const char map_help[] =
         "after its end comes out line by line, as it comes.\n"
         "\n"
         "  -j, -P, --jobs N       processes at a time (default: 100%, one for each CPU); N may be 50%, +2 or -2\n"
-        "                         (more or less than CPUs), or 0 (as many as possible)\n"
+        "                         (more or less than CPUs), or 0 (as many as possible). CPUs are those of the\n"
+        "                         affinity mask (taskset), and no more than Slurm has allocated here:\n"
+        "                         SLURM_CPUS_PER_TASK, or else SLURM_CPUS_ON_NODE\n"
         "  -0, --null             items end with NUL instead of a newline\n"
         "  -a, --arg-file FILE    read items from FILE; repeated, each is a list of its own\n"
         "  -n, --max-args N       give each process N items\n"
@@ -35,6 +37,11 @@ const char map_help[] =
         "      --pipe             blocks of the input are the processes' standard input: whole lines, about 1 MiB\n"
         "                         together\n"
         "      --block SIZE       the size of such a block, as 64k or 10M\n"
+        "      --slice K/N        run only items K, K+N, K+2N and so on of the list, where N runs share it: every\n"
+        "                         run gets the same list, and a K from 1 to N. {#} is the number in the whole list.\n"
+        "                         An item is what one process gets, as -n or combinations make it; with -X slices\n"
+        "                         are of values, before they are put together. In a job array of Slurm from 0 on:\n"
+        "                         --slice $((SLURM_ARRAY_TASK_ID+1))/$SLURM_ARRAY_TASK_COUNT\n"
         "  -k, --ordered          print outputs in the order of the items, not as they end\n"
         "      --tag              put the item and a TAB before each line of output; a last line without its\n"
         "                         newline gets one\n"
@@ -67,7 +74,10 @@ const char map_help[] =
         "                         replaced, when the item has succeeded, and is whole at once. An item fails whose\n"
         "                         result doesn't come or cannot be written\n"
         "      --resume           go on with FILE, which an earlier run has written: items that succeeded there\n"
-        "                         are left out, those that failed or are missing run\n"
+        "                         are left out, those that failed or are missing run. An item is known by its\n"
+        "                         text, not by its number. FILE is one run's at a time, and each slice has its own.\n"
+        "                         Lines are only added; every 5 seconds and at the end they are put on the disk\n"
+        "                         (fdatasync). What a dead machine left of a line is cut off\n"
         "      --progress         print a summary at the end, also when standard error is no terminal\n"
         "      --quiet            print neither progress nor summary on a terminal\n"
         "      --quick-exit       with --call: don't run exit functions and destructors of preloaded modules\n"
@@ -86,6 +96,11 @@ const char map_help[] =
         "an item that has ended are left alone. ^Z stops the processes too. A process that stops because it wants\n"
         "the terminal is killed. Deaths by a signal are reported on standard error; non-zero exits are not\n"
         "reported: use --json.\n"
+        "\n"
+        "A batch system sends SIGTERM before its time limit: what runs may end then, the report is closed, and\n"
+        "map dies by SIGTERM (143 in a shell). That is the code for which a job is put back into the queue, and\n"
+        "--resume goes on there. The whole job may have got the signal, the items too: those that died of it run\n"
+        "again then.\n"
         "\n"
         "Exit code: 0; 123 if an item failed; 125 if forkserver itself did; 126 if PROGRAM cannot be run, 127 if\n"
         "it is not found. After ^C and the like map dies by that signal.\n";
@@ -129,9 +144,10 @@ const char *map_hint(const char *option) {
                 { "--recstart", "--recstart: '--pipe' cuts the input at newlines, or behind NUL (-0)" },
                 { "--recend", "--recend: '--pipe' cuts the input at newlines, or behind NUL (-0)" },
                 { "--pipepart", "--pipepart: '--pipe -a FILE' reads a file as well" },
-                { "--nonall", "--nonall: all processes run on this machine" },
-                { "-S", "-S: all processes run on this machine" },
-                { "--sshlogin", "--sshlogin: all processes run on this machine" },
+                { "--nonall", "--nonall: all processes run on this machine; '--slice K/N' shares a list with others" },
+                { "-S", "-S: all processes run on this machine; '--slice K/N' shares a list with others" },
+                { "--sshlogin",
+                  "--sshlogin: all processes run on this machine; '--slice K/N' shares a list with others" },
         };
 
         size_t n = strcspn(option, "=");

@@ -41,7 +41,7 @@ void map_items_done(struct map_items *items) {
 
 /* ---- values, and how many of them make an item ---- */
 
-static int take_value(struct map_items *items, char **ret_value) {
+static int take_any_value(struct map_items *items, char **ret_value) {
         if (!is_words(items->options))
                 return map_input_take(&items->input, ret_value);
         const struct map_source *source = items->options->sources;
@@ -49,6 +49,17 @@ static int take_value(struct map_items *items, char **ret_value) {
                 return -ENODATA;
         *ret_value = strdup(source->words[items->next_word++]);
         return *ret_value ? 1 : no_memory();
+}
+
+/* With -X a slice is of values: how many make an item depends on the jobs of each run. */
+static int take_value(struct map_items *items, char **ret_value) {
+        const struct map_options *options = items->options;
+        int r;
+
+        while ((r = take_any_value(items, ret_value)) == 1 && ++items->values && options->fill &&
+               !map_slice_has(&options->slice, items->values))
+                free(*ret_value);
+        return r;
 }
 
 static bool is_enough(const struct map_items *items) {
@@ -164,6 +175,13 @@ static int take_named(struct map_items *items, struct map_item **ret_item) {
         return no_memory();
 }
 
+static bool is_left_out(struct map_items *items, const struct map_item *item) {
+        const struct map_options *options = items->options;
+
+        return (!options->fill && !map_slice_has(&options->slice, item->number)) ||
+               map_resume_take(&items->resume, item);
+}
+
 int map_items_take(struct map_items *items, struct map_item **ret_item) {
         int r;
 
@@ -171,7 +189,7 @@ int map_items_take(struct map_items *items, struct map_item **ret_item) {
                 *ret_item = take_back(items);
                 return 1;
         }
-        while ((r = take_named(items, ret_item)) == 1 && map_resume_take(&items->resume, *ret_item))
+        while ((r = take_named(items, ret_item)) == 1 && is_left_out(items, *ret_item))
                 map_item_free(*ret_item);
         if (r == 1)
                 (*ret_item)->index = items->taken++;
@@ -188,7 +206,7 @@ int map_items_fill(struct map_items *items) {
         return map_input_fill(&items->input);
 }
 
-long map_items_count(const struct map_items *items) {
+static long count_all(const struct map_items *items) {
         const struct map_options *options = items->options;
 
         if (options->n_sources > 1)
@@ -197,4 +215,10 @@ long map_items_count(const struct map_items *items) {
                 return -1;
         long values = is_words(options) ? (long)options->sources[0].n : map_input_count(&items->input);
         return values < 0 ? -1 : (values + (long)options->max_values - 1) / (long)options->max_values;
+}
+
+long map_items_count(const struct map_items *items) {
+        long count = count_all(items);
+
+        return count < 0 ? -1 : map_slice_count(&items->options->slice, count);
 }

@@ -19,6 +19,7 @@ struct map_items {
         struct map_input input; /* fd -1: not in use */
         struct map_combinations combinations;
         size_t next_word;          /* of the only source */
+        unsigned long values;      /* that were taken from it */
         struct map_values pending; /* of an item that isn't complete */
         struct map_fit fit;
         bool exhausted; /* what is pending is the rest */
@@ -38,7 +39,7 @@ int map_items_take(struct map_items *items, struct map_item **ret_item);
 void map_items_give_back(struct map_items *items, struct map_item *item);
 /* One read(2), which waits if nothing is there; a signal ends it. 0 or -errno with a complaint. */
 int map_items_fill(struct map_items *items);
-/* How many there will be, with those that an earlier run has done; -1: cannot be known. */
+/* How many of the slice there will be, with those that an earlier run has done; -1: cannot be known. */
 long map_items_count(const struct map_items *items);
 
 #endif

@@ -8,10 +8,25 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* 0: Slurm says nothing, or we aren't below it. */
+static long allocated(const char *name) {
+        const char *text = getenv(name);
+        char *end;
+        long n = text && isdigit((unsigned char)*text) ? strtol(text, &end, 10) : 0;
+
+        return n > 0 && !*end ? n : 0;
+}
+
+/* The mask alone is of the whole machine, where Slurm has no plugin that binds tasks to CPUs. */
 unsigned long map_cpus(void) {
         cpu_set_t cpus;
         long n = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : sysconf(_SC_NPROCESSORS_ONLN);
+        long ours = allocated("SLURM_CPUS_PER_TASK");
 
+        if (!ours)
+                ours = allocated("SLURM_CPUS_ON_NODE");
+        if (ours && ours < n)
+                n = ours;
         return n > 0 ? (unsigned long)n : 1;
 }
 

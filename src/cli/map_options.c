@@ -19,6 +19,7 @@ enum {
         OPT_LINE_BUFFER,
         OPT_TTY,
         OPT_DRY_RUN,
+        OPT_SLICE,
         OPT_HALT,
         OPT_RETRIES,
         OPT_DELAY,
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
         { "tag", no_argument, NULL, OPT_TAG },
         { "line-buffer", no_argument, NULL, OPT_LINE_BUFFER },
         { "dry-run", no_argument, NULL, OPT_DRY_RUN },
+        { "slice", required_argument, NULL, OPT_SLICE },
         { "halt", required_argument, NULL, OPT_HALT },
         { "retries", required_argument, NULL, OPT_RETRIES },
         { "delay", required_argument, NULL, OPT_DELAY },
@@ -172,6 +174,8 @@ static int take_option(struct map_options *options, int c, char **argv) {
                 return map_parse_jobs(optarg, &options->jobs);
         case 'n':
                 return cli_parse_number("--max-args", optarg, 1, 1000000000, &options->max_values);
+        case OPT_SLICE:
+                return map_parse_slice(optarg, &options->slice);
         case OPT_HALT:
                 return map_parse_halt(optarg, &options->halt);
         case OPT_BLOCK:
@@ -258,7 +262,9 @@ static int check(struct map_options *options) {
 int map_options_parse(struct map_options *options, int argc, char **argv) {
         int c, r = 0;
 
-        *options = (struct map_options){ .target = CLI_TARGET_INIT, .separator = '\n', .jobs = map_cpus() };
+        *options = (struct map_options){
+                .target = CLI_TARGET_INIT, .separator = '\n', .jobs = map_cpus(), .slice = { 1, 1 }
+        };
         opterr = 0;
         while (r == 0 && (c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
                 if (c == 'h')

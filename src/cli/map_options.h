@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "cli.h"
+#include "map_slice.h"
 
 enum { MAP_JOBS_MAX = 10000 };
 
@@ -34,6 +35,7 @@ struct map_options {
         unsigned long jobs;
         unsigned long max_values; /* in one process */
         bool fill;                /* as many as its arguments have room for */
+        struct map_slice slice;
         struct map_halt halt;
         unsigned long tries; /* of an item that fails */
         double delay;        /* seconds between starts */

@@ -10,9 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SYNC_SECONDS = 5 };
+
 int map_report_init(struct map_report *report, const struct map_options *options) {
         *report = (struct map_report){ .options = options };
         map_progress_init(&report->progress, options);
+        report->synced = map_clock(CLOCK_MONOTONIC);
         return options->json ? map_json_open(options, &report->json) : 0;
 }
 
@@ -115,14 +118,29 @@ static void write_outputs(struct map_report *report, struct map_outputs *outputs
                 map_report_check(report, map_output_show(&outputs->of[i]));
 }
 
+static void fail_to_write(struct map_report *report) {
+        if (report->broken)
+                return;
+        report->broken = errno;
+        cli_complain("map: cannot write %s: %s", report->options->json, strerror(report->broken));
+}
+
+/* A report that a later run goes on with is to outlive this node, and on a network file system a lack of room shows
+ * only here. What comes when this was done just now is left to the kernel, which takes half a minute at most. */
+static void sync_report(struct map_report *report) {
+        if (report->options->resume && fdatasync(fileno(report->json)) < 0 && errno != EINVAL && errno != EROFS)
+                fail_to_write(report); /* EINVAL, EROFS: a pipe or a device */
+        report->synced = map_clock(CLOCK_MONOTONIC);
+}
+
 void map_report_write(struct map_report *report, const struct map_result *result) {
         if (!report->json || report->broken)
                 return;
         map_json_write(report->json, report->options, result);
-        if (fflush(report->json) != 0) {
-                report->broken = errno;
-                cli_complain("map: cannot write %s: %s", report->options->json, strerror(report->broken));
-        }
+        if (fflush(report->json) != 0)
+                fail_to_write(report);
+        else if (map_clock(CLOCK_MONOTONIC) - report->synced >= SYNC_SECONDS)
+                sync_report(report);
 }
 
 void map_report_result(struct map_report *report, const struct map_result *result) {
@@ -140,9 +158,9 @@ int map_report_done(struct map_report *report) {
         complain_of_failures(report);
         free(report->first);
         map_progress_done(&report->progress);
-        if (report->json && fclose(report->json) != 0 && !report->broken) {
-                report->broken = errno;
-                cli_complain("map: cannot write %s: %s", report->options->json, strerror(report->broken));
-        }
+        if (report->json && !report->broken)
+                sync_report(report);
+        if (report->json && fclose(report->json) != 0)
+                fail_to_write(report);
         return -report->broken;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "map_results.h"
+#include "map_write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,19 +81,6 @@ int map_results_name(struct map_results *results, struct map_item *item) {
 
 /* ---- files ---- */
 
-static int write_all(int fd, const char *bytes, size_t n) {
-        while (n > 0) {
-                ssize_t k = write(fd, bytes, n);
-                if (k < 0 && errno != EINTR)
-                        return -errno;
-                if (k > 0) {
-                        bytes += k;
-                        n -= (size_t)k;
-                }
-        }
-        return 0;
-}
-
 /* No item's name is spelled so. */
 static int create_beside(int directory, char *name, size_t size) {
         for (unsigned n = 0;; n++) {
@@ -109,7 +97,7 @@ int map_results_keep(const struct map_results *results, const struct map_item *i
         int fd = create_beside(results->directory, name, sizeof name), r = fd;
 
         if (fd >= 0) {
-                r = write_all(fd, result->bytes, result->n);
+                r = map_write_file(fd, result->bytes, result->n);
                 if (close(fd) < 0 && r == 0)
                         r = -errno;
                 if (r == 0 && renameat(results->directory, name, results->directory, item->file) < 0)

@@ -87,6 +87,19 @@ static bool is_torn(const char *line) {
         return strncmp(line, start, n < sizeof start - 1 ? n : sizeof start - 1) == 0;
 }
 
+/* A line of 0 bytes, or with some in it, is what a file system makes of writes that a dead node didn't finish. */
+static bool is_damaged(const char *line, size_t n) {
+        return strlen(line) != n && is_torn(line);
+}
+
+static int take_line(struct map_resume *resume, char *line) {
+        struct map_report_line parsed;
+
+        if (map_report_line_parse(line, &parsed) < 0)
+                return -EINVAL;
+        return parsed.succeeded && !parsed.lost ? add(resume, parsed.values, parsed.size) : 0;
+}
+
 static int read_lines(struct map_resume *resume, FILE *file, const char *path) {
         char *line = NULL;
         size_t room = 0;
@@ -94,16 +107,17 @@ static int read_lines(struct map_resume *resume, FILE *file, const char *path) {
         int r = 0;
 
         for (unsigned long number = 1; r == 0 && (n = getline(&line, &room, file)) > 0; number++) {
-                struct map_report_line parsed;
                 if (line[n - 1] != '\n' && is_torn(line))
                         break; /* a run that was killed wrote no more of it */
-                if (strlen(line) != (size_t)n || map_report_line_parse(line, &parsed) < 0) {
-                        cli_complain("map: --resume: line %lu of %s is not of a report", number, path);
-                        r = -EINVAL;
-                } else if (parsed.succeeded && !parsed.lost && add(resume, parsed.values, parsed.size) < 0) {
-                        cli_complain("map: out of memory");
-                        r = -ENOMEM;
+                if (is_damaged(line, (size_t)n)) {
+                        cli_complain("map: --resume: line %lu of %s is damaged: what it said runs again", number, path);
+                        continue;
                 }
+                r = strlen(line) == (size_t)n ? take_line(resume, line) : -EINVAL;
+                if (r == -EINVAL)
+                        cli_complain("map: --resume: line %lu of %s is not of a report", number, path);
+                else if (r < 0)
+                        cli_complain("map: out of memory");
         }
         if (r == 0 && ferror(file)) {
                 cli_complain("map: cannot read %s: %s", path, strerror(errno));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "map_stdin.h"
+#include "map_write.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,27 +10,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static int write_all(int fd, const char *bytes, size_t n) {
-        while (n > 0) {
-                ssize_t k = write(fd, bytes, n);
-                if (k < 0 && errno != EINTR)
-                        return -errno;
-                if (k > 0) {
-                        bytes += k;
-                        n -= (size_t)k;
-                }
-        }
-        return 0;
-}
-
 /* As they stood in the input: each with what ends it. A payload is no text: what ends the last one is left out. */
 static int write_values(int fd, const struct map_item *item, const struct map_options *options) {
         int r = 0;
 
         for (size_t i = 0; i < item->n_values && r == 0; i++) {
-                r = write_all(fd, item->values[i], strlen(item->values[i]));
+                r = map_write_file(fd, item->values[i], strlen(item->values[i]));
                 if (r == 0 && (options->to_stdin || i + 1 < item->n_values))
-                        r = write_all(fd, &options->separator, 1);
+                        r = map_write_file(fd, &options->separator, 1);
         }
         return r;
 }
@@ -39,7 +27,7 @@ int map_stdin_new(const struct map_options *options, const struct map_item *item
 
         if (fd < 0)
                 return -errno;
-        int r = item->block ? write_all(fd, item->block, item->block_size) : write_values(fd, item, options);
+        int r = item->block ? map_write_file(fd, item->block, item->block_size) : write_values(fd, item, options);
         if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
                 r = -errno;
         if (r < 0)

@@ -40,6 +40,19 @@ int map_write(int to, const char *bytes, size_t n) {
         return 0;
 }
 
+int map_write_file(int fd, const char *bytes, size_t n) {
+        while (n > 0) {
+                ssize_t k = write(fd, bytes, n);
+                if (k < 0 && errno != EINTR)
+                        return -errno;
+                if (k > 0) {
+                        bytes += k;
+                        n -= (size_t)k;
+                }
+        }
+        return 0;
+}
+
 struct writer {
         int to;
         size_t n;

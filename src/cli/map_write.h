@@ -13,4 +13,7 @@ int map_write(int to, const char *bytes, size_t n);
 /* The same with `tag` and a TAB before each line. *in_line says whether a line has begun, and is kept up. */
 int map_write_tagged(int to, const char *bytes, size_t n, const char *tag, bool *in_line);
 
+/* To a file, which doesn't let us wait. 0 or -errno, without a complaint. */
+int map_write_file(int fd, const char *bytes, size_t n);
+
 #endif

@@ -301,7 +301,8 @@ void fsrv__refusal_send(struct fsrv__server *s, struct fsrv__zygote *z);
 /* ---- signals.c ---- */
 
 /* Sets all signals up. An inherited SIG_IGN of SIGCHLD would lose exit statuses. A private server is in its client's
- * session, and what the terminal sends is for the client and its workers. 0 or -errno. */
+ * session and job: what the terminal or a batch system sends to all is for the client, with which the server ends. 0 or
+ * -errno. */
 int fsrv__signals_take(struct fsrv__server *s);
 /* Takes SIGCHLD too from now on, which only stops and orphans need. It may be repeated. 0 or -errno. */
 int fsrv__signals_take_children(struct fsrv__server *s);

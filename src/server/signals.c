@@ -30,7 +30,7 @@ static int receive_signals(struct fsrv__server *s, const sigset_t *set) {
 }
 
 int fsrv__signals_take(struct fsrv__server *s) {
-        static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP };
+        static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP };
         sigset_t set;
 
         for (int n = 1; n <= SIGRTMAX; n++)
