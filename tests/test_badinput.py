@@ -139,6 +139,7 @@ def test_bad_entry(spawner, module, testmod):
         (f"{module('not_a_module')}:main", "ELIBBAD", "not_a_module.so"),
         (f"{testmod}:no_such_function", "ENOENT", "no_such_function"),
         ("/usr:main", "EIO", "/usr"),
+        (f"{shutil.which('env')}:main", "EIO", "is a program; a module is a shared object"),
     ):
         failure = refused(spawner.spawn, entry=entry)
         assert (failure.errno, failure.stage) == (error, "entry") and words in failure.text

@@ -109,6 +109,8 @@ class Server:
                  pickler: Any = None) -> None:
         if main not in ("preload", "import", None):
             raise ValueError('main must be "preload", "import" or None')
+        if isinstance(preload, str):
+            raise TypeError(f"preload must be a list of module names, as [{preload!r}]")
         modules = list(preload)
         if main == "preload" and on_error != "fail" and "__main__" not in modules:
             modules.append("__main__")
@@ -160,6 +162,8 @@ class Server:
             kill_on_close: bool = False, time_limit: float = 0.0, grace: float = 0.0) -> Process:
         """Runs a program, which is looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd
         or a file, or the caller's own. If the program cannot be executed, this raises Error with stage "exec"."""
+        if isinstance(argv, (str, bytes)):
+            raise TypeError(f"argv must be a list, as [{argv!r}]")
         actions = []
         for number, stream in enumerate((stdin, stdout, stderr)):
             if stream is not None:

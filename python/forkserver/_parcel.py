@@ -41,7 +41,13 @@ class _FindingPickler(_Pickler):
 
 
 def _restore_function(module, name):
-    return getattr(importlib.import_module(module), name)
+    found = importlib.import_module(module)
+    try:
+        return getattr(found, name)
+    except AttributeError as error:
+        raise AttributeError(f"{error} in this process: if it is a lambda, or made by a decorator, it has to be made "
+                             "when the module is imported, outside the main guard; pickler=cloudpickle takes "
+                             "others") from None
 
 
 def _reduce_view(view):

@@ -259,6 +259,18 @@ class Calls(unittest.TestCase):
         with self.assertRaises((AttributeError, pickle.PicklingError)):
             self.server.call(give, lambda: 1)
 
+    def test_a_function_that_the_process_does_not_have(self):
+        globals()["late"] = lambda: 1  # as below a main guard
+        self.addCleanup(globals().pop, "late")
+        with self.assertRaisesRegex(AttributeError, "'late' in this process: .* outside the main guard"):
+            self.server.call(globals()["late"])
+
+    def test_text_instead_of_a_list(self):
+        with self.assertRaisesRegex(TypeError, r"as \['json'\]"):
+            forkserver.Server(preload="json")
+        with self.assertRaisesRegex(TypeError, r"as \['true'\]"):
+            self.server.run("true")
+
     def test_functions_by_the_names_that_they_have(self):
         self.assertEqual(self.server.call(double, 3), 6)
         self.assertEqual(self.server.call(add_three, 3), 6)

@@ -54,8 +54,8 @@ int map_parse_jobs(const char *text, unsigned long *ret_jobs) {
                 *ret_jobs = within_limits(cpus * (double)number / 100 + 0.5);
         else {
                 cli_complain(
-                        "--jobs: '%s' is none of a whole number up to %d, 50%% (of the CPUs), +2 or -2 (than CPUs) "
-                        "and 0 (as many as possible)",
+                        "--jobs: '%s' is not a number up to %d, 50%% (of the CPUs), +2 or -2 (more or fewer than "
+                        "CPUs), or 0 (as many as possible)",
                         text, MAP_JOBS_MAX);
                 return -EINVAL;
         }

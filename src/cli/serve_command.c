@@ -32,6 +32,9 @@ static const char help[] =
         "      --standbys N               processes kept ready, 1 to 64 (default: 4)\n"
         "  -h, --help                     show this help\n"
         "\n"
+        "If a module cannot be loaded, the server stays, and refuses each request with\n"
+        "the reason. A request that comes 0.1 to 5 s later makes it try again.\n"
+        "\n"
         "On SIGTERM or SIGINT the server drains: it takes no new requests and ends when\n"
         "its last process has ended. A second signal kills the processes.\n"
         "Exit code: 0 after such an end; 125 if it cannot serve.\n";

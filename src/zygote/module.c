@@ -94,6 +94,10 @@ static int explain_load_failure(uint32_t stage, const char *name, struct fsrv_er
                 return fsrv__fail_text(error, stage, err,
                                        "module '%s' is not an installed library; the file in this directory is './%s'",
                                        name, name);
+        if (strstr(words, "cannot dynamically load")) /* a position-independent executable, or another */
+                return fsrv__fail_text(error, stage, err,
+                                       "module '%s' is a program; a module is a shared object (cc -shared -fPIC)",
+                                       name);
         return fsrv__fail_text(error, stage, err, "module '%s': %s", name, words);
 }
 
