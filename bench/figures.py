@@ -4,7 +4,7 @@
 Writes the bench's figures into the documents: figures.py JSON ROOT (./dev bench --docs does it).
 
 README.md and doc/python.md have them between markers ("figures NAME…": the cases whose names begin so; "short figures
-NAME…": the cases of these names, beside the first of their peers);
+NAME…": the cases of these names, beside the first of their peers that isn't ours as well);
 doc/performance.md is made whole, of bench/performance.head.md, the tables, the plots, and bench/performance.tail.md.
 """
 
@@ -64,13 +64,14 @@ def short_table(data, names):
     yield "| | Forkserver | otherwise |"
     yield "|---|---|---|"
     for case in (case for name in names for case in data["cases"] if case["name"] == name):
-        ours, peer = (time_of(case[side], case["unit"]) for side in ("ours", "peer"))
-        yield f"| {case['what']} | {ours} | {peer}: {case['peer_name']} |"
+        peers = [[case["peer_name"], case["peer"]], *case["more_peers"]]
+        name, value = next(peer for peer in peers if not peer[0].startswith("ours"))
+        yield f"| {case['what']} | {time_of(case['ours'], case['unit'])} | {time_of(value, case['unit'])}: {name} |"
 
 
 def origin(data):
     return (f"{data['date']}, {data['machine']}, `./dev bench{' --quick' if data['quick'] else ''}`: "
-            "by turns in one run, medians; the time of one spawn and its exit, unless said otherwise.")
+            "by turns in one run, medians;\nthe time of one spawn and its exit, unless said otherwise.")
 
 
 def notes(data, prefixes):
