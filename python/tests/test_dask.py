@@ -133,7 +133,7 @@ class Tasks(unittest.TestCase):
             self.assertEqual(self.submit(die_once, path, retries=1).result(), "the second time")
 
     def test_limits(self):
-        register(self.client, timeout=0.3)
+        register(self.client, timeout=2)
         with self.assertRaises(TimeoutError):
             self.submit(time.sleep, LIMIT).result()
 
@@ -267,7 +267,7 @@ class Ends(unittest.TestCase):
 
     def test_the_command_of_a_worker(self):
         with cluster(0) as client, self.worker(client, "--preload", "forkserver.dask", "--fork-preload", "json",
-                                               "--fork-default", "--fork-timeout", "0.5"):
+                                               "--fork-default", "--fork-timeout", "2"):
             pids = {client.submit(get_pid, i).result() for i in range(3)}
             self.assertEqual(len(pids), 3)
             with self.assertRaises(TimeoutError):

@@ -316,7 +316,7 @@ class Options(unittest.TestCase):
             self.assertRaises(ValueError, executor.submit(add, 1).result)
 
     def test_limits(self):
-        with forkserver.Executor(1, timeout=0.5, memory=64 << 20) as executor:
+        with forkserver.Executor(1, timeout=2, memory=64 << 20) as executor:
             self.assertIsInstance(executor.submit(hang).exception(), TimeoutError)
             self.assertIsInstance(executor.submit(bytearray, 256 << 20).exception(), MemoryError)
 
@@ -386,7 +386,7 @@ class Reuse(unittest.TestCase):
         self.assertEqual(first.result(), self.executor.submit(get_pid).result())
 
     def test_limits(self):
-        with forkserver.Executor(1, reuse=10, timeout=0.5, memory=64 << 20) as executor:
+        with forkserver.Executor(1, reuse=10, timeout=2, memory=64 << 20) as executor:
             self.assertIsInstance(executor.submit(hang).exception(), TimeoutError)
             self.assertIsInstance(executor.submit(bytearray, 256 << 20).exception(), MemoryError)
             self.assertEqual(executor.submit(add, 1).result(), 1)
@@ -408,7 +408,7 @@ class Reuse(unittest.TestCase):
             self.assertEqual(self.executor.submit(add, 1).result(LIMIT), 1)
 
     def test_no_answer_to_come(self):
-        with forkserver.Executor(1, reuse=4, timeout=0.5) as executor:
+        with forkserver.Executor(1, reuse=4, timeout=2) as executor:
             self.assertIsInstance(executor.submit(close_all_and_hang).exception(LIMIT), TimeoutError)
             self.assertEqual(executor.submit(add, 1).result(LIMIT), 1)
 

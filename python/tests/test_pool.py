@@ -99,7 +99,7 @@ class Ends(unittest.TestCase):
                 time.sleep(0.01)
 
     def test_initializer_and_limits(self):
-        with forkserver.Pool(1, set_state, ("set",), timeout=1) as pool:
+        with forkserver.Pool(1, set_state, ("set",), timeout=3) as pool:
             self.assertEqual(pool.map(get_state, range(3)), ["set"] * 3)
             self.assertRaises(TimeoutError, pool.apply, time.sleep, (600,))
 
