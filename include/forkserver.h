@@ -99,7 +99,9 @@ enum fsrv_stage {
         FSRV_STAGE_ADMIN = 20,      /* asking a server about itself */
         FSRV_STAGE_TRACKER = 21,    /* the resource tracker */
         FSRV_STAGE_RESULT = 22,     /* a call: the process ran, and gave no result */
-        FSRV_STAGE_COUNT = 23
+        FSRV_STAGE_SANDBOX = 23,    /* a sandbox cannot be built here, or a process cannot lock itself in */
+        FSRV_STAGE_ATTRIBUTES = 24, /* an attribute of the new process: a limit, its user, its priority … */
+        FSRV_STAGE_COUNT = 25
 };
 
 #define FSRV_ERROR_TEXT_SIZE 256
@@ -642,6 +644,48 @@ FSRV_PUBLIC int fsrv_process_kill_group(struct fsrv_process *process, int signal
  * lives on, unless it was spawned with FSRV_SPAWN_KILL_ON_CLOSE. */
 FSRV_PUBLIC struct fsrv_process *fsrv_process_ref(struct fsrv_process *process);
 FSRV_PUBLIC struct fsrv_process *fsrv_process_unref(struct fsrv_process *process);
+
+/* ---- Sandboxes --------------------------------------------------------------------------------------------------- */
+
+/*
+ * A sandbox says what processes may do. Make one from a profile, add to it, seal it, and give it to requests
+ * (fsrv_request_set_sandbox()) or to a server's options. The server has a zygote of its own for each sandbox, which
+ * locks itself in once. So a process in a sandbox takes as long to spawn as any other.
+ *
+ * doc/attributes.md says what each profile closes, and by what; fsrv_sandbox_seal() reports what this system can
+ * enforce.
+ */
+struct fsrv_sandbox;
+
+/* Groups of system calls. */
+enum fsrv_refuse {
+        FSRV_REFUSE_EXEC = 1u << 0,      /* execve, execveat */
+        FSRV_REFUSE_NETWORK = 1u << 1,   /* sockets but those of AF_UNIX pairs */
+        FSRV_REFUSE_SOCKETS = 1u << 2,   /* all sockets, also pairs */
+        FSRV_REFUSE_OTHERS = 1u << 3,    /* calls that reach other processes: ptrace, kill, prlimit, … */
+        FSRV_REFUSE_KERNEL = 1u << 4,    /* calls that few programs need: io_uring, bpf, mounts, keys, modules, … */
+        FSRV_REFUSE_METADATA = 1u << 5,  /* chmod, chown, xattrs, times */
+        FSRV_REFUSE_FILES = 1u << 6,     /* to open, make or remove files at all */
+        FSRV_REFUSE_NAMESPACES = 1u << 7 /* unshare, setns, and clone with such flags */
+};
+
+/* What may be done with files below a path. */
+#define FSRV_PATH_READ    1u /* read files and list directories */
+#define FSRV_PATH_EXECUTE 2u /* execute files */
+#define FSRV_PATH_WRITE   4u /* write to files, and truncate them */
+#define FSRV_PATH_MAKE    8u /* make, rename and remove files */
+
+#define FSRV_PORT_CONNECT 1u
+#define FSRV_PORT_BIND    2u
+
+/* What a new root is built of. */
+enum fsrv_mount {
+        FSRV_MOUNT_BIND = 1, /* source, with all below it */
+        FSRV_MOUNT_BIND_READ_ONLY = 2,
+        FSRV_MOUNT_TMPFS = 3,    /* source: NULL */
+        FSRV_MOUNT_PROC = 4,     /* source: NULL */
+        FSRV_MOUNT_READ_ONLY = 5 /* what is at target already, with all below it; source: NULL */
+};
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
