@@ -108,7 +108,7 @@ static void make(struct fsrv__server *s, struct ends *ends, uint8_t how) {
         if (fsrv__socketpair(orders) < 0 || fsrv__socketpair(doorbell) < 0)
                 return;
         setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-        fsrv__zygote_add(s, doorbell[0], how & 1 ? fsrv__fd_dup_above(doorbell[1], 3) : -1);
+        fsrv__zygote_add(s, doorbell[0], how & 1 ? fsrv__fd_dup_above(doorbell[1], 3) : -1, -1);
         struct fsrv__zygote *z = s->zygotes;
         z->pid = ZYGOTE;
         z->pidfd = eventfd(0, EFD_CLOEXEC);

@@ -123,6 +123,7 @@ FSRV_PUBLIC const char *fsrv_version(void);
 /* ---- Servers ----------------------------------------------------------------------------------------------------- */
 
 struct fsrv_server;
+struct fsrv_sandbox;
 
 /* What happens when a module of the preload list cannot be loaded. A module that *crashes* or hangs while it loads
  * takes the zygote with it and fails every spawn under any policy. */
@@ -190,7 +191,9 @@ struct fsrv_server_options {
         const char *const *zygote_argv;
         const void *zygote_data; /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied. */
         size_t zygote_data_size;
-        uint64_t reserved[4];
+        /* For all requests on this handle that have none of their own; sealed. The handle keeps a reference. NULL: none. */
+        struct fsrv_sandbox *sandbox;
+        uint64_t reserved[3];
 };
 
 /*
@@ -483,6 +486,16 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 #define FSRV_SPAWN_QUICK_EXIT 4u
 /* fsrv_process_get_result() has what the entry point gives back. A program gives nothing: -EINVAL from the spawn. */
 #define FSRV_SPAWN_RESULT 8u
+/*
+ * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options, or
+ * none. The request keeps a reference.
+ *
+ * The process holds nothing to spawn by, no lifeline and no tracker: fsrv_server_inherit() and
+ * fsrv_worker_get_lifeline() are -EPERM there. Its directory and file actions are subject to the sandbox too. In a
+ * process that is in a sandbox itself the spawn fails with -EPERM. A sandbox that cannot be had fails the spawn, stage
+ * SANDBOX. A server has up to 64 at a time, and a handle uses the last 16 without delay.
+ */
+FSRV_PUBLIC int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox);
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
 FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
 
@@ -568,6 +581,10 @@ struct fsrv_status {
         int exit_code;  /* 0…255 if it exited, else -1 */
         int signal;     /* the signal that ended it, else 0 */
         uint32_t flags; /* FSRV_STATUS_… */
+        /* How many system calls of the process, and of what it started, its sandbox has refused. The number of the first
+         * of them; fsrv_syscall_name() knows its name. */
+        uint32_t refused;
+        int refused_call;
         /* The use of the process since it was forked ahead of time, and of children that it waited for, as wait4(2). */
         struct rusage rusage;
 };

@@ -79,6 +79,16 @@ static void on_doorbell_hangup(struct fsrv__server *s, uint32_t id) {
                 s->wish = FSRV_WISH_DRAIN;
 }
 
+/* The hang-up: no process has the filter any more. */
+static void on_refused_call(struct fsrv__server *s, uint32_t id, uint32_t events) {
+        struct fsrv__zygote *z = fsrv__zygote_find(s, id);
+
+        if (z && events & EPOLLIN)
+                fsrv__refused_on_call(s, z);
+        else if (z)
+                fsrv__refused_listen(s, z, -1);
+}
+
 static void receive_event(struct fsrv__server *s, const struct epoll_event *event) {
         struct fsrv__child *child;
 
@@ -100,6 +110,9 @@ static void receive_event(struct fsrv__server *s, const struct epoll_event *even
         case FSRV_SOURCE_DOORBELL: /* a request is for the last phase */
                 if (event->events & (EPOLLHUP | EPOLLERR))
                         on_doorbell_hangup(s, id_of(event));
+                break;
+        case FSRV_SOURCE_REFUSED:
+                on_refused_call(s, id_of(event), event->events);
                 break;
         case FSRV_SOURCE_ORDERS:
         case FSRV_SOURCE_CLAIMS:
@@ -193,7 +206,9 @@ static void follow_wish(struct fsrv__server *s) {
 static void decide_zygote(struct fsrv__server *s, struct fsrv__zygote *z, const struct turn *turn) {
         if (z->deadline <= turn->now)
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
-        if (s->draining || z->refusal.until > 0)
+        if (fsrv__zygote_is_unwanted(s, z))
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
+        if (s->draining || fsrv__zygote_is_unwanted(s, z) || z->refusal.until > 0)
                 return;
         fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_WANTED });
         if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id) && !fsrv__refusal_now(s, z))
@@ -214,6 +229,7 @@ static void decide_all(struct fsrv__server *s, const struct turn *turn, bool loo
 
 static void send_owed(struct fsrv__server *s, const struct turn *turn) {
         fsrv__answers_retry(s);
+        fsrv__zygotes_sweep(s);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id))
                         fsrv__refusal_send(s, z);

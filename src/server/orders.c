@@ -53,9 +53,11 @@ static const enum fsrv__zygote_event events[] = {
         [FSRV_WIRE_FORKED] = FSRV_EVENT_FORKED,         [FSRV_WIRE_CANNOT_FORK] = FSRV_EVENT_CANNOT_FORK,
         [FSRV_WIRE_WANTS_HEIR] = FSRV_EVENT_WANTS_HEIR, [FSRV_WIRE_HEIR] = FSRV_EVENT_HEIR,
         [FSRV_WIRE_HAND_OVER] = FSRV_EVENT_HAND_OVER,   [FSRV_WIRE_LEFT_OUT] = FSRV_EVENT_LEFT_OUT,
+        [FSRV_WIRE_BORN] = FSRV_EVENT_BORN,
 };
 
-static bool on_order(struct fsrv__server *s, struct fsrv__zygote *z, uint32_t type, const char *bytes, size_t size) {
+static bool on_order(struct fsrv__server *s, struct fsrv__zygote *z, uint32_t type, const char *bytes, size_t size,
+                     int listener) {
         struct fsrv__news news = { .event = type < sizeof events / sizeof *events ? events[type] : FSRV_EVENT_NONE };
         struct fsrv__wire_order order = { 0 };
 
@@ -64,17 +66,18 @@ static bool on_order(struct fsrv__server *s, struct fsrv__zygote *z, uint32_t ty
         news.err = order.err;
         news.value = order.value;
         news.text = order.text;
+        news.listener = listener;
         return fsrv__zygote_on(s, z, news);
 }
 
-static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, char *bytes, size_t size) {
+static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, char *bytes, size_t size, int listener) {
         uint32_t type;
 
         memcpy(&type, bytes, sizeof type);
         if (type == FSRV_WIRE_LOADED)
                 return on_loaded(s, z, bytes, size);
         if (type != FSRV_WIRE_MEMORY)
-                return on_order(s, z, type, bytes, size);
+                return on_order(s, z, type, bytes, size, listener);
         on_memory(s, z, bytes);
         return true;
 }
@@ -82,7 +85,7 @@ static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, char *byt
 void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
-        int none[FSRV_SLOTS];
+        int slots[FSRV_SLOTS];
 
         while (z->orders >= 0) {
                 int r = fsrv__channel_receive(z->orders, bytes, sizeof bytes, MSG_DONTWAIT, &message);
@@ -92,10 +95,14 @@ void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
                         fsrv__message_close(&message);
                 if (r != 1) { /* its end; the pidfd tells when it has died */
                         fsrv__unwatch(s, z->orders);
+                        fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_CLOSED });
                         return;
                 }
-                if (fsrv__message_unpack(FSRV_TABLE_FROM_ZYGOTE, bytes, &message, none) < 0 ||
-                    !on_message(s, z, bytes, message.size))
+                if (fsrv__message_unpack(FSRV_TABLE_FROM_ZYGOTE, bytes, &message, slots) < 0) {
                         s->stats.malformed++;
+                } else if (!on_message(s, z, bytes, message.size, slots[FSRV_SLOT_LISTENER])) {
+                        fsrv__fd_close(slots[FSRV_SLOT_LISTENER]);
+                        s->stats.malformed++;
+                }
         }
 }

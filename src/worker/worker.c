@@ -194,7 +194,9 @@ int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds) {
 }
 
 int fsrv_worker_get_lifeline(void) {
-        return fsrv__inherited.is_worker ? fsrv__inherited.lifeline : -ENOENT;
+        if (!fsrv__inherited.is_worker)
+                return -ENOENT;
+        return fsrv__inherited.lifeline >= 0 ? fsrv__inherited.lifeline : -EPERM; /* a sandbox has taken it away */
 }
 
 int fsrv_worker_get_data(void) {
