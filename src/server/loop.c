@@ -79,16 +79,6 @@ static void on_doorbell_hangup(struct fsrv__server *s, uint32_t id) {
                 s->wish = FSRV_WISH_DRAIN;
 }
 
-/* The hang-up: no process has the filter any more. */
-static void on_refused_call(struct fsrv__server *s, uint32_t id, uint32_t events) {
-        struct fsrv__zygote *z = fsrv__zygote_find(s, id);
-
-        if (z && events & EPOLLIN)
-                fsrv__refused_on_call(s, z);
-        else if (z)
-                fsrv__refused_listen(s, z, -1);
-}
-
 static void receive_event(struct fsrv__server *s, const struct epoll_event *event) {
         struct fsrv__child *child;
 
@@ -111,22 +101,22 @@ static void receive_event(struct fsrv__server *s, const struct epoll_event *even
                 if (event->events & (EPOLLHUP | EPOLLERR))
                         on_doorbell_hangup(s, id_of(event));
                 break;
-        case FSRV_SOURCE_REFUSED:
-                on_refused_call(s, id_of(event), event->events);
-                break;
         case FSRV_SOURCE_ORDERS:
         case FSRV_SOURCE_CLAIMS:
+        case FSRV_SOURCE_REFUSED:
         case FSRV_SOURCE_DEATH:
                 break; /* by zygote; and later */
         }
 }
 
-/* What a process sent before it died is received before it is reaped. What came in time is received before its sender
+/* What a process sent before it died is received before it is reaped, and its claim before its filter refuses it
+ * anything. What came in time is received before its sender
  * is called late. Nothing promises that epoll(7) reports both at once. */
 static bool has_to_receive_all(const struct fsrv__server *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
-                if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
-                    (s->is_reaper || !fsrv__is_worker(s, (pid_t)id_of(&turn->events[i]))))
+                if (source_of(&turn->events[i]) == FSRV_SOURCE_REFUSED ||
+                    (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
+                     (s->is_reaper || !fsrv__is_worker(s, (pid_t)id_of(&turn->events[i])))))
                         return true;
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 if (z->deadline <= turn->now)
@@ -144,6 +134,9 @@ static void receive_all(struct fsrv__server *s, const struct turn *turn, bool lo
                 if (all || has_event(turn, FSRV_SOURCE_CLAIMS, z->id))
                         fsrv__claims_receive(s, z);
         }
+        for (int i = 0; i < turn->n; i++)
+                if (source_of(&turn->events[i]) == FSRV_SOURCE_REFUSED)
+                        fsrv__refused_on_event(s, id_of(&turn->events[i]), turn->events[i].events);
 }
 
 /* ---- it reaps ---- */

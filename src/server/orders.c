@@ -56,8 +56,7 @@ static const enum fsrv__zygote_event events[] = {
         [FSRV_WIRE_BORN] = FSRV_EVENT_BORN,
 };
 
-static bool on_order(struct fsrv__server *s, struct fsrv__zygote *z, uint32_t type, const char *bytes, size_t size,
-                     int listener) {
+static bool on_order(struct fsrv__server *s, struct fsrv__zygote *z, uint32_t type, const char *bytes, size_t size) {
         struct fsrv__news news = { .event = type < sizeof events / sizeof *events ? events[type] : FSRV_EVENT_NONE };
         struct fsrv__wire_order order = { 0 };
 
@@ -66,18 +65,17 @@ static bool on_order(struct fsrv__server *s, struct fsrv__zygote *z, uint32_t ty
         news.err = order.err;
         news.value = order.value;
         news.text = order.text;
-        news.listener = listener;
         return fsrv__zygote_on(s, z, news);
 }
 
-static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, char *bytes, size_t size, int listener) {
+static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, char *bytes, size_t size) {
         uint32_t type;
 
         memcpy(&type, bytes, sizeof type);
         if (type == FSRV_WIRE_LOADED)
                 return on_loaded(s, z, bytes, size);
         if (type != FSRV_WIRE_MEMORY)
-                return on_order(s, z, type, bytes, size, listener);
+                return on_order(s, z, type, bytes, size);
         on_memory(s, z, bytes);
         return true;
 }
@@ -98,11 +96,10 @@ void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
                         fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_CLOSED });
                         return;
                 }
-                if (fsrv__message_unpack(FSRV_TABLE_FROM_ZYGOTE, bytes, &message, slots) < 0) {
+                bool is_sound = fsrv__message_unpack(FSRV_TABLE_FROM_ZYGOTE, bytes, &message, slots) == 0;
+                if (is_sound && slots[FSRV_SLOT_LISTENER] >= 0)
+                        fsrv__refused_listen(s, slots[FSRV_SLOT_LISTENER]);
+                if (!is_sound || !on_message(s, z, bytes, message.size))
                         s->stats.malformed++;
-                } else if (!on_message(s, z, bytes, message.size, slots[FSRV_SLOT_LISTENER])) {
-                        fsrv__fd_close(slots[FSRV_SLOT_LISTENER]);
-                        s->stats.malformed++;
-                }
         }
 }

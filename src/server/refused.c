@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -12,13 +13,17 @@
 
 enum { GENERATIONS_MAX = 16 }; /* so far up the worker is looked for that a process comes from */
 
-void fsrv__refused_listen(struct fsrv__server *s, struct fsrv__zygote *z, int listener) {
-        if (z->listener >= 0)
-                fsrv__unwatch(s, z->listener);
-        fsrv__fd_close(z->listener);
-        z->listener = listener;
-        if (listener >= 0 && fsrv__watch(s, listener, EPOLLIN, FSRV_SOURCE_REFUSED, z->id) < 0)
-                z->listener = fsrv__fd_close(listener); /* calls fail with ENOSYS then */
+/* Where there is no memory for it, refused calls fail with ENOSYS. */
+void fsrv__refused_listen(struct fsrv__server *s, int listener) {
+        struct fsrv__filter *filter = malloc(sizeof *filter);
+
+        if (!filter || fsrv__watch(s, listener, EPOLLIN, FSRV_SOURCE_REFUSED, (uint32_t)listener) < 0) {
+                free(filter);
+                fsrv__fd_close(listener);
+                return;
+        }
+        *filter = (struct fsrv__filter){ .listener = listener, .next = s->filters };
+        s->filters = filter;
 }
 
 /* A thread's process, and that one's parent. */
@@ -47,15 +52,34 @@ static struct fsrv__child *find_worker(const struct fsrv__server *s, pid_t pid) 
 }
 
 /* ENOENT from both calls: the thread has been killed meanwhile. */
-void fsrv__refused_on_call(struct fsrv__server *s, struct fsrv__zygote *z) {
+static void refuse_call(const struct fsrv__server *s, int listener) {
         struct seccomp_notif call = { 0 };
         struct seccomp_notif_resp answer = { .error = -EPERM };
 
-        if (ioctl(z->listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
+        if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
                 return;
         struct fsrv__child *worker = find_worker(s, (pid_t)call.pid);
         if (worker && worker->refused++ == 0)
                 worker->refused_call = call.data.nr;
         answer.id = call.id;
-        ioctl(z->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+        ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+}
+
+/* The hang-up: no process has the filter any more. It outlives its zygote. */
+void fsrv__refused_on_event(struct fsrv__server *s, uint32_t fd, uint32_t events) {
+        struct fsrv__filter **link = &s->filters;
+
+        while (*link && (*link)->listener != (int)fd)
+                link = &(*link)->next;
+        if (!*link)
+                return;
+        if (events & EPOLLIN) {
+                refuse_call(s, (int)fd);
+                return;
+        }
+        struct fsrv__filter *filter = *link;
+        *link = filter->next;
+        fsrv__unwatch(s, filter->listener);
+        fsrv__fd_close(filter->listener);
+        free(filter);
 }

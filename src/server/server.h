@@ -29,7 +29,7 @@ enum fsrv__source {
         FSRV_SOURCE_ORDERS,   /* a zygote's id */
         FSRV_SOURCE_CLAIMS,   /* a zygote's id */
         FSRV_SOURCE_DOORBELL, /* a zygote's id */
-        FSRV_SOURCE_REFUSED,  /* a zygote's id: its filter has refused a call */
+        FSRV_SOURCE_REFUSED,  /* an fd: a filter has refused a call */
         FSRV_SOURCE_LISTENER,
         FSRV_SOURCE_PEER,   /* an fd */
         FSRV_SOURCE_ANSWER, /* a pid: its client has gone */
@@ -131,7 +131,6 @@ struct fsrv__zygote {
         bool is_deserted;              /* the doorbell has hung up */
         int claims[2];                 /* [0] ours; [1] for the processes to come */
         int sandbox;                   /* a memfd: what it locks itself in by; -1: it is the first zygote */
-        int listener;                  /* of its filter; -1 */
         struct fsrv__refusal refusal;
         unsigned idle; /* standbys */
 
@@ -165,6 +164,12 @@ struct fsrv__peer {
         struct fsrv__peer *next;
 };
 
+/* The system-call filter of a zygote, and of all that came from it. */
+struct fsrv__filter {
+        int listener;
+        struct fsrv__filter *next;
+};
+
 /* What is to become of the server. */
 enum fsrv__wish { FSRV_WISH_SERVE, FSRV_WISH_DRAIN, FSRV_WISH_KILL };
 
@@ -191,6 +196,7 @@ struct fsrv__server {
         struct fsrv__child *first_deadline, *last_deadline;
         struct fsrv__owed *owed;
         struct fsrv__peer *peers;
+        struct fsrv__filter *filters;
         unsigned room;     /* fds for children */
         unsigned ended;    /* FSRV_ROLE_ENDED */
         unsigned answers;  /* workers that have a client still */
@@ -324,8 +330,6 @@ void fsrv__signals_receive(struct fsrv__server *s);
 /* Adds a zygote without a process. It takes over this doorbell, of which the sending end may be -1, and the memfd of its
  * sandbox; -1: it has none. On failure too. 0 or -errno. */
 int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, int sandbox);
-/* The zygote of this id; NULL. */
-struct fsrv__zygote *fsrv__zygote_find(const struct fsrv__server *s, uint32_t id);
 /* Whether it is of no use any more: it is in a sandbox, and nobody can ring its doorbell. */
 bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z);
 /* Frees those of them of which no process is left that could say anything. */
@@ -384,17 +388,16 @@ void fsrv__standbys_end_hung(struct fsrv__server *s);
 
 /* ---- refused.c: the listeners of system-call filters ---- */
 
-/* The zygote's filter tells of refused calls by this listener, which it takes over; -1: by none. */
-void fsrv__refused_listen(struct fsrv__server *s, struct fsrv__zygote *z, int listener);
+/* Takes the listener of a zygote's filter over. */
+void fsrv__refused_listen(struct fsrv__server *s, int listener);
 /* A call waits for its answer, which is that it is refused; it is noted for the worker's client. */
-void fsrv__refused_on_call(struct fsrv__server *s, struct fsrv__zygote *z);
+void fsrv__refused_on_event(struct fsrv__server *s, uint32_t fd, uint32_t events);
 
 /* ---- zygotes.c: what a zygote does at each event ---- */
 
 struct fsrv__news {
         enum fsrv__zygote_event event;
         int err, value;               /* of the order */
-        int listener;                 /* of PRELOADED; -1 */
         const char *text;             /* of the order */
         const struct fsrv__exit *how; /* DEATH */
 };

@@ -24,7 +24,7 @@ static int set_zygote_up(struct fsrv__server *s, struct fsrv__zygote *z) {
 }
 
 static void free_zygote(struct fsrv__server *s, struct fsrv__zygote *z) {
-        int *const fds[] = { &z->doorbell, &z->doorbell_send, &z->claims[0], &z->claims[1], &z->sandbox, &z->listener };
+        int *const fds[] = { &z->doorbell, &z->doorbell_send, &z->claims[0], &z->claims[1], &z->sandbox };
 
         fsrv__unwatch(s, z->doorbell);
         fsrv__unwatch(s, z->claims[0]);
@@ -44,7 +44,7 @@ int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, in
         z->doorbell = doorbell;
         z->doorbell_send = doorbell_send;
         z->sandbox = sandbox;
-        z->pidfd = z->orders = z->listener = z->claims[0] = z->claims[1] = -1;
+        z->pidfd = z->orders = z->claims[0] = z->claims[1] = -1;
         z->deadline = FSRV_NEVER;
         int r = set_zygote_up(s, z);
         if (r < 0) {
@@ -55,14 +55,6 @@ int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, in
                 end = &(*end)->next;
         *end = z;
         return 0;
-}
-
-struct fsrv__zygote *fsrv__zygote_find(const struct fsrv__server *s, uint32_t id) {
-        struct fsrv__zygote *z = s->zygotes;
-
-        while (z && z->id != id)
-                z = z->next;
-        return z;
 }
 
 bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z) {

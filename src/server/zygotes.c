@@ -139,7 +139,6 @@ static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const 
                 return;
         }
         s->output = fsrv__fd_close(s->output);
-        fsrv__refused_listen(s, z, news->listener);
         if (z->killed_freezing < FSRV_WIRE_KILLED)
                 z->killed_freezing = 0;
         z->refusal.until = 0;
