@@ -191,7 +191,8 @@ struct fsrv_server_options {
         const char *const *zygote_argv;
         const void *zygote_data; /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied. */
         size_t zygote_data_size;
-        /* For all requests on this handle that have none of their own; sealed. The handle keeps a reference. NULL: none. */
+        /* For all requests on this handle that have none of their own; sealed. The handle keeps a reference. NULL:
+         * none. */
         struct fsrv_sandbox *sandbox;
         uint64_t reserved[3];
 };
@@ -487,8 +488,8 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 /* fsrv_process_get_result() has what the entry point gives back. A program gives nothing: -EINVAL from the spawn. */
 #define FSRV_SPAWN_RESULT 8u
 /*
- * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options, or
- * none. The request keeps a reference.
+ * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options,
+ * or none. The request keeps a reference.
  *
  * The process holds nothing to spawn by, no lifeline and no tracker: fsrv_server_inherit() and
  * fsrv_worker_get_lifeline() are -EPERM there. Its directory and file actions are subject to the sandbox too. In a
@@ -574,6 +575,10 @@ FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
 #define FSRV_STATUS_NO_RUSAGE   4u  /* the server was gone and the status is from the pidfd: rusage is zero */
 #define FSRV_STATUS_STOPPED     8u  /* it lives, but `signal` has stopped it */
 #define FSRV_STATUS_CONTINUED   16u /* it lives, and goes on */
+#define FSRV_STATUS_REFUSED     32u /* its sandbox has killed it, for refused_call (FSRV_SANDBOX_KILL) */
+
+/* The name of a system call ("socket") by its number on this machine; "unknown". Static. */
+FSRV_PUBLIC const char *fsrv_syscall_name(int number);
 
 struct fsrv_status {
         size_t size;
@@ -581,8 +586,8 @@ struct fsrv_status {
         int exit_code;  /* 0…255 if it exited, else -1 */
         int signal;     /* the signal that ended it, else 0 */
         uint32_t flags; /* FSRV_STATUS_… */
-        /* How many system calls of the process, and of what it started, its sandbox has refused. The number of the first
-         * of them; fsrv_syscall_name() knows its name. */
+        /* How many system calls of the process, and of what it started, its sandbox has refused. The number of the
+         * first of them; fsrv_syscall_name() knows its name. */
         uint32_t refused;
         int refused_call;
         /* The use of the process since it was forked ahead of time, and of children that it waited for, as wait4(2). */

@@ -73,8 +73,7 @@ static int add_locked_zygote(struct fsrv__server *s, int *doorbell, int *sandbox
 /* The client hears of a failure alone; the rest it hears on the new doorbell. */
 static void on_wants_zygote(struct fsrv__server *s, int slots[FSRV_SLOTS]) {
         struct fsrv__wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_SANDBOX };
-        int r = s->draining ? -ECONNREFUSED
-                            : add_locked_zygote(s, &slots[FSRV_SLOT_DOORBELL], &slots[FSRV_SLOT_BODY]);
+        int r = s->draining ? -ECONNREFUSED : add_locked_zygote(s, &slots[FSRV_SLOT_DOORBELL], &slots[FSRV_SLOT_BODY]);
 
         if (r < 0) {
                 failed.err = -r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,11 +49,16 @@ static bool on_loaded(const struct fsrv__server *s, const struct fsrv__zygote *z
 /* ---- what changes its state ---- */
 
 static const enum fsrv__zygote_event events[] = {
-        [FSRV_WIRE_LOADING] = FSRV_EVENT_LOADING,       [FSRV_WIRE_LOAD_FAILED] = FSRV_EVENT_LOAD_FAILED,
-        [FSRV_WIRE_FREEZING] = FSRV_EVENT_FREEZING,     [FSRV_WIRE_PRELOADED] = FSRV_EVENT_PRELOADED,
-        [FSRV_WIRE_FORKED] = FSRV_EVENT_FORKED,         [FSRV_WIRE_CANNOT_FORK] = FSRV_EVENT_CANNOT_FORK,
-        [FSRV_WIRE_WANTS_HEIR] = FSRV_EVENT_WANTS_HEIR, [FSRV_WIRE_HEIR] = FSRV_EVENT_HEIR,
-        [FSRV_WIRE_HAND_OVER] = FSRV_EVENT_HAND_OVER,   [FSRV_WIRE_LEFT_OUT] = FSRV_EVENT_LEFT_OUT,
+        [FSRV_WIRE_LOADING] = FSRV_EVENT_LOADING,
+        [FSRV_WIRE_LOAD_FAILED] = FSRV_EVENT_LOAD_FAILED,
+        [FSRV_WIRE_FREEZING] = FSRV_EVENT_FREEZING,
+        [FSRV_WIRE_PRELOADED] = FSRV_EVENT_PRELOADED,
+        [FSRV_WIRE_FORKED] = FSRV_EVENT_FORKED,
+        [FSRV_WIRE_CANNOT_FORK] = FSRV_EVENT_CANNOT_FORK,
+        [FSRV_WIRE_WANTS_HEIR] = FSRV_EVENT_WANTS_HEIR,
+        [FSRV_WIRE_HEIR] = FSRV_EVENT_HEIR,
+        [FSRV_WIRE_HAND_OVER] = FSRV_EVENT_HAND_OVER,
+        [FSRV_WIRE_LEFT_OUT] = FSRV_EVENT_LEFT_OUT,
         [FSRV_WIRE_BORN] = FSRV_EVENT_BORN,
 };
 
@@ -80,6 +86,13 @@ static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, char *byt
         return true;
 }
 
+static bool kills_for_calls(const char *preloaded) {
+        int32_t value;
+
+        memcpy(&value, preloaded + offsetof(struct fsrv__wire_order, value), sizeof value);
+        return value & 4;
+}
+
 void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
@@ -98,7 +111,7 @@ void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
                 }
                 bool is_sound = fsrv__message_unpack(FSRV_TABLE_FROM_ZYGOTE, bytes, &message, slots) == 0;
                 if (is_sound && slots[FSRV_SLOT_LISTENER] >= 0)
-                        fsrv__refused_listen(s, slots[FSRV_SLOT_LISTENER]);
+                        fsrv__refused_listen(s, slots[FSRV_SLOT_LISTENER], kills_for_calls(bytes));
                 if (!is_sound || !on_message(s, z, bytes, message.size))
                         s->stats.malformed++;
         }

@@ -66,8 +66,7 @@ static bool waits_for_request(const struct fsrv__server *s, const struct fsrv__z
 }
 
 void fsrv__refusal_watch(struct fsrv__server *s, struct fsrv__zygote *z) {
-        bool wanted =
-                !s->draining && z->idle == 0 && (waits_for_request(s, z) || fsrv__refusal_now(s, z) != NULL);
+        bool wanted = !s->draining && z->idle == 0 && (waits_for_request(s, z) || fsrv__refusal_now(s, z) != NULL);
 
         if (wanted == z->doorbell_watched)
                 return;

@@ -14,7 +14,7 @@
 enum { GENERATIONS_MAX = 16 }; /* so far up the worker is looked for that a process comes from */
 
 /* Where there is no memory for it, refused calls fail with ENOSYS. */
-void fsrv__refused_listen(struct fsrv__server *s, int listener) {
+void fsrv__refused_listen(struct fsrv__server *s, int listener, bool kills) {
         struct fsrv__filter *filter = malloc(sizeof *filter);
 
         if (!filter || fsrv__watch(s, listener, EPOLLIN, FSRV_SOURCE_REFUSED, (uint32_t)listener) < 0) {
@@ -22,7 +22,7 @@ void fsrv__refused_listen(struct fsrv__server *s, int listener) {
                 fsrv__fd_close(listener);
                 return;
         }
-        *filter = (struct fsrv__filter){ .listener = listener, .next = s->filters };
+        *filter = (struct fsrv__filter){ .listener = listener, .kills = kills, .next = s->filters };
         s->filters = filter;
 }
 
@@ -52,7 +52,8 @@ static struct fsrv__child *find_worker(const struct fsrv__server *s, pid_t pid) 
 }
 
 /* ENOENT from both calls: the thread has been killed meanwhile. */
-static void refuse_call(const struct fsrv__server *s, int listener) {
+static void refuse_call(const struct fsrv__server *s, const struct fsrv__filter *filter) {
+        int listener = filter->listener;
         struct seccomp_notif call = { 0 };
         struct seccomp_notif_resp answer = { .error = -EPERM };
 
@@ -61,6 +62,10 @@ static void refuse_call(const struct fsrv__server *s, int listener) {
         struct fsrv__child *worker = find_worker(s, (pid_t)call.pid);
         if (worker && worker->refused++ == 0)
                 worker->refused_call = call.data.nr;
+        if (worker && filter->kills) {
+                worker->was_refused = true;
+                fsrv__child_kill(worker);
+        }
         answer.id = call.id;
         ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
@@ -74,7 +79,7 @@ void fsrv__refused_on_event(struct fsrv__server *s, uint32_t fd, uint32_t events
         if (!*link)
                 return;
         if (events & EPOLLIN) {
-                refuse_call(s, (int)fd);
+                refuse_call(s, *link);
                 return;
         }
         struct fsrv__filter *filter = *link;

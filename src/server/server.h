@@ -59,6 +59,7 @@ struct fsrv__child {
         bool timed_out;    /* we have ended it */
         uint32_t refused;  /* calls, by its sandbox's filter */
         int refused_call;  /* the first of them */
+        bool was_refused;  /* we have ended it for that */
         int64_t deadline;  /* FSRV_NEVER: none */
         uint64_t grace_ms; /* from SIGTERM at the deadline to SIGKILL */
         int64_t until;     /* ENDED: the end of the grace */
@@ -167,6 +168,7 @@ struct fsrv__peer {
 /* The system-call filter of a zygote, and of all that came from it. */
 struct fsrv__filter {
         int listener;
+        bool kills; /* a process for a refused call */
         struct fsrv__filter *next;
 };
 
@@ -389,7 +391,7 @@ void fsrv__standbys_end_hung(struct fsrv__server *s);
 /* ---- refused.c: the listeners of system-call filters ---- */
 
 /* Takes the listener of a zygote's filter over. */
-void fsrv__refused_listen(struct fsrv__server *s, int listener);
+void fsrv__refused_listen(struct fsrv__server *s, int listener, bool kills);
 /* A call waits for its answer, which is that it is refused; it is noted for the worker's client. */
 void fsrv__refused_on_event(struct fsrv__server *s, uint32_t fd, uint32_t events);
 

@@ -212,7 +212,8 @@ static void on_death(struct fsrv__server *s, struct fsrv__zygote *z, const struc
         z->killed_freezing += was_killed && z->state == FSRV_ZYGOTE_FREEZING;
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_DEATH, .how = news->how });
         forget_process(s, z);
-        if (s->draining || fsrv__zygote_is_unwanted(s, z) || (!has_said_why && (z->forked > 0 || (was_killed && may_try_again(z)))))
+        if (s->draining || fsrv__zygote_is_unwanted(s, z) ||
+            (!has_said_why && (z->forked > 0 || (was_killed && may_try_again(z)))))
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_ABSENT);
         else
                 fail_start(s, z);

@@ -161,7 +161,7 @@ struct fsrv__wire_exited {
         uint32_t timed_out;
         uint32_t refused;     /* system calls that its sandbox has refused */
         int32_t refused_call; /* the number of the first of them */
-        uint32_t reserved;
+        uint32_t was_refused; /* it was killed for that */
         struct rusage rusage;
 };
 

@@ -180,8 +180,7 @@ static bool lend_memory(const struct fsrv__standby *standby) {
 static bool is_for_sandbox(int received) {
         const struct fsrv__wire_admin *message = (void *)fsrv__task_bytes;
 
-        return received == 1 &&
-               fsrv__message_check(FSRV_TABLE_DOORBELL, message, fsrv__task_message.size) == 0 &&
+        return received == 1 && fsrv__message_check(FSRV_TABLE_DOORBELL, message, fsrv__task_message.size) == 0 &&
                message->type == FSRV_WIRE_SANDBOX;
 }
 
@@ -199,8 +198,8 @@ static int pass_sandbox_on(const struct fsrv__standby *standby, struct fsrv_erro
         if (standby->lock)
                 return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EPERM,
                                        "a process in a sandbox can have no process in another one");
-        if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fsrv__task_message.fds, n,
-                                         FSRV_NEVER) < 0)
+        if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fsrv__task_message.fds, n, FSRV_NEVER) <
+            0)
                 _exit(1); /* the server has gone */
         fsrv__message_close(&fsrv__task_message);
         return 0;

@@ -40,7 +40,8 @@ static void set_title(const char *profile) {
         fsrv__title_set("forkserver: zygote", words);
 }
 
-static int lock_in(const void *bytes, size_t size, struct fsrv__standby *standby, struct fsrv_error *error) {
+static int lock_in(const void *bytes, size_t size, struct fsrv__standby *standby, bool *ret_kills,
+                   struct fsrv_error *error) {
         struct fsrv__sandbox_parts sandbox;
         int r = fsrv__sandbox_decode(bytes, size, &sandbox);
 
@@ -48,29 +49,30 @@ static int lock_in(const void *bytes, size_t size, struct fsrv__standby *standby
                 return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, -r, "the sandbox is malformed");
         set_title(sandbox.profile);
         standby->may_spawn = sandbox.head.flags & FSRV_LOCK_SPAWNS;
+        *ret_kills = sandbox.head.flags & FSRV_LOCK_KILLS;
         standby->lock = &lock;
         r = fsrv__lock_in(&sandbox, true, &lock, error);
         fsrv__sandbox_parts_done(&sandbox);
         return r;
 }
 
-static int lock_in_as(int body, struct fsrv__standby *standby, struct fsrv_error *error) {
+static int lock_in_as(int body, struct fsrv__standby *standby, bool *ret_kills, struct fsrv_error *error) {
         size_t size;
         void *bytes = map_sandbox(body, &size);
 
         if (!bytes)
                 return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EPROTO, "what came is no sandbox");
-        int r = lock_in(bytes, size, standby, error);
+        int r = lock_in(bytes, size, standby, ret_kills, error);
         munmap(bytes, size);
         return r;
 }
 
 /* 0 or -errno */
-static int say_preloaded(int boot) {
+static int say_preloaded(int boot, bool kills) {
         struct fsrv__wire_order order = { .type = FSRV_WIRE_PRELOADED, .value = fsrv__fork_is_twice() };
         int slots[FSRV_SLOTS] = FSRV_NO_FDS, fds[FSRV_SLOTS];
 
-        order.value |= lock.listener >= 0 ? 2 : 0;
+        order.value |= (lock.listener >= 0 ? 2 : 0) | (kills ? 4 : 0);
         slots[FSRV_SLOT_LISTENER] = lock.listener;
         size_t n = fsrv__message_pack(FSRV_TABLE_FROM_ZYGOTE, &order, slots, NULL, fds);
         int r = fsrv__channel_send(boot, &order, offsetof(struct fsrv__wire_order, text), fds, n, 0);
@@ -78,9 +80,9 @@ static int say_preloaded(int boot) {
         return r;
 }
 
-static int take_sockets(int boot, struct fsrv__standby *standby, int *orders) {
+static int take_sockets(int boot, bool kills, struct fsrv__standby *standby, int *orders) {
         struct fsrv__wire_order order;
-        int slots[FSRV_SLOTS], r = say_preloaded(boot);
+        int slots[FSRV_SLOTS], r = say_preloaded(boot, kills);
 
         if (r == 0)
                 r = fsrv__order_receive(boot, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, &order, slots);
@@ -95,17 +97,18 @@ static int take_sockets(int boot, struct fsrv__standby *standby, int *orders) {
 /* The old zygote's sockets are let go of before anything else: what is about to be locked in holds no way out. */
 static void become_zygote(int boot, int body, struct fsrv__standby *standby, int *orders) {
         struct fsrv_error error;
+        bool kills;
 
         fsrv__fd_close(standby->doorbell);
         fsrv__fd_close(standby->claims);
         fsrv__fd_close(*orders);
         if (fsrv__order_send(boot, FSRV_WIRE_BORN, 0, getpid(), NULL) < 0)
                 _exit(0);
-        if (lock_in_as(body, standby, &error) < 0) {
+        if (lock_in_as(body, standby, &kills, &error) < 0) {
                 fsrv__order_send(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
                 _exit(0);
         }
-        if (take_sockets(boot, standby, orders) < 0)
+        if (take_sockets(boot, kills, standby, orders) < 0)
                 _exit(0);
 }
 
