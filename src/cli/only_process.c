@@ -105,6 +105,6 @@ void cli_complain_of_death(const struct fsrv_status *status, const struct cli_ta
                 cli_complain("%s was killed by %s%s", name, cli_signal_name(status->signal, signal),
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
         if (status->refused > 0 && (status->signal || status->exit_code) && !(status->flags & FSRV_STATUS_REFUSED))
-                cli_complain("the sandbox of %s has refused %u system calls, %s first", name, status->refused,
-                             fsrv_syscall_name(status->refused_call));
+                cli_complain("the sandbox of %s has refused %s%s", name, fsrv_syscall_name(status->refused_call),
+                             status->refused > 1 ? ", and more" : "");
 }

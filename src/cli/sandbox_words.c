@@ -83,14 +83,14 @@ static int parse_group(const char *value, uint32_t *ret_group) {
 }
 
 static int refuse_group(struct cli_sandbox *sandbox, const char *value, uint32_t number) {
-        uint32_t group;
+        uint32_t group = 0;
 
         (void)number;
         return parse_group(value, &group) < 0 ? -EINVAL : fsrv_sandbox_refuse(sandbox->sandbox, group);
 }
 
 static int allow_group(struct cli_sandbox *sandbox, const char *value, uint32_t number) {
-        uint32_t group;
+        uint32_t group = 0;
 
         (void)number;
         return parse_group(value, &group) < 0 ? -EINVAL : fsrv_sandbox_allow(sandbox->sandbox, group);

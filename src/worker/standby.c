@@ -217,13 +217,20 @@ static void warm_up(const struct fsrv_host *host) {
         *(volatile bool *)&fsrv__inherited.is_worker = false;
 }
 
+static void lock_apart(const struct fsrv__lock *lock) {
+        if (fsrv__lock_apart(lock) < 0)
+                _exit(1);
+        if (lock->apart >= 0)
+                fsrv__fd_close(lock->apart);
+}
+
 _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
         const struct fsrv__wire_request *head = (void *)fsrv__task_bytes;
         const struct fsrv__wire_word ready = { .type = FSRV_WIRE_READY };
         uint32_t loans = standby->config->loans;
 
-        if (standby->lock && fsrv__lock_apart(standby->lock) < 0)
-                _exit(1);
+        if (standby->lock)
+                lock_apart(standby->lock);
         become_standby(standby, fsrv__pidfd_open(getpid()));
         warm_up(standby->host);
         for (;;) {

@@ -97,7 +97,7 @@ static int take_sockets(int boot, bool kills, struct fsrv__standby *standby, int
 /* The old zygote's sockets are let go of before anything else: what is about to be locked in holds no way out. */
 static void become_zygote(int boot, int body, struct fsrv__standby *standby, int *orders) {
         struct fsrv_error error;
-        bool kills;
+        bool kills = false;
 
         fsrv__fd_close(standby->doorbell);
         fsrv__fd_close(standby->claims);
