@@ -16,6 +16,7 @@
 #include "wire/inherited.h"
 #include "wire/messages.h"
 #include "wire/readiness.h"
+#include "worker/attributes.h"
 #include "worker/worker.h"
 
 /* Answers a request that was not claimed. What is there of it may be anything, so this never blocks, and the answer may
@@ -133,8 +134,9 @@ static void become_standby(const struct fsrv__standby *standby, int pidfd) {
 /* ---- the processes of programs borrow this one's memory ---- */
 
 /* Whether the process of this request can do without malloc and opens no files. To open one may take long, a FIFO say;
- * and /proc/self/mem would be the memory of this process. (A malformed request is refused later on.) */
-static bool can_borrow(const struct fsrv__wire_request *head) {
+ * and /proc/self/mem would be the memory of this process. Nor does it change what the kernel has with the memory. (A
+ * malformed request is refused later on.) */
+static bool can_borrow(const struct fsrv__wire_config *config, const struct fsrv__wire_request *head) {
         const struct fsrv__wire_action *actions = (const void *)(head + 1);
 
         if (head->kind != FSRV_WIRE_PROGRAM || head->flags & FSRV_WIRE_BODY_IN_MEMFD ||
@@ -144,7 +146,9 @@ static bool can_borrow(const struct fsrv__wire_request *head) {
         for (uint32_t i = 0; i < head->n_actions; i++)
                 if (actions[i].type == FSRV_WIRE_OPEN)
                         return false;
-        return true;
+        const struct fsrv__wire_attributes *attributes = fsrv__request_attributes(head, head + 1);
+        return (!attributes || fsrv__attributes_can_borrow(attributes)) &&
+               !fsrv__runs_as_sender(config, &fsrv__task_message.sender);
 }
 
 static _Noreturn void run_on_loan(const struct fsrv__standby *standby) {
@@ -198,7 +202,7 @@ _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
                         send_answer(&ready, sizeof ready);
                         continue;
                 }
-                if (loans > 0 && can_borrow(head) && lend_memory(standby))
+                if (loans > 0 && can_borrow(standby->config, head) && lend_memory(standby))
                         loans--;
                 else
                         become_worker(standby);

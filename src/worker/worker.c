@@ -20,6 +20,7 @@
 #include "forkserver-host.h"
 #include "wire/inherited.h"
 #include "wire/messages.h"
+#include "worker/attributes.h"
 
 /* The caller's fds that did not fit into the first message. */
 static int receive_more_fds(struct fsrv__task *task, const struct fsrv__wire_request *head, struct fsrv_error *error) {
@@ -133,6 +134,10 @@ static void set_title(const struct fsrv__request_parts *request) {
         char words[FSRV_TITLE_SIZE];
         size_t n = 0;
 
+        if (request->attributes && request->attributes->title_size) {
+                fsrv__title_set(fsrv__attributes_title(request->attributes), NULL);
+                return;
+        }
         for (char *const *arg = request->argv; *arg && n < sizeof words - 1; arg++) {
                 words[n++] = ' ';
                 for (const char *c = *arg; *c && n < sizeof words - 1; c++)
@@ -166,8 +171,13 @@ static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_reques
         if (r < 0)
                 return r;
         set_title(&task->request);
-        if ((r = fsrv__setup_signals(head, error)) < 0 || (r = fsrv__setup_group(head, error)) < 0 ||
-            (r = fsrv__setup_directory(task, error)) < 0 || (r = fsrv__actions_run(task, error)) < 0)
+        if (head->kind == FSRV_WIRE_PROGRAM) /* as root, whose file it is once the ids have changed */
+                fsrv__core_filter_restore(task->standby);
+        if ((r = fsrv__setup_signals(head, error)) < 0 || (r = fsrv__setup_group(head, error)) < 0)
+                return r;
+        if (fsrv__attributes_are_there(task) && (r = fsrv__attributes_begin(task, error)) < 0)
+                return r;
+        if ((r = fsrv__setup_directory(task, error)) < 0 || (r = fsrv__actions_run(task, error)) < 0)
                 return r;
         restore_nofile(task->standby->config->nofile);
         return 0;
