@@ -333,13 +333,26 @@ FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);
  */
 FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv_error *error);
 
+/* A root server runs each request of another user as that user: with the uid and gid that the kernel has stamped on it,
+ * and without supplementary groups. What the user asks for (fsrv_request_set_attributes()) is done with the user's own
+ * rights. With this flag everything runs as root instead, and each user that may spawn can do all that root can. */
+#define FSRV_LISTEN_AS_SERVER 1u
+/* Runs functions of preloaded modules, and entry points of the program's own table, alone: no program, no module that
+ * isn't preloaded, no function of a library that a module depends on. Nor does it open files for its clients
+ * (fsrv_request_add_open()); they can pass fds. Such a request fails with -EPERM, stage CREDENTIALS. Each function that
+ * a preloaded module exports can be called, with arguments of the client's choice. Not for another program as the
+ * zygote (zygote_argv): -EINVAL. */
+#define FSRV_LISTEN_ENTRIES_ONLY 2u
+
 struct fsrv_listen_options {
         size_t size;
         const char *path; /* where to listen: at most 107 bytes, in a directory that only its owner can write to */
         mode_t mode;      /* the socket's; 0 for 0600 */
-        /* Users that may spawn, besides the server's own uid and root. They can run anything as the server's user. */
+        /* Users that may spawn, besides the server's own uid and root. What they spawn from a root server runs as
+         * themselves; from another server, as the server's user. */
         const uid_t *allow_uids;
         size_t n_allow_uids; /* at most 64 */
+        uint32_t flags;      /* FSRV_LISTEN_… */
         uint64_t reserved[4];
 };
 

@@ -132,11 +132,10 @@ static int terminal_fd(const struct fsrv__task *task, const struct fsrv__wire_at
 }
 
 static int take_terminal(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
+        const char *which = a->terminal_is_stdin ? ", which is to be standard input" : "";
         long r = fsrv__call(SYS_ioctl, terminal_fd(task, a), TIOCSCTTY, 0);
 
-        return r < 0 ? FAILED(error, (int)-r, "the controlling terminal%s",
-                              a->terminal_is_stdin ? ", which is to be standard input" : "")
-                     : 0;
+        return r < 0 ? FAILED(error, (int)-r, "the controlling terminal%s", which) : 0;
 }
 
 static int set_limits(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {

@@ -74,7 +74,11 @@ static int check_request(int received, const struct fsrv__wire_config *config, s
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO,
                                   "the request has %zu bytes and says that it has %llu", fsrv__task_message.size,
                                   (unsigned long long)head->body_size);
-        return check_sender(config, error);
+        r = check_sender(config, error);
+        if (r == 0 && config->entries_only && head->kind == FSRV_WIRE_PROGRAM)
+                return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
+                                       "this fork server runs preloaded entry points alone, and no programs");
+        return r;
 }
 
 /* By the claim the server hears of the spawn. A server that is stopped does not read, and the claim waits for it: the

@@ -157,6 +157,21 @@ static void restore_nofile(rlim_t soft) {
         }
 }
 
+/* The standby has refused programs. */
+static int check_entries_only(const struct fsrv__task *task, struct fsrv_error *error) {
+        const struct fsrv_host *host = task->standby->host;
+
+        if (host->loads && host->loads(task->request.name))
+                return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
+                                       "entry point '%s': this fork server runs preloaded ones alone",
+                                       task->request.name);
+        if (task->request.paths[0])
+                return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
+                                       "this fork server opens no files for its clients: pass an fd instead of '%s'",
+                                       task->request.paths[0]);
+        return 0;
+}
+
 static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body,
                          struct fsrv_error *error) {
         int r = 0;
@@ -168,6 +183,8 @@ static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_reques
                 r = read_body(task, head, body, error);
         if (r == 0 && head->flags & FSRV_WIRE_PAYLOAD_IN_FILE)
                 r = map_file(task, head, error);
+        if (r == 0 && task->standby->config->entries_only)
+                r = check_entries_only(task, error);
         if (r < 0)
                 return r;
         set_title(&task->request);
