@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "attribute_options.h"
 #include "forkserver.h"
 
 enum {
@@ -31,6 +32,7 @@ struct cli_target {
         bool quick_exit;
         int preload_timeout_ms; /* 0: the library's */
         uint32_t memory;        /* enum fsrv_memory */
+        struct cli_attributes attributes;
 };
 
 #define CLI_TARGET_INIT \
@@ -99,7 +101,8 @@ enum {
         { "server-uid", required_argument, NULL, CLI_OPT_SERVER_UID }, \
         { "timeout", required_argument, NULL, CLI_OPT_TIMEOUT }, \
         { "kill-after", required_argument, NULL, CLI_OPT_KILL_AFTER }, \
-        { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }
+        { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }, \
+        CLI_ATTRIBUTE_OPTIONS
 /* clang-format on */
 
 /* Takes the option `c` with its argument. 0, -errno with a complaint; 1: it is none of these. */
@@ -120,8 +123,9 @@ int cli_parse_seconds(const char *text, double *ret_seconds);
 /* Rounded up, so that no time but 0 becomes 0. */
 uint64_t cli_milliseconds(double seconds);
 int cli_parse_preload_timeout(const char *text, int *ret_ms);
-/* A user's name or number, for --server-uid and --allow-uid. */
+/* A user's name or number, for --server-uid, --allow-uid and --reuid; a group's. */
 int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
+int cli_parse_gid(const char *what, const char *text, gid_t *ret_gid);
 int cli_parse_socket(const char *text, const char **ret_path);
 
 /* json.c: a string with its quotes. Bytes that aren't UTF-8 become \\udc80 to \\udcff, as Python's "surrogateescape"

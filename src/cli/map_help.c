@@ -89,7 +89,7 @@ const char map_help[] =
         "      --socket PATH      use the server that listens at PATH\n"
         "      --server-uid USER  the user that has to run that server, a name or a number (default: you\n"
         "                         yourself, or root)\n"
-        "  -h, --help             show this help\n"
+        "  -h, --help             show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "After the first ^C (SIGINT, SIGTERM, SIGHUP) nothing new is started. The second ends all that runs, whole\n"
         "process groups. A process with a session of its own (setsid) isn't reached, and background processes of\n"

@@ -32,7 +32,7 @@ static const char help[] =
         "                              this time more (default: SIGKILL at once)\n"
         "      --quick-exit            with --call: don't run exit functions and destructors\n"
         "                              of preloaded modules\n"
-        "  -h, --help                  show this help\n"
+        "  -h, --help                  show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "The process has forkserver's standard streams and other inherited file\n"
         "descriptors, environment, working directory, umask and terminal. It gets the\n"
@@ -61,6 +61,7 @@ static void close_passed_fds(const struct cli_inherited *inherited) {
 
 static int fill_request(struct fsrv_request *request, const struct cli_target *target,
                         const struct cli_inherited *inherited, char **operands) {
+        struct fsrv_error error = { 0 };
         int r;
 
         if (target->entry) {
@@ -82,8 +83,13 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
                 r = fsrv_request_set_process_group(request, 0);
         if (r >= 0)
                 r = cli_inherited_pass_on(inherited, request);
-        if (r < 0)
+        if (r < 0) {
                 cli_complain("cannot describe what to run: %s", strerror(-r));
+                return r;
+        }
+        r = cli_attributes_set(&target->attributes, request, &error);
+        if (r < 0)
+                cli_complain_error(&error);
         return r;
 }
 
@@ -148,6 +154,7 @@ static int parse(int argc, char **argv, struct cli_target *target) {
 int cli_run(int argc, char **argv) {
         struct cli_target target = CLI_TARGET_INIT;
         int r = parse(argc, argv, &target), code = CLI_EXIT_OURS;
+        const char *conflict;
 
         if (r == 1)
                 code = 0;
@@ -159,6 +166,8 @@ int cli_run(int argc, char **argv) {
                 cli_usage_error("run", "--quick-exit is for --call: a program has exit functions of its own alone");
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("run", "--kill-after needs --timeout");
+        else if ((conflict = cli_attributes_find_conflict(&target.attributes)))
+                cli_usage_error("run", "%s", conflict);
         else if (!target.entry && optind == argc)
                 cli_usage_error("run", "what to run is missing: a PROGRAM or --call MODULE:FUNCTION");
         else if (!target.entry && !*argv[optind]) {
