@@ -89,6 +89,10 @@ const char map_help[] =
         "      --socket PATH      use the server that listens at PATH\n"
         "      --server-uid USER  the user that has to run that server, a name or a number (default: you\n"
         "                         yourself, or root)\n"
+        "      --sandbox PROFILE[,WORD]...\n"
+        "                         lock each process in: untrusted, pure-compute, no-network, no-exec, none; WORDs\n"
+        "                         add to that, such as read=PATH ('forkserver check --help' has them)\n"
+        "      --strict           fail if this system cannot enforce all of the sandbox\n"
         "  -h, --help             show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "After the first ^C (SIGINT, SIGTERM, SIGHUP) nothing new is started. The second ends all that runs, whole\n"
