@@ -123,6 +123,7 @@ FSRV_PUBLIC const char *fsrv_version(void);
 /* ---- Servers ----------------------------------------------------------------------------------------------------- */
 
 struct fsrv_server;
+struct fsrv_sandbox;
 
 /* What happens when a module of the preload list cannot be loaded. A module that *crashes* or hangs while it loads
  * takes the zygote with it and fails every spawn under any policy. */
@@ -190,7 +191,10 @@ struct fsrv_server_options {
         const char *const *zygote_argv;
         const void *zygote_data; /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied. */
         size_t zygote_data_size;
-        uint64_t reserved[4];
+        /* For all requests on this handle that have none of their own; sealed. The handle keeps a reference. NULL:
+         * none. */
+        struct fsrv_sandbox *sandbox;
+        uint64_t reserved[3];
 };
 
 /*
@@ -333,13 +337,26 @@ FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);
  */
 FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv_error *error);
 
+/* A root server runs each request of another user as that user: with the uid and gid that the kernel has stamped on it,
+ * and without supplementary groups. What the user asks for (fsrv_request_set_attributes()) is done with the user's own
+ * rights. With this flag everything runs as root instead, and each user that may spawn can do all that root can. */
+#define FSRV_LISTEN_AS_SERVER 1u
+/* Runs functions of preloaded modules, and entry points of the program's own table, alone: no program, no module that
+ * isn't preloaded, no function of a library that a module depends on. Nor does it open files for its clients
+ * (fsrv_request_add_open()); they can pass fds. Such a request fails with -EPERM, stage CREDENTIALS. Each function that
+ * a preloaded module exports can be called, with arguments of the client's choice. Not for another program as the
+ * zygote (zygote_argv): -EINVAL. */
+#define FSRV_LISTEN_ENTRIES_ONLY 2u
+
 struct fsrv_listen_options {
         size_t size;
         const char *path; /* where to listen: at most 107 bytes, in a directory that only its owner can write to */
         mode_t mode;      /* the socket's; 0 for 0600 */
-        /* Users that may spawn, besides the server's own uid and root. They can run anything as the server's user. */
+        /* Users that may spawn, besides the server's own uid and root. What they spawn from a root server runs as
+         * themselves; from another server, as the server's user. */
         const uid_t *allow_uids;
         size_t n_allow_uids; /* at most 64 */
+        uint32_t flags;      /* FSRV_LISTEN_… */
         uint64_t reserved[4];
 };
 
@@ -483,8 +500,116 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 #define FSRV_SPAWN_QUICK_EXIT 4u
 /* fsrv_process_get_result() has what the entry point gives back. A program gives nothing: -EINVAL from the spawn. */
 #define FSRV_SPAWN_RESULT 8u
+/*
+ * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options,
+ * or none. The request keeps a reference.
+ *
+ * The process holds nothing to spawn by, no lifeline and no tracker: fsrv_server_inherit() and
+ * fsrv_worker_get_lifeline() are -EPERM there. Its directory and file actions are subject to the sandbox too. In a
+ * process that is in a sandbox itself the spawn fails with -EPERM. A sandbox that cannot be had fails the spawn, stage
+ * SANDBOX. A server has up to 64 at a time, and a handle uses the last 16 without delay.
+ */
+FSRV_PUBLIC int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox);
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
 FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
+
+/* ---- Attributes of a request ------------------------------------------------------------------------------------- */
+
+/* A part of a limit that stays as it is. */
+#define FSRV_LIMIT_SAME (UINT64_MAX - 1)
+
+struct fsrv_limit {
+        int resource;        /* RLIMIT_… */
+        uint64_t soft, hard; /* as setrlimit(2) has them, RLIM_INFINITY among them; or FSRV_LIMIT_SAME */
+};
+
+/* Which fields of a struct fsrv_attributes count. */
+#define FSRV_ATTRIBUTE_LIMITS          (UINT64_C(1) << 0)
+#define FSRV_ATTRIBUTE_NICE            (UINT64_C(1) << 1)
+#define FSRV_ATTRIBUTE_AFFINITY        (UINT64_C(1) << 2)
+#define FSRV_ATTRIBUTE_SCHEDULER       (UINT64_C(1) << 3)
+#define FSRV_ATTRIBUTE_IO_PRIORITY     (UINT64_C(1) << 4)
+#define FSRV_ATTRIBUTE_OOM_SCORE_ADJ   (UINT64_C(1) << 5)
+#define FSRV_ATTRIBUTE_TIMER_SLACK     (UINT64_C(1) << 6)
+#define FSRV_ATTRIBUTE_UID             (UINT64_C(1) << 7)
+#define FSRV_ATTRIBUTE_GID             (UINT64_C(1) << 8)
+#define FSRV_ATTRIBUTE_GROUPS          (UINT64_C(1) << 9)
+#define FSRV_ATTRIBUTE_CAP_EFFECTIVE   (UINT64_C(1) << 10)
+#define FSRV_ATTRIBUTE_CAP_PERMITTED   (UINT64_C(1) << 11)
+#define FSRV_ATTRIBUTE_CAP_INHERITABLE (UINT64_C(1) << 12)
+#define FSRV_ATTRIBUTE_CAP_AMBIENT     (UINT64_C(1) << 13)
+#define FSRV_ATTRIBUTE_CAP_BOUNDING    (UINT64_C(1) << 14)
+#define FSRV_ATTRIBUTE_SECUREBITS      (UINT64_C(1) << 15)
+#define FSRV_ATTRIBUTE_NO_NEW_PRIVS    (UINT64_C(1) << 16) /* by itself: prctl(2), PR_SET_NO_NEW_PRIVS */
+#define FSRV_ATTRIBUTE_TERMINAL        (UINT64_C(1) << 17)
+#define FSRV_ATTRIBUTE_PDEATHSIG       (UINT64_C(1) << 18)
+#define FSRV_ATTRIBUTE_TITLE           (UINT64_C(1) << 19)
+#define FSRV_ATTRIBUTE_CGROUP          (UINT64_C(1) << 20)
+#define FSRV_ATTRIBUTE_CGROUP_FD       (UINT64_C(1) << 21)
+#define FSRV_ATTRIBUTE_DUMPABLE        (UINT64_C(1) << 22)
+#define FSRV_ATTRIBUTE_MDWE            (UINT64_C(1) << 23) /* by itself: no memory becomes executable; Linux 6.3 */
+#define FSRV_ATTRIBUTE_KEYRING         (UINT64_C(1) << 24) /* by itself: a new session keyring, keyctl(2) */
+
+#define FSRV_TERMINAL_STDIN (-1)
+
+struct fsrv_attributes {
+        size_t size;
+        uint64_t mask; /* FSRV_ATTRIBUTE_… */
+
+        const struct fsrv_limit *limits;
+        size_t n_limits;
+        int nice;                /* -20…19; the value itself, not an addition */
+        int scheduler;           /* SCHED_OTHER, …_BATCH, …_IDLE, …_FIFO, …_RR, and SCHED_RESET_ON_FORK */
+        int scheduler_priority;  /* 1…99 for SCHED_FIFO and SCHED_RR, else 0 */
+        int io_class;            /* as ioprio_set(2) has it: 0 none, 1 real-time, 2 best effort, 3 idle */
+        int io_level;            /* 0…7 */
+        int oom_score_adj;       /* -1000…1000 */
+        const void *affinity;    /* as sched_setaffinity(2) takes it, a cpu_set_t say */
+        size_t affinity_size;    /* in bytes; at most 1,024 */
+        uint64_t timer_slack_ns; /* 0: the usual one */
+
+        uid_t uid; /* real, effective and saved; gid likewise */
+        gid_t gid;
+        const gid_t *groups; /* the supplementary groups, all of them; n_groups 0: none */
+        size_t n_groups;
+        /* Sets of capabilities: bit n is capability n of capabilities(7). After a change of the uid from root to
+         * another the kernel leaves none, but for those that are named here. What is ambient is permitted and
+         * inheritable too. What is not in `cap_bounding` is dropped from the bounding set; nothing can be added. */
+        uint64_t cap_effective, cap_permitted, cap_inheritable, cap_ambient, cap_bounding;
+        uint32_t securebits; /* SECBIT_… of capabilities(7) */
+        /* The controlling terminal: an fd of the caller's, which is borrowed and has to be open at the spawn; or
+         * FSRV_TERMINAL_STDIN, what becomes the child's standard input. It takes a new session
+         * (fsrv_request_set_session()), and the spawn fails with -EINVAL without one. */
+        int terminal;
+        /* The signal for when the *server* ends: it is the process's parent. FSRV_SPAWN_KILL_ON_CLOSE is about the
+         * caller's end. 0: none. */
+        int pdeathsig;
+        const char *title; /* what ps(1) shows of an entry point; at most 239 bytes. A program's is its argv: -EINVAL */
+        /* The directory of a group of cgroups(7), version 2, by path, which is opened at once; or as an fd of the
+         * caller's, which is borrowed. */
+        const char *cgroup;
+        int cgroup_fd;
+        /* Whether a crash of an entry point dumps core, and whether processes of its own user may trace it; 0 or 1. A
+         * change of ids turns it off, and it can be turned on again here. A program becomes dumpable by execve(2):
+         * -EINVAL, its core limit is what counts. */
+        int dumpable;
+};
+
+/*
+ * Sets what the new process is and may do, beyond what comes with the caller: in place of the attributes of an earlier
+ * call. It is copied. What is not in the mask is the server's, as ever. NULL: nothing is set. The file
+ * doc/attributes.md says in which order they are applied, and why.
+ *
+ * They are checked here as far as that can be done ahead: -EINVAL, with a sentence, stage ARGUMENT; for `cgroup` the
+ * errno of open(2); -EBADF (a negative fd), -ENOMEM. What the kernel refuses shows in the spawn, stage ATTRIBUTES, with
+ * a sentence that names the attribute; nothing has run then. Everything happens with the rights of the server's user,
+ * not the caller's: a root server can give any uid.
+ *
+ * For an ordinary spawn from a server of the caller's own user most attributes are free. Requests that change ids,
+ * capabilities, cgroup, OOM score, dumpability or MDWE cost a fork more for a program.
+ */
+FSRV_PUBLIC int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_attributes *attributes,
+                                            struct fsrv_error *error);
 
 /* ---- Processes --------------------------------------------------------------------------------------------------- */
 
@@ -561,6 +686,10 @@ FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
 #define FSRV_STATUS_NO_RUSAGE   4u  /* the server was gone and the status is from the pidfd: rusage is zero */
 #define FSRV_STATUS_STOPPED     8u  /* it lives, but `signal` has stopped it */
 #define FSRV_STATUS_CONTINUED   16u /* it lives, and goes on */
+#define FSRV_STATUS_REFUSED     32u /* its sandbox has killed it, for refused_call (FSRV_SANDBOX_KILL) */
+
+/* The name of a system call ("socket") by its number on this machine; "unknown". Static. */
+FSRV_PUBLIC const char *fsrv_syscall_name(int number);
 
 struct fsrv_status {
         size_t size;
@@ -568,6 +697,10 @@ struct fsrv_status {
         int exit_code;  /* 0…255 if it exited, else -1 */
         int signal;     /* the signal that ended it, else 0 */
         uint32_t flags; /* FSRV_STATUS_… */
+        /* How many system calls of the process, and of what it started, its sandbox has refused. The number of the
+         * first of them; fsrv_syscall_name() knows its name. */
+        uint32_t refused;
+        int refused_call;
         /* The use of the process since it was forked ahead of time, and of children that it waited for, as wait4(2). */
         struct rusage rusage;
 };
@@ -751,7 +884,7 @@ FSRV_PUBLIC int fsrv_sandbox_unshare(struct fsrv_sandbox *sandbox, int namespace
 FSRV_PUBLIC int fsrv_sandbox_limit(struct fsrv_sandbox *sandbox, int resource, uint64_t value);
 
 #define FSRV_SANDBOX_STRICT   1u  /* what this system cannot enforce is an error */
-#define FSRV_SANDBOX_KILL     2u  /* a refused system call kills the process by SIGSYS; else it fails with EPERM */
+#define FSRV_SANDBOX_KILL     2u  /* a refused system call kills the process; else it fails with EPERM */
 #define FSRV_SANDBOX_SPAWN    4u  /* its processes may spawn others, into the same sandbox */
 #define FSRV_SANDBOX_MDWE     8u  /* memory that was writable never becomes executable (Linux 6.3) */
 #define FSRV_SANDBOX_NEW_ROOT 16u /* the root is new, and has the mounts alone */

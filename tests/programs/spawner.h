@@ -23,6 +23,12 @@ void say(int result);
 /* The same of this program's own system calls: -1 and errno. */
 void say_own(long result);
 
+/* spawner_api.c: what is to be spawned next */
+struct fsrv_request *current_request(void);
+
+/* spawner_attributes.c */
+void do_attributes(int argc, char **argv);
+
 extern const struct command api_commands[], own_commands[], classic_commands[];
 
 #endif

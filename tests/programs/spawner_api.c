@@ -142,6 +142,10 @@ static void do_request(int argc, char **argv) {
         say(fsrv_request_new(&request));
 }
 
+struct fsrv_request *current_request(void) {
+        return request;
+}
+
 static sigset_t read_signals(char **words) {
         sigset_t set;
 
@@ -430,6 +434,7 @@ const struct command api_commands[] = {
         { "stats", 0, do_stats },
         { "request", 0, do_request },
         { "set", 1, do_set },
+        { "attributes", 0, do_attributes },
         { "spawn", 0, do_spawn },
         { "spawn_many", 1, do_spawn_many },
         { "spawn_pipes", 1, do_spawn_pipes },
