@@ -329,8 +329,8 @@ void fsrv__signals_receive(struct fsrv__server *s);
 
 /* ---- zygote_state.c ---- */
 
-/* Adds a zygote without a process. It takes over this doorbell, of which the sending end may be -1, and the memfd of its
- * sandbox; -1: it has none. On failure too. 0 or -errno. */
+/* Adds a zygote without a process. It takes over this doorbell, of which the sending end may be -1, and the memfd of
+ * its sandbox; -1: it has none. On failure too. 0 or -errno. */
 int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, int sandbox);
 /* Whether it is of no use any more: it is in a sandbox, and nobody can ring its doorbell. */
 bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z);

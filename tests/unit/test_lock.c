@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -103,6 +104,18 @@ static int make_link(void) {
 
 static int make_fifo(void) {
         return outcome(mkfifo(in_directory("f"), 0600));
+}
+
+static int make_set_id_file(void) {
+        return outcome(open(in_directory("new"), O_CREAT | O_WRONLY, 04700));
+}
+
+static int make_set_id_directory(void) {
+        return outcome(mkdir(in_directory("d"), 02700));
+}
+
+static int watch_directory(void) {
+        return outcome(inotify_add_watch(inotify_init(), "/tmp", IN_CREATE));
 }
 
 static int remove_file(void) {
@@ -600,6 +613,7 @@ static const struct trial closed_to_untrusted[] = {
         TRIAL(clone_user, EPERM),
         TRIAL(call_clone3, ENOSYS),
         TRIAL(enter_namespace, EPERM),
+        TRIAL(watch_directory, EPERM),
 #ifdef __x86_64__
         TRIAL(call_of_32_bits, ENOSYS),
 #endif
@@ -625,17 +639,23 @@ static const struct trial open_to_pure_compute[] = {
 };
 
 static const struct trial closed_without_network[] = {
-        TRIAL(make_socket, EPERM),        TRIAL(make_unix_socket, EPERM), TRIAL(make_netlink, EPERM),
-        TRIAL(connect_old_socket, EPERM), TRIAL(send_to_address, EPERM),  TRIAL(make_ring, EPERM),
+        TRIAL(make_socket, EPERM),     TRIAL(make_unix_socket, EPERM),
+        TRIAL(make_netlink, EPERM),    TRIAL(connect_old_socket, EPERM),
+        TRIAL(send_to_address, EPERM), TRIAL(make_ring, EPERM),
+        TRIAL(trace, EPERM),           TRIAL(read_memory, EPERM),
+        TRIAL(open_memory, EACCES),    TRIAL(take_fd, EPERM),
 };
 
 static const struct trial open_without_network[] = {
-        TRIAL(make_pair, 0), TRIAL(execute, 0), TRIAL(make_file, 0), TRIAL(send_kill, 0), TRIAL(open_passwd, 0),
+        TRIAL(make_pair, 0), TRIAL(execute, 0),     TRIAL(make_file, 0),
+        TRIAL(send_kill, 0), TRIAL(open_passwd, 0), TRIAL(move_file, 0),
 };
 
 static const struct trial closed_without_exec[] = {
         TRIAL(execute, EPERM),
         TRIAL(execute_memfd, EPERM),
+        TRIAL(trace, EPERM),
+        TRIAL(open_memory, EACCES),
 };
 
 static const struct trial open_without_exec[] = {
@@ -729,6 +749,10 @@ static void paths_are_added(void **state) {
         assert_int_equal(in_fresh_things("untrusted", add_directory, make_file), EACCES);
         assert_int_equal(in_fresh_things("untrusted", add_directory_to_write, write_to_file), 0);
         assert_int_equal(in_fresh_things("untrusted", add_directory_to_write, make_file), 0);
+        assert_int_equal(in_fresh_things("untrusted", add_directory_to_write, make_set_id_file), EPERM);
+        assert_int_equal(in_fresh_things("untrusted", add_directory_to_write, make_set_id_directory), EPERM);
+        assert_int_equal(in_fresh_things(NULL, NULL, make_set_id_file), 0);
+        assert_int_equal(in_fresh_things(NULL, NULL, make_set_id_directory), 0);
         assert_int_equal(in_fresh_things("untrusted", add_directory_to_write, remove_file), 0);
         assert_int_equal(in_fresh_things("untrusted", add_directory_to_write, move_file), 0);
         assert_int_equal(in_fresh_things("untrusted", add_missing, do_nothing), CANNOT_LOCK);
@@ -1099,7 +1123,7 @@ static int lock_parts(bool listens, struct fsrv__lock *lock, uint32_t flags) {
 
         if (fsrv_sandbox_new("untrusted", &sandbox, &error) < 0 || fsrv_sandbox_seal(sandbox, NULL, NULL, &error) < 0)
                 return -EINVAL;
-        const void *bytes = fsrv__sandbox_get_bytes(sandbox, &size);
+        const void *bytes = fsrv__sandbox_get_bytes(sandbox, false, &size);
         int r = fsrv__sandbox_decode(bytes, size, &parts);
         parts.head.flags |= flags;
         return r < 0 ? r : fsrv__lock_in(&parts, listens, lock, &error);
@@ -1156,6 +1180,38 @@ static int ask_listener(void) {
         if (ioctl(lock.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) < 0)
                 return errno;
         return wait_for(child) == ENOTTY ? 0 : EINVAL;
+}
+
+static void *wait_for_ever(void *data) {
+        pause();
+        return data;
+}
+
+static int lock_with_thread(void) {
+        struct fsrv_error error = { 0 };
+        struct fsrv_sandbox *sandbox;
+        pthread_t thread;
+
+        if (pthread_create(&thread, NULL, wait_for_ever, NULL) != 0 || fsrv_sandbox_new("none", &sandbox, &error) < 0 ||
+            fsrv_sandbox_seal(sandbox, NULL, NULL, &error) < 0)
+                return EPROTO;
+        int r = fsrv_worker_lock(sandbox, &error);
+        return r == -EINVAL && strstr(error.text, "threads") ? 0 : EINVAL;
+}
+
+static int lock_unsealed(void) {
+        struct fsrv_error error = { 0 };
+        struct fsrv_sandbox *sandbox;
+
+        if (fsrv_sandbox_new("none", &sandbox, &error) < 0)
+                return EPROTO;
+        return fsrv_worker_lock(sandbox, &error) == -EINVAL && strstr(error.text, "sealed") ? 0 : EINVAL;
+}
+
+static void not_every_process_can_be_locked_in(void **state) {
+        (void)state;
+        assert_int_equal(try_it(NULL, NULL, lock_with_thread), 0);
+        assert_int_equal(try_it(NULL, NULL, lock_unsealed), 0);
 }
 
 static int execute_as_program(void) {
@@ -1217,6 +1273,7 @@ int main(void) {
                 cmocka_unit_test(siblings_are_apart),
                 cmocka_unit_test(a_listener_answers),
                 cmocka_unit_test(programs_are_executed_by_path_alone),
+                cmocka_unit_test(not_every_process_can_be_locked_in),
                 cmocka_unit_test(profiles_need_no_privileges),
         };
 

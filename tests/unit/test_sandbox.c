@@ -46,7 +46,7 @@ static void what_goes_in_comes_out(void **state) {
         struct fsrv_sandbox *sandbox = make_full();
         struct fsrv__sandbox_parts parts;
         size_t size;
-        const void *bytes = fsrv__sandbox_get_bytes(sandbox, &size);
+        const void *bytes = fsrv__sandbox_get_bytes(sandbox, false, &size);
 
         (void)state;
         assert_int_equal(fsrv__sandbox_decode(bytes, size, &parts), 0);
@@ -75,7 +75,8 @@ static void what_goes_in_comes_out(void **state) {
 static void the_bytes_depend_on_nothing_else(void **state) {
         struct fsrv_sandbox *a = make_full(), *b = make_full();
         size_t size_a, size_b;
-        const void *bytes_a = fsrv__sandbox_get_bytes(a, &size_a), *bytes_b = fsrv__sandbox_get_bytes(b, &size_b);
+        const void *bytes_a = fsrv__sandbox_get_bytes(a, false, &size_a),
+                   *bytes_b = fsrv__sandbox_get_bytes(b, false, &size_b);
 
         (void)state;
         assert_int_equal(size_a, size_b);
@@ -150,7 +151,7 @@ static void too_much_in_all_is_refused(void **state) {
 static void torn_bytes_are_refused(void **state) {
         struct fsrv_sandbox *sandbox = make_full();
         size_t size;
-        const char *bytes = fsrv__sandbox_get_bytes(sandbox, &size);
+        const char *bytes = fsrv__sandbox_get_bytes(sandbox, false, &size);
         char *copy = malloc(size + 1);
 
         (void)state;
@@ -181,7 +182,7 @@ static void torn_bytes_are_refused(void **state) {
 static int decode_with(void (*change)(struct fsrv__wire_sandbox *head)) {
         struct fsrv_sandbox *sandbox = make_full();
         size_t size;
-        const void *bytes = fsrv__sandbox_get_bytes(sandbox, &size);
+        const void *bytes = fsrv__sandbox_get_bytes(sandbox, false, &size);
         char *copy = malloc(size);
         struct fsrv__wire_sandbox head;
 
