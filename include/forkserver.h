@@ -192,7 +192,7 @@ struct fsrv_server_options {
         const void *zygote_data; /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied. */
         size_t zygote_data_size;
         /* For all requests on this handle that have none of their own; sealed. The handle keeps a reference. NULL:
-         * none. */
+         * none. fsrv_serve(): for all of a named server's processes; their requests can have no other one. */
         struct fsrv_sandbox *sandbox;
         uint64_t reserved[3];
 };

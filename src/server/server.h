@@ -181,6 +181,7 @@ struct fsrv__server {
         int program; /* O_PATH: the program that is to be started with config.argv instead; -1 */
         int data;    /* a memfd for the zygote's FSRV_ZYGOTE_DATA_FD; -1 */
         int output;  /* standard output of zygotes until one has loaded all; -1 */
+        int sandbox; /* a memfd: what the first zygote locks itself in by; -1 */
         int epoll;
         int listener;
         dev_t socket_device; /* what we bound, so that we don't remove a successor's */
