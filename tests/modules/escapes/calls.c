@@ -33,7 +33,7 @@ static long int80(long number, long a, long b, long c) {
                 long r;
                 __asm__ volatile("int $0x80"
                                  : "=a"(r)
-                                 : "a"(number), "b"(a), "c"(b), "d"(c)
+                                 : "a"(number), "b"(a), "c"(b), "d"(c), "S"(0)
                                  : "memory", "r8", "r9", "r10", "r11");
                 result = (int)r;
         }
@@ -79,7 +79,7 @@ static int int80_socket(void) {
 }
 
 static int int80_ptrace(void) {
-        return result_of_int80(int80(26, 16 /* PTRACE_ATTACH */, target(), 0));
+        return result_of_int80(int80(26, 0x4206 /* PTRACE_SEIZE */, target(), 0));
 }
 
 static int int80_kill(void) {

@@ -87,7 +87,7 @@ static int connect_abstract(void) {
         socklen_t size = abstract_address(&address);
         int fd = fd_of("ESCAPE_UNIX");
 
-        return fd < 0 ? not_here("no socket was handed over") : from(connect(fd, (void *)&address, size));
+        return fd < 0 ? not_here("no socket was handed over") : let_through(connect(fd, (void *)&address, size));
 }
 
 static int connect_path(void) {
@@ -98,35 +98,36 @@ static int connect_path(void) {
         if (fd < 0 || !path)
                 return not_here("no socket was handed over");
         snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-        return from(connect(fd, (void *)&address, sizeof address));
+        return let_through(connect(fd, (void *)&address, sizeof address));
 }
 
 static int bind_abstract(void) {
         struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0forkserver-escape-bind" };
         int fd = fd_of("ESCAPE_UNIX");
 
-        return fd < 0 ? not_here("no socket was handed over") : from(bind(fd, (void *)&address, 26));
+        return fd < 0 ? not_here("no socket was handed over") : let_through(bind(fd, (void *)&address, 26));
 }
 
 static int connect_tcp(void) {
         struct sockaddr_in address = port_address();
         int fd = fd_of("ESCAPE_TCP");
 
-        return fd < 0 ? not_here("no socket was handed over") : from(connect(fd, (void *)&address, sizeof address));
+        return fd < 0 ? not_here("no socket was handed over")
+                      : let_through(connect(fd, (void *)&address, sizeof address));
 }
 
 static int bind_tcp(void) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         int fd = fd_of("ESCAPE_TCP");
 
-        return fd < 0 ? not_here("no socket was handed over") : from(bind(fd, (void *)&address, sizeof address));
+        return fd < 0 ? not_here("no socket was handed over") : let_through(bind(fd, (void *)&address, sizeof address));
 }
 
 /* Binds it on the way. */
 static int listen_tcp(void) {
         int fd = fd_of("ESCAPE_TCP");
 
-        return fd < 0 ? not_here("no socket was handed over") : from(listen(fd, 1));
+        return fd < 0 ? not_here("no socket was handed over") : let_through(listen(fd, 1));
 }
 
 /* Connects it on the way. */
@@ -145,14 +146,15 @@ static int send_to_udp(void) {
 
         if (fd < 0)
                 return not_here("no socket was handed over");
-        return from(sendto(fd, "x", 1, MSG_DONTWAIT, (void *)&address, sizeof address));
+        return let_through(sendto(fd, "x", 1, MSG_DONTWAIT, (void *)&address, sizeof address));
 }
 
 static int connect_udp(void) {
         struct sockaddr_in address = port_address();
         int fd = fd_of("ESCAPE_UDP");
 
-        return fd < 0 ? not_here("no socket was handed over") : from(connect(fd, (void *)&address, sizeof address));
+        return fd < 0 ? not_here("no socket was handed over")
+                      : let_through(connect(fd, (void *)&address, sizeof address));
 }
 
 /* io_uring's own socket and openat are done by the kernel, and no filter sees them. */
