@@ -652,22 +652,51 @@ FSRV_PUBLIC struct fsrv_process *fsrv_process_unref(struct fsrv_process *process
  * (fsrv_request_set_sandbox()) or to a server's options. The server has a zygote of its own for each sandbox, which
  * locks itself in once. So a process in a sandbox takes as long to spawn as any other.
  *
- * doc/attributes.md says what each profile closes, and by what; fsrv_sandbox_seal() reports what this system can
- * enforce.
+ * doc/sandbox.md says what each profile closes, and by what; fsrv_sandbox_seal() reports what this system can enforce.
+ *
+ * All calls before fsrv_sandbox_seal() are for one thread, and copy what they are given. After it nothing can be
+ * changed (-EPERM), and any number of threads may use the sandbox.
  */
 struct fsrv_sandbox;
 
+/*
+ * A new sandbox with one reference. Profiles:
+ *  - "untrusted": no network, no sockets, no exec, nothing that reaches other processes, few of the kernel's other
+ *    calls; files of the system's libraries and programs may be read, and no others; limits of memory (4 GiB more than
+ *    the zygote has), processor time (60 s), file size (1 GiB), open files (256), and no core dumps. Needs no
+ *    namespace and no privilege;
+ *  - "pure-compute": as untrusted, and no file may be opened, and no process made: what remains is memory, threads, and
+ *    the fds that are given to the process;
+ *  - "no-network", "no-exec": that alone;
+ *  - "none": nothing but what is added.
+ * Errors: -EINVAL: there is no such profile; -ENOMEM.
+ */
+FSRV_PUBLIC int fsrv_sandbox_new(const char *profile, struct fsrv_sandbox **ret_sandbox, struct fsrv_error *error);
+
 /* Groups of system calls. */
 enum fsrv_refuse {
-        FSRV_REFUSE_EXEC = 1u << 0,      /* execve, execveat */
-        FSRV_REFUSE_NETWORK = 1u << 1,   /* sockets but those of AF_UNIX pairs */
-        FSRV_REFUSE_SOCKETS = 1u << 2,   /* all sockets, also pairs */
-        FSRV_REFUSE_OTHERS = 1u << 3,    /* calls that reach other processes: ptrace, kill, prlimit, … */
-        FSRV_REFUSE_KERNEL = 1u << 4,    /* calls that few programs need: io_uring, bpf, mounts, keys, modules, … */
-        FSRV_REFUSE_METADATA = 1u << 5,  /* chmod, chown, xattrs, times */
-        FSRV_REFUSE_FILES = 1u << 6,     /* to open, make or remove files at all */
-        FSRV_REFUSE_NAMESPACES = 1u << 7 /* unshare, setns, and clone with such flags */
+        FSRV_REFUSE_EXEC = 1u << 0,       /* execve, execveat */
+        FSRV_REFUSE_NETWORK = 1u << 1,    /* sockets but those of AF_UNIX pairs */
+        FSRV_REFUSE_SOCKETS = 1u << 2,    /* all sockets, also pairs */
+        FSRV_REFUSE_OTHERS = 1u << 3,     /* calls that reach other processes: ptrace, kill, prlimit, … */
+        FSRV_REFUSE_KERNEL = 1u << 4,     /* calls that few programs need: io_uring, bpf, mounts, keys, modules, … */
+        FSRV_REFUSE_METADATA = 1u << 5,   /* chmod, chown, xattrs, times */
+        FSRV_REFUSE_FILES = 1u << 6,      /* to open, make or remove files at all */
+        FSRV_REFUSE_NAMESPACES = 1u << 7, /* unshare, setns, and clone with such flags */
+        FSRV_REFUSE_FORK = 1u << 8,       /* to make processes; threads may be made */
 };
+
+/* Refuses groups of system calls, or allows groups that the profile refuses. -EINVAL: there is no such group. */
+FSRV_PUBLIC int fsrv_sandbox_refuse(struct fsrv_sandbox *sandbox, uint32_t groups);
+FSRV_PUBLIC int fsrv_sandbox_allow(struct fsrv_sandbox *sandbox, uint32_t groups);
+
+/*
+ * One filter more: instructions of struct sock_filter (linux/filter.h), as bwrap's --seccomp and setpriv's
+ * --seccomp-filter take them; n is their size in bytes. It is installed after the sandbox's own, and the stricter
+ * answer counts. It has to let through what fork server and worker do themselves; doc/sandbox.md lists that. n 0: none.
+ * Errors: -EINVAL: not a multiple of 8 bytes; -E2BIG: over 4,096 instructions; -ENOMEM.
+ */
+FSRV_PUBLIC int fsrv_sandbox_set_filter(struct fsrv_sandbox *sandbox, const void *bytes, size_t n);
 
 /* What may be done with files below a path. */
 #define FSRV_PATH_READ    1u /* read files and list directories */
@@ -675,10 +704,21 @@ enum fsrv_refuse {
 #define FSRV_PATH_WRITE   4u /* write to files, and truncate them */
 #define FSRV_PATH_MAKE    8u /* make, rename and remove files */
 
+/* Allows `access` (FSRV_PATH_…) to a file, or to all below a directory; other files are closed from then on. A relative
+ * path is relative to the caller's working directory at this call. access 0 opens nothing, and other files are
+ * closed all the same. The path has to exist when a zygote locks itself in.
+ * Errors: -EINVAL: an empty path, or another access; -ENAMETOOLONG; -E2BIG: over 512 paths; -ENOMEM; those of
+ * getcwd(3). */
+FSRV_PUBLIC int fsrv_sandbox_add_path(struct fsrv_sandbox *sandbox, const char *path, uint32_t access);
+
 #define FSRV_PORT_CONNECT 1u
 #define FSRV_PORT_BIND    2u
 
-/* What a new root is built of. */
+/* Allows TCP to or from this port; other ports are closed from then on (Linux 6.7). It is of use where
+ * FSRV_REFUSE_NETWORK is not asked for: "untrusted" and "no-network" have no sockets to connect. Port 0 to bind to: any
+ * that is free. Errors: -EINVAL, -E2BIG: over 512 ports; -ENOMEM. */
+FSRV_PUBLIC int fsrv_sandbox_add_port(struct fsrv_sandbox *sandbox, uint16_t port, uint32_t access);
+
 enum fsrv_mount {
         FSRV_MOUNT_BIND = 1, /* source, with all below it */
         FSRV_MOUNT_BIND_READ_ONLY = 2,
@@ -686,6 +726,78 @@ enum fsrv_mount {
         FSRV_MOUNT_PROC = 4,     /* source: NULL */
         FSRV_MOUNT_READ_ONLY = 5 /* what is at target already, with all below it; source: NULL */
 };
+
+/*
+ * Mounts something at `target`, in a mount namespace of the sandbox's own, in the order of the calls. Directories, and
+ * a file for a file, are made at `target` where there is room for them. With FSRV_SANDBOX_NEW_ROOT the root is new and
+ * empty, and has these mounts alone: what bwrap(1) does with `--ro-bind / / --tmpfs /tmp` is that flag and the mounts
+ * (BIND_READ_ONLY, "/", "/") and (TMPFS, NULL, "/tmp"). Sources are of the tree as it was before.
+ *
+ * Without privileges this makes a user namespace, in which the process keeps its ids. Mounts and namespaces are never
+ * left out: where they cannot be made, spawns fail.
+ * Errors: -EINVAL: another kind, a target that isn't absolute or has "..", or no source; -E2BIG: over 256 mounts;
+ * -ENAMETOOLONG; -ENOMEM; those of getcwd(3).
+ */
+FSRV_PUBLIC int fsrv_sandbox_add_mount(struct fsrv_sandbox *sandbox, enum fsrv_mount kind, const char *source,
+                                       const char *target);
+
+/* Makes namespaces: CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET (with its loopback up), CLONE_NEWIPC, CLONE_NEWUTS,
+ * CLONE_NEWCGROUP, of <sched.h>. -EINVAL: another one. */
+FSRV_PUBLIC int fsrv_sandbox_unshare(struct fsrv_sandbox *sandbox, int namespaces);
+
+/* A limit, soft and hard: a resource of setrlimit(2). RLIM_INFINITY takes the profile's limit away. RLIMIT_AS and
+ * RLIMIT_DATA come on top of what the zygote has mapped; RLIMIT_CPU and RLIMIT_NPROC hold for workers, not for the
+ * zygote. A limit above the server's own hard limit is that. -EINVAL: no such resource. */
+FSRV_PUBLIC int fsrv_sandbox_limit(struct fsrv_sandbox *sandbox, int resource, uint64_t value);
+
+#define FSRV_SANDBOX_STRICT   1u  /* what this system cannot enforce is an error */
+#define FSRV_SANDBOX_KILL     2u  /* a refused system call kills the process by SIGSYS; else it fails with EPERM */
+#define FSRV_SANDBOX_SPAWN    4u  /* its processes may spawn others, into the same sandbox */
+#define FSRV_SANDBOX_MDWE     8u  /* memory that was writable never becomes executable (Linux 6.3) */
+#define FSRV_SANDBOX_NEW_ROOT 16u /* the root is new, and has the mounts alone */
+
+/* Sets all flags anew. -EINVAL: another flag. */
+FSRV_PUBLIC int fsrv_sandbox_set_flags(struct fsrv_sandbox *sandbox, uint32_t flags);
+
+enum fsrv_rule_state {
+        FSRV_RULE_ENFORCED = 1,
+        FSRV_RULE_PARTLY = 2,
+        FSRV_RULE_NOT_ENFORCED = 3,
+};
+
+/* What becomes of one rule on this system. The strings are static. */
+struct fsrv_sandbox_rule {
+        size_t size;
+        const char *what; /* "no network" */
+        const char *by;   /* "seccomp", "landlock ABI 4", … */
+        uint32_t state;   /* enum fsrv_rule_state */
+        const char *why;  /* of a gap: what is open, and what closes it; else "" */
+        uint64_t reserved[4];
+};
+
+/*
+ * Ends the making: checks all of it, and calls report(), unless that is NULL, for each rule. What it says holds for
+ * servers on this system with the caller's privileges. With FSRV_SANDBOX_STRICT a gap is an error; it comes after all
+ * rules were reported, and the sandbox can still be changed.
+ *
+ * Errors, stage SANDBOX: -EOPNOTSUPP: the first gap, by name; -E2BIG: over 60,000 bytes in all; -ENOMEM; -EPERM: it
+ * is sealed already.
+ */
+FSRV_PUBLIC int fsrv_sandbox_seal(struct fsrv_sandbox *sandbox,
+                                  void (*report)(const struct fsrv_sandbox_rule *rule, void *data), void *data,
+                                  struct fsrv_error *error);
+
+/* References may be taken and given by any thread. unref takes NULL and returns NULL. */
+FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_ref(struct fsrv_sandbox *sandbox);
+FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_unref(struct fsrv_sandbox *sandbox);
+
+/*
+ * Locks the calling process in, now and for good, as a sealed sandbox says: for code that locks itself later than at
+ * its start, in any process that has one thread, be it a worker or not. RLIMIT_CPU counts from the process's start.
+ * Errors, stage SANDBOX: the step that failed, and what it was for. Then some of it may have been done, and the process
+ * should end. -EINVAL: the sandbox is not sealed.
+ */
+FSRV_PUBLIC int fsrv_worker_lock(const struct fsrv_sandbox *sandbox, struct fsrv_error *error);
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 

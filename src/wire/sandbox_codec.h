@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FSRV_WIRE_SANDBOX_H
-#define FSRV_WIRE_SANDBOX_H
+#ifndef FSRV_WIRE_SANDBOX_CODEC_H
+#define FSRV_WIRE_SANDBOX_CODEC_H
 
 /* A sandbox as bytes and as a struct; no I/O. The client makes it, and the zygote of that sandbox locks itself in as it
  * says. Two sandboxes with the same bytes are the same one. */
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "forkserver.h"
 
 #define FSRV_SANDBOX_MAX        60000 /* bytes in all */
 #define FSRV_SANDBOX_PATHS_MAX  512
@@ -24,8 +26,14 @@ enum {
         FSRV_LOCK_PROGRAM = 1u << 6, /* the zygote of programs: execve(2) is not among the refused calls */
         FSRV_LOCK_SPAWNS = 1u << 7,  /* workers may spawn, into the same sandbox */
         FSRV_LOCK_NO_ROOT = 1u << 8, /* there is a new root; it has the mounts alone */
-        FSRV_LOCK_FLAGS = (1u << 9) - 1,
+        FSRV_LOCK_NO_CAPABILITIES = 1u << 9, /* capabilities are dropped, but those that change ids */
+        FSRV_LOCK_FLAGS = (1u << 10) - 1,
+
+        /* The profile's own path: it may be missing. Besides FSRV_PATH_… */
+        FSRV_WIRE_PATH_OPTIONAL = 1u << 16,
 };
+
+enum { FSRV_SANDBOX_LIMITS = 16 };
 
 /* Followed by n_filter instructions of 8 bytes; n_ports of struct fsrv__wire_port; n_paths of struct fsrv__wire_path;
  * n_mounts of struct fsrv__wire_mount; then NUL-terminated strings: the profile's name, one for each path, two for each
@@ -37,8 +45,8 @@ struct fsrv__wire_sandbox {
         uint32_t namespaces; /* CLONE_NEW… */
         uint32_t limits;     /* bit n: the resource n has a limit */
         uint32_t n_filter, n_ports, n_paths, n_mounts;
-        uint32_t reserved;
-        uint64_t limit[16]; /* soft and hard, as setrlimit(2) has them */
+        uint32_t limits_above;               /* bit n: the limit n comes on top of what is in use */
+        uint64_t limit[FSRV_SANDBOX_LIMITS]; /* soft and hard, as setrlimit(2) has them */
 };
 
 struct fsrv__wire_port {
@@ -54,6 +62,12 @@ struct fsrv__wire_mount {
         uint32_t kind; /* FSRV_MOUNT_… */
 };
 
+/* What a struct fsrv_sandbox of the client begins with: all that others know of it. */
+struct fsrv__sealed {
+        char *bytes; /* NULL: it is not sealed */
+        size_t size;
+};
+
 struct fsrv__sandbox_parts {
         struct fsrv__wire_sandbox head;
         const void *filter; /* head.n_filter instructions of struct sock_filter */
@@ -61,9 +75,9 @@ struct fsrv__sandbox_parts {
         const struct fsrv__wire_path *paths;
         const struct fsrv__wire_mount *mounts;
         const char *profile;
-        const char *const *path_names;  /* head.n_paths */
-        const char *const *mount_names; /* 2 * head.n_mounts: source, target */
-        void *memory;                   /* decode: what the lists lie in; the strings lie in the bytes */
+        char *const *path_names;  /* head.n_paths */
+        char *const *mount_names; /* 2 * head.n_mounts: source, target */
+        void *memory;             /* decode: what the lists lie in; the strings lie in the bytes */
 };
 
 /* All in one new block: free(3) it. Fills in head.version. -E2BIG: over FSRV_SANDBOX_MAX; -ENOMEM. */
@@ -71,6 +85,8 @@ int fsrv__sandbox_encode(struct fsrv__sandbox_parts *parts, char **ret_bytes, si
 /* Checks bytes from outside, which stay in use. Free with fsrv__sandbox_parts_done(). -EPROTONOSUPPORT: another
  * version; -EPROTO: malformed; -ENOMEM. */
 int fsrv__sandbox_decode(const void *bytes, size_t size, struct fsrv__sandbox_parts *ret_parts);
+/* The namespaces that it takes: those that were asked for, and that of the mounts. CLONE_NEW… */
+int fsrv__sandbox_namespaces(const struct fsrv__sandbox_parts *parts);
 void fsrv__sandbox_parts_done(struct fsrv__sandbox_parts *parts);
 
 #endif

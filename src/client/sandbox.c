@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "client/sandbox.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "client/profiles.h"
+#include "wire/rules.h"
+#include "wire/sandbox_codec.h"
+
+struct fsrv_sandbox {
+        struct fsrv__sealed sealed; /* at its beginning: worker/lock.c knows no more */
+        unsigned refs;
+        struct fsrv__wire_sandbox head;
+        const char *profile;
+        void *filter;
+        struct fsrv__wire_port *ports;
+        struct fsrv__wire_path *paths;
+        struct fsrv__wire_mount *mounts;
+        char **path_names, **mount_names;
+};
+
+/* ---- making and freeing ---- */
+
+static int add_optional(struct fsrv_sandbox *sandbox, const struct fsrv__profile_path *path) {
+        int r = fsrv_sandbox_add_path(sandbox, path->path, path->access);
+
+        if (r == 0)
+                sandbox->paths[sandbox->head.n_paths - 1].access |= FSRV_WIRE_PATH_OPTIONAL;
+        return r;
+}
+
+static int fill_profile(struct fsrv_sandbox *sandbox, const struct fsrv__profile *profile) {
+        int r = 0;
+
+        sandbox->profile = profile->name;
+        sandbox->head.flags = profile->flags;
+        sandbox->head.refused = profile->refused;
+        for (size_t i = 0; i < profile->n_paths && r == 0; i++)
+                r = add_optional(sandbox, &profile->paths[i]);
+        for (size_t i = 0; i < fsrv__n_profile_limits && profile->has_limits && r == 0; i++)
+                r = fsrv_sandbox_limit(sandbox, fsrv__profile_limits[i].resource, fsrv__profile_limits[i].value);
+        return r;
+}
+
+int fsrv_sandbox_new(const char *profile, struct fsrv_sandbox **ret_sandbox, struct fsrv_error *error) {
+        const struct fsrv__profile *found = fsrv__profile_find(profile);
+
+        if (!found)
+                return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EINVAL,
+                                       "'%s' is no profile: untrusted, pure-compute, no-network, no-exec and none are",
+                                       profile ? profile : "");
+        struct fsrv_sandbox *sandbox = calloc(1, sizeof *sandbox);
+        if (sandbox)
+                sandbox->refs = 1;
+        if (!sandbox || fill_profile(sandbox, found) < 0) {
+                fsrv_sandbox_unref(sandbox);
+                return fsrv__fail(error, FSRV_STAGE_SANDBOX, ENOMEM, "a sandbox");
+        }
+        *ret_sandbox = sandbox;
+        return 0;
+}
+
+struct fsrv_sandbox *fsrv_sandbox_ref(struct fsrv_sandbox *sandbox) {
+        __atomic_add_fetch(&sandbox->refs, 1, __ATOMIC_RELAXED);
+        return sandbox;
+}
+
+static void free_strings(char **strings, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                free(strings[i]);
+        free(strings);
+}
+
+struct fsrv_sandbox *fsrv_sandbox_unref(struct fsrv_sandbox *sandbox) {
+        if (!sandbox || __atomic_sub_fetch(&sandbox->refs, 1, __ATOMIC_ACQ_REL) > 0)
+                return NULL;
+        free_strings(sandbox->path_names, sandbox->head.n_paths);
+        free_strings(sandbox->mount_names, 2 * (size_t)sandbox->head.n_mounts);
+        free(sandbox->filter);
+        free(sandbox->ports);
+        free(sandbox->paths);
+        free(sandbox->mounts);
+        free(sandbox->sealed.bytes);
+        free(sandbox);
+        return NULL;
+}
+
+const void *fsrv__sandbox_get_bytes(const struct fsrv_sandbox *sandbox, size_t *ret_size) {
+        *ret_size = sandbox->sealed.size;
+        return sandbox->sealed.bytes;
+}
+
+static bool is_sealed(const struct fsrv_sandbox *sandbox) {
+        return sandbox->sealed.bytes != NULL;
+}
+
+/* ---- lists ---- */
+
+/* Room for one more. 0 or -ENOMEM: the list is as it was. */
+static int grow(void *list, size_t n, size_t size) {
+        void *grown = reallocarray(*(void **)list, n + 1, size);
+
+        if (!grown)
+                return -ENOMEM;
+        *(void **)list = grown;
+        return 0;
+}
+
+/* *ret_path: a new string. */
+static int make_absolute(const char *path, char **ret_path) {
+        char here[PATH_MAX] = "";
+
+        if (!path || !path[0])
+                return -EINVAL;
+        if (strlen(path) >= PATH_MAX)
+                return -ENAMETOOLONG;
+        if (path[0] != '/' && !getcwd(here, sizeof here))
+                return -errno;
+        char *absolute = malloc(strlen(here) + 1 + strlen(path) + 1);
+        if (!absolute)
+                return -ENOMEM;
+        char *end = stpcpy(absolute, here);
+        if (path[0] != '/')
+                *end++ = '/';
+        strcpy(end, path);
+        *ret_path = absolute;
+        return 0;
+}
+
+int fsrv_sandbox_add_path(struct fsrv_sandbox *sandbox, const char *path, uint32_t access) {
+        uint32_t n = sandbox->head.n_paths;
+        char *absolute;
+
+        if (is_sealed(sandbox))
+                return -EPERM;
+        if (access & ~(FSRV_PATH_READ | FSRV_PATH_EXECUTE | FSRV_PATH_WRITE | FSRV_PATH_MAKE))
+                return -EINVAL;
+        if (n == FSRV_SANDBOX_PATHS_MAX)
+                return -E2BIG;
+        int r = make_absolute(path, &absolute);
+        if (r < 0)
+                return r;
+        if (grow(&sandbox->paths, n, sizeof *sandbox->paths) < 0 ||
+            grow(&sandbox->path_names, n, sizeof *sandbox->path_names) < 0) {
+                free(absolute);
+                return -ENOMEM;
+        }
+        sandbox->paths[n] = (struct fsrv__wire_path){ .access = access };
+        sandbox->path_names[n] = absolute;
+        sandbox->head.n_paths++;
+        sandbox->head.flags |= FSRV_LOCK_FILES;
+        return 0;
+}
+
+int fsrv_sandbox_add_port(struct fsrv_sandbox *sandbox, uint16_t port, uint32_t access) {
+        uint32_t n = sandbox->head.n_ports;
+
+        if (is_sealed(sandbox))
+                return -EPERM;
+        if (access == 0 || access & ~(FSRV_PORT_CONNECT | FSRV_PORT_BIND))
+                return -EINVAL;
+        if (n == FSRV_SANDBOX_PORTS_MAX)
+                return -E2BIG;
+        if (grow(&sandbox->ports, n, sizeof *sandbox->ports) < 0)
+                return -ENOMEM;
+        sandbox->ports[n] = (struct fsrv__wire_port){ .port = port, .access = (uint16_t)access };
+        sandbox->head.n_ports++;
+        sandbox->head.flags |= FSRV_LOCK_TCP;
+        return 0;
+}
+
+static bool has_dots(const char *path) {
+        for (const char *at = path; (at = strstr(at, "..")); at += 2)
+                if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == 0))
+                        return true;
+        return false;
+}
+
+int fsrv_sandbox_add_mount(struct fsrv_sandbox *sandbox, enum fsrv_mount kind, const char *source, const char *target) {
+        bool is_bind = kind == FSRV_MOUNT_BIND || kind == FSRV_MOUNT_BIND_READ_ONLY;
+        uint32_t n = sandbox->head.n_mounts;
+
+        if (is_sealed(sandbox))
+                return -EPERM;
+        if (kind < FSRV_MOUNT_BIND || kind > FSRV_MOUNT_READ_ONLY || !is_bind != !source || !target ||
+            target[0] != '/' || has_dots(target))
+                return -EINVAL;
+        if (n == FSRV_SANDBOX_MOUNTS_MAX)
+                return -E2BIG;
+        if (strlen(target) >= PATH_MAX)
+                return -ENAMETOOLONG;
+        char *names[2] = { NULL, strdup(target) };
+        int r = 0;
+        if (source)
+                r = make_absolute(source, &names[0]);
+        else
+                names[0] = strdup("");
+        if (r == 0 && (!names[0] || !names[1] || grow(&sandbox->mounts, n, sizeof *sandbox->mounts) < 0 ||
+                       grow(&sandbox->mount_names, n, sizeof names) < 0))
+                r = -ENOMEM;
+        if (r < 0) {
+                free(names[0]);
+                free(names[1]);
+                return r;
+        }
+        sandbox->mounts[n] = (struct fsrv__wire_mount){ .kind = kind };
+        memcpy(sandbox->mount_names + 2 * n, names, sizeof names);
+        sandbox->head.n_mounts++;
+        return 0;
+}
+
+/* ---- single values ---- */
+
+static int check_groups(const struct fsrv_sandbox *sandbox, uint32_t groups) {
+        if (is_sealed(sandbox))
+                return -EPERM;
+        return groups & ~(((uint32_t)FSRV_REFUSE_FORK << 1) - 1) ? -EINVAL : 0;
+}
+
+int fsrv_sandbox_refuse(struct fsrv_sandbox *sandbox, uint32_t groups) {
+        int r = check_groups(sandbox, groups);
+
+        if (r == 0)
+                sandbox->head.refused |= groups;
+        return r;
+}
+
+/* Scopes belong to the calls that reach other processes. */
+int fsrv_sandbox_allow(struct fsrv_sandbox *sandbox, uint32_t groups) {
+        int r = check_groups(sandbox, groups);
+
+        if (r == 0)
+                sandbox->head.refused &= ~groups;
+        if (r == 0 && groups & FSRV_REFUSE_OTHERS)
+                sandbox->head.flags &= ~(uint32_t)FSRV_LOCK_SCOPES;
+        return r;
+}
+
+int fsrv_sandbox_set_filter(struct fsrv_sandbox *sandbox, const void *bytes, size_t n) {
+        enum { INSTRUCTION = 8 };
+        void *copy = NULL;
+
+        if (is_sealed(sandbox))
+                return -EPERM;
+        if (n % INSTRUCTION)
+                return -EINVAL;
+        if (n / INSTRUCTION > FSRV_SANDBOX_FILTER_MAX)
+                return -E2BIG;
+        if (n > 0) {
+                copy = malloc(n);
+                if (!copy)
+                        return -ENOMEM;
+                memcpy(copy, bytes, n);
+        }
+        free(sandbox->filter);
+        sandbox->filter = copy;
+        sandbox->head.n_filter = (uint32_t)(n / INSTRUCTION);
+        return 0;
+}
+
+int fsrv_sandbox_unshare(struct fsrv_sandbox *sandbox, int namespaces) {
+        const int known = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+        if (is_sealed(sandbox))
+                return -EPERM;
+        if (namespaces & ~known)
+                return -EINVAL;
+        sandbox->head.namespaces |= (uint32_t)namespaces;
+        return 0;
+}
+
+int fsrv_sandbox_limit(struct fsrv_sandbox *sandbox, int resource, uint64_t value) {
+        uint32_t bit = 1u << (resource & 31);
+
+        if (is_sealed(sandbox))
+                return -EPERM;
+        if (resource < 0 || resource >= RLIM_NLIMITS || resource >= FSRV_SANDBOX_LIMITS)
+                return -EINVAL;
+        sandbox->head.limits &= ~bit;
+        sandbox->head.limits_above &= ~bit;
+        sandbox->head.limit[resource] = 0;
+        if (value == RLIM64_INFINITY || value == RLIM_INFINITY)
+                return 0;
+        sandbox->head.limits |= bit;
+        sandbox->head.limit[resource] = value;
+        if (resource == RLIMIT_AS || resource == RLIMIT_DATA)
+                sandbox->head.limits_above |= bit;
+        return 0;
+}
+
+static const struct {
+        uint32_t flag, lock;
+} flags_of_locks[] = {
+        { FSRV_SANDBOX_STRICT, FSRV_LOCK_STRICT },    { FSRV_SANDBOX_KILL, FSRV_LOCK_KILLS },
+        { FSRV_SANDBOX_SPAWN, FSRV_LOCK_SPAWNS },     { FSRV_SANDBOX_MDWE, FSRV_LOCK_MDWE },
+        { FSRV_SANDBOX_NEW_ROOT, FSRV_LOCK_NO_ROOT },
+};
+
+int fsrv_sandbox_set_flags(struct fsrv_sandbox *sandbox, uint32_t flags) {
+        uint32_t known = 0, locks = 0, all = 0;
+
+        for (size_t i = 0; i < sizeof flags_of_locks / sizeof *flags_of_locks; i++) {
+                known |= flags_of_locks[i].flag;
+                all |= flags_of_locks[i].lock;
+                if (flags & flags_of_locks[i].flag)
+                        locks |= flags_of_locks[i].lock;
+        }
+        if (is_sealed(sandbox))
+                return -EPERM;
+        if (flags & ~known)
+                return -EINVAL;
+        sandbox->head.flags = (sandbox->head.flags & ~all) | locks;
+        return 0;
+}
+
+/* ---- sealing ---- */
+
+struct sealing {
+        void (*report)(const struct fsrv_sandbox_rule *rule, void *data);
+        void *data;
+        bool is_strict;
+        struct fsrv_error *error; /* with `failed`: the first gap */
+        bool failed;
+};
+
+static void take_rule(const struct fsrv_sandbox_rule *rule, void *data) {
+        struct sealing *sealing = data;
+
+        if (sealing->report)
+                sealing->report(rule, sealing->data);
+        if (!sealing->is_strict || sealing->failed || rule->state == FSRV_RULE_ENFORCED)
+                return;
+        sealing->failed = true;
+        fsrv__fail_text(sealing->error, FSRV_STAGE_SANDBOX, EOPNOTSUPP, "%s cannot be enforced here: %s", rule->what,
+                        rule->why);
+}
+
+int fsrv_sandbox_seal(struct fsrv_sandbox *sandbox, void (*report)(const struct fsrv_sandbox_rule *rule, void *data),
+                      void *data, struct fsrv_error *error) {
+        struct fsrv__sandbox_parts parts = { .head = sandbox->head,
+                                             .filter = sandbox->filter,
+                                             .ports = sandbox->ports,
+                                             .paths = sandbox->paths,
+                                             .mounts = sandbox->mounts,
+                                             .profile = sandbox->profile,
+                                             .path_names = sandbox->path_names,
+                                             .mount_names = sandbox->mount_names };
+        struct sealing sealing = { report, data, sandbox->head.flags & FSRV_LOCK_STRICT, error, false };
+        struct fsrv__sealed sealed;
+
+        if (is_sealed(sandbox))
+                return fsrv__fail(error, FSRV_STAGE_SANDBOX, EPERM, "the sandbox is sealed");
+        int r = fsrv__sandbox_encode(&parts, &sealed.bytes, &sealed.size);
+        if (r < 0)
+                return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "a sandbox of more than %d bytes", FSRV_SANDBOX_MAX);
+        fsrv__rules_tell(&parts, take_rule, &sealing);
+        if (sealing.failed) {
+                free(sealed.bytes);
+                return -EOPNOTSUPP;
+        }
+        sandbox->sealed = sealed;
+        return 0;
+}
