@@ -94,23 +94,32 @@ class Place:
 
 
 class Prisoner:
-    """A spawner with a private server, for one uid, whose requests are in a sandbox."""
+    """A spawner with a private server, for one uid, whose requests are in a sandbox; or whose processes lock themselves
+    in."""
 
-    def __init__(self, program, module, place, profile=None):
+    def __init__(self, program, module, place, profile=None, locks_itself=None):
         before = as_nobody() if place.uid == NOBODY and os.geteuid() == 0 else []
-        self.module, self.place, self.profile = module, place, profile
+        self.module, self.place, self.profile, self.locks_itself = module, place, profile, locks_itself
         self.spawner = Spawner([*before, program("spawner")], pass_fds=list(place.fds.values()))
         self.spawner.new(preload=[module])
 
+    def set_sandbox(self, profile):
+        """pure-compute has no files at all, so none are listed."""
+        paths = [f"read={self.place.readable}", f"write={self.place.writable}"] if profile != "pure-compute" else []
+        if profile or os.environ.get("X"):
+            self.spawner("set_sandbox", *([profile, *paths] if profile else []))
+
     def request(self, entry, *words, target=None):
-        if self.profile:
-            self.spawner("set_sandbox", self.profile, f"read={self.place.readable}", f"write={self.place.writable}")
+        self.set_sandbox(self.profile)
         self.spawner.request(entry=f"{self.module}:{entry}", argv=[entry, *words],
                              environment=self.place.environment(target), actions=self.place.actions())
 
     def attempt(self, name, target=None):
         """(verdict, errno or reason). A process that was killed for it was refused."""
-        self.request("escape", name, target=target)
+        if self.locks_itself:
+            self.request("escape_locked", self.locks_itself, name, target=target)
+        else:
+            self.request("escape", name, target=target)
         code, text = self.spawner.code_and_output()
         if code == -signal.SIGSYS:
             return "refused", "SIGSYS"

@@ -141,6 +141,34 @@ int escape(int argc, char **argv) {
         return 0;
 }
 
+static int add_directory(struct fsrv_sandbox *sandbox, const char *name, uint32_t access) {
+        return setting(name) ? fsrv_sandbox_add_path(sandbox, setting(name), access) : 0;
+}
+
+/* escape_locked PROFILE NAME…: the same, of code that locks itself in before it does anything */
+int escape_locked(int argc, char **argv) {
+        struct fsrv_sandbox *sandbox = NULL;
+        struct fsrv_error error = { 0 };
+        int r = argc > 1 ? fsrv_sandbox_new(argv[1], &sandbox, &error) : -EINVAL;
+
+        if (r == 0 && strcmp(argv[1], "pure-compute") != 0) {
+                r = add_directory(sandbox, "ESCAPE_READABLE", FSRV_PATH_READ);
+                if (r == 0)
+                        r = add_directory(sandbox, "ESCAPE_WRITABLE",
+                                          FSRV_PATH_READ | FSRV_PATH_WRITE | FSRV_PATH_MAKE);
+        }
+        if (r == 0)
+                r = fsrv_sandbox_seal(sandbox, NULL, NULL, &error);
+        if (r == 0)
+                r = fsrv_worker_lock(sandbox, &error);
+        fsrv_sandbox_unref(sandbox);
+        if (r < 0) {
+                printf("locking in: %d %s\n", r, error.text);
+                return 1;
+        }
+        return escape(argc - 1, argv + 1);
+}
+
 /* The names of all attempts. */
 int list(int argc, char **argv) {
         (void)argc;

@@ -87,7 +87,7 @@ static int clone_user_high_bits(void) {
 }
 
 static int unshare_user_high_bits(void) {
-        return let_through(syscall(SYS_unshare, 1UL << 40 | 1));
+        return let_through(syscall(SYS_unshare, 1UL << 40 | CLONE_NEWUSER));
 }
 
 static int join(const char *name) {

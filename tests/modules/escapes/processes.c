@@ -73,17 +73,22 @@ static int ptrace_traceme(void) {
 
 /* An own child, whose registers a tracer could change after a filter has looked at them (CVE-2017-5206). */
 static int ptrace_own_child(void) {
-        pid_t pid = fork();
-        int r;
+        int ends[2], r;
+        char byte;
 
-        if (pid < 0)
+        if (pipe2(ends, O_CLOEXEC) < 0)
                 return -errno;
-        if (pid == 0)
-                for (;;)
-                        pause();
-        r = from(ptrace(PTRACE_SEIZE, pid, NULL, NULL));
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+                close(ends[1]);
+                (void)!read(ends[0], &byte, 1); /* until we close it; to kill it could be refused */
+                _exit(0);
+        }
+        r = pid < 0 ? -errno : from(ptrace(PTRACE_SEIZE, pid, NULL, NULL));
+        close(ends[0]);
+        close(ends[1]);
+        if (pid > 0)
+                waitpid(pid, NULL, 0);
         return r;
 }
 
@@ -263,7 +268,9 @@ static int get_robust_list(void) {
 }
 
 static int share_core(void) {
-        return let_through(prctl(PR_SCHED_CORE, 2 /* SHARE_TO */, target(), 0, 0));
+        int r = from(prctl(PR_SCHED_CORE, 2 /* SHARE_TO */, target(), 0, 0));
+
+        return r == -EINVAL || r == -ENODEV ? not_here("this machine has no core scheduling") : r;
 }
 
 /* The kernel signals the owner of an fd for us. Signal 0 can't be asked for, so this one kills the target. */

@@ -166,11 +166,16 @@ static int write_handed(void) {
         return open_path(path, O_WRONLY);
 }
 
-/* As a container's root overwrote runc (CVE-2019-5736). A running program is busy; without the exec it is not. */
+/* As a container's root overwrote runc (CVE-2019-5736). The kernel says that a running program is busy before it asks
+ * the sandbox. So what comes next is a change of its name, to the same one. */
 static int write_own_executable(void) {
-        int r = open_path("/proc/self/exe", O_WRONLY);
+        char path[4096];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof path - 2);
 
-        return r == -ETXTBSY ? 0 : r;
+        if (n < 0)
+                return -errno;
+        path[n] = 0;
+        return open_path(path, O_WRONLY) == -EACCES ? -EACCES : from(rename(path, path));
 }
 
 static int write_own_memory(void) {
