@@ -123,6 +123,7 @@ FSRV_PUBLIC const char *fsrv_version(void);
 /* ---- Servers ----------------------------------------------------------------------------------------------------- */
 
 struct fsrv_server;
+struct fsrv_sandbox;
 
 /* What happens when a module of the preload list cannot be loaded. A module that *crashes* or hangs while it loads
  * takes the zygote with it and fails every spawn under any policy. */
@@ -190,7 +191,10 @@ struct fsrv_server_options {
         const char *const *zygote_argv;
         const void *zygote_data; /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied. */
         size_t zygote_data_size;
-        uint64_t reserved[4];
+        /* For all requests on this handle that have none of their own; sealed. The handle keeps a reference. NULL:
+         * none. */
+        struct fsrv_sandbox *sandbox;
+        uint64_t reserved[3];
 };
 
 /*
@@ -483,6 +487,16 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 #define FSRV_SPAWN_QUICK_EXIT 4u
 /* fsrv_process_get_result() has what the entry point gives back. A program gives nothing: -EINVAL from the spawn. */
 #define FSRV_SPAWN_RESULT 8u
+/*
+ * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options,
+ * or none. The request keeps a reference.
+ *
+ * The process holds nothing to spawn by, no lifeline and no tracker: fsrv_server_inherit() and
+ * fsrv_worker_get_lifeline() are -EPERM there. Its directory and file actions are subject to the sandbox too. In a
+ * process that is in a sandbox itself the spawn fails with -EPERM. A sandbox that cannot be had fails the spawn, stage
+ * SANDBOX. A server has up to 64 at a time, and a handle uses the last 16 without delay.
+ */
+FSRV_PUBLIC int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox);
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
 FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
 
@@ -561,6 +575,10 @@ FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
 #define FSRV_STATUS_NO_RUSAGE   4u  /* the server was gone and the status is from the pidfd: rusage is zero */
 #define FSRV_STATUS_STOPPED     8u  /* it lives, but `signal` has stopped it */
 #define FSRV_STATUS_CONTINUED   16u /* it lives, and goes on */
+#define FSRV_STATUS_REFUSED     32u /* its sandbox has killed it, for refused_call (FSRV_SANDBOX_KILL) */
+
+/* The name of a system call ("socket") by its number on this machine; "unknown". Static. */
+FSRV_PUBLIC const char *fsrv_syscall_name(int number);
 
 struct fsrv_status {
         size_t size;
@@ -568,6 +586,10 @@ struct fsrv_status {
         int exit_code;  /* 0…255 if it exited, else -1 */
         int signal;     /* the signal that ended it, else 0 */
         uint32_t flags; /* FSRV_STATUS_… */
+        /* How many system calls of the process, and of what it started, its sandbox has refused. The number of the
+         * first of them; fsrv_syscall_name() knows its name. */
+        uint32_t refused;
+        int refused_call;
         /* The use of the process since it was forked ahead of time, and of children that it waited for, as wait4(2). */
         struct rusage rusage;
 };
@@ -751,7 +773,7 @@ FSRV_PUBLIC int fsrv_sandbox_unshare(struct fsrv_sandbox *sandbox, int namespace
 FSRV_PUBLIC int fsrv_sandbox_limit(struct fsrv_sandbox *sandbox, int resource, uint64_t value);
 
 #define FSRV_SANDBOX_STRICT   1u  /* what this system cannot enforce is an error */
-#define FSRV_SANDBOX_KILL     2u  /* a refused system call kills the process by SIGSYS; else it fails with EPERM */
+#define FSRV_SANDBOX_KILL     2u  /* a refused system call kills the process; else it fails with EPERM */
 #define FSRV_SANDBOX_SPAWN    4u  /* its processes may spawn others, into the same sandbox */
 #define FSRV_SANDBOX_MDWE     8u  /* memory that was writable never becomes executable (Linux 6.3) */
 #define FSRV_SANDBOX_NEW_ROOT 16u /* the root is new, and has the mounts alone */

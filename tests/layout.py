@@ -95,7 +95,8 @@ def check_code(file, objects):
         yield (f"what a worker runs, {code.end - code.start} bytes from {code.start:#x} to {code.end:#x}, is in more "
                "than one window of 64 KiB")
     for name, path in names_of(objects, CODE, is_function):
-        if name in file.symbols and not LOCKS.match(path) and not file.is_in(name, code):  # an archive's file that nothing needs isn't linked
+        # An archive's file that nothing needs isn't linked.
+        if name in file.symbols and not LOCKS.match(path) and not file.is_in(name, code):
             yield f"{name}() of {path} is not in .worker_code"
     for name in ("_fini", "__do_global_dtors_aux"):
         for _, address, _ in file.symbols.get(name, []):

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence
 
 from multiprocessing import context
 
-from . import _calls, _native, _parcel, _popen, _server, _status
+from . import _calls, _native, _parcel, _popen, _sandbox, _server, _status
 
 if TYPE_CHECKING:
     import resource
@@ -54,6 +54,11 @@ class Process:
     def timed_out(self) -> bool:
         """Whether the process was killed for its time limit."""
         return self._native.timed_out
+
+    @property
+    def refused(self) -> Optional[tuple[int, str]]:
+        """How many system calls its sandbox has refused, and the name of the first. None: none, or it still runs."""
+        return self._native.refused
 
     def wait(self, timeout: Optional[float] = None) -> Optional[int]:
         """Returns the exit code, minus the signal, or None when the process still runs after `timeout` seconds.
@@ -100,13 +105,15 @@ class Server:
     pickler: what pickles the functions, arguments and values of calls: a module such as cloudpickle, or an object with
     dumps() and loads() as pickle has. None: multiprocessing's rules.
 
+    sandbox: a Sandbox, which all processes are in. The modules are loaded outside of it.
+
     Any number of threads may use it. After os.fork() both sides use it. The server ends with close(), and when this
     object and all its processes are gone. Python's signal handlers run while a call waits. If one raises, nothing of
     what was asked for will run."""
 
     def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto",
                  main: Optional[str] = "preload", prepare: Optional[Callable[[], Any]] = None,
-                 pickler: Any = None) -> None:
+                 pickler: Any = None, sandbox: Optional[_sandbox.Sandbox] = None) -> None:
         if main not in ("preload", "import", None):
             raise ValueError('main must be "preload", "import" or None')
         if isinstance(preload, str):
@@ -117,7 +124,7 @@ class Server:
         self._pickler = pickler or _parcel
         told = None if prepare is None else pickle.dumps((_calls.name_pickler(self._pickler),
                                                           bytes(self._pickler.dumps(prepare, protocol=5))))
-        self._server = _server.ForkServer(memory, has_main=main is not None, prepare=told)
+        self._server = _server.ForkServer(memory, has_main=main is not None, prepare=told, sandbox=sandbox)
         self._server.set_forkserver_preload(modules, on_error=on_error)
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,

@@ -85,20 +85,23 @@ static PyObject *wrap_server(struct fsrv_server *handle) {
 }
 
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords) {
-        static char *names[] = { "argv",     "data",    "preload", "policy", "threads",
-                                 "standbys", "timeout", "helpers", "memory", NULL };
+        static char *names[] = { "argv",    "data",    "preload", "policy",  "threads", "standbys",
+                                 "timeout", "helpers", "memory",  "sandbox", NULL };
         struct fsrv_server_options options = { .size = sizeof options,
                                                .flags = FSRV_SERVER_PRELOAD_OUTPUT | FSRV_SERVER_IN_TREE };
-        PyObject *argv, *preload, *argv_owner = NULL, *preload_owner = NULL, *result = NULL;
+        PyObject *argv, *preload, *sandbox = NULL, *argv_owner = NULL, *preload_owner = NULL, *result = NULL;
         const char **argv_list = NULL, **preload_list = NULL, *data, *helpers = NULL;
         Py_ssize_t size;
         struct fsrv_error error = { 0 };
         struct fsrv_server *handle;
 
         (void)module;
-        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#O|IIIizI:private", names, &argv, &data, &size, &preload,
+        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#O|IIIizIO:private", names, &argv, &data, &size, &preload,
                                          &options.preload_policy, &options.thread_policy, &options.standbys,
-                                         &options.preload_timeout_ms, &helpers, &options.memory))
+                                         &options.preload_timeout_ms, &helpers, &options.memory, &sandbox))
+                return NULL;
+        options.sandbox = native_sandbox_of(sandbox);
+        if (PyErr_Occurred())
                 return NULL;
         if (take_strings(argv, &argv_list, &argv_owner) == 0 &&
             take_strings(preload, &preload_list, &preload_owner) == 0) {

@@ -37,6 +37,10 @@ static const char help[] =
         "                              this time more (default: SIGKILL at once)\n"
         "      --quick-exit            don't run exit functions and destructors of preloaded\n"
         "                              modules\n"
+        "      --sandbox PROFILE[,WORD]...  lock the process in: untrusted, pure-compute,\n"
+        "                              no-network, no-exec, none; WORDs add to that, such as\n"
+        "                              read=PATH ('forkserver check --help' has them)\n"
+        "      --strict                fail if this system cannot enforce all of it\n"
         "  -h, --help                  show this help\n"
         "\n"
         "A file as standard input is not copied: the process maps it. It must not shrink\n"
@@ -116,6 +120,7 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
             (r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout),
                                              cli_milliseconds(target->kill_after))) < 0 ||
             (target->timeout && (r = fsrv_request_set_process_group(request, 0)) < 0) ||
+            (r = fsrv_request_set_sandbox(request, target->sandbox.sandbox)) < 0 ||
             (r = cli_inherited_pass_on(inherited, request)) < 0 ||
             (r = fsrv_request_add_open(request, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) < 0 ||
             (r = redirect_prints(request)) < 0)

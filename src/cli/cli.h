@@ -19,6 +19,15 @@ enum {
         CLI_EXIT_NOT_FOUND = 127,
 };
 
+/* --sandbox, and what is made of it. */
+struct cli_sandbox {
+        const char *text; /* argv's; NULL: there is none */
+        bool strict;
+        struct fsrv_sandbox *sandbox; /* sealed; NULL: there is none */
+        uint32_t flags;               /* FSRV_SANDBOX_… */
+        const char *word;             /* for a complaint */
+};
+
 /* What run and map have in common: how to reach a server and what to run. */
 struct cli_target {
         const char **preload; /* NULL-terminated, the strings are argv's */
@@ -31,6 +40,7 @@ struct cli_target {
         bool quick_exit;
         int preload_timeout_ms; /* 0: the library's */
         uint32_t memory;        /* enum fsrv_memory */
+        struct cli_sandbox sandbox;
 };
 
 #define CLI_TARGET_INIT \
@@ -88,7 +98,9 @@ enum {
         CLI_OPT_SERVER_UID,
         CLI_OPT_TIMEOUT,
         CLI_OPT_KILL_AFTER,
-        CLI_OPT_QUICK_EXIT
+        CLI_OPT_QUICK_EXIT,
+        CLI_OPT_SANDBOX,
+        CLI_OPT_STRICT
 };
 /* clang-format off */
 #define CLI_TARGET_OPTIONS \
@@ -99,7 +111,9 @@ enum {
         { "server-uid", required_argument, NULL, CLI_OPT_SERVER_UID }, \
         { "timeout", required_argument, NULL, CLI_OPT_TIMEOUT }, \
         { "kill-after", required_argument, NULL, CLI_OPT_KILL_AFTER }, \
-        { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }
+        { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }, \
+        { "sandbox", required_argument, NULL, CLI_OPT_SANDBOX }, \
+        { "strict", no_argument, NULL, CLI_OPT_STRICT }
 /* clang-format on */
 
 /* Takes the option `c` with its argument. 0, -errno with a complaint; 1: it is none of these. */
@@ -114,6 +128,8 @@ int cli_parse_number(const char *what, const char *text, unsigned long min, unsi
                      unsigned long *ret_number);
 /* One of `words`, which ends with NULL: its number. */
 int cli_parse_word(const char *what, const char *text, const char *const words[], uint32_t *ret_number);
+/* A whole number, with K, M, G or T for powers of 1,024; or "unlimited", which is RLIM_INFINITY. */
+int cli_parse_size(const char *text, uint64_t *ret_size);
 int cli_parse_memory(const char *text, uint32_t *ret_memory);
 /* A time as sleep(1) has it, "1.5", "30s", "2m", "1h", "1d", and "100ms": in seconds. */
 int cli_parse_seconds(const char *text, double *ret_seconds);
@@ -123,6 +139,15 @@ int cli_parse_preload_timeout(const char *text, int *ret_ms);
 /* A user's name or number, for --server-uid and --allow-uid. */
 int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
 int cli_parse_socket(const char *text, const char **ret_path);
+
+/* ---- sandbox_words.c ---- */
+
+/* Makes the sandbox that --sandbox describes, if it was given. 0; or -errno, with a complaint. */
+int cli_sandbox_make(struct cli_sandbox *sandbox);
+/* The same, and calls report() for each rule, as fsrv_sandbox_seal() does. */
+int cli_sandbox_make_and_report(struct cli_sandbox *sandbox,
+                                void (*report)(const struct fsrv_sandbox_rule *rule, void *data), void *data);
+void cli_sandbox_done(struct cli_sandbox *sandbox);
 
 /* json.c: a string with its quotes. Bytes that aren't UTF-8 become \\udc80 to \\udcff, as Python's "surrogateescape"
  * has them. */

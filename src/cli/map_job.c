@@ -33,6 +33,7 @@ static int fill_request(struct fsrv_request *request, const struct map_setting *
             (r = fsrv_request_set_flags(request, spawn_flags(options))) < 0 ||
             (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout),
                                              cli_milliseconds(options->target.kill_after))) < 0 ||
+            (r = fsrv_request_set_sandbox(request, options->target.sandbox.sandbox)) < 0 ||
             (options->to_payload && (r = fsrv_request_set_payload_fd(request, input)) < 0) ||
             (r = fsrv_request_add_dup2(request, options->to_payload ? setting->null : input, STDIN_FILENO)) < 0)
                 return r;

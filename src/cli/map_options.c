@@ -220,6 +220,8 @@ static const char *find_conflict(const struct map_options *options) {
 
         if (!options->target.entry && !options->args[0])
                 return "a PROGRAM is missing";
+        if (options->target.sandbox.strict && !options->target.sandbox.text)
+                return "--strict needs --sandbox";
         if (options->tag && options->ungroup)
                 return "--tag and --ungroup exclude each other";
         if (options->tty && (options->tag || options->line_buffer))
@@ -272,7 +274,8 @@ int map_options_parse(struct map_options *options, int argc, char **argv) {
                 r = take_option(options, c, argv);
         }
         options->args = argv + optind;
-        if (r < 0 || (r = take_lists(options)) < 0 || (r = check(options)) < 0)
+        if (r < 0 || (r = take_lists(options)) < 0 || (r = check(options)) < 0 ||
+            (r = cli_sandbox_make(&options->target.sandbox)) < 0)
                 return r;
         if (options->tty) {
                 options->jobs = 1;

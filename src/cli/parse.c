@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* ---- numbers and words ---- */
 
@@ -85,6 +86,27 @@ uint64_t cli_milliseconds(double seconds) {
         uint64_t whole = (uint64_t)ms;
 
         return (double)whole < ms ? whole + 1 : whole;
+}
+
+int cli_parse_size(const char *text, uint64_t *ret_size) {
+        static const char units[] = "KMGT";
+        char *end;
+
+        if (strcmp(text, "unlimited") == 0) {
+                *ret_size = RLIM_INFINITY;
+                return 0;
+        }
+        errno = 0;
+        uint64_t size = strtoull(text, &end, 10);
+        const char *unit = *end ? strchr(units, *end) : NULL;
+        int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+        if (!isdigit((unsigned char)text[0]) || errno || (*end && (!unit || end[1])) ||
+            size > UINT64_MAX >> 1 >> shift) {
+                cli_complain("'%s' is not a size: a number, or one with K, M, G or T behind it, or unlimited", text);
+                return -EINVAL;
+        }
+        *ret_size = size << shift;
+        return 0;
 }
 
 int cli_parse_preload_timeout(const char *text, int *ret_ms) {

@@ -32,6 +32,10 @@ static const char help[] =
         "                              this time more (default: SIGKILL at once)\n"
         "      --quick-exit            with --call: don't run exit functions and destructors\n"
         "                              of preloaded modules\n"
+        "      --sandbox PROFILE[,WORD]...  lock the process in: untrusted, pure-compute,\n"
+        "                              no-network, no-exec, none; WORDs add to that, such as\n"
+        "                              read=PATH ('forkserver check --help' has them)\n"
+        "      --strict                fail if this system cannot enforce all of it\n"
         "  -h, --help                  show this help\n"
         "\n"
         "The process has forkserver's standard streams and other inherited file\n"
@@ -80,6 +84,8 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
                                                 cli_milliseconds(target->kill_after));
         if (r >= 0 && target->timeout) /* all that it starts is to end with it, as under timeout(1) */
                 r = fsrv_request_set_process_group(request, 0);
+        if (r >= 0)
+                r = fsrv_request_set_sandbox(request, target->sandbox.sandbox);
         if (r >= 0)
                 r = cli_inherited_pass_on(inherited, request);
         if (r < 0)
@@ -157,6 +163,8 @@ int cli_run(int argc, char **argv) {
                 cli_usage_error("run", "--call: '%s' is not MODULE:FUNCTION", target.entry);
         else if (target.quick_exit && !target.entry)
                 cli_usage_error("run", "--quick-exit is for --call: a program has exit functions of its own alone");
+        else if (target.sandbox.strict && !target.sandbox.text)
+                cli_usage_error("run", "--strict needs --sandbox");
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("run", "--kill-after needs --timeout");
         else if (!target.entry && optind == argc)
@@ -164,7 +172,7 @@ int cli_run(int argc, char **argv) {
         else if (!target.entry && !*argv[optind]) {
                 cli_complain("no program has the empty name");
                 code = CLI_EXIT_NOT_FOUND;
-        } else if (cli_leave_pid_1() == 0)
+        } else if (cli_sandbox_make(&target.sandbox) == 0 && cli_leave_pid_1() == 0)
                 code = run_target(&target, argv + optind);
         cli_target_done(&target);
         return code;

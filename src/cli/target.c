@@ -24,6 +24,7 @@ void cli_target_done(struct cli_target *target) {
         free(target->preload);
         target->preload = NULL;
         target->n_preload = 0;
+        cli_sandbox_done(&target->sandbox);
 }
 
 int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server) {
@@ -70,6 +71,12 @@ int cli_target_take_option(struct cli_target *target, int c) {
                 return cli_parse_seconds(optarg, &target->timeout);
         case CLI_OPT_KILL_AFTER:
                 return cli_parse_seconds(optarg, &target->kill_after);
+        case CLI_OPT_SANDBOX:
+                target->sandbox.text = optarg;
+                return 0;
+        case CLI_OPT_STRICT:
+                target->sandbox.strict = true;
+                return 0;
         case CLI_OPT_QUICK_EXIT:
                 target->quick_exit = true;
                 return 0;

@@ -14,11 +14,13 @@ struct fsrv__link *fsrv__link_new(int doorbell) {
         }
         atomic_init(&link->references, 1);
         link->doorbell = doorbell;
+        link->sandboxes = NULL;
         return link;
 }
 
 struct fsrv__link *fsrv__link_unref(struct fsrv__link *link) {
         if (link && atomic_fetch_sub(&link->references, 1) == 1) {
+                fsrv__sandbox_links_free(link);
                 fsrv__fd_close(link->doorbell);
                 free(link);
         }

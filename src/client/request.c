@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/sandbox.h"
 #include "wire/strings.h"
 
 enum { SPAWN_TIMEOUT_MS = 120000 };
@@ -36,6 +37,7 @@ struct fsrv_request *fsrv_request_free(struct fsrv_request *request) {
         if (!request)
                 return NULL;
         fsrv_request_clear_actions(request);
+        fsrv_sandbox_unref(request->sandbox);
         free(request->directory);
         free(request->environment);
         free(request->argv);
@@ -152,6 +154,16 @@ int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms)
 int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms, uint64_t grace_ms) {
         request->time_limit_ms = limit_ms;
         request->grace_ms = grace_ms;
+        return 0;
+}
+
+int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox) {
+        size_t size;
+
+        if (sandbox && !fsrv__sandbox_get_bytes(sandbox, false, &size))
+                return -EINVAL;
+        fsrv_sandbox_unref(request->sandbox);
+        request->sandbox = sandbox ? fsrv_sandbox_ref(sandbox) : NULL;
         return 0;
 }
 

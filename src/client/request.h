@@ -21,6 +21,7 @@ struct fsrv_request {
         uint64_t mask, ignored;
         pid_t group;
         int spawn_timeout_ms;
+        struct fsrv_sandbox *sandbox; /* NULL: none, or the server handle's */
         uint64_t time_limit_ms, grace_ms;
         const void *payload; /* borrowed */
         size_t payload_size;

@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/syscalls.h"
 #include "client/profiles.h"
 #include "wire/rules.h"
 #include "wire/sandbox_codec.h"
 
 struct fsrv_sandbox {
         struct fsrv__sealed sealed; /* at its beginning: worker/lock.c knows no more */
+        char *of_programs;          /* the same bytes for a zygote of programs */
         unsigned refs;
         struct fsrv__wire_sandbox head;
         const char *profile;
@@ -90,13 +92,20 @@ struct fsrv_sandbox *fsrv_sandbox_unref(struct fsrv_sandbox *sandbox) {
         free(sandbox->paths);
         free(sandbox->mounts);
         free(sandbox->sealed.bytes);
+        free(sandbox->of_programs);
         free(sandbox);
         return NULL;
 }
 
-const void *fsrv__sandbox_get_bytes(const struct fsrv_sandbox *sandbox, size_t *ret_size) {
+const void *fsrv__sandbox_get_bytes(const struct fsrv_sandbox *sandbox, bool of_programs, size_t *ret_size) {
         *ret_size = sandbox->sealed.size;
-        return sandbox->sealed.bytes;
+        return of_programs ? sandbox->of_programs : sandbox->sealed.bytes;
+}
+
+const char *fsrv_syscall_name(int number) {
+        const char *name = fsrv__syscall_name(number);
+
+        return name ? name : "unknown";
 }
 
 static bool is_sealed(const struct fsrv_sandbox *sandbox) {
@@ -344,6 +353,21 @@ static void take_rule(const struct fsrv_sandbox_rule *rule, void *data) {
                         rule->why);
 }
 
+/* A program's zygote lets it be executed. Where that is refused to nobody, one zygote does for both. */
+static char *copy_for_programs(const struct fsrv__sealed *sealed) {
+        char *copy = malloc(sealed->size);
+        struct fsrv__wire_sandbox head;
+
+        if (!copy)
+                return NULL;
+        memcpy(copy, sealed->bytes, sealed->size);
+        memcpy(&head, copy, sizeof head);
+        if (head.refused & FSRV_REFUSE_EXEC)
+                head.flags |= FSRV_LOCK_PROGRAM;
+        memcpy(copy, &head, sizeof head);
+        return copy;
+}
+
 int fsrv_sandbox_seal(struct fsrv_sandbox *sandbox, void (*report)(const struct fsrv_sandbox_rule *rule, void *data),
                       void *data, struct fsrv_error *error) {
         struct fsrv__sandbox_parts parts = { .head = sandbox->head,
@@ -366,6 +390,11 @@ int fsrv_sandbox_seal(struct fsrv_sandbox *sandbox, void (*report)(const struct 
         if (sealing.failed) {
                 free(sealed.bytes);
                 return -EOPNOTSUPP;
+        }
+        sandbox->of_programs = copy_for_programs(&sealed);
+        if (!sandbox->of_programs) {
+                free(sealed.bytes);
+                return fsrv__fail(error, FSRV_STAGE_SANDBOX, ENOMEM, "a sandbox");
         }
         sandbox->sealed = sealed;
         return 0;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530009u /* "FS", 9 */
+#define FSRV_WIRE_VERSION 0x4653000au /* "FS", 10 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request without its payload */
@@ -159,7 +159,9 @@ struct fsrv__wire_exited {
         int32_t code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
         int32_t status;
         uint32_t timed_out;
-        uint32_t reserved;
+        uint32_t refused;     /* system calls that its sandbox has refused */
+        int32_t refused_call; /* the number of the first of them */
+        uint32_t was_refused; /* it was killed for that */
         struct rusage rusage;
 };
 

@@ -116,6 +116,10 @@ static const struct condition program_conditions[] = {
         { "memfd_create", FSRV_REFUSE_EXEC, 1, LACKS, NOEXEC_SEAL, false },
 };
 
+/* Of two filters that ask a listener the newer one's is asked. It would let the call go on (once ours has died; before,
+ * the kernel allows no second one). */
+static const struct condition own_listener = { "seccomp", 0, 1, HAS, SECCOMP_FILTER_FLAG_NEW_LISTENER, false };
+
 static const struct condition late_conditions[] = {
         { "clone", FSRV_REFUSE_FORK, CLONE_FLAGS, LACKS, CLONE_THREAD, false },
 };
@@ -201,9 +205,9 @@ static void append_clone3(struct program *program) {
 }
 
 static uint32_t answer_of(uint32_t flags, bool listens) {
-        if (flags & FSRV_LOCK_KILLS)
-                return SECCOMP_RET_KILL_PROCESS;
-        return listens ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO | EPERM;
+        if (listens) /* the server kills, and knows for what */
+                return SECCOMP_RET_USER_NOTIF;
+        return flags & FSRV_LOCK_KILLS ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM;
 }
 
 static int finish(struct program *program) {
@@ -227,6 +231,9 @@ int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
         if (refused & FSRV_REFUSE_KERNEL) /* what is newer than the table */
                 answer_if(&program, BPF_JGT, (uint32_t)fsrv__syscall_last(), true, SECCOMP_RET_ERRNO | ENOSYS);
 #endif
+        program.answer = SECCOMP_RET_ERRNO | EPERM;
+        append_condition(&program, &own_listener);
+        program.answer = answer_of(flags, listens);
         append_calls(&program, refused, flags);
         if (refused & FSRV_REFUSE_NAMESPACES)
                 append_clone3(&program);

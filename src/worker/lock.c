@@ -49,7 +49,7 @@ static int fail_filter(struct fsrv_error *error, const char *what, int r) {
 
 static int install_own(const struct fsrv__sandbox_parts *sandbox, bool listens, struct fsrv__lock *lock) {
         struct sock_filter *filter = malloc(FSRV_FILTER_ROOM * sizeof *filter);
-        bool listening = listens && !(sandbox->head.flags & FSRV_LOCK_KILLS);
+        bool listening = listens;
         int r = -ENOMEM;
 
         if (filter)

@@ -123,12 +123,19 @@ static bool is_here(int directory) {
                wanted.st_dev == own.st_dev && wanted.st_ino == own.st_ino;
 }
 
+/* The caller's directory is outside of them, and would be a way out. */
+static bool has_other_mounts(const struct fsrv__lock *lock) {
+        return lock && lock->has_mounts;
+}
+
 int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *error) {
         const char *directory = task->request.directory;
 
         fsrv__call(SYS_umask, task->request.head.umask);
         long r = 0;
-        if (directory[0] != '/')
+        if (directory[0] != '/' && has_other_mounts(task->standby->lock))
+                r = fsrv__call(SYS_chdir, "/");
+        else if (directory[0] != '/')
                 r = fsrv__call(SYS_fchdir, task->directory);
         if (r == -EACCES && !is_here(task->directory))
                 return fsrv__fail_text(error, FSRV_STAGE_DIRECTORY, EACCES,

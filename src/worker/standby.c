@@ -109,6 +109,16 @@ static void fill_task(struct fsrv__task *task, int slots[FSRV_SLOTS]) {
         task->client = fsrv__task_message.sender;
 }
 
+/* What a process in a sandbox could spawn by, or write to, is not for it. */
+static void take_ways_out(const struct fsrv__standby *standby, struct fsrv__task *task) {
+        if (!standby->lock)
+                return;
+        if (!standby->may_spawn)
+                task->doorbell = fsrv__fd_close(task->doorbell);
+        task->lifeline = fsrv__fd_close(task->lifeline); /* a pipe's end can be opened for writing, by /proc/self/fd */
+        task->tracker = fsrv__fd_close(task->tracker);
+}
+
 static _Noreturn void become_worker(const struct fsrv__standby *standby) {
         const struct fsrv__wire_request *head = (void *)fsrv__task_bytes;
         int slots[FSRV_SLOTS];
@@ -118,6 +128,7 @@ static _Noreturn void become_worker(const struct fsrv__standby *standby) {
         send_claim(standby, slots, head);
         fsrv__fd_close(standby->doorbell);
         fill_task(&fsrv__task, slots);
+        take_ways_out(standby, &fsrv__task);
         fsrv__worker_main(&fsrv__task, head, fsrv__task_bytes + sizeof *head);
 }
 
@@ -164,6 +175,36 @@ static bool lend_memory(const struct fsrv__standby *standby) {
         return true;
 }
 
+/* ---- a zygote for a sandbox ---- */
+
+static bool is_for_sandbox(int received) {
+        const struct fsrv__wire_admin *message = (void *)fsrv__task_bytes;
+
+        return received == 1 && fsrv__message_check(FSRV_TABLE_DOORBELL, message, fsrv__task_message.size) == 0 &&
+               message->type == FSRV_WIRE_SANDBOX;
+}
+
+/* The server has the zygote forked. */
+static int pass_sandbox_on(const struct fsrv__standby *standby, struct fsrv_error *error) {
+        const struct fsrv__wire_claim claim = { .type = FSRV_WIRE_WANTS_ZYGOTE };
+        size_t n = fsrv__message_count_fds(FSRV_TABLE_DOORBELL, fsrv__task_bytes);
+
+        if (fsrv__task_message.n_fds != n)
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "a sandbox came with %zu fds instead of %zu",
+                                  fsrv__task_message.n_fds, n);
+        int r = check_sender(standby->config, error);
+        if (r < 0)
+                return r;
+        if (standby->lock)
+                return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EPERM,
+                                       "a process in a sandbox can have no process in another one");
+        if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fsrv__task_message.fds, n, FSRV_NEVER) <
+            0)
+                _exit(1); /* the server has gone */
+        fsrv__message_close(&fsrv__task_message);
+        return 0;
+}
+
 /* ---- its life ---- */
 
 /* What each worker does, or writes to, as far as it is known before the request: the client needn't wait for it then.
@@ -176,11 +217,20 @@ static void warm_up(const struct fsrv_host *host) {
         *(volatile bool *)&fsrv__inherited.is_worker = false;
 }
 
+static void lock_apart(const struct fsrv__lock *lock) {
+        if (fsrv__lock_apart(lock) < 0)
+                _exit(1);
+        if (lock->apart >= 0)
+                fsrv__fd_close(lock->apart);
+}
+
 _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
         const struct fsrv__wire_request *head = (void *)fsrv__task_bytes;
         const struct fsrv__wire_word ready = { .type = FSRV_WIRE_READY };
         uint32_t loans = standby->config->loans;
 
+        if (standby->lock)
+                lock_apart(standby->lock);
         become_standby(standby, fsrv__pidfd_open(getpid()));
         warm_up(standby->host);
         for (;;) {
@@ -190,6 +240,11 @@ _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
 
                 if (r == 0)
                         _exit(0); /* the last client has gone, or the server drains */
+                if (is_for_sandbox(r)) {
+                        if (pass_sandbox_on(standby, &error) < 0)
+                                refuse_request(&error);
+                        continue;
+                }
                 if (check_request(r, standby->config, &error) < 0) {
                         refuse_request(&error);
                         continue;

@@ -170,7 +170,8 @@ static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_reques
             (r = fsrv__setup_directory(task, error)) < 0 || (r = fsrv__actions_run(task, error)) < 0)
                 return r;
         restore_nofile(task->standby->config->nofile);
-        return 0;
+        r = task->standby->lock ? fsrv__lock_finish(task->standby->lock) : 0;
+        return r < 0 ? fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "dropping capabilities") : 0;
 }
 
 _Noreturn void fsrv__worker_main(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body) {
@@ -194,7 +195,9 @@ int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds) {
 }
 
 int fsrv_worker_get_lifeline(void) {
-        return fsrv__inherited.is_worker ? fsrv__inherited.lifeline : -ENOENT;
+        if (!fsrv__inherited.is_worker)
+                return -ENOENT;
+        return fsrv__inherited.lifeline >= 0 ? fsrv__inherited.lifeline : -EPERM; /* a sandbox has taken it away */
 }
 
 int fsrv_worker_get_data(void) {
