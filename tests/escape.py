@@ -97,6 +97,8 @@ class Prisoner:
     """A spawner with a private server, for one uid, whose requests are in a sandbox; or whose processes lock themselves
     in."""
 
+    lists_paths = True
+
     def __init__(self, program, module, place, profile=None, locks_itself=None):
         before = as_nobody() if place.uid == NOBODY and os.geteuid() == 0 else []
         self.module, self.place, self.profile, self.locks_itself = module, place, profile, locks_itself
@@ -105,9 +107,9 @@ class Prisoner:
 
     def set_sandbox(self, profile):
         """pure-compute has no files at all, so none are listed."""
-        paths = [f"read={self.place.readable}", f"write={self.place.writable}"] if profile != "pure-compute" else []
-        if profile or os.environ.get("X"):
-            self.spawner("set_sandbox", *([profile, *paths] if profile else []))
+        has_paths = self.lists_paths and profile != "pure-compute"
+        paths = [f"read={self.place.readable}", f"write={self.place.writable}"] if has_paths else []
+        self.spawner("set_sandbox", *([profile, *paths] if profile else []))
 
     def request(self, entry, *words, target=None):
         self.set_sandbox(self.profile)

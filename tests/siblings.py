@@ -13,7 +13,8 @@ from conftest import NOBODY
 from escape import Place, Prisoner
 from spawner import children, title
 
-PROFILES = ["none", "no-exec", "no-network", "untrusted", "pure-compute"]
+NONE = "no sandbox"
+PROFILES = [NONE, "no-exec", "no-network", "untrusted", "pure-compute"]
 VICTIMS = ["sibling", "its zygote", "first zygote", "other worker", "server", "client"]
 ON_PROCESSES = {"`ptrace`": "ptrace_attach", "`process_vm_readv`": "vm_read", "`/proc/PID/mem`": "open_memory_of_parent",
                 "`/proc/PID/fd`": "list_fds_of_parent", "`/proc/PID/environ`": "read_environment_of_parent",
@@ -34,6 +35,8 @@ def landlock_abi():
 
 class Row(Prisoner):
     """A prisoner with victims around it."""
+
+    lists_paths = False
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -64,9 +67,10 @@ class Row(Prisoner):
             end = time.monotonic() + 0.1
             while process.is_alive() and time.monotonic() < end:
                 time.sleep(0.002)
-            if not process.is_alive():
+            if process.is_alive():
+                process.kill()
+            else:
                 reached.add(name)
-            process.kill()
             process.wait()
         return reached
 
@@ -92,7 +96,7 @@ def measure(program, module):
         place = Place(uid)
         try:
             for profile in PROFILES:
-                row = Row(program, module, place, profile)
+                row = Row(program, module, place, profile if profile != NONE else None)
                 for attack, reached in row.measure().items():
                     found[profile].setdefault(attack, set()).update(reached)
                 row.end()
@@ -111,7 +115,7 @@ def cell(attack, reached):
 
 
 def to_table(found):
-    lines = ["| from inside | " + " | ".join(f"`{profile}`" for profile in PROFILES) + " |",
+    lines = ["| from inside | " + " | ".join(profile if profile == NONE else f"`{profile}`" for profile in PROFILES) + " |",
              "|---|" + "---|" * len(PROFILES)]
     for attack in found[PROFILES[0]]:
         lines.append(f"| {attack} | " + " | ".join(cell(attack, found[profile][attack]) for profile in PROFILES) + " |")

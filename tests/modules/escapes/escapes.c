@@ -179,12 +179,10 @@ int list(int argc, char **argv) {
         return 0;
 }
 
-/* A process to attack: says that it is there, and waits to be killed. */
+/* A process to attack: it waits to be killed. */
 int victim(int argc, char **argv) {
         (void)argc;
         (void)argv;
-        puts("ready");
-        fflush(stdout);
         for (;;)
                 pause();
 }
