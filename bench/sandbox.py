@@ -19,10 +19,9 @@ def locked_zygote(bench):
 
 def own_lock(bench):
     """What a worker does itself, each time."""
-    options = ("user", 65534) if os.geteuid() == 0 else ()
-    ours, plain = bench.loops(*options, module="gives"), bench.loops(module="gives")
+    ours, plain = bench.loops(module="gives"), bench.loops(module="gives")
     a, b = bench.by_turns([(ours, "locked 1"), (plain, "noop 1")], 20, 100 if bench.quick else 250)
-    what = "ids and a ruleset of the worker's own" if options else "a ruleset of the worker's own"
+    what = "ids and a ruleset of the worker's own" if os.geteuid() == 0 else "a ruleset of the worker's own"
     return result("sandbox-own", f"no-op entry point with {what}", a, [("ours without", b)], "us", 1.6,
                   note=bench.note(ours, plain))
 
@@ -45,28 +44,28 @@ def private_memory(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("Private_Dirty"))
 
 
-def zygotes(server):
-    """Their pids; the first one comes first."""
+def children(server, role):
+    """Their pids, the oldest first."""
     with open(f"/proc/{server}/task/{server}/children") as file:
         pids = list(map(int, file.read().split()))
     for pid in pids:
         with open(f"/proc/{pid}/cmdline") as file:
-            if file.read().startswith("forkserver: zygote"):
+            if file.read().startswith(f"forkserver: {role}"):
                 yield pid
 
 
 def memory(bench):
+    """What is shared with the first zygote isn't private; so this is what each adds."""
     subject = bench.loops(preload=64)
     subject.ask("noop 1 10")
     subject.ask(f"sandboxes {SANDBOXES}")
     server, first, *_ = map(int, subject.ask("pids"))
-    base = private_memory(first)
-    more = [private_memory(pid) - base for pid in zygotes(server) if pid != first]
+    each = [private_memory(pid) for pid in children(server, "zygote") if pid != first]
+    standbys = sum(private_memory(pid) for pid in children(server, "standby"))
     subject.close()
-    most = max(more)
-    case = result("sandbox-memory", f"private dirty memory of a sandbox's zygote beyond the first one's, the most of "
-                  f"{len(more)}", most, [], "KiB", None, note=f"64 MiB preloaded; the first zygote has {base} KiB")
-    return case | {"bar": 300, "met": most <= 300 and len(more) >= SANDBOXES}
+    case = result("sandbox-memory", f"private dirty memory of a sandbox's zygote, the most of {len(each)}", max(each),
+                  [], "KiB", None, note=f"64 MiB preloaded; all standbys have {standbys} KiB")
+    return case | {"bar": 300, "met": max(each) <= 300 and len(each) >= SANDBOXES}
 
 
 def measure_all(bench):
