@@ -58,6 +58,23 @@ static void save(const char *target, const char *name, struct seed *seed) {
 
 /* ---- requests ---- */
 
+static const struct {
+        struct fsrv__wire_attributes head;
+        uint64_t processors;
+        uint32_t groups[2];
+        char title[4];
+} attributes = {
+        .head = { .mask = FSRV_WIRE_ATTRIBUTES & ~FSRV_ATTRIBUTE_CGROUP,
+                  .limits = 1u << 7,
+                  .limit = { [7] = { 10, 20 } },
+                  .affinity_size = 8,
+                  .n_groups = 2,
+                  .title_size = 4 },
+        .processors = 1,
+        .groups = { 1, 2 },
+        .title = "abc",
+};
+
 static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_bytes, size_t *ret_size) {
         static const struct fsrv__wire_action actions[] = {
                 { .type = FSRV_WIRE_INSTALL, .source = 0, .target = 20 },
@@ -76,6 +93,7 @@ static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_byt
                           .umask = 022,
                           .payload_size = 3 },
                 .actions = actions,
+                .attributes = n_fds & 1 ? &attributes.head : NULL,
                 .name = "m:f",
                 .search = "/bin",
                 .directory = "/",
@@ -95,9 +113,9 @@ static void save_requests(void) {
                                           FSRV_WIRE_KILL_ON_CLOSE };
         struct seed seed = { .n = 0 };
 
-        for (size_t i = 0; i < 8; i++) {
+        for (size_t i = 0; i < 16; i++) {
                 const size_t head = sizeof(struct fsrv__wire_request);
-                uint32_t n_fds = i & 4 ? 20 : 2;
+                uint32_t n_fds = (i & 4 ? 20 : 2) | (i >= 8); /* an odd number: with attributes */
                 char *bytes, name[2] = { (char)('a' + i), 0 };
                 size_t size;
 
@@ -114,6 +132,8 @@ static void save_requests(void) {
                 if (i & 4) { /* 8 of 20 came at once */
                         put(&seed, "\5\0", 2);
                         put(&seed, "\7\0", 2);
+                        if (n_fds & 1)
+                                put(&seed, "\1\0", 2);
                 }
                 save("standby", name, &seed);
                 free(bytes);

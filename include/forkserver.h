@@ -337,13 +337,26 @@ FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);
  */
 FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv_error *error);
 
+/* A root server runs each request of another user as that user: with the uid and gid that the kernel has stamped on it,
+ * and without supplementary groups. What the user asks for (fsrv_request_set_attributes()) is done with the user's own
+ * rights. With this flag everything runs as root instead, and each user that may spawn can do all that root can. */
+#define FSRV_LISTEN_AS_SERVER 1u
+/* Runs functions of preloaded modules, and entry points of the program's own table, alone: no program, no module that
+ * isn't preloaded, no function of a library that a module depends on. Nor does it open files for its clients
+ * (fsrv_request_add_open()); they can pass fds. Such a request fails with -EPERM, stage CREDENTIALS. Each function that
+ * a preloaded module exports can be called, with arguments of the client's choice. Not for another program as the
+ * zygote (zygote_argv): -EINVAL. */
+#define FSRV_LISTEN_ENTRIES_ONLY 2u
+
 struct fsrv_listen_options {
         size_t size;
         const char *path; /* where to listen: at most 107 bytes, in a directory that only its owner can write to */
         mode_t mode;      /* the socket's; 0 for 0600 */
-        /* Users that may spawn, besides the server's own uid and root. They can run anything as the server's user. */
+        /* Users that may spawn, besides the server's own uid and root. What they spawn from a root server runs as
+         * themselves; from another server, as the server's user. */
         const uid_t *allow_uids;
         size_t n_allow_uids; /* at most 64 */
+        uint32_t flags;      /* FSRV_LISTEN_… */
         uint64_t reserved[4];
 };
 
@@ -499,6 +512,104 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 FSRV_PUBLIC int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox);
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
 FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
+
+/* ---- Attributes of a request ------------------------------------------------------------------------------------- */
+
+/* A part of a limit that stays as it is. */
+#define FSRV_LIMIT_SAME (UINT64_MAX - 1)
+
+struct fsrv_limit {
+        int resource;        /* RLIMIT_… */
+        uint64_t soft, hard; /* as setrlimit(2) has them, RLIM_INFINITY among them; or FSRV_LIMIT_SAME */
+};
+
+/* Which fields of a struct fsrv_attributes count. */
+#define FSRV_ATTRIBUTE_LIMITS          (UINT64_C(1) << 0)
+#define FSRV_ATTRIBUTE_NICE            (UINT64_C(1) << 1)
+#define FSRV_ATTRIBUTE_AFFINITY        (UINT64_C(1) << 2)
+#define FSRV_ATTRIBUTE_SCHEDULER       (UINT64_C(1) << 3)
+#define FSRV_ATTRIBUTE_IO_PRIORITY     (UINT64_C(1) << 4)
+#define FSRV_ATTRIBUTE_OOM_SCORE_ADJ   (UINT64_C(1) << 5)
+#define FSRV_ATTRIBUTE_TIMER_SLACK     (UINT64_C(1) << 6)
+#define FSRV_ATTRIBUTE_UID             (UINT64_C(1) << 7)
+#define FSRV_ATTRIBUTE_GID             (UINT64_C(1) << 8)
+#define FSRV_ATTRIBUTE_GROUPS          (UINT64_C(1) << 9)
+#define FSRV_ATTRIBUTE_CAP_EFFECTIVE   (UINT64_C(1) << 10)
+#define FSRV_ATTRIBUTE_CAP_PERMITTED   (UINT64_C(1) << 11)
+#define FSRV_ATTRIBUTE_CAP_INHERITABLE (UINT64_C(1) << 12)
+#define FSRV_ATTRIBUTE_CAP_AMBIENT     (UINT64_C(1) << 13)
+#define FSRV_ATTRIBUTE_CAP_BOUNDING    (UINT64_C(1) << 14)
+#define FSRV_ATTRIBUTE_SECUREBITS      (UINT64_C(1) << 15)
+#define FSRV_ATTRIBUTE_NO_NEW_PRIVS    (UINT64_C(1) << 16) /* by itself: prctl(2), PR_SET_NO_NEW_PRIVS */
+#define FSRV_ATTRIBUTE_TERMINAL        (UINT64_C(1) << 17)
+#define FSRV_ATTRIBUTE_PDEATHSIG       (UINT64_C(1) << 18)
+#define FSRV_ATTRIBUTE_TITLE           (UINT64_C(1) << 19)
+#define FSRV_ATTRIBUTE_CGROUP          (UINT64_C(1) << 20)
+#define FSRV_ATTRIBUTE_CGROUP_FD       (UINT64_C(1) << 21)
+#define FSRV_ATTRIBUTE_DUMPABLE        (UINT64_C(1) << 22)
+#define FSRV_ATTRIBUTE_MDWE            (UINT64_C(1) << 23) /* by itself: no memory becomes executable; Linux 6.3 */
+#define FSRV_ATTRIBUTE_KEYRING         (UINT64_C(1) << 24) /* by itself: a new session keyring, keyctl(2) */
+
+#define FSRV_TERMINAL_STDIN (-1)
+
+struct fsrv_attributes {
+        size_t size;
+        uint64_t mask; /* FSRV_ATTRIBUTE_… */
+
+        const struct fsrv_limit *limits;
+        size_t n_limits;
+        int nice;                /* -20…19; the value itself, not an addition */
+        int scheduler;           /* SCHED_OTHER, …_BATCH, …_IDLE, …_FIFO, …_RR, and SCHED_RESET_ON_FORK */
+        int scheduler_priority;  /* 1…99 for SCHED_FIFO and SCHED_RR, else 0 */
+        int io_class;            /* as ioprio_set(2) has it: 0 none, 1 real-time, 2 best effort, 3 idle */
+        int io_level;            /* 0…7 */
+        int oom_score_adj;       /* -1000…1000 */
+        const void *affinity;    /* as sched_setaffinity(2) takes it, a cpu_set_t say */
+        size_t affinity_size;    /* in bytes; at most 1,024 */
+        uint64_t timer_slack_ns; /* 0: the usual one */
+
+        uid_t uid; /* real, effective and saved; gid likewise */
+        gid_t gid;
+        const gid_t *groups; /* the supplementary groups, all of them; n_groups 0: none */
+        size_t n_groups;
+        /* Sets of capabilities: bit n is capability n of capabilities(7). After a change of the uid from root to
+         * another the kernel leaves none, but for those that are named here. What is ambient is permitted and
+         * inheritable too. What is not in `cap_bounding` is dropped from the bounding set; nothing can be added. */
+        uint64_t cap_effective, cap_permitted, cap_inheritable, cap_ambient, cap_bounding;
+        uint32_t securebits; /* SECBIT_… of capabilities(7) */
+        /* The controlling terminal: an fd of the caller's, which is borrowed and has to be open at the spawn; or
+         * FSRV_TERMINAL_STDIN, what becomes the child's standard input. It takes a new session
+         * (fsrv_request_set_session()), and the spawn fails with -EINVAL without one. */
+        int terminal;
+        /* The signal for when the *server* ends: it is the process's parent. FSRV_SPAWN_KILL_ON_CLOSE is about the
+         * caller's end. 0: none. */
+        int pdeathsig;
+        const char *title; /* what ps(1) shows of an entry point; at most 239 bytes. A program's is its argv: -EINVAL */
+        /* The directory of a group of cgroups(7), version 2, by path, which is opened at once; or as an fd of the
+         * caller's, which is borrowed. */
+        const char *cgroup;
+        int cgroup_fd;
+        /* Whether a crash of an entry point dumps core, and whether processes of its own user may trace it; 0 or 1. A
+         * change of ids turns it off, and it can be turned on again here. A program becomes dumpable by execve(2):
+         * -EINVAL, its core limit is what counts. */
+        int dumpable;
+};
+
+/*
+ * Sets what the new process is and may do, beyond what comes with the caller: in place of the attributes of an earlier
+ * call. It is copied. What is not in the mask is the server's, as ever. NULL: nothing is set. The file
+ * doc/attributes.md says in which order they are applied, and why.
+ *
+ * They are checked here as far as that can be done ahead: -EINVAL, with a sentence, stage ARGUMENT; for `cgroup` the
+ * errno of open(2); -EBADF (a negative fd), -ENOMEM. What the kernel refuses shows in the spawn, stage ATTRIBUTES, with
+ * a sentence that names the attribute; nothing has run then. Everything happens with the rights of the server's user,
+ * not the caller's: a root server can give any uid.
+ *
+ * For an ordinary spawn from a server of the caller's own user most attributes are free. Requests that change ids,
+ * capabilities, cgroup, OOM score, dumpability or MDWE cost a fork more for a program.
+ */
+FSRV_PUBLIC int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_attributes *attributes,
+                                            struct fsrv_error *error);
 
 /* ---- Processes --------------------------------------------------------------------------------------------------- */
 

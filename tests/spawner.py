@@ -132,8 +132,9 @@ class Spawner:
             words += [name, value]
         return self("new", *words, *([] if preload is None else ["preload", *preload]))
 
-    def request(self, argv=None, environment=None, actions=(), **attributes):
-        """actions: tuples of a name and its numbers, in order; a list as a value is several words."""
+    def request(self, argv=None, environment=None, actions=(), set_attributes=(), **attributes):
+        """actions: tuples of a name and its numbers, in order; a list as a value is several words. set_attributes:
+        words NAME=VALUE, as tests/programs/spawner_attributes.c has them."""
         self("request")
         for name, value in attributes.items():
             self("set", name, *(value if isinstance(value, (list, tuple)) else [value]))
@@ -143,6 +144,8 @@ class Spawner:
             self("set", "environment", *environment)
         for action in actions:
             self("set", *action)
+        if set_attributes:
+            self("attributes", *set_attributes)
 
     def spawn(self, **request):
         if request:

@@ -17,9 +17,14 @@ static const char help[] =
         "      --socket PATH              where to listen; at most 107 bytes, in a directory\n"
         "                                 that only you can write to\n"
         "      --mode OCTAL               the socket's mode (default: 600)\n"
-        "      --allow-uid USER           let this user, a name or a number, run anything as\n"
-        "                                 you (as root, if you are root); repeatable. The\n"
-        "                                 mode has to let the user in as well\n"
+        "      --allow-uid USER           let this user, a name or a number, spawn too;\n"
+        "                                 repeatable. From a root server each user's processes\n"
+        "                                 run as that user; from any other they run as you.\n"
+        "                                 The mode has to let the user in as well\n"
+        "      --entries-only             run functions of preloaded modules alone: no\n"
+        "                                 programs, and no other modules\n"
+        "      --as-server                run everything as root, if you are root: only for\n"
+        "                                 users that may do all that root may\n"
         "      --preload MODULE           load MODULE first; repeatable\n"
         "      --preload-timeout TIME     limit for loading all modules, and for their fork\n"
         "                                 handlers in each new process (default: 60).\n"
@@ -56,7 +61,9 @@ enum {
         OPT_PRELOAD_TIMEOUT,
         OPT_THREADS,
         OPT_MEMORY,
-        OPT_STANDBYS
+        OPT_STANDBYS,
+        OPT_ENTRIES_ONLY,
+        OPT_AS_SERVER
 };
 
 static const struct option options[] = {
@@ -68,6 +75,8 @@ static const struct option options[] = {
         { "threads", required_argument, NULL, OPT_THREADS },
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "standbys", required_argument, NULL, OPT_STANDBYS },
+        { "entries-only", no_argument, NULL, OPT_ENTRIES_ONLY },
+        { "as-server", no_argument, NULL, OPT_AS_SERVER },
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
@@ -139,6 +148,12 @@ static int parse(int argc, char **argv, struct serve *serve) {
                         break;
                 case OPT_STANDBYS:
                         r = parse_standbys(optarg, &serve->server.standbys);
+                        break;
+                case OPT_ENTRIES_ONLY:
+                        serve->listen.flags |= FSRV_LISTEN_ENTRIES_ONLY;
+                        break;
+                case OPT_AS_SERVER:
+                        serve->listen.flags |= FSRV_LISTEN_AS_SERVER;
                         break;
                 case 'h':
                         fputs(help, stdout);

@@ -27,6 +27,7 @@ int fsrv_request_new(struct fsrv_request **ret_request) {
                 return -ENOMEM;
         request->umask = -1;
         request->payload_fd = -1;
+        request->terminal = request->cgroup = -1;
         request->spawn_timeout_ms = SPAWN_TIMEOUT_MS;
         fsrv_request_clear_actions(request);
         *ret_request = request;
@@ -38,6 +39,7 @@ struct fsrv_request *fsrv_request_free(struct fsrv_request *request) {
                 return NULL;
         fsrv_request_clear_actions(request);
         fsrv_sandbox_unref(request->sandbox);
+        fsrv_request_set_attributes(request, NULL, NULL);
         free(request->directory);
         free(request->environment);
         free(request->argv);

@@ -27,6 +27,11 @@ struct fsrv_request {
         size_t payload_size;
         int payload_fd; /* instead of these, borrowed; -1: none */
 
+        struct fsrv__wire_attributes *attributes; /* with its lists; NULL: none */
+        int terminal;                             /* their fds, of the caller's numbers: borrowed, or -1 */
+        int cgroup;
+        bool owns_cgroup; /* it was opened here */
+
         struct fsrv__wire_action *actions;
         size_t n_actions;
         char **paths; /* of the OPEN actions, in order; NULL-terminated, or NULL */

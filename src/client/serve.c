@@ -9,25 +9,33 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/linux.h"
 #include "base/title.h"
 #include "client/handle.h"
 #include "client/start.h"
 #include "wire/channel.h"
 
-enum { ADMIN_FD = 3 };
+enum { ADMIN_FD = 3, FLAGS = FSRV_LISTEN_AS_SERVER | FSRV_LISTEN_ENTRIES_ONLY };
 
 static int fill_config(struct fsrv__config *config, const struct fsrv_listen_options *options,
                        struct fsrv_error *error) {
         if (options->size != sizeof *options || !options->path || !options->path[0] || options->mode > 0777 ||
-            options->n_allow_uids > FSRV_WIRE_UIDS_MAX)
+            options->n_allow_uids > FSRV_WIRE_UIDS_MAX || options->flags & ~(uint32_t)FLAGS)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the listener is out of range");
         if (strlen(options->path) >= sizeof((struct sockaddr_un *)0)->sun_path)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, ENAMETOOLONG,
                                        "the socket path has %zu bytes, of at most %zu: '%s'", strlen(options->path),
                                        sizeof((struct sockaddr_un *)0)->sun_path - 1, options->path);
+        if (options->flags & FSRV_LISTEN_ENTRIES_ONLY && config->argv && !fsrv__config_has_program(config))
+                return fsrv__fail_text(
+                        error, FSRV_STAGE_ARGUMENT, EINVAL,
+                        "another program as the zygote says by itself what an entry point is: the server "
+                        "cannot limit it to preloaded ones");
         config->path = options->path;
         config->head.has_output = 0; /* a named server has many clients, so no output is right for all of them */
         config->head.mode = options->mode;
+        config->head.as_sender = fsrv__euid() == 0 && !(options->flags & FSRV_LISTEN_AS_SERVER);
+        config->head.entries_only = !!(options->flags & FSRV_LISTEN_ENTRIES_ONLY);
         config->head.n_uids = (uint32_t)options->n_allow_uids;
         for (size_t i = 0; i < options->n_allow_uids; i++)
                 config->head.uids[i] = options->allow_uids[i];

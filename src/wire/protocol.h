@@ -49,7 +49,8 @@ enum {
                 1u << 8, /* exit(3) in an entry point does not run the destructors of what was preloaded */
         FSRV_WIRE_WANTS_RESULT = 1u << 9,     /* of an entry point alone */
         FSRV_WIRE_PAYLOAD_IN_FILE = 1u << 10, /* the payload is no part of the body: a file comes along */
-        FSRV_WIRE_FLAGS = (1u << 11) - 1,
+        FSRV_WIRE_HAS_ATTRIBUTES = 1u << 11,  /* struct fsrv__wire_attributes and its lists are in the body */
+        FSRV_WIRE_FLAGS = (1u << 12) - 1,
 };
 
 struct fsrv__wire_request {
@@ -73,7 +74,8 @@ struct fsrv__wire_request {
         uint64_t grace_ms;      /* between SIGTERM at the limit and SIGKILL; 0: SIGKILL at once */
 };
 
-/* The body begins with n_actions of these. Then come NUL-terminated strings: name, search path, which may be empty,
+/* The body begins with n_actions of these. Then come, if the flags have HAS_ATTRIBUTES, the attributes
+ * (attributes_codec.h). Then come NUL-terminated strings: name, search path, which may be empty,
  * directory, which is empty for the client's own, argv, environment, and one path for each OPEN. The payload is
  * last. */
 enum {
@@ -269,7 +271,9 @@ struct fsrv__wire_config {
         /* 1: modules have a standard output until they have been loaded once. It comes along; for a zygote it is in
          * place */
         uint32_t has_output;
-        uint64_t nofile; /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
+        uint32_t as_sender;    /* 1: a worker has the ids of the user that asked; the server is root's */
+        uint32_t entries_only; /* 1: preloaded entry points alone are run */
+        uint64_t nofile;       /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };
 

@@ -1,73 +1,83 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "worker/limits.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
+#include "base/call.h"
 #include "base/error.h"
-#include "base/fd.h"
-#include "worker/apart.h"
+#include "base/resource.h"
+#include "worker/attributes.h"
 
-static const char *const names[FSRV_SANDBOX_LIMITS] = {
-        [RLIMIT_CPU] = "CPU",           [RLIMIT_FSIZE] = "FSIZE",
-        [RLIMIT_DATA] = "DATA",         [RLIMIT_STACK] = "STACK",
-        [RLIMIT_CORE] = "CORE",         [RLIMIT_RSS] = "RSS",
-        [RLIMIT_NPROC] = "NPROC",       [RLIMIT_NOFILE] = "NOFILE",
-        [RLIMIT_MEMLOCK] = "MEMLOCK",   [RLIMIT_AS] = "AS",
-        [RLIMIT_LOCKS] = "LOCKS",       [RLIMIT_SIGPENDING] = "SIGPENDING",
-        [RLIMIT_MSGQUEUE] = "MSGQUEUE", [RLIMIT_NICE] = "NICE",
-        [RLIMIT_RTPRIO] = "RTPRIO",     [RLIMIT_RTTIME] = "RTTIME",
-};
+enum { NUMBER_SIZE = 24 };
 
-/* A zygote would use up the time of its children, and its fork would count the processes that its user has. */
-enum { LATE = 1 << RLIMIT_CPU | 1 << RLIMIT_NPROC };
-
-/* Pages in all, and behind four other fields those of data and stack. */
-void fsrv__limits_measure(struct fsrv__memory_use *ret_use) {
-        FSRV_CLEANUP_FD int fd = fsrv__open("/proc/self/statm", O_RDONLY);
-        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-        char text[128];
-        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-
-        text[n < 0 ? 0 : n] = 0;
-        char *at = text;
-        ret_use->mapped = strtoull(at, &at, 10) * page;
-        for (int i = 0; i < 4; i++)
-                strtoull(at, &at, 10);
-        ret_use->data = strtoull(at, &at, 10) * page;
+static const char *number_text(uint64_t number, char text[NUMBER_SIZE]) {
+        if (number == UINT64_MAX)
+                return "unlimited";
+        snprintf(text, NUMBER_SIZE, "%llu", (unsigned long long)number);
+        return text;
 }
 
-static int set_limit(const struct fsrv__wire_sandbox *head, int resource, const struct fsrv__memory_use *use,
+/* The error names what was asked for. */
+static int set_limit(int resource, const struct fsrv__wire_limit *limit, const struct fsrv__wire_limit *asked,
                      struct fsrv_error *error) {
-        uint64_t value = head->limit[resource];
+        long r = fsrv__call(SYS_prlimit64, 0, resource, limit, NULL);
+        char soft[NUMBER_SIZE], hard[NUMBER_SIZE];
 
-        if (head->limits_above >> resource & 1) {
-                uint64_t in_use = resource == RLIMIT_AS ? use->mapped : use->data;
-                if (in_use == 0)
-                        return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, ENOENT,
-                                               "RLIMIT_%s: /proc doesn't tell how much memory is in use",
-                                               names[resource]);
-                value = value > UINT64_MAX - in_use ? UINT64_MAX : value + in_use;
+        if (r == 0)
+                return 0;
+        const char *name = fsrv__resource_name(resource);
+        return FSRV_ATTRIBUTE_FAILED(error, (int)-r, "RLIMIT_%s to %s:%s", name ? name : "?",
+                                     number_text(asked->soft, soft), number_text(asked->hard, hard));
+}
+
+static int get_limit(int resource, struct fsrv__wire_limit *ret_limit, struct fsrv_error *error) {
+        long r = fsrv__call(SYS_prlimit64, 0, resource, NULL, ret_limit);
+
+        return r < 0 ? FSRV_ATTRIBUTE_FAILED(error, (int)-r, "the limit %d", resource) : 0;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) {
+        return a > b ? a : b;
+}
+
+/* A part that stays the same is filled in. */
+static struct fsrv__wire_limit wanted_limit(const struct fsrv__wire_limit *asked, const struct fsrv__wire_limit *now) {
+        return (struct fsrv__wire_limit){ .soft = asked->soft == FSRV_LIMIT_SAME ? now->soft : asked->soft,
+                                          .hard = asked->hard == FSRV_LIMIT_SAME ? now->hard : asked->hard };
+}
+
+int fsrv__limits_raise(const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
+        for (int i = 0; i < FSRV_WIRE_LIMITS; i++) {
+                struct fsrv__wire_limit now;
+                int r;
+
+                if (!(a->limits >> i & 1))
+                        continue;
+                if ((r = get_limit(i, &now, error)) < 0)
+                        return r;
+                const struct fsrv__wire_limit wanted = wanted_limit(&a->limit[i], &now);
+                if (wanted.soft <= now.soft && wanted.hard <= now.hard)
+                        continue;
+                const struct fsrv__wire_limit raised = { .soft = larger(wanted.soft, now.soft),
+                                                         .hard = larger(wanted.hard, now.hard) };
+                if ((r = set_limit(i, &raised, &wanted, error)) < 0)
+                        return r;
         }
-        int r = fsrv__lock_lower_limit(resource, value);
-        return r < 0 ? fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "RLIMIT_%s to %llu", names[resource],
-                                  (unsigned long long)value)
-                     : 0;
+        return 0;
 }
 
-int fsrv__limits_set(const struct fsrv__sandbox_parts *sandbox, const struct fsrv__memory_use *use, uint32_t *ret_late,
-                     struct fsrv_error *error) {
-        uint32_t limits = sandbox->head.limits;
-        int r = 0;
+int fsrv__limits_set(const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
+        for (int i = 0; i < FSRV_WIRE_LIMITS; i++) {
+                struct fsrv__wire_limit now;
+                int r;
 
-        *ret_late = limits & LATE;
-        for (int i = 0; i < FSRV_SANDBOX_LIMITS && r == 0; i++)
-                if ((limits & ~(uint32_t)LATE) >> i & 1)
-                        r = set_limit(&sandbox->head, i, use, error);
-        return r;
+                if (!(a->limits >> i & 1))
+                        continue;
+                if ((r = get_limit(i, &now, error)) < 0)
+                        return r;
+                const struct fsrv__wire_limit wanted = wanted_limit(&a->limit[i], &now);
+                if ((r = set_limit(i, &wanted, &wanted, error)) < 0)
+                        return r;
+        }
+        return 0;
 }

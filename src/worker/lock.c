@@ -17,7 +17,7 @@
 #include "wire/rules.h"
 #include "worker/apart.h"
 #include "worker/landlock.h"
-#include "worker/limits.h"
+#include "worker/lock_limits.h"
 #include "worker/mounts.h"
 #include "worker/namespaces.h"
 
@@ -138,12 +138,12 @@ int fsrv__lock_in(const struct fsrv__sandbox_parts *sandbox, bool listens, struc
         struct fsrv__memory_use use;
         int r;
 
-        fsrv__limits_measure(&use); /* while /proc is still there */
+        fsrv__lock_measure(&use); /* while /proc is still there */
         if ((r = check_gaps(sandbox, error)) < 0 || (r = fsrv__namespaces_make(sandbox, error)) < 0 ||
             (r = fsrv__mounts_make(sandbox, error)) < 0 || (r = set_process_flags(sandbox, error)) < 0 ||
             (r = make_apart(sandbox, &lock, error)) < 0 || (r = fsrv__landlock_enter(sandbox, error)) < 0)
                 goto fail;
-        if ((r = fsrv__limits_set(sandbox, &use, &lock.limits, error)) < 0 ||
+        if ((r = fsrv__lock_set_limits(sandbox, &use, &lock.limits, error)) < 0 ||
             (lock.drops_capabilities && (r = drop_capabilities(error)) < 0) ||
             (r = install_filters(sandbox, listens, &lock, error)) < 0)
                 goto fail;

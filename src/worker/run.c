@@ -16,6 +16,7 @@
 #include "base/linux.h"
 #include "wire/inherited.h"
 #include "wire/messages.h"
+#include "worker/attributes.h"
 #include "worker/worker.h"
 
 /* Only a process that could tell its client goes on: a client that gave up has shut its end down before it looked
@@ -142,6 +143,13 @@ void fsrv__core_filter_widen(const struct fsrv__standby *standby) {
                 set_core_filter((standby->core_filter - 1) | FSRV_COREDUMP_FILE_PRIVATE);
 }
 
+static void end_attributes(struct fsrv__task *task) {
+        struct fsrv_error error;
+
+        if (fsrv__attributes_are_there(task) && fsrv__attributes_end(task, &error) < 0)
+                fsrv__task_fail(task, task->answer, &error);
+}
+
 _Noreturn void fsrv__run_program(struct fsrv__task *task) {
         const struct fsrv__request_parts *request = &task->request;
         struct fsrv_error error;
@@ -151,7 +159,7 @@ _Noreturn void fsrv__run_program(struct fsrv__task *task) {
                 fsrv__fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
                 fsrv__task_fail(task, task->answer, &error);
         }
-        fsrv__core_filter_restore(task->standby);
+        end_attributes(task); /* a limit of open files may leave no room for the pipe */
         send_started(task, ends[0]);
         fsrv__setup_unblock(&request->head);
         int err = exec_search(request);
@@ -230,6 +238,7 @@ _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
                 fsrv__fail(&error, FSRV_STAGE_SETUP, ENOMEM, "the exit function that sends the result");
                 fsrv__task_fail(task, task->answer, &error);
         }
+        end_attributes(task);
         /* A constructor of a module that isn't preloaded could write to the server. (The answer socket stays open: it
          * is about this process alone.) */
         if (host->loads && host->loads(request->name)) {

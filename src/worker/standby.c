@@ -16,6 +16,7 @@
 #include "wire/inherited.h"
 #include "wire/messages.h"
 #include "wire/readiness.h"
+#include "worker/attributes.h"
 #include "worker/worker.h"
 
 /* Answers a request that was not claimed. What is there of it may be anything, so this never blocks, and the answer may
@@ -73,7 +74,11 @@ static int check_request(int received, const struct fsrv__wire_config *config, s
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO,
                                   "the request has %zu bytes and says that it has %llu", fsrv__task_message.size,
                                   (unsigned long long)head->body_size);
-        return check_sender(config, error);
+        r = check_sender(config, error);
+        if (r == 0 && config->entries_only && head->kind == FSRV_WIRE_PROGRAM)
+                return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
+                                       "this fork server runs preloaded entry points alone, and no programs");
+        return r;
 }
 
 /* By the claim the server hears of the spawn. A server that is stopped does not read, and the claim waits for it: the
@@ -144,8 +149,9 @@ static void become_standby(const struct fsrv__standby *standby, int pidfd) {
 /* ---- the processes of programs borrow this one's memory ---- */
 
 /* Whether the process of this request can do without malloc and opens no files. To open one may take long, a FIFO say;
- * and /proc/self/mem would be the memory of this process. (A malformed request is refused later on.) */
-static bool can_borrow(const struct fsrv__wire_request *head) {
+ * and /proc/self/mem would be the memory of this process. Nor does it change what the kernel has with the memory. (A
+ * malformed request is refused later on.) */
+static bool can_borrow(const struct fsrv__wire_config *config, const struct fsrv__wire_request *head) {
         const struct fsrv__wire_action *actions = (const void *)(head + 1);
 
         if (head->kind != FSRV_WIRE_PROGRAM || head->flags & FSRV_WIRE_BODY_IN_MEMFD ||
@@ -155,7 +161,9 @@ static bool can_borrow(const struct fsrv__wire_request *head) {
         for (uint32_t i = 0; i < head->n_actions; i++)
                 if (actions[i].type == FSRV_WIRE_OPEN)
                         return false;
-        return true;
+        const struct fsrv__wire_attributes *attributes = fsrv__request_attributes(head, head + 1);
+        return (!attributes || fsrv__attributes_can_borrow(attributes)) &&
+               !fsrv__runs_as_sender(config, &fsrv__task_message.sender);
 }
 
 static _Noreturn void run_on_loan(const struct fsrv__standby *standby) {
@@ -253,7 +261,7 @@ _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
                         send_answer(&ready, sizeof ready);
                         continue;
                 }
-                if (loans > 0 && can_borrow(head) && lend_memory(standby))
+                if (loans > 0 && can_borrow(standby->config, head) && lend_memory(standby))
                         loans--;
                 else
                         become_worker(standby);

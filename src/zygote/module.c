@@ -21,6 +21,12 @@ typedef int (*main_function)(int argc, char **argv, char **environment);
 FSRV__WORKER_VARIABLE static main_function entry_function;
 FSRV__WORKER_VARIABLE static const struct fsrv_entry *program_entry;
 
+FSRV__WORKER_VARIABLE static bool is_restricted;
+
+void fsrv__module_restrict(void) {
+        is_restricted = true;
+}
+
 /* What was preloaded, by the names in the preload list. (dlopen(3) would find it again, after writing to a dozen of the
  * loader's pages.) */
 struct module {
@@ -179,6 +185,8 @@ static int module_find(const char *entry, struct fsrv_error *error) {
         if (!handle)
                 return -error->err;
         void *symbol = dlsym(handle, colon + 1);
+        if (is_restricted && symbol && !is_in(symbol, handle))
+                symbol = NULL;
         if (!symbol || is_variable(symbol))
                 return explain_missing_entry(handle, entry, (int)n, symbol, error);
         entry_function = (main_function)symbol;

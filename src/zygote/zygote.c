@@ -26,6 +26,7 @@
 #include "zygote/hot.h"
 #include "zygote/locked.h"
 #include "zygote/memory.h"
+#include "zygote/module.h"
 #include "zygote/patience.h"
 #include "zygote/preload.h"
 #include "zygote/trial.h"
@@ -234,6 +235,8 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
                 return 1;
         }
         fsrv__patience_set(config.head.preload_timeout_ms);
+        if (config.head.entries_only)
+                fsrv__module_restrict();
         forget_bind_now();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)

@@ -145,6 +145,10 @@ static void do_request(int argc, char **argv) {
         say(r);
 }
 
+struct fsrv_request *current_request(void) {
+        return request;
+}
+
 static sigset_t read_signals(char **words) {
         sigset_t set;
 
@@ -435,6 +439,7 @@ const struct command api_commands[] = {
         { "request", 0, do_request },
         { "set_sandbox", 0, do_set_sandbox },
         { "set", 1, do_set },
+        { "attributes", 0, do_attributes },
         { "spawn", 0, do_spawn },
         { "spawn_many", 1, do_spawn_many },
         { "spawn_pipes", 1, do_spawn_pipes },

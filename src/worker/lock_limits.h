@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef FSRV_WORKER_LIMITS_H
-#define FSRV_WORKER_LIMITS_H
+#ifndef FSRV_WORKER_LOCK_LIMITS_H
+#define FSRV_WORKER_LOCK_LIMITS_H
 
 /* Limits of resources (setrlimit(2)) that a sandbox has. */
 
@@ -13,9 +13,9 @@ struct fsrv__memory_use {
         uint64_t mapped, data; /* bytes; 0: /proc cannot tell */
 };
 
-void fsrv__limits_measure(struct fsrv__memory_use *ret_use);
+void fsrv__lock_measure(struct fsrv__memory_use *ret_use);
 /* Sets those that may hold for a zygote; *ret_late: bits of those that may not. 0; -errno and *error. */
-int fsrv__limits_set(const struct fsrv__sandbox_parts *sandbox, const struct fsrv__memory_use *use, uint32_t *ret_late,
+int fsrv__lock_set_limits(const struct fsrv__sandbox_parts *sandbox, const struct fsrv__memory_use *use, uint32_t *ret_late,
                      struct fsrv_error *error);
 
 #endif
