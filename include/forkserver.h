@@ -192,7 +192,7 @@ struct fsrv_server_options {
         const void *zygote_data; /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied. */
         size_t zygote_data_size;
         /* For all requests on this handle that have none of their own; sealed. The handle keeps a reference. NULL:
-         * none. */
+         * none. fsrv_serve(): for all of a named server's processes; their requests can have no other one. */
         struct fsrv_sandbox *sandbox;
         uint64_t reserved[3];
 };
@@ -800,7 +800,7 @@ struct fsrv_sandbox;
  *    namespace and no privilege;
  *  - "pure-compute": as untrusted, and no file may be opened, and no process made: what remains is memory, threads, and
  *    the fds that are given to the process;
- *  - "no-network", "no-exec": that alone;
+ *  - "no-network", "no-exec": that, and no memory, fds and traces of processes outside, which could do it instead;
  *  - "none": nothing but what is added.
  * Errors: -EINVAL: there is no such profile; -ENOMEM.
  */
@@ -926,9 +926,11 @@ FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_unref(struct fsrv_sandbox *sandbox
 
 /*
  * Locks the calling process in, now and for good, as a sealed sandbox says: for code that locks itself later than at
- * its start, in any process that has one thread, be it a worker or not. RLIMIT_CPU counts from the process's start.
+ * its start, in any process that has one thread, be it a worker or not. RLIMIT_CPU counts from the process's start. In
+ * a worker the lifeline and the tracker are closed, and, without FSRV_SANDBOX_SPAWN, what fsrv_server_inherit() uses.
+ * The process keeps the other fds that it has.
  * Errors, stage SANDBOX: the step that failed, and what it was for. Then some of it may have been done, and the process
- * should end. -EINVAL: the sandbox is not sealed.
+ * should end. -EINVAL: the sandbox is not sealed, or there are other threads.
  */
 FSRV_PUBLIC int fsrv_worker_lock(const struct fsrv_sandbox *sandbox, struct fsrv_error *error);
 

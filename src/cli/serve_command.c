@@ -25,6 +25,9 @@ static const char help[] =
         "                                 programs, and no other modules\n"
         "      --as-server                run everything as root, if you are root: only for\n"
         "                                 users that may do all that root may\n"
+        "      --sandbox PROFILE[,WORD]...  lock all processes in: untrusted, pure-compute,\n"
+        "                                 no-network, no-exec, none; WORDs add to that\n"
+        "                                 ('forkserver check --help' has them)\n"
         "      --preload MODULE           load MODULE first; repeatable\n"
         "      --preload-timeout TIME     limit for loading all modules, and for their fork\n"
         "                                 handlers in each new process (default: 60).\n"
@@ -63,7 +66,8 @@ enum {
         OPT_MEMORY,
         OPT_STANDBYS,
         OPT_ENTRIES_ONLY,
-        OPT_AS_SERVER
+        OPT_AS_SERVER,
+        OPT_SANDBOX
 };
 
 static const struct option options[] = {
@@ -77,6 +81,7 @@ static const struct option options[] = {
         { "standbys", required_argument, NULL, OPT_STANDBYS },
         { "entries-only", no_argument, NULL, OPT_ENTRIES_ONLY },
         { "as-server", no_argument, NULL, OPT_AS_SERVER },
+        { "sandbox", required_argument, NULL, OPT_SANDBOX },
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
@@ -155,6 +160,9 @@ static int parse(int argc, char **argv, struct serve *serve) {
                 case OPT_AS_SERVER:
                         serve->listen.flags |= FSRV_LISTEN_AS_SERVER;
                         break;
+                case OPT_SANDBOX:
+                        serve->target.sandbox.text = optarg;
+                        break;
                 case 'h':
                         fputs(help, stdout);
                         return 1;
@@ -179,7 +187,8 @@ int cli_serve(int argc, char **argv) {
                 cli_usage_error("serve", "'%s' is one operand too many", argv[optind]);
         else if (r == 0 && !serve.listen.path)
                 cli_usage_error("serve", "--socket PATH is missing");
-        else if (r == 0) {
+        else if (r == 0 && cli_sandbox_make(&serve.target.sandbox) == 0) {
+                serve.server.sandbox = serve.target.sandbox.sandbox;
                 serve.listen.allow_uids = serve.uids;
                 serve.server.preload = serve.target.preload;
                 fsrv_serve(&serve.listen, &serve.server, &error); /* returns only if it failed */

@@ -181,6 +181,7 @@ struct fsrv__server {
         int program; /* O_PATH: the program that is to be started with config.argv instead; -1 */
         int data;    /* a memfd for the zygote's FSRV_ZYGOTE_DATA_FD; -1 */
         int output;  /* standard output of zygotes until one has loaded all; -1 */
+        int sandbox; /* a memfd: what the first zygote locks itself in by; -1 */
         int epoll;
         int listener;
         dev_t socket_device; /* what we bound, so that we don't remove a successor's */
@@ -329,8 +330,8 @@ void fsrv__signals_receive(struct fsrv__server *s);
 
 /* ---- zygote_state.c ---- */
 
-/* Adds a zygote without a process. It takes over this doorbell, of which the sending end may be -1, and the memfd of its
- * sandbox; -1: it has none. On failure too. 0 or -errno. */
+/* Adds a zygote without a process. It takes over this doorbell, of which the sending end may be -1, and the memfd of
+ * its sandbox; -1: it has none. On failure too. 0 or -errno. */
 int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, int sandbox);
 /* Whether it is of no use any more: it is in a sandbox, and nobody can ring its doorbell. */
 bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z);

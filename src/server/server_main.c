@@ -124,6 +124,7 @@ static int receive_config(struct fsrv__server *s) {
         s->program = slots[FSRV_SLOT_PROGRAM];
         s->data = slots[FSRV_SLOT_DATA];
         s->output = slots[FSRV_SLOT_OUTPUT];
+        s->sandbox = slots[FSRV_SLOT_BODY];
         return fsrv__config_decode(bytes, message.size, &s->config);
 }
 

@@ -273,7 +273,9 @@ struct fsrv__wire_config {
         uint32_t has_output;
         uint32_t as_sender;    /* 1: a worker has the ids of the user that asked; the server is root's */
         uint32_t entries_only; /* 1: preloaded entry points alone are run */
-        uint64_t nofile;       /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
+        uint32_t has_sandbox;  /* 1: the zygote locks itself in; a memfd with its sandbox comes along */
+        uint32_t reserved;
+        uint64_t nofile; /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };
 

@@ -60,8 +60,8 @@ static int set_limit(const struct fsrv__wire_sandbox *head, int resource, const 
                      : 0;
 }
 
-int fsrv__lock_set_limits(const struct fsrv__sandbox_parts *sandbox, const struct fsrv__memory_use *use, uint32_t *ret_late,
-                     struct fsrv_error *error) {
+int fsrv__lock_set_limits(const struct fsrv__sandbox_parts *sandbox, const struct fsrv__memory_use *use,
+                          uint32_t *ret_late, struct fsrv_error *error) {
         uint32_t limits = sandbox->head.limits;
         int r = 0;
 

@@ -15,7 +15,7 @@ struct fsrv__memory_use {
 
 void fsrv__lock_measure(struct fsrv__memory_use *ret_use);
 /* Sets those that may hold for a zygote; *ret_late: bits of those that may not. 0; -errno and *error. */
-int fsrv__lock_set_limits(const struct fsrv__sandbox_parts *sandbox, const struct fsrv__memory_use *use, uint32_t *ret_late,
-                     struct fsrv_error *error);
+int fsrv__lock_set_limits(const struct fsrv__sandbox_parts *sandbox, const struct fsrv__memory_use *use,
+                          uint32_t *ret_late, struct fsrv_error *error);
 
 #endif

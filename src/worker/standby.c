@@ -205,7 +205,8 @@ static int pass_sandbox_on(const struct fsrv__standby *standby, struct fsrv_erro
                 return r;
         if (standby->lock)
                 return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EPERM,
-                                       "a process in a sandbox can have no process in another one");
+                                       "the sandbox cannot be had: this process, or the whole fork server, is in one "
+                                       "already");
         if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fsrv__task_message.fds, n, FSRV_NEVER) <
             0)
                 _exit(1); /* the server has gone */

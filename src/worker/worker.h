@@ -19,8 +19,8 @@ struct fsrv__standby {
         int doorbell; /* receiving end */
         int claims;
         const struct fsrv__wire_config *config;
-        const struct fsrv_host *host; /* what runs entry points: of shared objects, or of an interpreter */
-        uint64_t core_filter;         /* what a program's /proc/self/coredump_filter is to be, plus one; 0: as it is */
+        const struct fsrv_host *host;  /* what runs entry points: of shared objects, or of an interpreter */
+        uint64_t core_filter;          /* what a program's /proc/self/coredump_filter is to be, plus one; 0: as it is */
         const struct fsrv__lock *lock; /* the zygote's sandbox; NULL: it has none */
         bool may_spawn;                /* in that sandbox workers may spawn, into the same one */
 };

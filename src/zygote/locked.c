@@ -18,7 +18,8 @@
 #include "zygote/fork.h"
 #include "zygote/hook.h"
 
-static struct fsrv__lock lock;
+static struct fsrv__lock lock = { .listener = -1, .apart = -1 };
+static bool kills; /* a process for a refused call */
 
 /* The bytes; NULL: it is not what a client makes. */
 static void *map_sandbox(int body, size_t *ret_size) {
@@ -40,8 +41,7 @@ static void set_title(const char *profile) {
         fsrv__title_set("forkserver: zygote", words);
 }
 
-static int lock_in(const void *bytes, size_t size, struct fsrv__standby *standby, bool *ret_kills,
-                   struct fsrv_error *error) {
+static int lock_in(const void *bytes, size_t size, struct fsrv__standby *standby, struct fsrv_error *error) {
         struct fsrv__sandbox_parts sandbox;
         int r = fsrv__sandbox_decode(bytes, size, &sandbox);
 
@@ -49,26 +49,26 @@ static int lock_in(const void *bytes, size_t size, struct fsrv__standby *standby
                 return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, -r, "the sandbox is malformed");
         set_title(sandbox.profile);
         standby->may_spawn = sandbox.head.flags & FSRV_LOCK_SPAWNS;
-        *ret_kills = sandbox.head.flags & FSRV_LOCK_KILLS;
+        kills = sandbox.head.flags & FSRV_LOCK_KILLS;
         standby->lock = &lock;
         r = fsrv__lock_in(&sandbox, true, &lock, error);
         fsrv__sandbox_parts_done(&sandbox);
         return r;
 }
 
-static int lock_in_as(int body, struct fsrv__standby *standby, bool *ret_kills, struct fsrv_error *error) {
+int fsrv__locked_enter(int body, struct fsrv__standby *standby, struct fsrv_error *error) {
         size_t size;
         void *bytes = map_sandbox(body, &size);
 
         if (!bytes)
                 return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EPROTO, "what came is no sandbox");
-        int r = lock_in(bytes, size, standby, ret_kills, error);
+        int r = lock_in(bytes, size, standby, error);
         munmap(bytes, size);
+        fsrv__fd_close(body);
         return r;
 }
 
-/* 0 or -errno */
-static int say_preloaded(int boot, bool kills) {
+int fsrv__locked_say_preloaded(int boot) {
         struct fsrv__wire_order order = { .type = FSRV_WIRE_PRELOADED, .value = fsrv__fork_is_twice() };
         int slots[FSRV_SLOTS] = FSRV_NO_FDS, fds[FSRV_SLOTS];
 
@@ -80,9 +80,9 @@ static int say_preloaded(int boot, bool kills) {
         return r;
 }
 
-static int take_sockets(int boot, bool kills, struct fsrv__standby *standby, int *orders) {
+static int take_sockets(int boot, struct fsrv__standby *standby, int *orders) {
         struct fsrv__wire_order order;
-        int slots[FSRV_SLOTS], r = say_preloaded(boot, kills);
+        int slots[FSRV_SLOTS], r = fsrv__locked_say_preloaded(boot);
 
         if (r == 0)
                 r = fsrv__order_receive(boot, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, &order, slots);
@@ -97,19 +97,19 @@ static int take_sockets(int boot, bool kills, struct fsrv__standby *standby, int
 /* The old zygote's sockets are let go of before anything else: what is about to be locked in holds no way out. */
 static void become_zygote(int boot, int body, struct fsrv__standby *standby, int *orders) {
         struct fsrv_error error;
-        bool kills = false;
 
         fsrv__fd_close(standby->doorbell);
         fsrv__fd_close(standby->claims);
         fsrv__fd_close(*orders);
         if (fsrv__order_send(boot, FSRV_WIRE_BORN, 0, getpid(), NULL) < 0)
                 _exit(0);
-        if (lock_in_as(body, standby, &kills, &error) < 0) {
+        if (fsrv__locked_enter(body, standby, &error) < 0) {
                 fsrv__order_send(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
                 _exit(0);
         }
-        if (take_sockets(boot, kills, standby, orders) < 0)
+        if (take_sockets(boot, standby, orders) < 0)
                 _exit(0);
+        fsrv__fd_close(boot);
 }
 
 void fsrv__locked_fork(int boot, int body, struct fsrv__standby *standby, int *orders) {
@@ -118,9 +118,11 @@ void fsrv__locked_fork(int boot, int body, struct fsrv__standby *standby, int *o
         fsrv__hook_run(host->before_fork);
         pid_t pid = fsrv__fork_zygote(standby->config);
         fsrv__hook_run(pid == 0 ? host->after_fork_child : host->after_fork_zygote);
-        if (pid == 0)
+        if (pid == 0) {
                 become_zygote(boot, body, standby, orders);
-        else if (pid < 0)
+                return;
+        }
+        if (pid < 0)
                 fsrv__order_send(boot, FSRV_WIRE_BORN, -pid, 0, NULL);
         fsrv__fd_close(boot);
         fsrv__fd_close(body);

@@ -81,7 +81,7 @@ static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int
         int r = fsrv__channel_send(boot, memory, sizeof *memory, NULL, 0, 0);
 
         if (r == 0)
-                r = fsrv__order_send(boot, FSRV_WIRE_PRELOADED, 0, fsrv__fork_is_twice(), NULL);
+                r = fsrv__locked_say_preloaded(boot);
         if (r < 0)
                 return r;
         r = fsrv__order_receive(boot, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, &order, ret_slots);
@@ -193,8 +193,18 @@ static void end_loading(const struct fsrv__config *config, const struct fsrv_hos
         fsrv__task_adopt_environment();
 }
 
+/* That of all its processes. 0 or -errno. */
+static int enter_sandbox(int boot, int sandbox, struct fsrv__standby *standby) {
+        struct fsrv_error error;
+        int r = sandbox < 0 ? 0 : fsrv__locked_enter(sandbox, standby, &error);
+
+        if (r < 0)
+                fsrv__order_send(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
+        return r;
+}
+
 /* Returns 1 in a standby, 0 when the zygote is to end. */
-static int serve_as_zygote(int boot, const struct fsrv__config *config, const struct fsrv_host *host,
+static int serve_as_zygote(int boot, int sandbox, const struct fsrv__config *config, const struct fsrv_host *host,
                            struct fsrv__heir *heir, struct fsrv__standby *standby) {
         struct fsrv__wire_memory memory;
         int slots[FSRV_SLOTS];
@@ -203,7 +213,7 @@ static int serve_as_zygote(int boot, const struct fsrv__config *config, const st
         standby->config = &config->head;
         standby->host = host;
         if (settle_memory(heir->is_me ? -1 : boot, config, host, standby, &memory) < 0 ||
-            take_sockets(heir, boot, &memory, slots) < 0)
+            enter_sandbox(boot, sandbox, standby) < 0 || take_sockets(heir, boot, &memory, slots) < 0)
                 return 0;
         fsrv__fd_close(boot);
         standby->doorbell = slots[FSRV_SLOT_DOORBELL];
@@ -222,11 +232,12 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         static struct fsrv__config config;
         static struct fsrv__standby standby;
         static struct fsrv__heir heir = FSRV_HEIR_NONE;
+        int sandbox = -1;
         char title[FSRV_TITLE_SIZE]; /* on a page that each child writes to, unlike that of argv */
         int64_t started = fsrv__now();
         int r;
 
-        r = fsrv__boot_receive_config(boot, &config);
+        r = fsrv__boot_receive_config(boot, &config, &sandbox);
         if (r < 0) {
                 fsrv__order_send(boot, FSRV_WIRE_LOAD_FAILED, -r, 0,
                                  r == -EPROTONOSUPPORT
@@ -246,7 +257,7 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         r = init_fork();
         if (r < 0 || fsrv__preload(boot, &config, host) < 0 || fsrv__preload_check_threads(boot, &config, host) < 0 ||
             fsrv__trial_run(&heir, boot, started, &config, host) != 0 ||
-            serve_as_zygote(boot, &config, host, &heir, &standby) != 1)
+            serve_as_zygote(boot, sandbox, &config, host, &heir, &standby) != 1)
                 return !heir.has_taken_over;
         fsrv__standby_run(&standby);
 }

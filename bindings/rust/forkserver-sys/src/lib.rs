@@ -23,6 +23,7 @@ pub const FSRV_ERROR_TEXT_SIZE: usize = 256;
 pub enum fsrv_server {}
 pub enum fsrv_request {}
 pub enum fsrv_process {}
+pub enum fsrv_sandbox {}
 
 /// struct rusage of getrusage(2): two times of two words each, and 14 counts.
 #[repr(C)]
@@ -56,7 +57,8 @@ pub struct fsrv_server_options {
     pub zygote_argv: *const *const c_char,
     pub zygote_data: *const c_void,
     pub zygote_data_size: usize,
-    pub reserved: [u64; 4],
+    pub sandbox: *mut fsrv_sandbox,
+    pub reserved: [u64; 3],
 }
 
 #[repr(C)]
@@ -67,6 +69,8 @@ pub struct fsrv_status {
     pub exit_code: c_int,
     pub signal: c_int,
     pub flags: u32,
+    pub refused: u32,
+    pub refused_call: c_int,
     pub rusage: rusage,
 }
 
