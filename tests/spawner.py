@@ -104,7 +104,8 @@ class Spawner:
     def __init__(self, command, **options):
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen([*command, str(theirs.fileno())], pass_fds=[theirs.fileno()], **options)
+            fds = [theirs.fileno(), *options.pop("pass_fds", ())]
+            self.process = subprocess.Popen([*command, str(theirs.fileno())], pass_fds=fds, **options)
         self.socket, self.file, self.may_die = ours, ours.makefile("rwb"), False
 
     def __call__(self, command, *words):

@@ -139,7 +139,10 @@ static void do_request(int argc, char **argv) {
         fsrv_request_free(request);
         request = NULL;
         fresh_error();
-        say(fsrv_request_new(&request));
+        int r = fsrv_request_new(&request);
+        if (r == 0 && sandbox_of_requests)
+                r = fsrv_request_set_sandbox(request, sandbox_of_requests);
+        say(r);
 }
 
 struct fsrv_request *current_request(void) {
@@ -419,6 +422,7 @@ static void do_end(int argc, char **argv) {
         for (int i = 0; i < n_processes; i++)
                 fsrv_process_unref(processes[i]);
         fsrv_request_free(request);
+        fsrv_sandbox_unref(sandbox_of_requests);
         free(payload);
         fsrv_server_free(server);
 }
@@ -454,6 +458,7 @@ const struct command api_commands[] = {
         { "free", 0, do_free },
         { "stats", 0, do_stats },
         { "request", 0, do_request },
+        { "set_sandbox", 0, do_set_sandbox },
         { "set", 1, do_set },
         { "attributes", 0, do_attributes },
         { "spawn", 0, do_spawn },
