@@ -507,7 +507,7 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
  * The process holds nothing to spawn by, no lifeline and no tracker: fsrv_server_inherit() and
  * fsrv_worker_get_lifeline() are -EPERM there. Its directory and file actions are subject to the sandbox too. In a
  * process that is in a sandbox itself the spawn fails with -EPERM. A sandbox that cannot be had fails the spawn, stage
- * SANDBOX. A server has up to 64 at a time, and a handle uses the last 16 without delay.
+ * SANDBOX. A server has up to 64 at a time, and a handle keeps the last 32.
  */
 FSRV_PUBLIC int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox);
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
@@ -610,6 +610,11 @@ struct fsrv_attributes {
  */
 FSRV_PUBLIC int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_attributes *attributes,
                                             struct fsrv_error *error);
+
+/* Return the name of a limit by its RLIMIT_…, as "NOFILE", and of a capability by its number, as "net_bind_service";
+ * NULL for a number that has none. Static. */
+FSRV_PUBLIC const char *fsrv_limit_name(int resource);
+FSRV_PUBLIC const char *fsrv_capability_name(int capability);
 
 /* ---- Processes --------------------------------------------------------------------------------------------------- */
 
