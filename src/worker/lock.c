@@ -52,6 +52,7 @@ static int install_own(const struct fsrv__sandbox_parts *sandbox, bool listens, 
         struct sock_filter *filter = malloc(FSRV_FILTER_ROOM * sizeof *filter);
         int r = -ENOMEM;
 
+        lock->n_late = fsrv__filter_write_late(sandbox, lock->late);
         if (filter)
                 r = fsrv__filter_write(sandbox, listens, filter);
         if (r > 0)
@@ -72,12 +73,9 @@ static int install_filters(const struct fsrv__sandbox_parts *sandbox, bool liste
                            struct fsrv_error *error) {
         if (!fsrv__seccomp_is_there())
                 return 0;
-        lock->n_late = fsrv__filter_write_late(sandbox, lock->late);
-        int r = lock->n_late < 0 ? lock->n_late : install_own(sandbox, listens, lock);
-        if (r == -EOPNOTSUPP) { /* an architecture that we have no numbers for; the report says so */
-                lock->n_late = 0;
-                r = 0;
-        }
+        int r = 0;
+        if (fsrv__seccomp_knows_calls()) /* else the report says so */
+                r = install_own(sandbox, listens, lock);
         if (r < 0)
                 return fail_filter(error, "the sandbox's filter", r);
         if (sandbox->head.n_filter > 0)
@@ -151,9 +149,9 @@ int fsrv__lock_in(const struct fsrv__sandbox_parts *sandbox, bool listens, struc
 
         fsrv__lock_measure(&use); /* while /proc is still there */
         if ((r = check_threads(error)) < 0 || (r = check_gaps(sandbox, error)) < 0 ||
-            (r = fsrv__namespaces_make(sandbox, error)) < 0 || (r = fsrv__mounts_make(sandbox, error)) < 0 ||
-            (r = set_process_flags(sandbox, error)) < 0 || (r = make_apart(sandbox, &lock, error)) < 0 ||
-            (r = fsrv__landlock_enter(sandbox, error)) < 0)
+            (r = fsrv__namespaces_make(sandbox, &lock.drops_capabilities, error)) < 0 ||
+            (r = fsrv__mounts_make(sandbox, error)) < 0 || (r = set_process_flags(sandbox, error)) < 0 ||
+            (r = make_apart(sandbox, &lock, error)) < 0 || (r = fsrv__landlock_enter(sandbox, error)) < 0)
                 goto fail;
         if ((r = fsrv__lock_set_limits(sandbox, &use, &lock.limits, error)) < 0 ||
             (lock.drops_capabilities && (r = drop_capabilities(error)) < 0) ||
