@@ -507,7 +507,7 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
  * The process holds nothing to spawn by, no lifeline and no tracker: fsrv_server_inherit() and
  * fsrv_worker_get_lifeline() are -EPERM there. Its directory and file actions are subject to the sandbox too. In a
  * process that is in a sandbox itself the spawn fails with -EPERM. A sandbox that cannot be had fails the spawn, stage
- * SANDBOX. A server has up to 64 at a time, and a handle uses the last 16 without delay.
+ * SANDBOX. A server has up to 64 at a time, and a handle keeps the last 32.
  */
 FSRV_PUBLIC int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox);
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
@@ -806,7 +806,7 @@ struct fsrv_sandbox;
  *    namespace and no privilege;
  *  - "pure-compute": as untrusted, and no file may be opened, and no process made: what remains is memory, threads, and
  *    the fds that are given to the process;
- *  - "no-network", "no-exec": that alone;
+ *  - "no-network", "no-exec": that, and no memory, fds and traces of processes outside, which could do it instead;
  *  - "none": nothing but what is added.
  * Errors: -EINVAL: there is no such profile; -ENOMEM.
  */
@@ -932,9 +932,11 @@ FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_unref(struct fsrv_sandbox *sandbox
 
 /*
  * Locks the calling process in, now and for good, as a sealed sandbox says: for code that locks itself later than at
- * its start, in any process that has one thread, be it a worker or not. RLIMIT_CPU counts from the process's start.
+ * its start, in any process that has one thread, be it a worker or not. RLIMIT_CPU counts from the process's start. In
+ * a worker the lifeline and the tracker are closed, and, without FSRV_SANDBOX_SPAWN, what fsrv_server_inherit() uses.
+ * The process keeps the other fds that it has.
  * Errors, stage SANDBOX: the step that failed, and what it was for. Then some of it may have been done, and the process
- * should end. -EINVAL: the sandbox is not sealed.
+ * should end. -EINVAL: the sandbox is not sealed, or there are other threads.
  */
 FSRV_PUBLIC int fsrv_worker_lock(const struct fsrv_sandbox *sandbox, struct fsrv_error *error);
 

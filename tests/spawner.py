@@ -72,6 +72,7 @@ class Status:
     def __init__(self, answer):
         self.pid, self.exit_code, self.signal = answer["pid"], answer["exit_code"], answer["signal"]
         self.flags, self.cpu_us, self.maxrss = answer["flags"], answer["cpu_us"], answer["maxrss"]
+        self.refused = answer["refused"], answer["refused_call"]
 
     def __repr__(self):
         return f"exit code {self.exit_code}, signal {self.signal}, flags {self.flags:#x}"
@@ -103,7 +104,8 @@ class Spawner:
     def __init__(self, command, **options):
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen([*command, str(theirs.fileno())], pass_fds=[theirs.fileno()], **options)
+            fds = [theirs.fileno(), *options.pop("pass_fds", ())]
+            self.process = subprocess.Popen([*command, str(theirs.fileno())], pass_fds=fds, **options)
         self.socket, self.file, self.may_die = ours, ours.makefile("rwb"), False
 
     def __call__(self, command, *words):

@@ -29,7 +29,7 @@ static const struct fsrv__profile_path system_paths[] = {
 };
 
 enum {
-        LOCKED = FSRV_LOCK_FILES | FSRV_LOCK_SCOPES | FSRV_LOCK_NO_CAPABILITIES,
+        LOCKED = FSRV_LOCK_FILES | FSRV_LOCK_APART | FSRV_LOCK_SCOPES | FSRV_LOCK_NO_CAPABILITIES,
         CLOSED = FSRV_REFUSE_EXEC | FSRV_REFUSE_NETWORK | FSRV_REFUSE_SOCKETS | FSRV_REFUSE_OTHERS |
                  FSRV_REFUSE_KERNEL | FSRV_REFUSE_METADATA | FSRV_REFUSE_NAMESPACES,
 };
@@ -37,8 +37,9 @@ enum {
 static const struct fsrv__profile profiles[] = {
         { "untrusted", LOCKED, CLOSED, system_paths, sizeof system_paths / sizeof *system_paths, 1 },
         { "pure-compute", LOCKED, CLOSED | FSRV_REFUSE_FILES | FSRV_REFUSE_FORK, NULL, 0, 1 },
-        { "no-network", 0, FSRV_REFUSE_NETWORK, NULL, 0, 0 },
-        { "no-exec", 0, FSRV_REFUSE_EXEC, NULL, 0, 0 },
+        /* A process that can trace another one needs no socket, and no exec, of its own. */
+        { "no-network", FSRV_LOCK_APART, FSRV_REFUSE_NETWORK, NULL, 0, 0 },
+        { "no-exec", FSRV_LOCK_APART, FSRV_REFUSE_EXEC, NULL, 0, 0 },
         { "none", 0, 0, NULL, 0, 0 },
 };
 

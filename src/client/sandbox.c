@@ -243,14 +243,14 @@ int fsrv_sandbox_refuse(struct fsrv_sandbox *sandbox, uint32_t groups) {
         return r;
 }
 
-/* Scopes belong to the calls that reach other processes. */
+/* The domain apart belongs to the calls that reach other processes. */
 int fsrv_sandbox_allow(struct fsrv_sandbox *sandbox, uint32_t groups) {
         int r = check_groups(sandbox, groups);
 
         if (r == 0)
                 sandbox->head.refused &= ~groups;
         if (r == 0 && groups & FSRV_REFUSE_OTHERS)
-                sandbox->head.flags &= ~(uint32_t)FSRV_LOCK_SCOPES;
+                sandbox->head.flags &= ~(uint32_t)(FSRV_LOCK_APART | FSRV_LOCK_SCOPES);
         return r;
 }
 

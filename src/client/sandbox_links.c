@@ -9,7 +9,7 @@
 #include "client/handle.h"
 #include "wire/messages.h"
 
-enum { LINKS_MAX = 16 }; /* the longest unused one makes room; its zygote ends, and is made anew if need be */
+enum { LINKS_MAX = 32 }; /* the longest unused one makes room; its zygote ends, and is made anew if need be */
 
 static void free_entry(struct fsrv__sandbox_link *entry) {
         fsrv__link_unref(entry->link);

@@ -92,13 +92,13 @@ static void tell_landlock(const struct fsrv__sandbox_parts *sandbox, const struc
                 tell_rule(teller, "no TCP ports but those of the list", name,
                           abi < 4 ? FSRV_RULE_NOT_ENFORCED : FSRV_RULE_ENFORCED,
                           abi < 4 ? "landlock knows of ports since Linux 6.7" : "");
-        if (sandbox->head.flags & FSRV_LOCK_SCOPES) {
+        if (sandbox->head.flags & FSRV_LOCK_APART)
                 tell_rule(teller, "no memory, files and traces of other processes", name,
                           abi == 0 ? FSRV_RULE_NOT_ENFORCED : FSRV_RULE_ENFORCED, abi == 0 ? no_landlock : "");
+        if (sandbox->head.flags & FSRV_LOCK_SCOPES)
                 tell_rule(teller, "no signals and abstract sockets to processes outside", name,
                           abi < 6 ? FSRV_RULE_PARTLY : FSRV_RULE_ENFORCED,
                           abi < 6 ? "before Linux 6.12 tgkill(2) reaches processes of the same user" : "");
-        }
 }
 
 /* ---- the rest ---- */

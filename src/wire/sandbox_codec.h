@@ -27,7 +27,8 @@ enum {
         FSRV_LOCK_SPAWNS = 1u << 7,  /* workers may spawn, into the same sandbox */
         FSRV_LOCK_NO_ROOT = 1u << 8, /* there is a new root; it has the mounts alone */
         FSRV_LOCK_NO_CAPABILITIES = 1u << 9, /* capabilities are dropped, but those that change ids */
-        FSRV_LOCK_FLAGS = (1u << 10) - 1,
+        FSRV_LOCK_APART = 1u << 10,          /* no memory, fds and traces of processes outside, siblings among them */
+        FSRV_LOCK_FLAGS = (1u << 11) - 1,
 
         /* The profile's own path: it may be missing. Besides FSRV_PATH_… */
         FSRV_WIRE_PATH_OPTIONAL = 1u << 16,

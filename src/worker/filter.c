@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/call.h"
@@ -49,8 +50,10 @@ enum {
         X32_BIT = 0x40000000,
         NEW_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
                          CLONE_NEWNET,
-        NEW_TIME = 0x80,     /* for unshare(2) alone */
-        NOEXEC_SEAL = 1 << 3 /* MFD_NOEXEC_SEAL (Linux 6.3) */
+        NEW_TIME = 0x80,      /* for unshare(2) alone */
+        NOEXEC_SEAL = 1 << 3, /* MFD_NOEXEC_SEAL (Linux 6.3) */
+        SET_ID = S_ISUID | S_ISGID,
+        CREATES = O_CREAT | (O_TMPFILE & ~O_DIRECTORY),
 };
 #ifdef __s390x__
 enum { CLONE_FLAGS = 1 };
@@ -62,66 +65,88 @@ enum { CLONE_FLAGS = 0 };
 
 enum test { IS, IS_NOT, HAS, LACKS };
 
-static const struct condition {
+struct condition {
         char call[24];
         uint16_t group;
         uint8_t argument;
         uint8_t test; /* refused if the low half of the argument IS value, HAS one of its bits, … */
         uint32_t value;
-        bool high; /* the argument's high half */
-} conditions[] = {
-        /* of another process than the caller: a pid that isn't 0 */
-        { "prlimit64", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0, false },
-        { "sched_setaffinity", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0, false },
-        { "sched_setattr", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0, false },
-        { "sched_setparam", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0, false },
-        { "sched_setscheduler", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0, false },
-        { "get_robust_list", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0, false },
-        { "move_pages", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0, false },
-        { "migrate_pages", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0, false },
-        { "setpriority", FSRV_REFUSE_OTHERS, 0, IS_NOT, 0 /* PRIO_PROCESS */, false },
-        { "setpriority", FSRV_REFUSE_OTHERS, 1, IS_NOT, 0, false },
-        { "ioprio_set", FSRV_REFUSE_OTHERS, 0, IS_NOT, 1 /* IOPRIO_WHO_PROCESS */, false },
-        { "ioprio_set", FSRV_REFUSE_OTHERS, 1, IS_NOT, 0, false },
+        bool high;        /* the argument's high half */
+        uint8_t flags;    /* if not 0: only if this argument, counted from 1, */
+        uint32_t has_any; /* has one of these bits too */
+};
+
+#define WHEN(call, group, argument, test, value) \
+        { call, FSRV_REFUSE_##group, argument, test, value, false, 0, 0 }
+#define WHEN_HIGH(call, group, argument, test, value) \
+        { call, FSRV_REFUSE_##group, argument, test, value, true, 0, 0 }
+#define WHEN_CREATED(call, group, argument, test, value, flags) \
+        { call, FSRV_REFUSE_##group, argument, test, value, false, flags, CREATES }
+#define FSRV_REFUSE_ANY 0xFFFF
+
+static const struct condition conditions[] = {
+        /* of another process than the caller: a pid that is not 0; PRIO_PROCESS is 0, IOPRIO_WHO_PROCESS 1 */
+        WHEN("prlimit64", OTHERS, 0, IS_NOT, 0),
+        WHEN("sched_setaffinity", OTHERS, 0, IS_NOT, 0),
+        WHEN("sched_setattr", OTHERS, 0, IS_NOT, 0),
+        WHEN("sched_setparam", OTHERS, 0, IS_NOT, 0),
+        WHEN("sched_setscheduler", OTHERS, 0, IS_NOT, 0),
+        WHEN("get_robust_list", OTHERS, 0, IS_NOT, 0),
+        WHEN("move_pages", OTHERS, 0, IS_NOT, 0),
+        WHEN("migrate_pages", OTHERS, 0, IS_NOT, 0),
+        WHEN("setpriority", OTHERS, 0, IS_NOT, 0),
+        WHEN("setpriority", OTHERS, 1, IS_NOT, 0),
+        WHEN("ioprio_set", OTHERS, 0, IS_NOT, 1),
+        WHEN("ioprio_set", OTHERS, 1, IS_NOT, 0),
         /* signals that the kernel sends for the caller; input of another's terminal */
-        { "fcntl", FSRV_REFUSE_OTHERS, 1, IS, F_SETOWN, false },
-        { "fcntl", FSRV_REFUSE_OTHERS, 1, IS, F_SETOWN_EX, false },
-        { "fcntl64", FSRV_REFUSE_OTHERS, 1, IS, F_SETOWN, false },
-        { "fcntl64", FSRV_REFUSE_OTHERS, 1, IS, F_SETOWN_EX, false },
-        { "ioctl", FSRV_REFUSE_OTHERS, 1, IS, FIOSETOWN, false },
-        { "ioctl", FSRV_REFUSE_OTHERS, 1, IS, SIOCSPGRP, false },
-        { "ioctl", FSRV_REFUSE_OTHERS, 1, IS, TIOCSTI, false },
-        { "ioctl", FSRV_REFUSE_OTHERS, 1, IS, TIOCLINUX, false },
-        { "ioctl", FSRV_REFUSE_METADATA, 1, IS, (uint32_t)FS_IOC_SETFLAGS, false },
-        { "ioctl", FSRV_REFUSE_METADATA, 1, IS, (uint32_t)FS_IOC_FSSETXATTR, false },
-        { "clone", FSRV_REFUSE_NAMESPACES, CLONE_FLAGS, HAS, NEW_NAMESPACES, false },
-        { "unshare", FSRV_REFUSE_NAMESPACES, 0, HAS, NEW_NAMESPACES | NEW_TIME, false },
-        { "personality", FSRV_REFUSE_KERNEL, 0, IS_NOT, UINT32_MAX, false }, /* which asks for it */
-        { "prctl", FSRV_REFUSE_KERNEL, 0, IS, PR_SET_MM, false },
+        WHEN("fcntl", OTHERS, 1, IS, F_SETOWN),
+        WHEN("fcntl", OTHERS, 1, IS, F_SETOWN_EX),
+        WHEN("fcntl64", OTHERS, 1, IS, F_SETOWN),
+        WHEN("fcntl64", OTHERS, 1, IS, F_SETOWN_EX),
+        WHEN("ioctl", OTHERS, 1, IS, FIOSETOWN),
+        WHEN("ioctl", OTHERS, 1, IS, SIOCSPGRP),
+        WHEN("ioctl", OTHERS, 1, IS, TIOCSTI),
+        WHEN("ioctl", OTHERS, 1, IS, TIOCLINUX),
+        WHEN("ioctl", METADATA, 1, IS, (uint32_t)FS_IOC_SETFLAGS),
+        WHEN("ioctl", METADATA, 1, IS, (uint32_t)FS_IOC_FSSETXATTR),
+        /* a line discipline of the kernel's for a terminal */
+        WHEN("ioctl", KERNEL, 1, IS, TIOCSETD),
+        /* files that give others the rights of their owner; without O_CREAT the mode may be anything */
+        WHEN_CREATED("open", METADATA, 2, HAS, SET_ID, 2),
+        WHEN_CREATED("openat", METADATA, 3, HAS, SET_ID, 3),
+        WHEN("creat", METADATA, 1, HAS, SET_ID),
+        WHEN("mknod", METADATA, 1, HAS, SET_ID),
+        WHEN("mknodat", METADATA, 2, HAS, SET_ID),
+        WHEN("mkdir", METADATA, 1, HAS, SET_ID),
+        WHEN("mkdirat", METADATA, 2, HAS, SET_ID),
+        WHEN("clone", NAMESPACES, CLONE_FLAGS, HAS, NEW_NAMESPACES),
+        WHEN("unshare", NAMESPACES, 0, HAS, NEW_NAMESPACES | NEW_TIME),
+        WHEN("personality", KERNEL, 0, IS_NOT, UINT32_MAX), /* which asks for it */
+        WHEN("prctl", KERNEL, 0, IS, PR_SET_MM),
         /* to an address, and not to the other end */
-        { "sendto", FSRV_REFUSE_NETWORK, 4, IS_NOT, 0, false },
-        { "sendto", FSRV_REFUSE_NETWORK, 4, IS_NOT, 0, true },
+        WHEN("sendto", NETWORK, 4, IS_NOT, 0),
+        WHEN_HIGH("sendto", NETWORK, 4, IS_NOT, 0),
         /* socket, bind, connect, listen, accept, accept4; socketpair */
-        { "socketcall", FSRV_REFUSE_NETWORK, 0, IS, 1, false },
-        { "socketcall", FSRV_REFUSE_NETWORK, 0, IS, 2, false },
-        { "socketcall", FSRV_REFUSE_NETWORK, 0, IS, 3, false },
-        { "socketcall", FSRV_REFUSE_NETWORK, 0, IS, 4, false },
-        { "socketcall", FSRV_REFUSE_NETWORK, 0, IS, 5, false },
-        { "socketcall", FSRV_REFUSE_NETWORK, 0, IS, 18, false },
-        { "socketcall", FSRV_REFUSE_SOCKETS, 0, IS, 8, false },
+        WHEN("socketcall", NETWORK, 0, IS, 1),
+        WHEN("socketcall", NETWORK, 0, IS, 2),
+        WHEN("socketcall", NETWORK, 0, IS, 3),
+        WHEN("socketcall", NETWORK, 0, IS, 4),
+        WHEN("socketcall", NETWORK, 0, IS, 5),
+        WHEN("socketcall", NETWORK, 0, IS, 18),
+        WHEN("socketcall", SOCKETS, 0, IS, 8),
 };
 
 /* Where execve(2) is allowed, for landlock to say which files: a memfd is none that landlock knows of. */
 static const struct condition program_conditions[] = {
-        { "memfd_create", FSRV_REFUSE_EXEC, 1, LACKS, NOEXEC_SEAL, false },
+        WHEN("memfd_create", EXEC, 1, LACKS, NOEXEC_SEAL),
 };
 
 /* Of two filters that ask a listener the newer one's is asked. It would let the call go on (once ours has died; before,
  * the kernel allows no second one). */
-static const struct condition own_listener = { "seccomp", 0, 1, HAS, SECCOMP_FILTER_FLAG_NEW_LISTENER, false };
+static const struct condition own_listener = WHEN("seccomp", ANY, 1, HAS, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 
 static const struct condition late_conditions[] = {
-        { "clone", FSRV_REFUSE_FORK, CLONE_FLAGS, LACKS, CLONE_THREAD, false },
+        WHEN("clone", FORK, CLONE_FLAGS, LACKS, CLONE_THREAD),
 };
 
 /* ---- writing ---- */
@@ -146,10 +171,11 @@ static void answer_if(struct program *program, uint16_t jump, uint32_t value, bo
         append(program, BPF_RET | BPF_K, answer, 0, 0);
 }
 
-static size_t offset_of(const struct condition *condition) {
-        bool second = condition->high == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+/* Where half of an argument lies. */
+static size_t offset_of(int argument, bool high) {
+        bool second = high == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
-        return offsetof(struct seccomp_data, args) + 8 * (size_t)condition->argument + (second ? 4 : 0);
+        return offsetof(struct seccomp_data, args) + 8 * (size_t)argument + (second ? 4 : 0);
 }
 
 static void append_condition(struct program *program, const struct condition *condition) {
@@ -158,8 +184,12 @@ static void append_condition(struct program *program, const struct condition *co
         if (number < 0)
                 return;
         load(program, offsetof(struct seccomp_data, nr));
-        append(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 3);
-        load(program, offset_of(condition));
+        append(program, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, condition->flags ? 5 : 3);
+        if (condition->flags) {
+                load(program, offset_of(condition->flags - 1, false));
+                append(program, BPF_JMP | BPF_JSET | BPF_K, condition->has_any, 0, 3);
+        }
+        load(program, offset_of(condition->argument, condition->high));
         answer_if(program, condition->test < HAS ? BPF_JEQ : BPF_JSET, condition->value,
                   condition->test == IS || condition->test == HAS, program->answer);
 }
@@ -196,9 +226,9 @@ static void append_calls(struct program *program, uint32_t refused, uint32_t fla
         }
 }
 
-/* The C library falls back to clone(2), whose flags can be looked at. */
-static void append_clone3(struct program *program) {
-        int number = fsrv__syscall_find("clone3");
+/* What has its flags in memory, where a filter can't look. The C library, and others, fall back to the older call. */
+static void append_unseen(struct program *program, const char *call) {
+        int number = fsrv__syscall_find(call);
 
         if (number >= 0)
                 answer_if(program, BPF_JEQ, (uint32_t)number, true, SECCOMP_RET_ERRNO | ENOSYS);
@@ -236,7 +266,9 @@ int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
         program.answer = answer_of(flags, listens);
         append_calls(&program, refused, flags);
         if (refused & FSRV_REFUSE_NAMESPACES)
-                append_clone3(&program);
+                append_unseen(&program, "clone3");
+        if (refused & FSRV_REFUSE_METADATA && !(refused & FSRV_REFUSE_FILES))
+                append_unseen(&program, "openat2");
         append_conditions(&program, conditions, sizeof conditions / sizeof *conditions, refused);
         if (flags & FSRV_LOCK_PROGRAM)
                 append_conditions(&program, program_conditions, sizeof program_conditions / sizeof *program_conditions,
@@ -255,7 +287,7 @@ int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox,
                 return -EOPNOTSUPP;
         begin(&program, flags);
         append_calls(&program, refused, flags);
-        append_clone3(&program);
+        append_unseen(&program, "clone3");
         append_conditions(&program, late_conditions, sizeof late_conditions / sizeof *late_conditions, refused);
         return finish(&program);
 }

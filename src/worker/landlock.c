@@ -48,6 +48,13 @@ static uint64_t files_of(int abi) {
         return known;
 }
 
+/* A ruleset has to handle something. What is handled here for that takes nothing away: to move files to another
+ * directory, which is allowed again (each domain forbids it otherwise); on ABI 1, which allows it never, to make block
+ * devices, which takes a capability anyway. */
+static uint64_t nothing_of(int abi) {
+        return abi >= 2 ? FSRV_LANDLOCK_REFER : FSRV_LANDLOCK_MAKE_BLOCK;
+}
+
 static struct fsrv__landlock_handled handled_by(int abi, const struct fsrv__sandbox_parts *sandbox) {
         uint32_t flags = sandbox->head.flags;
         struct fsrv__landlock_handled handled = { 0 };
@@ -58,8 +65,8 @@ static struct fsrv__landlock_handled handled_by(int abi, const struct fsrv__sand
                 handled.scopes = FSRV_LANDLOCK_ABSTRACT_UNIX | FSRV_LANDLOCK_SIGNAL;
         if (flags & FSRV_LOCK_FILES)
                 handled.files = files_of(abi);
-        else if (abi >= 2 && (handled.net || flags & FSRV_LOCK_SCOPES))
-                handled.files = FSRV_LANDLOCK_REFER;
+        else if (flags & (FSRV_LOCK_TCP | FSRV_LOCK_APART | FSRV_LOCK_SCOPES))
+                handled.files = nothing_of(abi);
         return handled;
 }
 
@@ -106,7 +113,6 @@ static int add_port(int ruleset, const struct fsrv__wire_port *port, struct fsrv
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_SANDBOX, (int)-r, "landlock for port %u", port->port) : 0;
 }
 
-/* Each domain forbids to move files to another directory, unless it says otherwise. */
 static int allow_moving(int ruleset) {
         FSRV_CLEANUP_FD int root = fsrv__open("/", O_PATH);
         struct path_beneath rule = { .access = FSRV_LANDLOCK_REFER, .parent = root };
@@ -119,7 +125,7 @@ static int add_rules(int ruleset, const struct fsrv__landlock_handled *handled,
         bool has_files = sandbox->head.flags & FSRV_LOCK_FILES;
         int r = 0;
 
-        if (!has_files && handled->files && (r = allow_moving(ruleset)) < 0)
+        if (!has_files && handled->files & FSRV_LANDLOCK_REFER && (r = allow_moving(ruleset)) < 0)
                 return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "landlock for '/'");
         for (uint32_t i = 0; i < sandbox->head.n_paths && has_files && r == 0; i++)
                 r = add_path(ruleset, sandbox->path_names[i], sandbox->paths[i].access, handled->files, error);
@@ -148,17 +154,14 @@ int fsrv__landlock_restrict(int ruleset) {
         return (int)fsrv__call(SYS_landlock_restrict_self, ruleset, 0);
 }
 
-/* A ruleset has to handle something. On ABI 1 that is to make block devices, which takes a capability anyway. */
-int fsrv__landlock_apart(void) {
+int fsrv__landlock_apart(uint32_t flags) {
         int abi = fsrv__landlock_abi();
-        struct fsrv__landlock_handled handled = { .files = FSRV_LANDLOCK_REFER };
+        struct fsrv__landlock_handled handled = { .files = nothing_of(abi) };
 
         if (abi == 0)
                 return -ENOSYS;
-        if (abi >= 6)
+        if (flags & FSRV_LOCK_SCOPES && abi >= 6)
                 handled.scopes = FSRV_LANDLOCK_ABSTRACT_UNIX | FSRV_LANDLOCK_SIGNAL;
-        if (abi == 1)
-                handled.files = FSRV_LANDLOCK_MAKE_BLOCK;
         FSRV_CLEANUP_FD int ruleset = fsrv__fd_raise(fsrv__landlock_new(abi, &handled));
         int r = ruleset < 0 || abi == 1 ? ruleset : allow_moving(ruleset);
         return r < 0 ? r : fsrv__fd_steal(&ruleset);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/locks.h"
+#include "wire/inherited.h"
 #include "wire/rules.h"
 #include "worker/apart.h"
 #include "worker/landlock.h"
@@ -49,14 +50,13 @@ static int fail_filter(struct fsrv_error *error, const char *what, int r) {
 
 static int install_own(const struct fsrv__sandbox_parts *sandbox, bool listens, struct fsrv__lock *lock) {
         struct sock_filter *filter = malloc(FSRV_FILTER_ROOM * sizeof *filter);
-        bool listening = listens;
         int r = -ENOMEM;
 
         if (filter)
-                r = fsrv__filter_write(sandbox, listening, filter);
+                r = fsrv__filter_write(sandbox, listens, filter);
         if (r > 0)
-                r = fsrv__filter_install(filter, (size_t)r, listening);
-        if (r > 0 && listening) {
+                r = fsrv__filter_install(filter, (size_t)r, listens);
+        if (r > 0 && listens) {
                 lock->listener = r;
         } else if (r == -EBUSY) { /* the one outside, a container's for example */
                 r = fsrv__filter_write(sandbox, false, filter);
@@ -101,12 +101,23 @@ static int set_process_flags(const struct fsrv__sandbox_parts *sandbox, struct f
 }
 
 static int make_apart(const struct fsrv__sandbox_parts *sandbox, struct fsrv__lock *lock, struct fsrv_error *error) {
-        if (!(sandbox->head.flags & FSRV_LOCK_SCOPES))
+        uint32_t flags = sandbox->head.flags;
+
+        if (!(flags & (FSRV_LOCK_APART | FSRV_LOCK_SCOPES)))
                 return 0;
-        int r = fsrv__landlock_apart();
+        int r = fsrv__landlock_apart(flags);
         if (r < 0 && r != -ENOSYS)
                 return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "a landlock ruleset");
         lock->apart = r < 0 ? -1 : r;
+        return 0;
+}
+
+/* Landlock and filters hold for the thread that asks for them. Another one of the same memory would stay free. The call
+ * does nothing where there is one thread, and fails where there are more. */
+static int check_threads(struct fsrv_error *error) {
+        if (unshare(CLONE_THREAD) < 0 && errno == EINVAL)
+                return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EINVAL,
+                                       "a process with several threads cannot be locked in");
         return 0;
 }
 
@@ -139,9 +150,10 @@ int fsrv__lock_in(const struct fsrv__sandbox_parts *sandbox, bool listens, struc
         int r;
 
         fsrv__lock_measure(&use); /* while /proc is still there */
-        if ((r = check_gaps(sandbox, error)) < 0 || (r = fsrv__namespaces_make(sandbox, error)) < 0 ||
-            (r = fsrv__mounts_make(sandbox, error)) < 0 || (r = set_process_flags(sandbox, error)) < 0 ||
-            (r = make_apart(sandbox, &lock, error)) < 0 || (r = fsrv__landlock_enter(sandbox, error)) < 0)
+        if ((r = check_threads(error)) < 0 || (r = check_gaps(sandbox, error)) < 0 ||
+            (r = fsrv__namespaces_make(sandbox, error)) < 0 || (r = fsrv__mounts_make(sandbox, error)) < 0 ||
+            (r = set_process_flags(sandbox, error)) < 0 || (r = make_apart(sandbox, &lock, error)) < 0 ||
+            (r = fsrv__landlock_enter(sandbox, error)) < 0)
                 goto fail;
         if ((r = fsrv__lock_set_limits(sandbox, &use, &lock.limits, error)) < 0 ||
             (lock.drops_capabilities && (r = drop_capabilities(error)) < 0) ||
@@ -157,23 +169,44 @@ fail:
         return r;
 }
 
-int fsrv_worker_lock(const struct fsrv_sandbox *sandbox, struct fsrv_error *error) {
-        const struct fsrv__sealed *sealed = (const void *)sandbox;
-        struct fsrv__sandbox_parts parts;
-        struct fsrv__lock lock;
+/* What a worker could spawn by, or write to, outside. */
+static void close_ways_out(uint32_t flags) {
+        struct fsrv__inherited *inherited = &fsrv__inherited;
 
-        if (!sealed->bytes)
-                return fsrv__fail(error, FSRV_STAGE_SANDBOX, EINVAL, "the sandbox is not sealed");
-        int r = fsrv__sandbox_decode(sealed->bytes, sealed->size, &parts);
-        if (r < 0)
-                return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "the sandbox");
-        r = fsrv__lock_in(&parts, false, &lock, error);
-        fsrv__sandbox_parts_done(&parts);
+        if (!inherited->is_worker)
+                return;
+        if (!(flags & FSRV_LOCK_SPAWNS))
+                inherited->doorbell = fsrv__fd_close(inherited->doorbell);
+        inherited->lifeline = fsrv__fd_close(inherited->lifeline);
+        inherited->tracker = fsrv__fd_close(inherited->tracker);
+}
+
+static int lock_caller(const struct fsrv__sandbox_parts *parts, struct fsrv_error *error) {
+        struct fsrv__lock lock;
+        int r = fsrv__lock_in(parts, false, &lock, error);
+
         if (r < 0)
                 return r;
         r = fsrv__lock_apart(&lock);
         fsrv__fd_close(lock.apart);
         if (r == 0)
                 r = fsrv__lock_finish(&lock);
-        return r < 0 ? fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "locking in") : 0;
+        if (r < 0)
+                return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "locking in");
+        close_ways_out(parts->head.flags);
+        return 0;
+}
+
+int fsrv_worker_lock(const struct fsrv_sandbox *sandbox, struct fsrv_error *error) {
+        const struct fsrv__sealed *sealed = (const void *)sandbox;
+        struct fsrv__sandbox_parts parts;
+
+        if (!sealed->bytes)
+                return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EINVAL, "the sandbox is not sealed");
+        int r = fsrv__sandbox_decode(sealed->bytes, sealed->size, &parts);
+        if (r < 0)
+                return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "the sandbox");
+        r = lock_caller(&parts, error);
+        fsrv__sandbox_parts_done(&parts);
+        return r;
 }

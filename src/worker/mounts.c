@@ -254,6 +254,14 @@ static int mount_all(const struct fsrv__sandbox_parts *sandbox, int *sources, in
         return 0;
 }
 
+/* Whether one of the mounts is the root. */
+static bool has_own_root(const struct fsrv__sandbox_parts *sandbox) {
+        for (uint32_t i = 0; i < sandbox->head.n_mounts; i++)
+                if (is_root(sandbox->mount_names[2 * i + 1]))
+                        return true;
+        return false;
+}
+
 static int make_all(const struct fsrv__sandbox_parts *sandbox, int *sources, struct fsrv_error *error) {
         bool has_root = sandbox->head.flags & FSRV_LOCK_NO_ROOT;
         char here[PATH_MAX], *directory = getcwd(here, sizeof here);
@@ -267,6 +275,8 @@ static int make_all(const struct fsrv__sandbox_parts *sandbox, int *sources, str
         if (root < 0)
                 return root;
         r = mount_all(sandbox, sources, &root, error);
+        if (r == 0 && has_root && !has_own_root(sandbox)) /* nobody needs to write there any more */
+                set_attributes(root, ATTR_RDONLY, 0);
         if (r == 0 && has_root)
                 r = enter_root(root, error);
         if (r == 0)

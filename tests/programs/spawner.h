@@ -23,6 +23,10 @@ void say(int result);
 /* The same of this program's own system calls: -1 and errno. */
 void say_own(long result);
 
+/* spawner_sandbox.c; NULL: none */
+extern struct fsrv_sandbox *sandbox_of_requests;
+void do_set_sandbox(int argc, char **argv);
+
 /* spawner_api.c: what is to be spawned next */
 struct fsrv_request *current_request(void);
 

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""What a sandbox costs: beside no sandbox, and beside programs that lock another one in. For bench.py."""
+
+import os
+import shutil
+
+from subject import result
+
+SANDBOXES = 20
+JAILS = ("bwrap", "minijail0", "firejail")
+
+
+def locked_zygote(bench):
+    ours, plain = bench.loops("sandbox", "untrusted"), bench.loops()
+    a, b = bench.by_turns([(ours, "noop 1"), (plain, "noop 1")], 20, 100 if bench.quick else 250)
+    return result("sandbox", "no-op entry point under `untrusted`", a, [("ours without a sandbox", b)], "us", 1.15,
+                  note=bench.note(ours, plain))
+
+
+def own_lock(bench):
+    """What a worker does itself, each time."""
+    ours, plain = bench.loops(module="gives"), bench.loops(module="gives")
+    a, b = bench.by_turns([(ours, "locked 1"), (plain, "noop 1")], 20, 100 if bench.quick else 250)
+    what = "ids and a ruleset of the worker's own" if os.geteuid() == 0 else "a ruleset of the worker's own"
+    return result("sandbox-own", f"no-op entry point with {what}", a, [("ours without", b)], "us", 1.6,
+                  note=bench.note(ours, plain))
+
+
+def programs(bench):
+    """The best known of the jails that are there is what the bar is against: bwrap."""
+    jails = [jail for jail in JAILS if shutil.which(jail)]
+    if not jails:
+        return {"name": "sandbox-program", "met": None, "skipped": "there is no bwrap (Debian package bubblewrap)"}
+    sides = [(bench.loops("sandbox", "untrusted"), "run:exec 1"), (bench.loops(), "run:exec 1"),
+             *((bench.loops(), f"jail:{jail} 1") for jail in jails)]
+    a, plain, *times = bench.by_turns(sides, 6 if bench.quick else 15, 10 if bench.quick else 20)
+    return result("sandbox-program", "/bin/true under `untrusted`", a,
+                  [*zip(jails, times), ("ours without a sandbox", plain)], "us", 4, higher_is_better=True,
+                  note=bench.note(sides[0][0], sides[2][0]))
+
+
+def private_memory(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Private_Dirty"))
+
+
+def children(server, role):
+    """Their pids, the oldest first."""
+    with open(f"/proc/{server}/task/{server}/children") as file:
+        pids = list(map(int, file.read().split()))
+    for pid in pids:
+        with open(f"/proc/{pid}/cmdline") as file:
+            if file.read().startswith(f"forkserver: {role}"):
+                yield pid
+
+
+def memory(bench):
+    """What is shared with the first zygote isn't private; so this is what each adds."""
+    subject = bench.loops(preload=64)
+    subject.ask("noop 1 10")
+    subject.ask(f"sandboxes {SANDBOXES}")
+    server, first, *_ = map(int, subject.ask("pids"))
+    each = [private_memory(pid) for pid in children(server, "zygote") if pid != first]
+    standbys = sum(private_memory(pid) for pid in children(server, "standby"))
+    subject.close()
+    case = result("sandbox-memory", f"private dirty memory of a sandbox's zygote, the most of {len(each)}", max(each),
+                  [], "KiB", None, note=f"64 MiB preloaded; all standbys have {standbys} KiB")
+    return case | {"bar": 300, "met": max(each) <= 300 and len(each) >= SANDBOXES}
+
+
+def measure_all(bench):
+    return [locked_zygote(bench), own_lock(bench), programs(bench), memory(bench)]
