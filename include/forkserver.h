@@ -611,6 +611,11 @@ struct fsrv_attributes {
 FSRV_PUBLIC int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_attributes *attributes,
                                             struct fsrv_error *error);
 
+/* Return the name of a limit by its RLIMIT_…, as "NOFILE", and of a capability by its number, as "net_bind_service";
+ * NULL for a number that has none. Static. */
+FSRV_PUBLIC const char *fsrv_limit_name(int resource);
+FSRV_PUBLIC const char *fsrv_capability_name(int capability);
+
 /* ---- Processes --------------------------------------------------------------------------------------------------- */
 
 struct fsrv_process;

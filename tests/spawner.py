@@ -72,6 +72,7 @@ class Status:
     def __init__(self, answer):
         self.pid, self.exit_code, self.signal = answer["pid"], answer["exit_code"], answer["signal"]
         self.flags, self.cpu_us, self.maxrss = answer["flags"], answer["cpu_us"], answer["maxrss"]
+        self.refused = answer["refused"], answer["refused_call"]
 
     def __repr__(self):
         return f"exit code {self.exit_code}, signal {self.signal}, flags {self.flags:#x}"

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/capability.h"
-
 #include <stddef.h>
-#include <strings.h>
 
-static const char *const names[FSRV_CAPABILITIES] = {
+#include "forkserver.h"
+
+static const char *const names[] = {
         "chown",
         "dac_override",
         "dac_read_search",
@@ -48,15 +47,8 @@ static const char *const names[FSRV_CAPABILITIES] = {
         "checkpoint_restore",
 };
 
-const char *fsrv__capability_name(int number) {
-        return number >= 0 && number < FSRV_CAPABILITIES ? names[number] : NULL;
-}
+enum { N_NAMES = sizeof names / sizeof *names };
 
-int fsrv__capability_number(const char *name) {
-        if (strncasecmp(name, "cap_", 4) == 0)
-                name += 4;
-        for (int i = 0; i < FSRV_CAPABILITIES; i++)
-                if (strcasecmp(name, names[i]) == 0)
-                        return i;
-        return -1;
+const char *fsrv_capability_name(int capability) {
+        return capability >= 0 && capability < N_NAMES ? names[capability] : NULL;
 }

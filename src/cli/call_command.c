@@ -41,7 +41,7 @@ static const char help[] =
         "                              no-network, no-exec, none; WORDs add to that, such as\n"
         "                              read=PATH ('forkserver check --help' has them)\n"
         "      --strict                fail if this system cannot enforce all of it\n"
-        "  -h, --help                  show this help\n"
+        "  -h, --help                  show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "A file as standard input is not copied: the process maps it. It must not shrink\n"
         "meanwhile. Anything else is read to its end before the process starts.\n"
@@ -112,6 +112,7 @@ static int redirect_prints(struct fsrv_request *request) {
 static int fill_request(struct fsrv_request *request, const struct cli_target *target,
                         const struct cli_inherited *inherited, char **words, int input) {
         uint32_t flags = FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_RESULT;
+        struct fsrv_error error = { 0 };
         int r = fsrv_request_set_entry(request, target->entry);
 
         if (r < 0 || (r = fsrv_request_set_argv(request, (const char *const *)words)) < 0 ||
@@ -125,6 +126,8 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
             (r = fsrv_request_add_open(request, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) < 0 ||
             (r = redirect_prints(request)) < 0)
                 cli_complain("cannot describe what to call: %s", strerror(-r));
+        else if ((r = cli_attributes_set(&target->attributes, request, &error)) < 0)
+                cli_complain_error(&error);
         return r;
 }
 
@@ -241,6 +244,7 @@ static int parse(int argc, char **argv, struct cli_target *target) {
 int cli_call(int argc, char **argv) {
         struct cli_target target = CLI_TARGET_INIT;
         int r = parse(argc, argv, &target), code = CLI_EXIT_OURS;
+        const char *conflict;
 
         if (r == 1)
                 code = 0;
@@ -252,6 +256,8 @@ int cli_call(int argc, char **argv) {
                 cli_usage_error("call", "'%s' is not MODULE:FUNCTION", target.entry);
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("call", "--kill-after needs --timeout");
+        else if ((conflict = cli_attributes_find_conflict(&target.attributes)))
+                cli_usage_error("call", "%s", conflict);
         else if (cli_leave_pid_1() == 0)
                 code = call_target(&target, argv + optind);
         cli_target_done(&target);

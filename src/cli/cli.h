@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "attribute_options.h"
 #include "forkserver.h"
 
 enum {
@@ -40,6 +41,7 @@ struct cli_target {
         bool quick_exit;
         int preload_timeout_ms; /* 0: the library's */
         uint32_t memory;        /* enum fsrv_memory */
+        struct cli_attributes attributes;
         struct cli_sandbox sandbox;
 };
 
@@ -113,7 +115,8 @@ enum {
         { "kill-after", required_argument, NULL, CLI_OPT_KILL_AFTER }, \
         { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }, \
         { "sandbox", required_argument, NULL, CLI_OPT_SANDBOX }, \
-        { "strict", no_argument, NULL, CLI_OPT_STRICT }
+        { "strict", no_argument, NULL, CLI_OPT_STRICT }, \
+        CLI_ATTRIBUTE_OPTIONS
 /* clang-format on */
 
 /* Takes the option `c` with its argument. 0, -errno with a complaint; 1: it is none of these. */
@@ -136,8 +139,9 @@ int cli_parse_seconds(const char *text, double *ret_seconds);
 /* Rounded up, so that no time but 0 becomes 0. */
 uint64_t cli_milliseconds(double seconds);
 int cli_parse_preload_timeout(const char *text, int *ret_ms);
-/* A user's name or number, for --server-uid and --allow-uid. */
+/* A user's name or number, for --server-uid, --allow-uid and --reuid; a group's. */
 int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
+int cli_parse_gid(const char *what, const char *text, gid_t *ret_gid);
 int cli_parse_socket(const char *text, const char **ret_path);
 
 /* ---- sandbox_words.c ---- */

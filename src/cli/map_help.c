@@ -93,7 +93,7 @@ const char map_help[] =
         "                         lock each process in: untrusted, pure-compute, no-network, no-exec, none; WORDs\n"
         "                         add to that, such as read=PATH ('forkserver check --help' has them)\n"
         "      --strict           fail if this system cannot enforce all of the sandbox\n"
-        "  -h, --help             show this help\n"
+        "  -h, --help             show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "After the first ^C (SIGINT, SIGTERM, SIGHUP) nothing new is started. The second ends all that runs, whole\n"
         "process groups. A process with a session of its own (setsid) isn't reached, and background processes of\n"

@@ -62,7 +62,7 @@ static int spawn(struct map_job *job, const struct map_setting *setting, int inp
                 r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
         else if ((r = set_arguments(request, setting->options, job)) < 0)
                 r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "the arguments");
-        else
+        else if ((r = cli_attributes_set(&setting->options->target.attributes, request, error)) == 0)
                 r = fsrv_spawn(setting->server, request, &job->process, error);
         fsrv_request_free(request);
         if (r < 0)

@@ -246,7 +246,7 @@ static const char *find_conflict(const struct map_options *options) {
                 return "--tty lends the terminal to the item, so there is no --stdin or --pipe";
         if (many && options->n_sources > 1)
                 return "-n and -X are for one source; of several each process gets a combination";
-        return NULL;
+        return cli_attributes_find_conflict(&options->target.attributes);
 }
 
 static int check(struct map_options *options) {

@@ -36,7 +36,7 @@ static const char help[] =
         "                              no-network, no-exec, none; WORDs add to that, such as\n"
         "                              read=PATH ('forkserver check --help' has them)\n"
         "      --strict                fail if this system cannot enforce all of it\n"
-        "  -h, --help                  show this help\n"
+        "  -h, --help                  show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "The process has forkserver's standard streams and other inherited file\n"
         "descriptors, environment, working directory, umask and terminal. It gets the\n"
@@ -65,6 +65,7 @@ static void close_passed_fds(const struct cli_inherited *inherited) {
 
 static int fill_request(struct fsrv_request *request, const struct cli_target *target,
                         const struct cli_inherited *inherited, char **operands) {
+        struct fsrv_error error = { 0 };
         int r;
 
         if (target->entry) {
@@ -88,8 +89,13 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
                 r = fsrv_request_set_sandbox(request, target->sandbox.sandbox);
         if (r >= 0)
                 r = cli_inherited_pass_on(inherited, request);
-        if (r < 0)
+        if (r < 0) {
                 cli_complain("cannot describe what to run: %s", strerror(-r));
+                return r;
+        }
+        r = cli_attributes_set(&target->attributes, request, &error);
+        if (r < 0)
+                cli_complain_error(&error);
         return r;
 }
 
@@ -154,6 +160,7 @@ static int parse(int argc, char **argv, struct cli_target *target) {
 int cli_run(int argc, char **argv) {
         struct cli_target target = CLI_TARGET_INIT;
         int r = parse(argc, argv, &target), code = CLI_EXIT_OURS;
+        const char *conflict;
 
         if (r == 1)
                 code = 0;
@@ -167,6 +174,8 @@ int cli_run(int argc, char **argv) {
                 cli_usage_error("run", "--strict needs --sandbox");
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("run", "--kill-after needs --timeout");
+        else if ((conflict = cli_attributes_find_conflict(&target.attributes)))
+                cli_usage_error("run", "%s", conflict);
         else if (!target.entry && optind == argc)
                 cli_usage_error("run", "what to run is missing: a PROGRAM or --call MODULE:FUNCTION");
         else if (!target.entry && !*argv[optind]) {

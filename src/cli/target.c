@@ -81,7 +81,7 @@ int cli_target_take_option(struct cli_target *target, int c) {
                 target->quick_exit = true;
                 return 0;
         default:
-                return 1;
+                return cli_attributes_take_option(&target->attributes, c);
         }
 }
 

@@ -11,7 +11,6 @@
 
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/resource.h"
 #include "client/request.h"
 
 /* The attributes of a request: checked when they are set, and kept as the wire has them. */
@@ -35,7 +34,7 @@ static int check_limits(const struct fsrv_attributes *a, struct fsrv_error *erro
                 return INVALID(error, "the list of limits is empty");
         for (size_t i = 0; i < a->n_limits; i++) {
                 const struct fsrv_limit *limit = &a->limits[i];
-                const char *name = fsrv__resource_name(limit->resource);
+                const char *name = fsrv_limit_name(limit->resource);
 
                 if (!name)
                         return INVALID(error, "there is no limit with the number %d", limit->resource);

@@ -5,7 +5,6 @@
 #include <sys/prctl.h>
 
 #include "base/call.h"
-#include "base/capability.h"
 #include "base/error.h"
 #include "worker/attributes.h"
 
@@ -20,7 +19,7 @@ static bool has(const struct fsrv__wire_attributes *a, uint64_t attribute) {
 }
 
 static const char *lowest_name(uint64_t set) {
-        const char *name = set ? fsrv__capability_name(__builtin_ctzll(set)) : NULL;
+        const char *name = set ? fsrv_capability_name(__builtin_ctzll(set)) : NULL;
 
         return name ? name : "unknown";
 }

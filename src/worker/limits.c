@@ -5,7 +5,6 @@
 
 #include "base/call.h"
 #include "base/error.h"
-#include "base/resource.h"
 #include "worker/attributes.h"
 
 enum { NUMBER_SIZE = 24 };
@@ -25,7 +24,7 @@ static int set_limit(int resource, const struct fsrv__wire_limit *limit, const s
 
         if (r == 0)
                 return 0;
-        const char *name = fsrv__resource_name(resource);
+        const char *name = fsrv_limit_name(resource);
         return FSRV_ATTRIBUTE_FAILED(error, (int)-r, "RLIMIT_%s to %s:%s", name ? name : "?",
                                      number_text(asked->soft, soft), number_text(asked->hard, hard));
 }

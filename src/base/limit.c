@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "base/resource.h"
-
 #include <stddef.h>
-#include <strings.h>
 #include <sys/resource.h>
+
+#include "forkserver.h"
 
 static const char *const names[] = {
         [RLIMIT_AS] = "AS",           [RLIMIT_CORE] = "CORE",         [RLIMIT_CPU] = "CPU",
@@ -17,15 +16,6 @@ static const char *const names[] = {
 
 enum { N_NAMES = sizeof names / sizeof *names };
 
-const char *fsrv__resource_name(int number) {
-        return number >= 0 && number < N_NAMES ? names[number] : NULL;
-}
-
-int fsrv__resource_number(const char *name) {
-        if (strncasecmp(name, "RLIMIT_", 7) == 0)
-                name += 7;
-        for (int i = 0; i < N_NAMES; i++)
-                if (strcasecmp(name, names[i]) == 0)
-                        return i;
-        return -1;
+const char *fsrv_limit_name(int resource) {
+        return resource >= 0 && resource < N_NAMES ? names[resource] : NULL;
 }

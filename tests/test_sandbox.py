@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: MIT
+"""Sandboxes: a zygote of its own for each, what its processes hold, and what the client hears of refused calls."""
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from leftovers import PATIENCE
+from spawner import LIMIT, Failure, children, eventually, title
+
+STRICT, KILL, SPAWN, MDWE = 1, 2, 4, 8
+REFUSED = 32  # of a status
+
+
+@pytest.fixture
+def locked(module):
+    return module("locked")
+
+
+@pytest.fixture
+def spawner(start, locked):
+    spawner = start()
+    spawner.new(preload=[locked])
+    return spawner
+
+
+def run(spawner, locked, function, *arguments, sandbox=("untrusted", 0), **request):
+    entry = f"{locked}:{function}"
+    return spawner.run(entry=entry, argv=[entry, *arguments], sandbox=list(sandbox), **request)
+
+
+def output(spawner, locked, function, *arguments, sandbox=("untrusted", 0)):
+    entry = f"{locked}:{function}"
+    return spawner.code_and_output(entry=entry, argv=[entry, *arguments], sandbox=list(sandbox))
+
+
+def zygotes(spawner):
+    """The pids of those in sandboxes, and for a moment of what they have just forked."""
+    return [pid for pid in children(spawner.server()) if title(pid).startswith("forkserver: zygote in sandbox")]
+
+
+def has_zygotes(spawner, n):
+    return eventually(lambda: len(zygotes(spawner)) == n)
+
+
+# ---- refused calls ----
+
+def test_refused_calls_are_told(spawner, locked):
+    for n in (3, 1, 0):
+        status = run(spawner, locked, "sockets", n)
+        assert (status.exit_code, status.refused[0]) == (n, n)
+        assert n == 0 or status.refused == (n, "socket")
+    status = run(spawner, locked, "sockets", 3, sandbox=("", 0))
+    assert (status.exit_code, status.refused[0]) == (0, 0)
+
+
+def test_calls_of_a_program(spawner):
+    code = "import socket\ntry: socket.socket()\nexcept PermissionError: raise SystemExit(7)"
+    status = spawner.run(program=sys.executable, argv=["python", "-S", "-c", code], sandbox=["no-network"])
+    assert (status.exit_code, status.refused) == (7, (1, "socket"))
+
+
+def test_calls_of_threads_and_children(spawner, locked):
+    status = run(spawner, locked, "others_sockets")
+    assert (status.exit_code, status.refused) == (2, (2, "socket"))
+
+
+def test_refused_call_that_kills(spawner, locked):
+    status = run(spawner, locked, "sockets", 3, sandbox=("untrusted", KILL))
+    assert (status.signal, status.flags & REFUSED, status.refused) == (signal.SIGKILL, REFUSED, (1, "socket"))
+    assert run(spawner, locked, "sockets", 0, sandbox=("untrusted", KILL)).exit_code == 0
+
+
+def test_call_that_says_why(forkserver, locked):
+    """By the command: the process that failed, and the call."""
+    def command(*words):
+        return subprocess.run([forkserver, "run", *words, "--preload", locked, "--call", f"{locked}:sockets", "2"],
+                              capture_output=True, text=True, timeout=LIMIT)
+    result = command("--sandbox", "untrusted")
+    assert (result.returncode, result.stderr) == (
+        2, f"forkserver: the sandbox of {locked}:sockets has refused socket, and more\n")
+    result = command("--sandbox", "untrusted,kill")
+    assert (result.returncode, result.stderr) == (
+        -9, f"forkserver: {locked}:sockets was killed by its sandbox, which refuses the system call socket\n")
+
+
+# ---- no way out by the machinery ----
+
+def test_process_holds_no_way_out(spawner, locked):
+    assert output(spawner, locked, "ways_out", sandbox=("", 0)) == (0, "lifeline 0, spawn 0: ")
+    assert output(spawner, locked, "ways_out") == (
+        0, "lifeline 1, spawn 1: a process in a sandbox may not spawn")
+
+
+def test_process_that_may_spawn(spawner, locked):
+    """What it spawns is in the same sandbox, and in no other one."""
+    assert run(spawner, locked, "spawn_again", locked, sandbox=("", 0)).exit_code == 0
+    assert run(spawner, locked, "spawn_again", locked).exit_code == 99
+    assert run(spawner, locked, "spawn_again", locked, sandbox=("untrusted", SPAWN)).exit_code == 1
+    code, text = output(spawner, locked, "spawn_again", locked, "none", sandbox=("untrusted", SPAWN))
+    assert code == 100 and text.startswith("the sandbox cannot be had: this process, or the whole fork server, is in")
+
+
+def test_file_actions_are_in_it(spawner, locked, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    request = dict(entry=f"{locked}:sockets", actions=[("open", 5, str(path), os.O_RDONLY, 0)])
+    assert spawner.run(sandbox=[""], **request).exit_code == 0
+    with pytest.raises(Failure) as caught:
+        spawner.run(sandbox=["untrusted"], **request)
+    assert (caught.value.errno, caught.value.stage) == ("EACCES", "open")
+
+
+def test_code_that_locks_itself_in_later(spawner, locked):
+    assert output(spawner, locked, "lock_later", "untrusted", sandbox=("", 0)) == (
+        0, "before 1, after Permission denied")
+    assert output(spawner, locked, "lock_later", "none", sandbox=("", 0)) == (0, "before 1, after open")
+
+
+# ---- zygotes ----
+
+def test_equal_sandboxes_share_a_zygote(spawner, locked):
+    for _ in range(3):
+        assert run(spawner, locked, "sockets", 1).exit_code == 1
+        assert has_zygotes(spawner, 1)
+    assert run(spawner, locked, "sockets", 1, sandbox=("no-network", 0)).exit_code == 1
+    assert has_zygotes(spawner, 2)
+    assert spawner.run(program="true", sandbox=["no-network"]).exit_code == 0  # it refuses no exec: the same
+    assert has_zygotes(spawner, 2)
+    assert spawner.run(program="true", sandbox=["untrusted"]).exit_code == 0
+    assert has_zygotes(spawner, 3)
+
+
+def test_many_sandboxes(spawner, locked):
+    """The one that was not used for the longest time makes room, and can be had again."""
+    kinds = [(profile, flags) for flags in (0, KILL, SPAWN, KILL | SPAWN)
+             for profile in ("none", "no-exec", "no-network", "untrusted", "pure-compute")]
+    for kind in [*kinds, kinds[0]]:
+        assert run(spawner, locked, "sockets", 0, sandbox=kind).exit_code == 0
+    assert has_zygotes(spawner, 16)
+
+
+def test_death_of_the_zygote(spawner, locked):
+    """Its workers go on, and are told of; the next one is forked."""
+    process = spawner.spawn(program="sleep", argv=["sleep", "1000"], sandbox=["untrusted"])
+    assert has_zygotes(spawner, 1)
+    [old] = zygotes(spawner)
+    os.kill(old, signal.SIGKILL)
+    assert spawner.run(program="true", sandbox=["untrusted"]).exit_code == 0
+    assert eventually(lambda: zygotes(spawner) not in ([], [old]))
+    process.kill(signal.SIGTERM)
+    assert process.code() == -signal.SIGTERM
+
+
+def test_death_of_the_first_zygote(spawner, locked):
+    assert run(spawner, locked, "sockets", 1).exit_code == 1
+    old = spawner.zygote()
+    os.kill(old, signal.SIGKILL)
+    assert run(spawner, locked, "sockets", 1).exit_code == 1
+    assert run(spawner, locked, "sockets", 1, sandbox=("no-network", 0)).exit_code == 1
+    assert spawner.zygote() != old and has_zygotes(spawner, 2)
+
+
+def test_filter_outlives_its_zygote(spawner, locked):
+    """Standbys of a zygote that has died are told of as before."""
+    assert run(spawner, locked, "sockets", 1).exit_code == 1
+    for _ in range(20):
+        for pid in zygotes(spawner):
+            os.kill(pid, signal.SIGKILL)
+        status = run(spawner, locked, "sockets", 2)
+        assert (status.exit_code, status.refused) == (2, (2, "socket"))
+
+
+def test_death_of_the_server(spawner, locked):
+    assert run(spawner, locked, "sockets", 1).exit_code == 1
+    os.kill(spawner.server(), signal.SIGKILL)
+    assert run(spawner, locked, "sockets", 1).exit_code == 1
+
+
+def test_modules_that_fail(start, module, locked):
+    """The cause is that of any request."""
+    spawner = start()
+    spawner.new(preload=[module("preload_fails")])
+    for _ in range(3):
+        with pytest.raises(Failure) as caught:
+            run(spawner, locked, "sockets", 1)
+        assert caught.value.stage == "preload"
+
+
+# ---- what cannot be had ----
+
+def forkserver_run(forkserver, *words, **settings):
+    return subprocess.run([forkserver, "run", *words], capture_output=True, text=True, timeout=LIMIT, **settings)
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("wild", "'wild' is no profile: untrusted, pure-compute, no-network, no-exec and none are"),
+    ("untrusted,reed=/etc", "'reed=/etc' is none of its words"),
+    ("untrusted,read", "'read' is none of its words"),
+    ("untrusted,read=", "read= '': Invalid argument"),
+    ("none,connect=http", "'http'"),
+    ("none,refuse=all", "'all'"),
+    ("none,unshare=pid", "'pid'"),
+    ("none,limit=AS", "limit 'AS' is not NAME:VALUE"),
+    ("none,limit=AS:much", "'much' is not a size"),
+    ("none,filter=/nonexistent", "filter= '/nonexistent': No such file or directory"),
+])
+def test_mistakes(forkserver, text, complaint):
+    result = forkserver_run(forkserver, "--sandbox", text, "true")
+    assert result.returncode == 125 and complaint in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_strict_alone(forkserver):
+    result = forkserver_run(forkserver, "--strict", "true")
+    assert (result.returncode, result.stderr) == (
+        125, "forkserver: --strict needs --sandbox (try 'forkserver run --help')\n")
+
+
+@pytest.mark.parametrize("words, text", [("ro-bind=/nonexistent:/x", "/nonexistent"), ("read=/nonexistent", "/nonexistent")])
+def test_sandbox_that_cannot_be_had(forkserver, words, text):
+    """The zygote says why, and nothing has run."""
+    result = forkserver_run(forkserver, "--sandbox", f"none,{words}", "echo", "ran")
+    assert (result.returncode, result.stdout) == (125, "")
+    assert text in result.stderr and "No such file or directory" in result.stderr and "(stage sandbox)" in result.stderr
+
+
+# ---- a server that has one for all ----
+
+def test_server_in_a_sandbox(forkserver, locked, tmp_path):
+    path = str(tmp_path / "socket")
+    command = [forkserver, "serve", "--socket", path, "--sandbox", "untrusted", "--preload", locked]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        assert subprocess.run([forkserver, "ping", "--socket", path, "--wait", str(20 * PATIENCE)],
+                              stdout=subprocess.DEVNULL, timeout=LIMIT).returncode == 0
+        result = forkserver_run(forkserver, "--socket", path, "--call", f"{locked}:sockets", "2")
+        assert (result.returncode, result.stderr) == (
+            2, f"forkserver: the sandbox of {locked}:sockets has refused socket, and more\n")
+        result = forkserver_run(forkserver, "--socket", path, "cat", "/etc/passwd")
+        assert (result.returncode, result.stdout) == (1, "") and "Permission denied" in result.stderr
+        result = forkserver_run(forkserver, "--socket", path, "--sandbox", "none", "true")
+        assert result.returncode == 125 and "the whole fork server, is in one already" in result.stderr
+    finally:
+        server.terminate()
+        assert server.wait(LIMIT) == 0
