@@ -17,7 +17,7 @@ NONE = "no sandbox"
 PROFILES = [NONE, "no-exec", "no-network", "untrusted", "pure-compute"]
 VICTIMS = ["sibling", "its zygote", "first zygote", "other worker", "server", "client"]
 ON_PROCESSES = {"`ptrace`": "ptrace_attach", "`process_vm_readv`": "vm_read", "`/proc/PID/mem`": "open_memory_of_parent",
-                "`/proc/PID/fd`": "list_fds_of_parent", "`/proc/PID/environ`": "read_environment_of_parent",
+                "`/proc/PID/fd`": "open_fd_of_parent", "`/proc/PID/environ`": "read_environment_of_parent",
                 "`pidfd_getfd`": "getfd", "`kill`": "kill_target", "`prlimit`": "set_limit",
                 "`setpriority`": "set_priority", "`sched_setaffinity`": "set_affinity",
                 "`ioprio_set`": "set_io_priority"}
