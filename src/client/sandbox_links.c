@@ -119,11 +119,3 @@ void fsrv__sandbox_link_forget(struct fsrv_server *server, struct fsrv__link *li
                 }
         pthread_mutex_unlock(&server->lock);
 }
-
-void fsrv__sandbox_links_free(struct fsrv__link *link) {
-        while (link->sandboxes) {
-                struct fsrv__sandbox_link *entry = link->sandboxes;
-                link->sandboxes = entry->next;
-                free_entry(entry);
-        }
-}
