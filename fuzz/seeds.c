@@ -12,6 +12,7 @@
 #include "wire/loaded.h"
 #include "wire/messages.h"
 #include "wire/request_codec.h"
+#include "wire/sandbox_codec.h"
 
 static const char *directory;
 
@@ -298,6 +299,41 @@ static void save_client(void) {
         save("client", "refused", &seed);
 }
 
+static void save_sandboxes(void) {
+        char *const paths[] = { "/usr", "/srv/in" };
+        char *const mounts[] = { "/", "/", "", "/tmp" };
+        const struct fsrv__wire_path accesses[] = { { FSRV_PATH_READ }, { FSRV_PATH_WRITE } };
+        const struct fsrv__wire_mount kinds[] = { { FSRV_MOUNT_BIND_READ_ONLY }, { FSRV_MOUNT_TMPFS } };
+        const struct fsrv__wire_port port = { 443, FSRV_PORT_CONNECT };
+        const uint64_t filter = 6;
+        struct seed seed = { .n = 0 };
+
+        for (uint32_t i = 0; i < 16; i++) {
+                struct fsrv__sandbox_parts parts = { .head = { .flags = i * 37 % FSRV_LOCK_FLAGS,
+                                                               .refused = i * 71 % 512,
+                                                               .limits = i,
+                                                               .n_filter = i & 1,
+                                                               .n_ports = i >> 1 & 1,
+                                                               .n_paths = i & 4 ? 2 : 0,
+                                                               .n_mounts = i & 8 ? 2 : 0 },
+                                                     .filter = &filter,
+                                                     .ports = &port,
+                                                     .paths = accesses,
+                                                     .mounts = kinds,
+                                                     .profile = "untrusted",
+                                                     .path_names = paths,
+                                                     .mount_names = mounts };
+                char *bytes, name[2] = { (char)('a' + i), 0 };
+                size_t size;
+
+                if (fsrv__sandbox_encode(&parts, &bytes, &size) < 0)
+                        exit(1);
+                put(&seed, bytes, size);
+                save("sandbox", name, &seed);
+                free(bytes);
+        }
+}
+
 static void save_tracker(void) {
         static const char *const lines[] = {
                 "REGISTER:/a:semaphore\nREGISTER:/b:shared_memory\nUNREGISTER:/a:semaphore\n",
@@ -320,6 +356,7 @@ int main(int argc, char **argv) {
         directory = argv[1];
         save_requests();
         save_control();
+        save_sandboxes();
         save_messages();
         save_server();
         save_client();

@@ -102,7 +102,7 @@ static void make(struct fsrv__server *s, struct ends *ends, uint8_t how) {
         int orders[2] = { -1, -1 }, doorbell[2] = { -1, -1 }, on = 1;
 
         *s = (struct fsrv__server){
-                .program = -1, .data = -1,   .output = -1, .sandbox = -1, .listener = -1, .signals = -1, .room = 12
+                .program = -1, .data = -1, .output = -1, .sandbox = -1, .listener = -1, .signals = -1, .room = 12
         };
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         s->config.head.standbys = 2;

@@ -507,7 +507,7 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
  * The process holds nothing to spawn by, no lifeline and no tracker: fsrv_server_inherit() and
  * fsrv_worker_get_lifeline() are -EPERM there. Its directory and file actions are subject to the sandbox too. In a
  * process that is in a sandbox itself the spawn fails with -EPERM. A sandbox that cannot be had fails the spawn, stage
- * SANDBOX. A server has up to 64 at a time, and a handle uses the last 16 without delay.
+ * SANDBOX. A server has up to 64 at a time, and a handle keeps the last 32.
  */
 FSRV_PUBLIC int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox);
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
@@ -602,11 +602,12 @@ struct fsrv_attributes {
  *
  * They are checked here as far as that can be done ahead: -EINVAL, with a sentence, stage ARGUMENT; for `cgroup` the
  * errno of open(2); -EBADF (a negative fd), -ENOMEM. What the kernel refuses shows in the spawn, stage ATTRIBUTES, with
- * a sentence that names the attribute; nothing has run then. Everything happens with the rights of the server's user,
- * not the caller's: a root server can give any uid.
+ * a sentence that names the attribute; nothing has run then. They are set with the rights of the process: those of the
+ * server's user, so that a server of root's can give any uid. A named server of root's first gives the process the ids
+ * of the user that asks (FSRV_LISTEN_AS_SERVER).
  *
- * For an ordinary spawn from a server of the caller's own user most attributes are free. Requests that change ids,
- * capabilities, cgroup, OOM score, dumpability or MDWE cost a fork more for a program.
+ * They cost the system calls that set them. A program costs a fork more if its request has ids, capabilities,
+ * securebits, a cgroup, an OOM score, a keyring or MDWE.
  */
 FSRV_PUBLIC int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_attributes *attributes,
                                             struct fsrv_error *error);

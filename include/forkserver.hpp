@@ -214,6 +214,10 @@ public:
                 return keep(fsrv_request_set_time_limit(get(), static_cast<std::uint64_t>(limit.count()),
                                                         static_cast<std::uint64_t>(grace.count())));
         }
+        request &attributes(fsrv_attributes all) & { /* the size is set here */
+                all.size = sizeof all;
+                return keep(fsrv_request_set_attributes(get(), &all, nullptr));
+        }
         request &payload(bytes all) & { /* borrowed until the spawns have returned */
                 return keep(fsrv_request_set_payload(get(), all.data(), all.size()));
         }
@@ -227,6 +231,7 @@ public:
         request &&time_limit(std::chrono::milliseconds limit, std::chrono::milliseconds grace = {}) && {
                 return std::move(time_limit(limit, grace));
         }
+        request &&attributes(const fsrv_attributes &all) && { return std::move(attributes(all)); }
         request &&payload(bytes all) && { return std::move(payload(all)); }
         request &&payload_fd(int fd) && { return std::move(payload_fd(fd)); }
         request &&dup2(int fd, int child_fd) && { return std::move(dup2(fd, child_fd)); }

@@ -158,6 +158,9 @@ class ForkServer:
             inherited, self._server_is_inherited = self._server_is_inherited, False
         if handle is not None and not inherited:
             handle.stop(timeout)
+        if self._null is not None:
+            self._null.close()
+            self._null = None
 
     @property
     def _forkserver_pid(self):
@@ -187,14 +190,17 @@ class ForkServer:
         self._handle()
         return self._prepared is not None and {**data, "name": None, "dir": None} == self._prepared
 
-    def spawn(self, fds, payload, *, flags=0, time_limit=0.0, grace=0.0, owner=None, keeper=None):
-        """Returns a native process object. `payload`: what the child unpickles. owner, keeper: see _popen.Popen."""
+    def spawn(self, fds, payload, *, flags=0, time_limit=0.0, grace=0.0, owner=None, keeper=None,
+              attributes=None):
+        """Returns a native process object. `payload`: what the child unpickles. owner, keeper: see _popen.Popen.
+        attributes: as _attributes.make() makes them."""
         handle = self._handle()
         self._served += 1
         try:
             # No name of ours: if a signal handler raises, a traceback would keep the process alive by it.
             return handle.spawn([self._trackers_fd(), *fds], payload, entry="python:payload", flags=flags,
-                                time_limit=time_limit, grace=grace, owner=owner, keeper=keeper)
+                                time_limit=time_limit, grace=grace, owner=owner, keeper=keeper,
+                                attributes=attributes)
         except BaseException:
             self._served -= 1
             raise

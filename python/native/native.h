@@ -41,6 +41,9 @@ PyObject *native_result_new(struct fsrv_result *result);
 /* sandbox.c: the sandbox of a capsule, borrowed; of None NULL. NULL with an exception: it is something else. */
 struct fsrv_sandbox *native_sandbox_of(PyObject *object);
 
+/* attributes.c: sets what a dict of _attributes.py says, or nothing of None. -1 with an exception. */
+int native_set_attributes(struct fsrv_request *request, PyObject *attributes);
+
 /* audit.c, immortal.c, process.c, result.c, sandbox.c, server.c, zygote.c, worker.c: the module's functions. */
 PyObject *native_result_buffer(PyObject *module, PyObject *args);
 PyObject *native_has_reader(PyObject *module, PyObject *args);

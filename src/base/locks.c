@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -44,6 +45,10 @@ int fsrv__landlock_new(int abi, const struct fsrv__landlock_handled *handled) {
 
 /* ---- filters ---- */
 
+bool fsrv__seccomp_knows_calls(void) {
+        return fsrv__seccomp_is_there() && FSRV_AUDIT_ARCHITECTURE != 0;
+}
+
 /* It fails with EFAULT, and installs nothing, where filters can be had. */
 bool fsrv__seccomp_is_there(void) {
         return !fsrv__seccomp_is_missing && fsrv__call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL) == -EFAULT;
@@ -71,11 +76,16 @@ static int try_mount(void *result) {
 static int try_namespaces(int namespaces) {
         char stack[16 << 10] __attribute__((aligned(64)));
         volatile long result = -EPERM;
+        sigset_t all, before;
 
+        sigfillset(&all); /* no handler of the caller's is to run in the child */
+        pthread_sigmask(SIG_SETMASK, &all, &before);
         pid_t pid = clone(try_mount, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_NEWNS | namespaces,
                           (void *)&result);
+        int err = errno;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
         if (pid < 0)
-                return -errno;
+                return -err;
         while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
                 ;
         return (int)result;

@@ -4,6 +4,7 @@
 
 /* What this kernel can lock a process in with. */
 
+#include <linux/audit.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,8 +48,29 @@ extern int fsrv__landlock_abi_most;
 /* A new ruleset with what is handled, or -errno. What this ABI lacks has to have been left out. */
 int fsrv__landlock_new(int abi, const struct fsrv__landlock_handled *handled);
 
-/* Whether a process may install a filter of system calls. */
+/* The architecture of the calls that this process makes; those of another one have other numbers. 0:
+ * filters of our own can't be had. */
+#if defined(__x86_64__) && defined(__LP64__)
+#define FSRV_AUDIT_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__i386__)
+#define FSRV_AUDIT_ARCHITECTURE AUDIT_ARCH_I386
+#elif defined(__aarch64__) && defined(__AARCH64EL__)
+#define FSRV_AUDIT_ARCHITECTURE AUDIT_ARCH_AARCH64
+#elif defined(__arm__) && defined(__ARMEL__)
+#define FSRV_AUDIT_ARCHITECTURE AUDIT_ARCH_ARM
+#elif defined(__riscv) && __riscv_xlen == 64
+#define FSRV_AUDIT_ARCHITECTURE AUDIT_ARCH_RISCV64
+#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
+#define FSRV_AUDIT_ARCHITECTURE AUDIT_ARCH_PPC64LE
+#elif defined(__s390x__)
+#define FSRV_AUDIT_ARCHITECTURE AUDIT_ARCH_S390X
+#else
+#define FSRV_AUDIT_ARCHITECTURE 0
+#endif
+
+/* Whether a process may install a filter of system calls, and whether we can write one. */
 bool fsrv__seccomp_is_there(void);
+bool fsrv__seccomp_knows_calls(void);
 /* Tests set it: there is none. */
 extern bool fsrv__seccomp_is_missing;
 

@@ -72,7 +72,6 @@ int fsrv__sandbox_link_get(struct fsrv_server *server, struct fsrv__link *link, 
                            int answer, struct fsrv__link **ret_link);
 /* Nothing listens there any more. */
 void fsrv__sandbox_link_forget(struct fsrv_server *server, struct fsrv__link *link, const struct fsrv__link *gone);
-void fsrv__sandbox_links_free(struct fsrv__link *link);
 
 /* anchors.c: the processes between us and our servers (client/start.h). They have to be reaped by us. */
 void fsrv__anchors_add(pid_t pid);

@@ -17,19 +17,6 @@
 #include "wire/rules.h"
 #include "wire/sandbox_codec.h"
 
-struct fsrv_sandbox {
-        struct fsrv__sealed sealed; /* at its beginning: worker/lock.c knows no more */
-        char *of_programs;          /* the same bytes for a zygote of programs */
-        unsigned refs;
-        struct fsrv__wire_sandbox head;
-        const char *profile;
-        void *filter;
-        struct fsrv__wire_port *ports;
-        struct fsrv__wire_path *paths;
-        struct fsrv__wire_mount *mounts;
-        char **path_names, **mount_names;
-};
-
 /* ---- making and freeing ---- */
 
 static int add_optional(struct fsrv_sandbox *sandbox, const struct fsrv__profile_path *path) {
@@ -108,129 +95,10 @@ const char *fsrv_syscall_name(int number) {
         return name ? name : "unknown";
 }
 
-static bool is_sealed(const struct fsrv_sandbox *sandbox) {
-        return sandbox->sealed.bytes != NULL;
-}
-
-/* ---- lists ---- */
-
-/* Room for one more. 0 or -ENOMEM: the list is as it was. */
-static int grow(void *list, size_t n, size_t size) {
-        void *grown = reallocarray(*(void **)list, n + 1, size);
-
-        if (!grown)
-                return -ENOMEM;
-        *(void **)list = grown;
-        return 0;
-}
-
-/* *ret_path: a new string. */
-static int make_absolute(const char *path, char **ret_path) {
-        char here[PATH_MAX] = "";
-
-        if (!path || !path[0])
-                return -EINVAL;
-        if (strlen(path) >= PATH_MAX)
-                return -ENAMETOOLONG;
-        if (path[0] != '/' && !getcwd(here, sizeof here))
-                return -errno;
-        char *absolute = malloc(strlen(here) + 1 + strlen(path) + 1);
-        if (!absolute)
-                return -ENOMEM;
-        char *end = stpcpy(absolute, here);
-        if (path[0] != '/')
-                *end++ = '/';
-        strcpy(end, path);
-        *ret_path = absolute;
-        return 0;
-}
-
-int fsrv_sandbox_add_path(struct fsrv_sandbox *sandbox, const char *path, uint32_t access) {
-        uint32_t n = sandbox->head.n_paths;
-        char *absolute;
-
-        if (is_sealed(sandbox))
-                return -EPERM;
-        if (access & ~(FSRV_PATH_READ | FSRV_PATH_EXECUTE | FSRV_PATH_WRITE | FSRV_PATH_MAKE))
-                return -EINVAL;
-        if (n == FSRV_SANDBOX_PATHS_MAX)
-                return -E2BIG;
-        int r = make_absolute(path, &absolute);
-        if (r < 0)
-                return r;
-        if (grow(&sandbox->paths, n, sizeof *sandbox->paths) < 0 ||
-            grow(&sandbox->path_names, n, sizeof *sandbox->path_names) < 0) {
-                free(absolute);
-                return -ENOMEM;
-        }
-        sandbox->paths[n] = (struct fsrv__wire_path){ .access = access };
-        sandbox->path_names[n] = absolute;
-        sandbox->head.n_paths++;
-        sandbox->head.flags |= FSRV_LOCK_FILES;
-        return 0;
-}
-
-int fsrv_sandbox_add_port(struct fsrv_sandbox *sandbox, uint16_t port, uint32_t access) {
-        uint32_t n = sandbox->head.n_ports;
-
-        if (is_sealed(sandbox))
-                return -EPERM;
-        if (access == 0 || access & ~(FSRV_PORT_CONNECT | FSRV_PORT_BIND))
-                return -EINVAL;
-        if (n == FSRV_SANDBOX_PORTS_MAX)
-                return -E2BIG;
-        if (grow(&sandbox->ports, n, sizeof *sandbox->ports) < 0)
-                return -ENOMEM;
-        sandbox->ports[n] = (struct fsrv__wire_port){ .port = port, .access = (uint16_t)access };
-        sandbox->head.n_ports++;
-        sandbox->head.flags |= FSRV_LOCK_TCP;
-        return 0;
-}
-
-static bool has_dots(const char *path) {
-        for (const char *at = path; (at = strstr(at, "..")); at += 2)
-                if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == 0))
-                        return true;
-        return false;
-}
-
-int fsrv_sandbox_add_mount(struct fsrv_sandbox *sandbox, enum fsrv_mount kind, const char *source, const char *target) {
-        bool is_bind = kind == FSRV_MOUNT_BIND || kind == FSRV_MOUNT_BIND_READ_ONLY;
-        uint32_t n = sandbox->head.n_mounts;
-
-        if (is_sealed(sandbox))
-                return -EPERM;
-        if (kind < FSRV_MOUNT_BIND || kind > FSRV_MOUNT_READ_ONLY || !is_bind != !source || !target ||
-            target[0] != '/' || has_dots(target))
-                return -EINVAL;
-        if (n == FSRV_SANDBOX_MOUNTS_MAX)
-                return -E2BIG;
-        if (strlen(target) >= PATH_MAX)
-                return -ENAMETOOLONG;
-        char *names[2] = { NULL, strdup(target) };
-        int r = 0;
-        if (source)
-                r = make_absolute(source, &names[0]);
-        else
-                names[0] = strdup("");
-        if (r == 0 && (!names[0] || !names[1] || grow(&sandbox->mounts, n, sizeof *sandbox->mounts) < 0 ||
-                       grow(&sandbox->mount_names, n, sizeof names) < 0))
-                r = -ENOMEM;
-        if (r < 0) {
-                free(names[0]);
-                free(names[1]);
-                return r;
-        }
-        sandbox->mounts[n] = (struct fsrv__wire_mount){ .kind = kind };
-        memcpy(sandbox->mount_names + 2 * n, names, sizeof names);
-        sandbox->head.n_mounts++;
-        return 0;
-}
-
 /* ---- single values ---- */
 
 static int check_groups(const struct fsrv_sandbox *sandbox, uint32_t groups) {
-        if (is_sealed(sandbox))
+        if (fsrv__sandbox_is_sealed(sandbox))
                 return -EPERM;
         return groups & ~(((uint32_t)FSRV_REFUSE_FORK << 1) - 1) ? -EINVAL : 0;
 }
@@ -258,7 +126,7 @@ int fsrv_sandbox_set_filter(struct fsrv_sandbox *sandbox, const void *bytes, siz
         enum { INSTRUCTION = 8 };
         void *copy = NULL;
 
-        if (is_sealed(sandbox))
+        if (fsrv__sandbox_is_sealed(sandbox))
                 return -EPERM;
         if (n % INSTRUCTION)
                 return -EINVAL;
@@ -279,7 +147,7 @@ int fsrv_sandbox_set_filter(struct fsrv_sandbox *sandbox, const void *bytes, siz
 int fsrv_sandbox_unshare(struct fsrv_sandbox *sandbox, int namespaces) {
         const int known = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
-        if (is_sealed(sandbox))
+        if (fsrv__sandbox_is_sealed(sandbox))
                 return -EPERM;
         if (namespaces & ~known)
                 return -EINVAL;
@@ -290,7 +158,7 @@ int fsrv_sandbox_unshare(struct fsrv_sandbox *sandbox, int namespaces) {
 int fsrv_sandbox_limit(struct fsrv_sandbox *sandbox, int resource, uint64_t value) {
         uint32_t bit = 1u << (resource & 31);
 
-        if (is_sealed(sandbox))
+        if (fsrv__sandbox_is_sealed(sandbox))
                 return -EPERM;
         if (resource < 0 || resource >= RLIM_NLIMITS || resource >= FSRV_SANDBOX_LIMITS)
                 return -EINVAL;
@@ -323,7 +191,7 @@ int fsrv_sandbox_set_flags(struct fsrv_sandbox *sandbox, uint32_t flags) {
                 if (flags & flags_of_locks[i].flag)
                         locks |= flags_of_locks[i].lock;
         }
-        if (is_sealed(sandbox))
+        if (fsrv__sandbox_is_sealed(sandbox))
                 return -EPERM;
         if (flags & ~known)
                 return -EINVAL;
@@ -381,7 +249,7 @@ int fsrv_sandbox_seal(struct fsrv_sandbox *sandbox, void (*report)(const struct 
         struct sealing sealing = { report, data, sandbox->head.flags & FSRV_LOCK_STRICT, error, false };
         struct fsrv__sealed sealed;
 
-        if (is_sealed(sandbox))
+        if (fsrv__sandbox_is_sealed(sandbox))
                 return fsrv__fail(error, FSRV_STAGE_SANDBOX, EPERM, "the sandbox is sealed");
         int r = fsrv__sandbox_encode(&parts, &sealed.bytes, &sealed.size);
         if (r < 0)

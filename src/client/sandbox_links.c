@@ -9,7 +9,7 @@
 #include "client/handle.h"
 #include "wire/messages.h"
 
-enum { LINKS_MAX = 16 }; /* the longest unused one makes room; its zygote ends, and is made anew if need be */
+enum { LINKS_MAX = 32 }; /* the longest unused one makes room; its zygote ends, and is made anew if need be */
 
 static void free_entry(struct fsrv__sandbox_link *entry) {
         fsrv__link_unref(entry->link);
@@ -118,12 +118,4 @@ void fsrv__sandbox_link_forget(struct fsrv_server *server, struct fsrv__link *li
                         break;
                 }
         pthread_mutex_unlock(&server->lock);
-}
-
-void fsrv__sandbox_links_free(struct fsrv__link *link) {
-        while (link->sandboxes) {
-                struct fsrv__sandbox_link *entry = link->sandboxes;
-                link->sandboxes = entry->next;
-                free_entry(entry);
-        }
 }

@@ -40,13 +40,13 @@ static const struct {
 };
 
 static void tell_groups(const struct fsrv__sandbox_parts *sandbox, const struct teller *teller) {
-        bool is_there = fsrv__seccomp_is_there();
+        bool is_there = fsrv__seccomp_is_there(), knows_calls = fsrv__seccomp_knows_calls();
 
         for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
                 if (sandbox->head.refused & groups[i].group)
                         tell_rule(teller, groups[i].what, "seccomp",
-                                  is_there ? FSRV_RULE_ENFORCED : FSRV_RULE_NOT_ENFORCED,
-                                  is_there ? "" : "this kernel, or this architecture, has no filters");
+                                  knows_calls ? FSRV_RULE_ENFORCED : FSRV_RULE_NOT_ENFORCED,
+                                  knows_calls ? "" : "this kernel has no filters, or this architecture is not known");
         if (sandbox->head.n_filter > 0)
                 tell_rule(teller, "the filter that was given", "seccomp",
                           is_there ? FSRV_RULE_ENFORCED : FSRV_RULE_NOT_ENFORCED,
@@ -55,9 +55,9 @@ static void tell_groups(const struct fsrv__sandbox_parts *sandbox, const struct 
 
 /* ---- landlock ---- */
 
-static const char *const abis[] = { "landlock",       "landlock ABI 1", "landlock ABI 2",
-                                    "landlock ABI 3", "landlock ABI 4", "landlock ABI 5",
-                                    "landlock ABI 6", "landlock ABI 7", "landlock ABI 8" };
+static const char *const abis[] = { "landlock",       "landlock ABI 1", "landlock ABI 2", "landlock ABI 3",
+                                    "landlock ABI 4", "landlock ABI 5", "landlock ABI 6", "landlock ABI 7",
+                                    "landlock ABI 8", "landlock ABI 9", "landlock ABI 10" };
 
 static const char *name_abi(int abi) {
         int last = (int)(sizeof abis / sizeof *abis) - 1;

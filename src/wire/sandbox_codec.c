@@ -11,7 +11,6 @@
 #include "wire/strings.h"
 
 enum {
-        VERSION = 0x46530001,
         FILTER_SIZE = 8, /* of an instruction */
         NAMESPACES = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
         GROUPS = (FSRV_REFUSE_FORK << 1) - 1,
@@ -68,7 +67,7 @@ int fsrv__sandbox_encode(struct fsrv__sandbox_parts *parts, char **ret_bytes, si
         char *bytes = malloc(size);
         if (!bytes)
                 return -ENOMEM;
-        head->version = VERSION;
+        head->version = FSRV_SANDBOX_VERSION;
         char *at = put_bytes(bytes, head, sizeof *head);
         at = put_bytes(at, parts->filter, sizes.filter);
         at = put_bytes(at, parts->ports, sizes.ports);
@@ -117,7 +116,7 @@ static int copy_lists(const char *bytes, struct fsrv__sandbox_parts *parts, char
         return 0;
 }
 
-static bool has_dots(const char *path) {
+bool fsrv__path_has_dots(const char *path) {
         for (const char *at = path; (at = strstr(at, "..")); at += 2)
                 if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == 0))
                         return true;
@@ -127,7 +126,8 @@ static bool has_dots(const char *path) {
 static int check_mount(const struct fsrv__wire_mount *mount, const char *source, const char *target) {
         bool has_source = mount->kind == FSRV_MOUNT_BIND || mount->kind == FSRV_MOUNT_BIND_READ_ONLY;
 
-        if (mount->kind < FSRV_MOUNT_BIND || mount->kind > FSRV_MOUNT_READ_ONLY || target[0] != '/' || has_dots(target))
+        if (mount->kind < FSRV_MOUNT_BIND || mount->kind > FSRV_MOUNT_READ_ONLY || target[0] != '/' ||
+            fsrv__path_has_dots(target))
                 return -EPROTO;
         return source[0] == (has_source ? '/' : 0) ? 0 : -EPROTO;
 }
@@ -153,7 +153,7 @@ int fsrv__sandbox_decode(const void *bytes, size_t size, struct fsrv__sandbox_pa
         if (size < sizeof parts.head || size > FSRV_SANDBOX_MAX)
                 return -EPROTO;
         memcpy(&parts.head, bytes, sizeof parts.head);
-        if (parts.head.version != VERSION)
+        if (parts.head.version != FSRV_SANDBOX_VERSION)
                 return -EPROTONOSUPPORT;
         int r = check_head(&parts.head);
         size_t lists = r < 0 ? 0 : sizes_of(&parts.head).lists;

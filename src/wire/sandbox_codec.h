@@ -5,12 +5,14 @@
 /* A sandbox as bytes and as a struct; no I/O. The client makes it, and the zygote of that sandbox locks itself in as it
  * says. Two sandboxes with the same bytes are the same one. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "forkserver.h"
 
-#define FSRV_SANDBOX_MAX        60000 /* bytes in all */
+#define FSRV_SANDBOX_VERSION    0x46530002 /* a change of what follows is another one */
+#define FSRV_SANDBOX_MAX        60000      /* bytes in all */
 #define FSRV_SANDBOX_PATHS_MAX  512
 #define FSRV_SANDBOX_PORTS_MAX  512
 #define FSRV_SANDBOX_MOUNTS_MAX 256
@@ -86,6 +88,8 @@ int fsrv__sandbox_encode(struct fsrv__sandbox_parts *parts, char **ret_bytes, si
 /* Checks bytes from outside, which stay in use. Free with fsrv__sandbox_parts_done(). -EPROTONOSUPPORT: another
  * version; -EPROTO: malformed; -ENOMEM. */
 int fsrv__sandbox_decode(const void *bytes, size_t size, struct fsrv__sandbox_parts *ret_parts);
+/* Whether a part of the path is "..". */
+bool fsrv__path_has_dots(const char *path);
 /* The namespaces that it takes: those that were asked for, and that of the mounts. CLONE_NEW… */
 int fsrv__sandbox_namespaces(const struct fsrv__sandbox_parts *parts);
 void fsrv__sandbox_parts_done(struct fsrv__sandbox_parts *parts);

@@ -5,7 +5,6 @@
 #include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
@@ -18,6 +17,7 @@
 
 #include "base/call.h"
 #include "base/fd.h"
+#include "base/locks.h"
 #include "base/syscalls.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -25,25 +25,6 @@
 #endif
 #ifndef FIOSETOWN
 #define FIOSETOWN 0x8901
-#endif
-
-/* The architecture of the calls that this process makes; those of another one have other numbers. */
-#if defined(__x86_64__)
-#define ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined(__i386__)
-#define ARCHITECTURE AUDIT_ARCH_I386
-#elif defined(__aarch64__) && defined(__AARCH64EL__)
-#define ARCHITECTURE AUDIT_ARCH_AARCH64
-#elif defined(__arm__) && defined(__ARMEL__)
-#define ARCHITECTURE AUDIT_ARCH_ARM
-#elif defined(__riscv) && __riscv_xlen == 64
-#define ARCHITECTURE AUDIT_ARCH_RISCV64
-#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
-#define ARCHITECTURE AUDIT_ARCH_PPC64LE
-#elif defined(__s390x__)
-#define ARCHITECTURE AUDIT_ARCH_S390X
-#else
-#define ARCHITECTURE 0
 #endif
 
 enum {
@@ -204,7 +185,7 @@ static void append_conditions(struct program *program, const struct condition *l
  */
 static void begin(struct program *program, uint32_t flags) {
         load(program, offsetof(struct seccomp_data, arch));
-        answer_if(program, BPF_JEQ, ARCHITECTURE, false,
+        answer_if(program, BPF_JEQ, FSRV_AUDIT_ARCHITECTURE, false,
                   flags & FSRV_LOCK_KILLS ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | ENOSYS);
         load(program, offsetof(struct seccomp_data, nr));
 #ifdef __x86_64__
@@ -254,7 +235,7 @@ int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
                 refused |= FSRV_REFUSE_NETWORK;
         if (refused == 0)
                 return 0;
-        if (ARCHITECTURE == 0)
+        if (FSRV_AUDIT_ARCHITECTURE == 0)
                 return -EOPNOTSUPP;
         begin(&program, flags);
 #ifndef __arm__                           /* some of its calls lie apart */
@@ -283,7 +264,7 @@ int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox,
 
         if (refused == 0)
                 return 0;
-        if (ARCHITECTURE == 0)
+        if (FSRV_AUDIT_ARCHITECTURE == 0)
                 return -EOPNOTSUPP;
         begin(&program, flags);
         append_calls(&program, refused, flags);

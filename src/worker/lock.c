@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,15 +31,16 @@
 /* ---- capabilities ---- */
 
 enum { LAST_CAPABILITY = 63 };
-#define OF_IDS (1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SETPCAP)
+/* Until user code runs: to change ids, and to send fds where the user has many in flight. */
+#define KEPT (1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SETPCAP | 1u << CAP_SYS_RESOURCE)
 
 /* The bounding set needs CAP_SETPCAP. Without it a process gets nothing more by executing a program either, because of
  * no_new_privs. */
 static int drop_capabilities(struct fsrv_error *error) {
         for (int i = 0; i <= LAST_CAPABILITY; i++)
-                if (i > 31 || !(OF_IDS >> i & 1))
+                if (i > 31 || !(KEPT >> i & 1))
                         fsrv__call(SYS_prctl, PR_CAPBSET_DROP, i, 0, 0, 0);
-        int r = fsrv__lock_keep_capabilities(OF_IDS);
+        int r = fsrv__lock_keep_capabilities(KEPT);
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "dropping capabilities") : 0;
 }
 
@@ -52,6 +54,7 @@ static int install_own(const struct fsrv__sandbox_parts *sandbox, bool listens, 
         struct sock_filter *filter = malloc(FSRV_FILTER_ROOM * sizeof *filter);
         int r = -ENOMEM;
 
+        lock->n_late = fsrv__filter_write_late(sandbox, lock->late);
         if (filter)
                 r = fsrv__filter_write(sandbox, listens, filter);
         if (r > 0)
@@ -72,12 +75,9 @@ static int install_filters(const struct fsrv__sandbox_parts *sandbox, bool liste
                            struct fsrv_error *error) {
         if (!fsrv__seccomp_is_there())
                 return 0;
-        lock->n_late = fsrv__filter_write_late(sandbox, lock->late);
-        int r = lock->n_late < 0 ? lock->n_late : install_own(sandbox, listens, lock);
-        if (r == -EOPNOTSUPP) { /* an architecture that we have no numbers for; the report says so */
-                lock->n_late = 0;
-                r = 0;
-        }
+        int r = 0;
+        if (fsrv__seccomp_knows_calls()) /* else the report says so */
+                r = install_own(sandbox, listens, lock);
         if (r < 0)
                 return fail_filter(error, "the sandbox's filter", r);
         if (sandbox->head.n_filter > 0)
@@ -151,9 +151,9 @@ int fsrv__lock_in(const struct fsrv__sandbox_parts *sandbox, bool listens, struc
 
         fsrv__lock_measure(&use); /* while /proc is still there */
         if ((r = check_threads(error)) < 0 || (r = check_gaps(sandbox, error)) < 0 ||
-            (r = fsrv__namespaces_make(sandbox, error)) < 0 || (r = fsrv__mounts_make(sandbox, error)) < 0 ||
-            (r = set_process_flags(sandbox, error)) < 0 || (r = make_apart(sandbox, &lock, error)) < 0 ||
-            (r = fsrv__landlock_enter(sandbox, error)) < 0)
+            (r = fsrv__namespaces_make(sandbox, &lock.drops_capabilities, error)) < 0 ||
+            (r = fsrv__mounts_make(sandbox, error)) < 0 || (r = set_process_flags(sandbox, error)) < 0 ||
+            (r = make_apart(sandbox, &lock, error)) < 0 || (r = fsrv__landlock_enter(sandbox, error)) < 0)
                 goto fail;
         if ((r = fsrv__lock_set_limits(sandbox, &use, &lock.limits, error)) < 0 ||
             (lock.drops_capabilities && (r = drop_capabilities(error)) < 0) ||
@@ -191,6 +191,8 @@ static int lock_caller(const struct fsrv__sandbox_parts *parts, struct fsrv_erro
         fsrv__fd_close(lock.apart);
         if (r == 0)
                 r = fsrv__lock_finish(&lock);
+        if (r == 0 && lock.limits >> RLIMIT_NOFILE & 1)
+                r = fsrv__lock_lower_limit(RLIMIT_NOFILE, lock.limit[RLIMIT_NOFILE]);
         if (r < 0)
                 return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "locking in");
         close_ways_out(parts->head.flags);

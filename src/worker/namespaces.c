@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -74,13 +75,16 @@ static const struct {
         { CLONE_NEWCGROUP, "a cgroup namespace" },
 };
 
-int fsrv__namespaces_make(const struct fsrv__sandbox_parts *sandbox, struct fsrv_error *error) {
+int fsrv__namespaces_make(const struct fsrv__sandbox_parts *sandbox, bool *drops_capabilities,
+                          struct fsrv_error *error) {
         int wanted = fsrv__sandbox_namespaces(sandbox), r = 0;
 
         if (wanted == 0)
                 return 0;
-        if (wanted & CLONE_NEWUSER || !fsrv__has_capability(CAP_SYS_ADMIN))
+        if (wanted & CLONE_NEWUSER || !fsrv__has_capability(CAP_SYS_ADMIN)) {
                 r = make_user(error);
+                *drops_capabilities = true; /* it has them all there, and could take the mounts away again */
+        }
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds && r == 0; i++)
                 if (wanted & kinds[i].flag && unshare(kinds[i].flag) < 0)
                         r = fail_step(error, errno, kinds[i].what);

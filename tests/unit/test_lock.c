@@ -963,6 +963,11 @@ static int see_few(void) {
         return chdir("/..") < 0 || access("tmp", F_OK) == 0 ? EINVAL : 0;
 }
 
+/* What bind mounts and read-only ones would be worth little without. */
+static int unmount_tmp(void) {
+        return outcome(umount2("/tmp", MNT_DETACH));
+}
+
 static bool has_namespaces(void) {
         bool user;
         int r = 0;
@@ -999,8 +1004,10 @@ static void mounts_are_made(void **state) {
 static void mounts_are_made_without_privileges(void **state) {
         (void)state;
         as_other_user = geteuid() == 0;
-        if (has_namespaces())
+        if (has_namespaces()) {
                 try_mounts();
+                assert_int_equal(try_it("none", hide_tmp, unmount_tmp), EPERM);
+        }
         as_other_user = false;
 }
 

@@ -20,6 +20,17 @@ pub const FSRV_STAGE_RESULT: u32 = 22;
 pub const FSRV_MANY_IN_ORDER: u32 = 1;
 pub const FSRV_ERROR_TEXT_SIZE: usize = 256;
 
+pub const FSRV_LIMIT_SAME: u64 = u64::MAX - 1;
+pub const FSRV_ATTRIBUTE_LIMITS: u64 = 1;
+pub const FSRV_ATTRIBUTE_NICE: u64 = 2;
+pub const FSRV_ATTRIBUTE_AFFINITY: u64 = 4;
+pub const FSRV_ATTRIBUTE_OOM_SCORE_ADJ: u64 = 32;
+pub const FSRV_ATTRIBUTE_UID: u64 = 128;
+pub const FSRV_ATTRIBUTE_GID: u64 = 256;
+pub const FSRV_ATTRIBUTE_GROUPS: u64 = 512;
+pub const FSRV_ATTRIBUTE_NO_NEW_PRIVS: u64 = 65536;
+pub const FSRV_ATTRIBUTE_CGROUP: u64 = 1048576;
+
 pub enum fsrv_server {}
 pub enum fsrv_request {}
 pub enum fsrv_process {}
@@ -101,6 +112,48 @@ pub struct fsrv_many {
 }
 
 #[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fsrv_limit {
+    pub resource: c_int,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fsrv_attributes {
+    pub size: usize,
+    pub mask: u64,
+    pub limits: *const fsrv_limit,
+    pub n_limits: usize,
+    pub nice: c_int,
+    pub scheduler: c_int,
+    pub scheduler_priority: c_int,
+    pub io_class: c_int,
+    pub io_level: c_int,
+    pub oom_score_adj: c_int,
+    pub affinity: *const c_void,
+    pub affinity_size: usize,
+    pub timer_slack_ns: u64,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: *const u32,
+    pub n_groups: usize,
+    pub cap_effective: u64,
+    pub cap_permitted: u64,
+    pub cap_inheritable: u64,
+    pub cap_ambient: u64,
+    pub cap_bounding: u64,
+    pub securebits: u32,
+    pub terminal: c_int,
+    pub pdeathsig: c_int,
+    pub title: *const c_char,
+    pub cgroup: *const c_char,
+    pub cgroup_fd: c_int,
+    pub dumpable: c_int,
+}
+
+#[repr(C)]
 pub struct fsrv_entry {
     pub name: *const c_char,
     pub function: Option<extern "C" fn(argc: c_int, argv: *mut *mut c_char) -> c_int>,
@@ -136,6 +189,11 @@ extern "C" {
     pub fn fsrv_request_set_payload_fd(request: *mut fsrv_request, fd: c_int) -> c_int;
     pub fn fsrv_request_set_time_limit(request: *mut fsrv_request, limit_ms: u64, grace_ms: u64) -> c_int;
     pub fn fsrv_request_set_flags(request: *mut fsrv_request, flags: u32) -> c_int;
+    pub fn fsrv_request_set_attributes(
+        request: *mut fsrv_request,
+        attributes: *const fsrv_attributes,
+        error: *mut fsrv_error,
+    ) -> c_int;
     pub fn fsrv_spawn(
         server: *mut fsrv_server,
         request: *const fsrv_request,

@@ -28,7 +28,9 @@ use std::ptr;
 use std::slice;
 use std::time::Duration;
 
+mod attributes;
 mod entries;
+pub use attributes::*;
 pub use entries::*;
 pub use sys::fsrv_entry;
 
@@ -170,6 +172,12 @@ impl Request {
         let ms = limit.as_nanos().saturating_add(999_999) / 1_000_000;
         unsafe { sys::fsrv_request_set_time_limit(self.raw, ms.min(u64::MAX as u128) as u64, 0) };
         self
+    }
+
+    /// What the process is and may do.
+    pub fn attributes(self, attributes: &Attributes) -> Result<Request, Error> {
+        attributes.set(self.raw)?;
+        Ok(self)
     }
 
     /// The payload of [`Server::call_on_file`]: the process maps the file, which must not shrink meanwhile.
