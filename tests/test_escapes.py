@@ -81,6 +81,33 @@ def test_no_way_out(imprison, profile):
 
 
 @needs_kernel
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may take other ids")
+def test_no_way_out_with_other_ids(program, module):
+    """The zygote keeps the capabilities for that; a worker hasn't got them."""
+    place = Place(0)
+    prisoner = Prisoner(program, module("escapes"), place, "untrusted")
+    prisoner.attributes = [f"uid={NOBODY}", f"gid={NOBODY}"]
+    try:
+        assert ways_out(prisoner) == {}
+    finally:
+        prisoner.end()
+        place.close()
+
+
+# What a program may run that may read its libraries.
+RUNS = {"exec_program", "exec_set_user_id", "exec_by_fd", "exec_itself", "exec_loader", "exec_in_thread", "exec_nothing",
+        "spawn_program", "run_shell", "vfork_program", "int80_exec", "x32_exec"}
+
+
+@needs_kernel
+def test_no_way_out_for_programs(imprison):
+    """They may run what their sandbox lists."""
+    prisoner = imprison("untrusted", is_program=True)
+    assert ways_out(prisoner, lambda name: name not in RUNS) == {}
+    assert prisoner.attempt("exec_program") == ("worked", "0")
+
+
+@needs_kernel
 @pytest.mark.parametrize("profile", ["untrusted", "pure-compute"])
 def test_no_way_out_of_a_lock_of_ones_own(imprison, profile):
     """fsrv_worker_lock()."""
@@ -143,8 +170,8 @@ def test_after_the_servers_death(imprison):
 
 
 @needs_kernel
-@pytest.mark.parametrize("name", ["spawn_by_doorbell", "have_capabilities", "open_secret", "make_socket_in_thread",
-                                  "own_listener"])
+@pytest.mark.parametrize("name", ["spawn_by_new_server", "have_capabilities", "open_secret",
+                                  "make_socket_in_thread", "own_listener"])
 def test_constructors_of_a_module_that_is_loaded_for_the_request(imprison, place, module, name):
     prisoner, environment = imprison("untrusted"), place.environment
     copy = place.readable / "other.so"
