@@ -14,12 +14,17 @@ from test_serve import open_directory, serve  # noqa: F401
 OTHER = 23456
 
 
+def with_groups(*command):
+    """So that the server has a supplementary group."""
+    return ["setpriv", "--groups=4321", *map(str, command)]
+
+
 @pytest.fixture
 def shared(other_user, serve, open_directory, module):  # noqa: F811
     """A root server that NOBODY and OTHER may use; options as words."""
     def start_server(*options):
         words = "--mode", "666", "--allow-uid", NOBODY, "--allow-uid", OTHER, "--preload", module("seen"), *options
-        return serve(*words, path=open_directory / "socket").wait_until_it_listens()
+        return serve(*words, path=open_directory / "socket", wrap=with_groups).wait_until_it_listens()
 
     return start_server
 
