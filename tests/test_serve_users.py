@@ -75,6 +75,15 @@ def test_programs_are_undisturbed(shared, forkserver):
         assert result.stdout == file.read() + os.path.realpath("/bin/readlink") + "\n"
 
 
+def test_programs_leave_no_trace(shared, forkserver, module):
+    """A user's program doesn't borrow a standby's memory, which its new ids would make undumpable for the next one."""
+    server = shared()
+    for _ in range(5):
+        assert run_as(NOBODY, forkserver, server, "run", "true").returncode == 0
+    for _ in range(6):
+        assert whole(server.run("--call", f"{module('seen')}:seen"))["dumpable"] == "1"
+
+
 def test_entry_points_are_not_dumpable(shared, forkserver, module):
     """The zygote's memory, which root has loaded, is not for the user's debugger."""
     server = shared()
