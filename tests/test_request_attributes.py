@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+import siblings
 from conftest import KERNEL, MISSING, NOBODY, as_nobody
 from spawner import LIMIT, Failure, eventually, state
 from test_serve import open_directory  # noqa: F401
@@ -264,6 +265,37 @@ def test_no_new_privileges(sight):
     assert sight("no_new_privs").status["NoNewPrivs"] == "1"
     own = pathlib.Path("/proc/self/status").read_text()
     assert f"NoNewPrivs:\t{sight().status['NoNewPrivs']}\n" in own
+
+
+NO_LANDLOCK = pytest.mark.skipif(siblings.landlock_abi() < 1, reason="this kernel has no landlock")
+
+
+@NO_LANDLOCK
+@pytest.mark.parametrize("kind", ["entry"])
+def test_ruleset(sight):
+    """A further one than the sandbox's, for this process alone; it comes behind all of the request's own steps."""
+    assert sight.tries("open", "/etc/passwd", "ruleset=/usr", directory="/tmp") == "EACCES"
+    assert sight.tries("open", "/usr/bin/env", "ruleset=/usr") == "0"
+    assert sight.tries("open", "/etc/passwd", "ruleset=/usr", sandbox=["no-network"]) == "EACCES"
+    assert sight.tries("open", "/etc/passwd") == "0"
+
+
+@NO_LANDLOCK
+@pytest.mark.parametrize("kind", ["program"])
+def test_ruleset_of_a_program(sight):
+    for words, code in (["ruleset=/usr"], 1), ([], 0), (["ruleset=/usr", "nice=19"], 1):
+        request = dict(program="cat", argv=["cat", "/etc/passwd"], actions=[("open", 1, "/dev/null", os.O_WRONLY, 0)])
+        assert sight.spawner.run(set_attributes=words, **request).exit_code == code
+
+
+@KIND
+def test_ruleset_that_is_none(sight):
+    fd = sight.spawner("open", "/dev/null", os.O_RDONLY)["result"]
+    assert sight.refused(f"ruleset_fd={fd}")[:2] in [("EBADFD", "attributes"), ("EINVAL", "attributes"),
+                                                     ("ENOSYS", "attributes")]
+    with pytest.raises(Failure) as caught:
+        sight("ruleset_fd=-1")
+    assert (caught.value.errno, caught.value.text) == ("EBADF", "the ruleset's fd -1: Bad file descriptor")
 
 
 @ROOT
