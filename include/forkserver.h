@@ -380,7 +380,7 @@ struct fsrv_request;
  *  - the standard streams that are open and not close-on-exec. No other fd reaches the child.
  *
  * All else is the server's, as it was when the server started: limits, cgroup, uid, namespaces and more
- * (doc/differences.md has the list).
+ * (doc/differences.md has the list). fsrv_request_set_attributes() sets much of it for the new process.
  */
 FSRV_PUBLIC int fsrv_request_new(struct fsrv_request **ret_request);
 FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request); /* takes NULL, returns NULL */

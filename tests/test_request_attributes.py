@@ -494,6 +494,24 @@ def test_the_lender_stays_as_it_was(sights, module):
             assert after.status["NoNewPrivs"] == before.status["NoNewPrivs"] and after.ids() == before.ids()
 
 
+@KIND
+def test_large_requests(sight):
+    """The body is in a memfd, also with a payload behind it; and there are more fds than fit into one message."""
+    assert sight("nice=19", "title=t" if sight.kind == "entry" else "slack=5",
+                 environment=["X=" + "y" * 100000])["nice"] == "19"
+    if sight.kind == "entry":
+        assert sight("nice=19", payload=["payload", 20000])["nice"] == "19"
+    ours, theirs = os.openpty()
+    name = os.ttyname(theirs)
+    os.close(theirs)
+    try:
+        fd = sight.spawner("open", name, os.O_RDWR | os.O_NOCTTY)["result"]
+        actions = [("dup2", fd, 0), *[("fd", fd)] * 300]
+        assert sight("nice=19", f"terminal={fd}", session=1, actions=actions)["terminal"] == name
+    finally:
+        os.close(ours)
+
+
 def trace(pid, path):
     command = ["strace", "-f", "-qq", "-p", str(pid), "-o", path]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
