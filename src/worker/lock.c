@@ -99,11 +99,9 @@ static int set_process_flags(const struct fsrv__sandbox_parts *sandbox, struct f
 }
 
 static int make_apart(const struct fsrv__sandbox_parts *sandbox, struct fsrv__lock *lock, struct fsrv_error *error) {
-        uint32_t flags = sandbox->head.flags;
-
-        if (!(flags & (FSRV_LOCK_APART | FSRV_LOCK_SCOPES)))
+        if (!(sandbox->head.flags & (FSRV_LOCK_APART | FSRV_LOCK_SCOPES)))
                 return 0;
-        int r = fsrv__landlock_apart(flags);
+        int r = fsrv__landlock_apart(sandbox);
         if (r < 0 && r != -ENOSYS)
                 return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "a landlock ruleset");
         lock->apart = r < 0 ? -1 : r;
