@@ -97,11 +97,12 @@ class Prisoner:
     """A spawner with a private server, for one uid, whose requests are in a sandbox; or whose processes lock themselves
     in."""
 
-    lists_paths = True
+    lists_paths, attributes = True, ()
 
-    def __init__(self, program, module, place, profile=None, locks_itself=None):
+    def __init__(self, program, module, place, profile=None, locks_itself=None, is_program=False):
         before = as_nobody() if place.uid == NOBODY and os.geteuid() == 0 else []
         self.module, self.place, self.profile, self.locks_itself = module, place, profile, locks_itself
+        self.program = program("escaper") if is_program else None
         self.spawner = Spawner([*before, program("spawner")], pass_fds=list(place.fds.values()))
         self.spawner.new(preload=[module])
 
@@ -109,12 +110,18 @@ class Prisoner:
         """pure-compute has no files at all, so none are listed."""
         has_paths = self.lists_paths and profile != "pure-compute"
         paths = [f"read={self.place.readable}", f"write={self.place.writable}"] if has_paths else []
+        if self.program and profile in ("untrusted", "pure-compute"):
+            build = pathlib.Path(self.program).parent.parent
+            paths += [f"execute={self.program}", f"execute={build / 'src'}"]
         self.spawner("set_sandbox", *([profile, *paths] if profile else []))
 
     def request(self, entry, *words, target=None):
         self.set_sandbox(self.profile)
-        self.spawner.request(entry=f"{self.module}:{entry}", argv=[entry, *words],
-                             environment=self.place.environment(target), actions=self.place.actions())
+        what = {"entry": f"{self.module}:{entry}", "argv": [entry, *words]}
+        if self.program:
+            what = {"program": self.program, "argv": [self.program, entry, *words]}
+        self.spawner.request(**what, set_attributes=self.attributes, environment=self.place.environment(target),
+                             actions=self.place.actions())
 
     def attempt(self, name, target=None):
         """(verdict, errno or reason). A process that was killed for it was refused."""

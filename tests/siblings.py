@@ -11,13 +11,14 @@ import time
 
 from conftest import NOBODY
 from escape import Place, Prisoner
-from spawner import children, title
+from spawner import STANDBYS, children, eventually, title
 
 NONE = "no sandbox"
 PROFILES = [NONE, "no-exec", "no-network", "untrusted", "pure-compute"]
-VICTIMS = ["sibling", "its zygote", "first zygote", "other worker", "server", "client"]
-ON_PROCESSES = {"`ptrace`": "ptrace_attach", "`process_vm_readv`": "vm_read", "`/proc/PID/mem`": "open_memory_of_parent",
-                "`/proc/PID/fd`": "list_fds_of_parent", "`/proc/PID/environ`": "read_environment_of_parent",
+VICTIMS = ["sibling", "standby", "its zygote", "first zygote", "other worker", "server", "client"]
+ON_PROCESSES = {"`ptrace`": "ptrace_attach", "`process_vm_readv`": "vm_read",
+                "`/proc/PID/mem`": "open_memory_of_parent", "`/proc/PID/fd`": "open_fd_of_parent",
+                "`/proc/PID/environ`": "read_environment_of_parent",
                 "`pidfd_getfd`": "getfd", "`kill`": "kill_target", "`prlimit`": "set_limit",
                 "`setpriority`": "set_priority", "`sched_setaffinity`": "set_affinity",
                 "`ioprio_set`": "set_io_priority"}
@@ -55,8 +56,11 @@ class Row(Prisoner):
         return self.spawner.spawn()
 
     def reached(self, name):
-        """The victims that it works on."""
-        return {victim for victim in VICTIMS if self.attempt(name, self.pids[victim])[0] == "worked"}
+        """The victims that it works on. The newest standby is the last to take a request, and so isn't the attacker."""
+        enough = STANDBYS * (2 if self.profile else 1)
+        standbys = eventually(lambda: (found := self.spawner.standbys())[enough - 1:] and found)
+        return {victim for victim, pid in [("standby", standbys[-1]), *self.pids.items()]
+                if self.attempt(name, pid)[0] == "worked"}
 
     def signalled(self):
         reached = set()
@@ -115,8 +119,8 @@ def cell(attack, reached):
 
 
 def to_table(found):
-    lines = ["| from inside | " + " | ".join(profile if profile == NONE else f"`{profile}`" for profile in PROFILES) + " |",
-             "|---|" + "---|" * len(PROFILES)]
+    names = [profile if profile == NONE else f"`{profile}`" for profile in PROFILES]
+    lines = ["| from inside | " + " | ".join(names) + " |", "|---|" + "---|" * len(PROFILES)]
     for attack in found[PROFILES[0]]:
         lines.append(f"| {attack} | " + " | ".join(cell(attack, found[profile][attack]) for profile in PROFILES) + " |")
     return "\n".join(lines)

@@ -5,14 +5,24 @@ Without a sandbox most do, else they would show nothing.
 """
 
 import os
+import pathlib
+import signal
 
 import pytest
 
+import siblings
 from conftest import DENY, NOBODY
 from escape import REFUSALS, Place, Prisoner, names
+from spawner import children, eventually, state
+from test_serve import serve  # noqa: F401 (fixture)
 
-# What is refused without a sandbox, at least in part of the tests' machines, and by what. So these show little there.
+# How many of the attempts have to work without a sandbox. The others have something else against them: a kernel that
+# lacks what they use, or an ordinary user's rights.
 SHARES = {0: 0.7, NOBODY: 0.45}
+LANDLOCK = 6  # the ABI that has all that the profiles use
+
+needs_kernel = pytest.mark.skipif(bool(DENY) or siblings.landlock_abi() < LANDLOCK,
+                                  reason="this kernel, or what is denied, has not all that a sandbox is made of")
 
 
 def uids():
@@ -32,13 +42,24 @@ def place(request):
 def imprison(program, module, place):
     made = []
 
-    def imprison(profile=None):
-        made.append(Prisoner(program, module("escapes"), place, profile))
+    def imprison(profile=None, **options):
+        made.append(Prisoner(program, module("escapes"), place, profile, **options))
         return made[-1]
 
     yield imprison
     for prisoner in made:
         prisoner.end()
+
+
+def is_refused(verdict, why):
+    return verdict == "n/a" or verdict == "refused" and (why in REFUSALS or why == "SIGSYS")
+
+
+def ways_out(prisoner, chosen=lambda name: True):
+    """What worked, and what was stopped by something else than a sandbox."""
+    found = {name: prisoner.attempt(name) for name in names(prisoner) if chosen(name)}
+    assert found
+    return {name: what for name, what in found.items() if not is_refused(*what)}
 
 
 @pytest.mark.skipif(bool(DENY), reason="what is denied here works without a sandbox neither")
@@ -51,3 +72,180 @@ def test_control(imprison, place):
     working = [name for name, (verdict, _) in found.items() if verdict == "worked"]
     assert len(working) > SHARES.get(place.uid, 0.4) * len(found), \
         {name: why for name, (verdict, why) in found.items() if verdict != "worked"}
+
+
+@needs_kernel
+@pytest.mark.parametrize("profile", ["untrusted", "pure-compute"])
+def test_no_way_out(imprison, profile):
+    assert ways_out(imprison(profile)) == {}
+
+
+@needs_kernel
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may take other ids")
+def test_no_way_out_with_other_ids(program, module):
+    """The zygote keeps the capabilities for that; a worker hasn't got them."""
+    place = Place(0)
+    prisoner = Prisoner(program, module("escapes"), place, "untrusted")
+    prisoner.attributes = [f"uid={NOBODY}", f"gid={NOBODY}"]
+    try:
+        assert ways_out(prisoner) == {}
+    finally:
+        prisoner.end()
+        place.close()
+
+
+# What a program may run that may read its libraries.
+RUNS = {"exec_program", "exec_set_user_id", "exec_by_fd", "exec_itself", "exec_loader", "exec_in_thread", "exec_nothing",
+        "spawn_program", "run_shell", "vfork_program", "int80_exec", "x32_exec"}
+
+
+@needs_kernel
+def test_no_way_out_for_programs(imprison):
+    """They may run what their sandbox lists."""
+    prisoner = imprison("untrusted", is_program=True)
+    assert ways_out(prisoner, lambda name: name not in RUNS) == {}
+    assert prisoner.attempt("exec_program") == ("worked", "0")
+
+
+@needs_kernel
+@pytest.mark.parametrize("profile", ["untrusted", "pure-compute"])
+def test_no_way_out_of_a_lock_of_ones_own(imprison, profile):
+    """fsrv_worker_lock()."""
+    assert ways_out(imprison(locks_itself=profile)) == {}
+
+
+@needs_kernel
+def test_no_network(imprison):
+    assert ways_out(imprison("no-network"), lambda name: name.startswith(
+        ("socket_", "ring_", "connect_", "bind_", "listen_", "fast_", "send_", "int80_s", "x32_s")) and
+        name != "socket_pair") == {}
+
+
+@needs_kernel
+def test_no_exec(imprison):
+    assert ways_out(imprison("no-exec"), lambda name: name.startswith("exec_") or name in (
+        "spawn_program", "run_shell", "vfork_program", "use_library", "spawn_by_doorbell", "spawn_by_new_server")) == {}
+
+
+@needs_kernel
+def test_named_server(imprison, place, serve):
+    """A server that others use, of the same user."""
+    if place.uid != os.geteuid():
+        pytest.skip("one user will do")
+    server = serve(path=place.directory / "served").wait_until_it_listens()
+    prisoner, environment = imprison("untrusted"), place.environment
+    place.environment = lambda target=None: [*environment(target), f"ESCAPE_SERVER={server.path}"]
+    assert prisoner.attempt("spawn_by_named_server") in (("refused", "EPERM"), ("refused", "EACCES"))
+    prisoner.profile = None
+    assert prisoner.attempt("spawn_by_named_server") == ("worked", "0")
+
+
+# ---- at other times ----
+
+
+def output_after(prisoner, event, entry, *words):
+    """What an entry point prints that waits for the end of its standard input, which comes after the event."""
+    spawner = prisoner.spawner
+    prisoner.request(entry, *words)
+    made = spawner("spawn_pipes", 3)
+    event(made["pid"])
+    spawner("close", made["fds"][0])
+    text = spawner("read", made["fds"][1])["bytes"]
+    spawner("close", made["fds"][1])
+    return text
+
+
+@needs_kernel
+@pytest.mark.leaves
+def test_after_the_servers_death(imprison):
+    """Its workers go on; the listener of their filter has gone, and what it refused fails with ENOSYS."""
+    prisoner = imprison("untrusted")
+    every = names(prisoner)
+    prisoner.spawner.may_die = True
+    server = prisoner.spawner.stats()["server_pid"]
+    text = output_after(prisoner, lambda pid: os.kill(server, signal.SIGKILL), "escape_after", *every)
+    found = [line.split(maxsplit=2) for line in text.splitlines()]
+    assert [name for name, *_ in found] == every
+    assert [line for line in found if not is_refused(*line[1:])] == []
+
+
+@needs_kernel
+@pytest.mark.parametrize("name", ["spawn_by_new_server", "have_capabilities", "open_secret",
+                                  "make_socket_in_thread", "own_listener"])
+def test_constructors_of_a_module_that_is_loaded_for_the_request(imprison, place, module, name):
+    prisoner, environment = imprison("untrusted"), place.environment
+    copy = place.readable / "other.so"
+    copy.write_bytes(pathlib.Path(module("escapes")).read_bytes())
+    copy.chmod(0o755)
+    place.environment = lambda target=None: [*environment(target), f"ESCAPE_ON_LOAD={name}"]
+    prisoner.module = copy
+    prisoner.request("nothing")
+    code, text = prisoner.spawner.code_and_output()
+    assert code == 0 and text.startswith(f"{name} refused"), text
+
+
+@needs_kernel
+def test_refused_while_signals_come(imprison):
+    prisoner = imprison("untrusted")
+    prisoner.request("interrupted")
+    assert prisoner.spawner.code_and_output() == (0, "0\n")
+
+
+@needs_kernel
+def test_floods_of_refused_calls(imprison):
+    """The server hears of each; others are served meanwhile, in the same sandbox and without one."""
+    prisoner = imprison("untrusted")
+    prisoner.request("flood")
+    floods = [prisoner.spawner.spawn() for _ in range(2)]
+    for profile in ["untrusted", None] * 10:
+        prisoner.profile = profile
+        prisoner.request("nothing")
+        assert prisoner.spawner.run().exit_code == 0
+    for process in floods:
+        process.kill()
+        assert process.code() == -signal.SIGKILL
+
+
+@needs_kernel
+def test_processes_that_end_in_a_refused_call(imprison):
+    prisoner = imprison("untrusted")
+    for _ in range(50):
+        prisoner.request("die_refused")
+        assert prisoner.spawner.run().exit_code == 0
+
+
+def test_strays(imprison):
+    """A child that a worker makes the server's: it is reaped, and does no harm."""
+    prisoner = imprison("untrusted" if siblings.landlock_abi() >= LANDLOCK and not DENY else None)
+    server = prisoner.spawner.stats()["server_pid"]
+    for _ in range(10):
+        prisoner.request("leave_stray")
+        assert prisoner.spawner.run().exit_code in (0, 1)
+    assert eventually(lambda: not [pid for pid in children(server) if state(pid) == "gone"])
+    assert prisoner.spawner.stats()["workers"] == 0
+
+
+# ---- siblings ----
+
+
+@needs_kernel
+def test_siblings(program, module):
+    """No more is open than SECURITY.md says."""
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in siblings.of_page().splitlines()]
+    found = [[cell.strip() for cell in line.strip("|").split("|")]
+             for line in siblings.to_table(siblings.measure(program, module("escapes"))).splitlines()]
+    assert [row[0] for row in table] == [row[0] for row in found]
+    assert [(row[0], profile, now) for row, measured in zip(table, found)
+            for profile, said, now in zip(table[0], row, measured) if now not in (said, "closed")] == []
+
+
+@needs_kernel
+def test_no_memory_is_shared(imprison):
+    """A mapping that a worker and its zygote share would be a way into it, and to all that it forks then."""
+    prisoner = imprison("untrusted")
+    prisoner.request("victim")
+    process = prisoner.spawner.spawn()
+    maps = pathlib.Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+    assert [line for line in maps if "w" in line.split()[1] and "s" in line.split()[1]] == []
+    process.kill()
+    process.wait()

@@ -58,7 +58,7 @@ class Process:
     @property
     def refused(self) -> Optional[tuple[int, str]]:
         """How many system calls its sandbox has refused, and the name of the first. None: none, or it still runs."""
-        return self._native.refused
+        return self._native.refused and self._native.refused[:2]
 
     def wait(self, timeout: Optional[float] = None) -> Optional[int]:
         """Returns the exit code, minus the signal, or None when the process still runs after `timeout` seconds.

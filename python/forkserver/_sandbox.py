@@ -51,7 +51,7 @@ class Sandbox:
     says what each of them closes.
 
     read, execute, write, make: files and directories that may be read; executed too; written to too; made and removed
-    too. Other files are closed. imports: where modules and the interpreter lie may be read too.
+    too. Other files are closed. imports: the interpreter, and what is where modules lie, may be read and executed.
     connect, listen: TCP ports, where there is a network. refuse, allow: groups of system calls: "exec", "network",
     "sockets", "others", "kernel", "metadata", "files", "namespaces", "fork". filter: bytes, one more filter.
     limits: as {"AS": 2**30, "CPU": 10}, by the names of setrlimit(2) without RLIMIT_.
@@ -75,7 +75,7 @@ class Sandbox:
         paths = [(os.fsdecode(path), access) for given, access in opened for path in _listed(given)]
         has_files = profile == "untrusted" or paths
         if imports and has_files:
-            paths += [(path, _READ) for path in _import_paths()]
+            paths += [(path, _READ | _EXECUTE) for path in _import_paths()]
         additions += [("path", path) for path in paths]
         additions += [("port", (port, access)) for ports, access in ((connect, _CONNECT), (listen, _BIND))
                       for port in ports]

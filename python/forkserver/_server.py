@@ -158,6 +158,9 @@ class ForkServer:
             inherited, self._server_is_inherited = self._server_is_inherited, False
         if handle is not None and not inherited:
             handle.stop(timeout)
+        if self._null is not None:
+            self._null.close()
+            self._null = None
 
     @property
     def _forkserver_pid(self):

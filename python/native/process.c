@@ -127,14 +127,15 @@ static PyObject *process_timed_out(PyObject *object, void *data) {
         return PyBool_FromLong(((struct process *)object)->status.flags & FSRV_STATUS_TIMED_OUT);
 }
 
-/* (how many calls, the name of the first); None: none was refused */
+/* (how many calls, the name of the first, whether it was killed for that); None: none was refused */
 static PyObject *process_refused(PyObject *object, void *data) {
         const struct fsrv_status *status = &((struct process *)object)->status;
 
         (void)data;
         if (status->refused == 0)
                 Py_RETURN_NONE;
-        return Py_BuildValue("(Is)", status->refused, fsrv_syscall_name(status->refused_call));
+        return Py_BuildValue("(IsO)", status->refused, fsrv_syscall_name(status->refused_call),
+                             status->flags & FSRV_STATUS_REFUSED ? Py_True : Py_False);
 }
 
 static PyObject *process_fileno(PyObject *object, PyObject *ignored) {

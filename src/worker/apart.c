@@ -52,7 +52,7 @@ int fsrv__lock_apart(const struct fsrv__lock *lock) {
         long r = lock->apart >= 0 ? fsrv__call(SYS_landlock_restrict_self, lock->apart, 0) : 0;
 
         for (int i = 0; i < FSRV_SANDBOX_LIMITS && r == 0; i++)
-                if (lock->limits >> i & 1)
+                if (lock->limits >> i & 1 && i != RLIMIT_NOFILE) /* fsrv__limits_end() */
                         r = fsrv__lock_lower_limit(i, lock->limit[i]);
         if (r == 0 && lock->n_late > 0)
                 r = install_late(lock);

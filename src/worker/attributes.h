@@ -35,5 +35,8 @@ int fsrv__identity_become_sender(const struct ucred *sender, struct fsrv_error *
 /* limits.c: first those that need a privilege are raised, and in the end each gets its value. */
 int fsrv__limits_raise(const struct fsrv__wire_attributes *attributes, struct fsrv_error *error);
 int fsrv__limits_set(const struct fsrv__wire_attributes *attributes, struct fsrv_error *error);
+/* When all fds are sent: the limit of open files, the sandbox's as well. A process may have no more fds in flight than
+ * that, with those of all other processes of its user (unix(7), ETOOMANYREFS). */
+void fsrv__limits_end(const struct fsrv__task *task);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/call.h"
 #include "base/error.h"
+#include "worker/apart.h"
 #include "worker/attributes.h"
 
 enum { NUMBER_SIZE = 24 };
@@ -70,7 +71,7 @@ int fsrv__limits_set(const struct fsrv__wire_attributes *a, struct fsrv_error *e
                 struct fsrv__wire_limit now;
                 int r;
 
-                if (!(a->limits >> i & 1))
+                if (!(a->limits >> i & 1) || i == RLIMIT_NOFILE)
                         continue;
                 if ((r = get_limit(i, &now, error)) < 0)
                         return r;
@@ -79,4 +80,18 @@ int fsrv__limits_set(const struct fsrv__wire_attributes *a, struct fsrv_error *e
                         return r;
         }
         return 0;
+}
+
+/* What is raised has been by now, and to lower it cannot fail. */
+void fsrv__limits_end(const struct fsrv__task *task) {
+        const struct fsrv__wire_attributes *a = task->request.attributes;
+        const struct fsrv__lock *lock = task->standby->lock;
+        struct fsrv__wire_limit now;
+
+        if (a && a->limits >> RLIMIT_NOFILE & 1 && get_limit(RLIMIT_NOFILE, &now, NULL) == 0) {
+                const struct fsrv__wire_limit wanted = wanted_limit(&a->limit[RLIMIT_NOFILE], &now);
+                fsrv__call(SYS_prlimit64, 0, RLIMIT_NOFILE, &wanted, NULL);
+        }
+        if (lock && lock->limits >> RLIMIT_NOFILE & 1)
+                fsrv__lock_lower_limit(RLIMIT_NOFILE, lock->limit[RLIMIT_NOFILE]);
 }

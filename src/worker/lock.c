@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,15 +31,16 @@
 /* ---- capabilities ---- */
 
 enum { LAST_CAPABILITY = 63 };
-#define OF_IDS (1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SETPCAP)
+/* Until user code runs: to change ids, and to send fds where the user has many in flight. */
+#define KEPT (1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SETPCAP | 1u << CAP_SYS_RESOURCE)
 
 /* The bounding set needs CAP_SETPCAP. Without it a process gets nothing more by executing a program either, because of
  * no_new_privs. */
 static int drop_capabilities(struct fsrv_error *error) {
         for (int i = 0; i <= LAST_CAPABILITY; i++)
-                if (i > 31 || !(OF_IDS >> i & 1))
+                if (i > 31 || !(KEPT >> i & 1))
                         fsrv__call(SYS_prctl, PR_CAPBSET_DROP, i, 0, 0, 0);
-        int r = fsrv__lock_keep_capabilities(OF_IDS);
+        int r = fsrv__lock_keep_capabilities(KEPT);
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "dropping capabilities") : 0;
 }
 
@@ -187,6 +189,8 @@ static int lock_caller(const struct fsrv__sandbox_parts *parts, struct fsrv_erro
         fsrv__fd_close(lock.apart);
         if (r == 0)
                 r = fsrv__lock_finish(&lock);
+        if (r == 0 && lock.limits >> RLIMIT_NOFILE & 1)
+                r = fsrv__lock_lower_limit(RLIMIT_NOFILE, lock.limit[RLIMIT_NOFILE]);
         if (r < 0)
                 return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "locking in");
         close_ways_out(parts->head.flags);

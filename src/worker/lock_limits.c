@@ -24,8 +24,9 @@ static const char *const names[FSRV_SANDBOX_LIMITS] = {
         [RLIMIT_RTPRIO] = "RTPRIO",     [RLIMIT_RTTIME] = "RTTIME",
 };
 
-/* A zygote would use up the time of its children, and its fork would count the processes that its user has. */
-enum { LATE = 1 << RLIMIT_CPU | 1 << RLIMIT_NPROC };
+/* A zygote would use up the time of its children, and its fork would count the processes that its user has. And where a
+ * user has many fds in flight, a process with a low limit can send none: fsrv__limits_end(). */
+enum { LATE = 1 << RLIMIT_CPU | 1 << RLIMIT_NPROC | 1 << RLIMIT_NOFILE };
 
 /* Pages in all, and behind four other fields those of data and stack. */
 void fsrv__lock_measure(struct fsrv__memory_use *ret_use) {

@@ -150,6 +150,15 @@ static void end_attributes(struct fsrv__task *task) {
                 fsrv__task_fail(task, task->answer, &error);
 }
 
+/* Without privileges, and with few open files, a process can send no fds where its user has many in flight (unix(7),
+ * ETOOMANYREFS). So both are taken away last. */
+static void take_rest_away(const struct fsrv__task *task) {
+        if (task->request.attributes || task->standby->lock)
+                fsrv__limits_end(task);
+        if (task->standby->lock && fsrv__lock_finish(task->standby->lock) < 0)
+                _exit(127); /* capset(2) that drops some has no reason to fail */
+}
+
 _Noreturn void fsrv__run_program(struct fsrv__task *task) {
         const struct fsrv__request_parts *request = &task->request;
         struct fsrv_error error;
@@ -159,8 +168,9 @@ _Noreturn void fsrv__run_program(struct fsrv__task *task) {
                 fsrv__fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
                 fsrv__task_fail(task, task->answer, &error);
         }
-        end_attributes(task); /* a limit of open files may leave no room for the pipe */
+        end_attributes(task);
         send_started(task, ends[0]);
+        take_rest_away(task);
         fsrv__setup_unblock(&request->head);
         int err = exec_search(request);
         /* The pipe's reader may be gone. SIGPIPE would end this process with a status that looks like a program's. */
@@ -241,13 +251,17 @@ _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
         end_attributes(task);
         /* A constructor of a module that isn't preloaded could write to the server. (The answer socket stays open: it
          * is about this process alone.) */
-        if (host->loads && host->loads(request->name)) {
+        bool loads = host->loads && host->loads(request->name);
+        if (loads) {
+                take_rest_away(task);
                 task->claims = fsrv__fd_close(task->claims);
                 send_loads(task);
         }
         if (host->find(request->name, &error) < 0 || keep_for_module(task, &error) < 0)
                 fsrv__task_fail(task, task->answer, &error);
         send_started(task, -1);
+        if (!loads)
+                take_rest_away(task);
         fsrv__fd_close(task->answer);
         fsrv__fd_close(task->claims);
         fsrv__fd_close(task->pidfd);

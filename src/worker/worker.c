@@ -197,8 +197,7 @@ static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_reques
         if ((r = fsrv__setup_directory(task, error)) < 0 || (r = fsrv__actions_run(task, error)) < 0)
                 return r;
         restore_nofile(task->standby->config->nofile);
-        r = task->standby->lock ? fsrv__lock_finish(task->standby->lock) : 0;
-        return r < 0 ? fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "dropping capabilities") : 0;
+        return 0;
 }
 
 _Noreturn void fsrv__worker_main(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body) {

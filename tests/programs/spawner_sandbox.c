@@ -15,6 +15,8 @@ struct fsrv_sandbox *sandbox_of_requests;
 static int add_word(struct fsrv_sandbox *sandbox, const char *word) {
         if (strncmp(word, "read=", 5) == 0)
                 return fsrv_sandbox_add_path(sandbox, word + 5, FSRV_PATH_READ);
+        if (strncmp(word, "execute=", 8) == 0)
+                return fsrv_sandbox_add_path(sandbox, word + 8, FSRV_PATH_READ | FSRV_PATH_EXECUTE);
         if (strncmp(word, "write=", 6) == 0)
                 return fsrv_sandbox_add_path(sandbox, word + 6, FSRV_PATH_READ | FSRV_PATH_WRITE | FSRV_PATH_MAKE);
         if (strncmp(word, "flags=", 6) == 0)
@@ -23,7 +25,8 @@ static int add_word(struct fsrv_sandbox *sandbox, const char *word) {
         exit(2);
 }
 
-/* set_sandbox [PROFILE [read=PATH | write=PATH | flags=N]…]: that of all requests made from now on; none */
+/* set_sandbox [PROFILE [read=PATH | execute=PATH | write=PATH | flags=N]…]: that of all requests made from now on; none
+ */
 void do_set_sandbox(int argc, char **argv) {
         struct fsrv_sandbox *made = NULL;
         int r = argc > 1 ? fsrv_sandbox_new(argv[1], &made, fresh_error()) : 0;

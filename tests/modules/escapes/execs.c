@@ -27,6 +27,7 @@ static int exec_program(void) {
 static int run_set_user_id(void) {
         char *const su[] = { (char *)"su", (char *)"--version", NULL };
 
+        fcntl(STDOUT_FILENO, F_SETFD, FD_CLOEXEC); /* its output would lie between our lines */
         return from(execve("/bin/su", su, environ));
 }
 
@@ -60,6 +61,29 @@ static int run_memory(void) {
 
 static int exec_memory(void) {
         return in_child(run_memory);
+}
+
+/* A program that was made here, where files may be made and none executed. */
+static int run_made(void) {
+        const char *path = path_in("ESCAPE_WRITABLE", "program");
+        int program = open("/bin/true", O_RDONLY | O_CLOEXEC), fd;
+        char bytes[4096];
+        ssize_t n;
+
+        if (!path)
+                return not_here("the test has not named it");
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+        if (program < 0 || fd < 0)
+                return -errno;
+        while ((n = read(program, bytes, sizeof bytes)) > 0)
+                if (write(fd, bytes, (size_t)n) != n)
+                        return -errno;
+        close(fd);
+        return from(execve(path, arguments, environ));
+}
+
+static int exec_made(void) {
+        return in_child(run_made);
 }
 
 static int run_itself(void) {
@@ -132,17 +156,11 @@ static int use_library(void) {
 }
 
 const struct attempt exec_attempts[] = {
-        { "exec_program", exec_program },
-        { "exec_set_user_id", exec_set_user_id },
-        { "exec_by_fd", exec_by_fd },
-        { "exec_memory", exec_memory },
-        { "exec_itself", exec_itself },
-        { "exec_loader", exec_loader },
-        { "exec_in_thread", exec_in_thread },
-        { "exec_nothing", exec_nothing },
-        { "spawn_program", spawn_program },
-        { "run_shell", run_shell },
-        { "vfork_program", vfork_program },
-        { "use_library", use_library },
-        { NULL, NULL },
+        { "exec_program", exec_program }, { "exec_set_user_id", exec_set_user_id },
+        { "exec_by_fd", exec_by_fd },     { "exec_memory", exec_memory },
+        { "exec_made", exec_made },       { "exec_itself", exec_itself },
+        { "exec_loader", exec_loader },   { "exec_in_thread", exec_in_thread },
+        { "exec_nothing", exec_nothing }, { "spawn_program", spawn_program },
+        { "run_shell", run_shell },       { "vfork_program", vfork_program },
+        { "use_library", use_library },   { NULL, NULL },
 };

@@ -52,6 +52,20 @@ static int open_below_proc(pid_t pid, const char *name, int flags) {
         return open_path(path, flags);
 }
 
+/* Where reading is what is forbidden, such a file is empty. */
+static int read_below_proc(pid_t pid, const char *name) {
+        char path[64], byte;
+        int fd, r;
+
+        snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        r = read(fd, &byte, 1) == 1 ? 0 : -EACCES;
+        close(fd);
+        return r;
+}
+
 static int open_shadow(void) {
         return open_path("/etc/shadow", O_RDONLY);
 }
@@ -234,11 +248,11 @@ static int read_own_maps(void) {
 }
 
 static int read_environment_of_parent(void) {
-        return open_below_proc(target(), "environ", O_RDONLY);
+        return read_below_proc(target(), "environ");
 }
 
 static int read_maps_of_parent(void) {
-        return open_below_proc(target(), "maps", O_RDONLY);
+        return read_below_proc(target(), "maps");
 }
 
 static int open_memory_of_parent(void) {
@@ -258,7 +272,7 @@ static int open_root_of_parent(void) {
 }
 
 static int read_environment_of_init(void) {
-        return open_below_proc(1, "environ", O_RDONLY);
+        return read_below_proc(1, "environ");
 }
 
 static int open_own_root(void) {

@@ -103,6 +103,8 @@ static int spawn_by_doorbell(void) {
         struct fsrv_error error = { 0 };
         int r = fsrv_server_inherit(&server, &error);
 
+        if (r == -ENOENT)
+                return not_here("a program is no worker");
         if (r < 0)
                 return r;
         r = run_outside(server);
