@@ -868,9 +868,10 @@ enum fsrv_mount {
 
 /*
  * Mounts something at `target`, in a mount namespace of the sandbox's own, in the order of the calls. Directories, and
- * a file for a file, are made at `target` where there is room for them. With FSRV_SANDBOX_NEW_ROOT the root is new and
- * empty, and has these mounts alone: what bwrap(1) does with `--ro-bind / / --tmpfs /tmp` is that flag and the mounts
- * (BIND_READ_ONLY, "/", "/") and (TMPFS, NULL, "/tmp"). Sources are of the tree as it was before.
+ * a file for a file, are made at `target` where there is room for them. With FSRV_SANDBOX_NEW_ROOT, or where "/"
+ * itself is a target of BIND or TMPFS, the root is new and has these mounts alone: what bwrap(1) does with
+ * `--ro-bind / / --tmpfs /tmp` are the mounts (BIND_READ_ONLY, "/", "/") and (TMPFS, NULL, "/tmp"). Sources are of
+ * the tree as it was before.
  *
  * Without privileges this makes a user namespace, in which the process keeps its ids. Mounts and namespaces are never
  * left out: where they cannot be made, spawns fail.

@@ -32,17 +32,17 @@ def sees(forkserver, module, program):
 def test_each(sees, command):
     most = int(sees(command)["affinity"].split()[-1])
     seen = sees(command, "--rlimit", "NOFILE=64:128", "--rlimit", "core=0", "--rlimit", "RLIMIT_FSIZE=2G:unlimited",
-                "--nice", 4, "--cpu-list", most, "--ionice", "best-effort:6", "--oom-score-adj", 55, "--no-new-privs",
+                "--nice", 19, "--cpu-list", most, "--ionice", "best-effort:6", "--oom-score-adj", 55, "--no-new-privs",
                 "--pdeathsig", "TERM")
     assert (seen["limit7"], seen[f"limit{resource.RLIMIT_CORE}"]) == ("64 128", "0 0")
     assert seen[f"limit{resource.RLIMIT_FSIZE}"] == f"{2 << 30} -1"
-    assert (seen["nice"], seen["affinity"], seen["io"]) == ("4", str(most), str(2 << 13 | 6))
+    assert (seen["nice"], seen["affinity"], seen["io"]) == ("19", str(most), str(2 << 13 | 6))
     assert (seen["oom"], seen["pdeathsig"], seen.status["NoNewPrivs"]) == ("55", "15", "1")
 
 
 def test_map(forkserver):
-    words = [forkserver, "map", "--rlimit", "NOFILE=77", "--nice", "3", "sh", "-c", "ulimit -n; nice", ":::", "a", "b"]
-    assert subprocess.check_output(words, text=True, timeout=LIMIT) == "77\n3\n" * 2
+    words = [forkserver, "map", "--rlimit", "NOFILE=77", "--nice", "19", "sh", "-c", "ulimit -n; nice", ":::", "a", "b"]
+    assert subprocess.check_output(words, text=True, timeout=LIMIT) == "77\n19\n" * 2
 
 
 @ROOT

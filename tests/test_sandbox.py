@@ -228,6 +228,14 @@ def test_sandbox_that_cannot_be_had(forkserver, word):
     assert "/nonexistent" in result.stderr and "No such file or directory" in result.stderr and "(stage sandbox)" in result.stderr
 
 
+def test_options_of_other_tools(forkserver, tmp_path):
+    """As bwrap has them: a read-only root, an empty /tmp, no network."""
+    script = f"cd /; touch {tmp_path}/x /tmp/y; ls /tmp; cat /proc/net/dev | grep -c :"
+    result = forkserver_run(forkserver, "--ro-bind", "/:/", "--tmpfs", "/tmp", "--unshare-net", "sh", "-c", script)
+    assert result.stdout == "y\n1\n" and not (tmp_path / "x").exists()
+    assert forkserver_run(forkserver, "--unshare-uts", "--strict", "true").returncode == 0
+
+
 # ---- a server that has one for all ----
 
 def test_server_in_a_sandbox(forkserver, locked, tmp_path):

@@ -83,7 +83,7 @@ def test_attributes_raise_nothing(shared, start, kind, module, program):
     spawner = start(as_user(NOBODY), cwd="/")
     spawner("connect", server.path, 0)
     sight = Sight(spawner, kind, module("seen"), program("see"))
-    assert sight("nice=5", "oom=20", "no_new_privs").ids()[0] == [str(NOBODY)] * 4
+    assert sight("nice=19", "oom=500", "no_new_privs").ids()[0] == [str(NOBODY)] * 4
     for words, text in {
         "uid=0": "uid 0: Operation not permitted",
         f"uid={OTHER}": f"uid {OTHER}: Operation not permitted",

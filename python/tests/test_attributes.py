@@ -11,7 +11,7 @@ import unittest
 import forkserver
 
 NOBODY = 65534
-SET = {"limits": {"NOFILE": 100, resource.RLIMIT_CORE: (0, 0), "FSIZE": (1 << 30, None)}, "nice": 5, "umask": 0o027}
+SET = {"limits": {"NOFILE": 100, resource.RLIMIT_CORE: (0, 0), "FSIZE": (1 << 30, None)}, "nice": 19, "umask": 0o027}
 IS_ROOT = os.geteuid() == 0
 
 
@@ -34,7 +34,7 @@ def as_bytes():
 
 
 def exit_if_seen():
-    raise SystemExit(7 if os.getpriority(os.PRIO_PROCESS, 0) == 5 else 8)
+    raise SystemExit(7 if os.getpriority(os.PRIO_PROCESS, 0) == 19 else 8)
 
 
 def cgroup():
@@ -50,7 +50,7 @@ class TestAttributes(unittest.TestCase):
 
     def check(self, seen):
         self.assertEqual((seen["NOFILE"], seen["CORE"], seen["FSIZE"]), ((100, 100), (0, 0), 1 << 30))
-        self.assertEqual((seen["nice"], seen["umask"]), (5, 0o027))
+        self.assertEqual((seen["nice"], seen["umask"]), (19, 0o027))
 
     def test_call(self):
         before = self.server.call(look)
@@ -60,7 +60,7 @@ class TestAttributes(unittest.TestCase):
         self.assertEqual(self.server.call(look), before)
 
     def test_spawn(self):
-        with self.server.spawn(exit_if_seen, nice=5) as process:
+        with self.server.spawn(exit_if_seen, nice=19) as process:
             self.assertEqual(process.wait(60), 7)
         with self.server.spawn(exit_if_seen) as process:
             self.assertEqual(process.wait(60), 8)
@@ -70,7 +70,7 @@ class TestAttributes(unittest.TestCase):
             with self.server.run(["sh", "-c", "ulimit -n; nice; umask"], stdout=file, **SET) as process:
                 self.assertEqual(process.wait(60), 0)
             file.seek(0)
-            self.assertEqual(file.read(), "100\n5\n0027\n")
+            self.assertEqual(file.read(), "100\n19\n0027\n")
 
     def test_executor(self):
         for reuse in 1, 3:

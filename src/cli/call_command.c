@@ -41,6 +41,10 @@ static const char help[] =
         "                              no-network, no-exec, none; WORDs add to that, such as\n"
         "                              read=PATH ('forkserver check --help' has them)\n"
         "      --strict                fail if this system cannot enforce all of it\n"
+        "      --ro-bind PATH[:TARGET], --bind PATH[:TARGET], --tmpfs TARGET, --proc TARGET,\n"
+        "      --unshare-net, --unshare-ipc, --unshare-uts, --unshare-user,\n"
+        "      --unshare-cgroup, --seccomp-filter FILE\n"
+        "                              the same as WORDs of the sandbox (default: none)\n"
         "  -h, --help                  show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "A file as standard input is not copied: the process maps it. It must not shrink\n"

@@ -23,6 +23,8 @@ enum {
 /* --sandbox, and what is made of it. */
 struct cli_sandbox {
         const char *text; /* argv's; NULL: there is none */
+        char **words;     /* of options of their own, as --ro-bind */
+        size_t n_words;
         bool strict;
         struct fsrv_sandbox *sandbox; /* sealed; NULL: there is none */
         uint32_t flags;               /* FSRV_SANDBOX_… */
@@ -102,7 +104,17 @@ enum {
         CLI_OPT_KILL_AFTER,
         CLI_OPT_QUICK_EXIT,
         CLI_OPT_SANDBOX,
-        CLI_OPT_STRICT
+        CLI_OPT_STRICT,
+        CLI_OPT_RO_BIND,
+        CLI_OPT_BIND,
+        CLI_OPT_TMPFS,
+        CLI_OPT_PROC,
+        CLI_OPT_UNSHARE_NET,
+        CLI_OPT_UNSHARE_IPC,
+        CLI_OPT_UNSHARE_UTS,
+        CLI_OPT_UNSHARE_USER,
+        CLI_OPT_UNSHARE_CGROUP,
+        CLI_OPT_SECCOMP_FILTER
 };
 /* clang-format off */
 #define CLI_TARGET_OPTIONS \
@@ -116,6 +128,16 @@ enum {
         { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }, \
         { "sandbox", required_argument, NULL, CLI_OPT_SANDBOX }, \
         { "strict", no_argument, NULL, CLI_OPT_STRICT }, \
+        { "ro-bind", required_argument, NULL, CLI_OPT_RO_BIND }, \
+        { "bind", required_argument, NULL, CLI_OPT_BIND }, \
+        { "tmpfs", required_argument, NULL, CLI_OPT_TMPFS }, \
+        { "proc", required_argument, NULL, CLI_OPT_PROC }, \
+        { "unshare-net", no_argument, NULL, CLI_OPT_UNSHARE_NET }, \
+        { "unshare-ipc", no_argument, NULL, CLI_OPT_UNSHARE_IPC }, \
+        { "unshare-uts", no_argument, NULL, CLI_OPT_UNSHARE_UTS }, \
+        { "unshare-user", no_argument, NULL, CLI_OPT_UNSHARE_USER }, \
+        { "unshare-cgroup", no_argument, NULL, CLI_OPT_UNSHARE_CGROUP }, \
+        { "seccomp-filter", required_argument, NULL, CLI_OPT_SECCOMP_FILTER }, \
         CLI_ATTRIBUTE_OPTIONS
 /* clang-format on */
 
@@ -146,6 +168,9 @@ int cli_parse_socket(const char *text, const char **ret_path);
 
 /* ---- sandbox_words.c ---- */
 
+/* Takes an option that stands for one of the sandbox's words. 0, -errno with a complaint; 1: it is none of these. */
+int cli_sandbox_take_option(struct cli_sandbox *sandbox, int c);
+bool cli_sandbox_is_wanted(const struct cli_sandbox *sandbox);
 /* Makes the sandbox that --sandbox describes, if it was given. 0; or -errno, with a complaint. */
 int cli_sandbox_make(struct cli_sandbox *sandbox);
 /* The same, and calls report() for each rule, as fsrv_sandbox_seal() does. */

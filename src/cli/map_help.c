@@ -93,6 +93,9 @@ const char map_help[] =
         "                         lock each process in: untrusted, pure-compute, no-network, no-exec, none; WORDs\n"
         "                         add to that, such as read=PATH ('forkserver check --help' has them)\n"
         "      --strict           fail if this system cannot enforce all of the sandbox\n"
+        "      --ro-bind PATH[:TARGET], --bind PATH[:TARGET], --tmpfs TARGET, --proc TARGET, --unshare-net,\n"
+        "      --unshare-ipc, --unshare-uts, --unshare-user, --unshare-cgroup, --seccomp-filter FILE\n"
+        "                         the same as WORDs of the sandbox (default: none)\n"
         "  -h, --help             show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "After the first ^C (SIGINT, SIGTERM, SIGHUP) nothing new is started. The second ends all that runs, whole\n"

@@ -220,7 +220,7 @@ static const char *find_conflict(const struct map_options *options) {
 
         if (!options->target.entry && !options->args[0])
                 return "a PROGRAM is missing";
-        if (options->target.sandbox.strict && !options->target.sandbox.text)
+        if (options->target.sandbox.strict && !cli_sandbox_is_wanted(&options->target.sandbox))
                 return "--strict needs --sandbox";
         if (options->tag && options->ungroup)
                 return "--tag and --ungroup exclude each other";

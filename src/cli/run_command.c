@@ -36,6 +36,10 @@ static const char help[] =
         "                              no-network, no-exec, none; WORDs add to that, such as\n"
         "                              read=PATH ('forkserver check --help' has them)\n"
         "      --strict                fail if this system cannot enforce all of it\n"
+        "      --ro-bind PATH[:TARGET], --bind PATH[:TARGET], --tmpfs TARGET, --proc TARGET,\n"
+        "      --unshare-net, --unshare-ipc, --unshare-uts, --unshare-user,\n"
+        "      --unshare-cgroup, --seccomp-filter FILE\n"
+        "                              the same as WORDs of the sandbox (default: none)\n"
         "  -h, --help                  show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "The process has forkserver's standard streams and other inherited file\n"
@@ -170,7 +174,7 @@ int cli_run(int argc, char **argv) {
                 cli_usage_error("run", "--call: '%s' is not MODULE:FUNCTION", target.entry);
         else if (target.quick_exit && !target.entry)
                 cli_usage_error("run", "--quick-exit is for --call: a program has exit functions of its own alone");
-        else if (target.sandbox.strict && !target.sandbox.text)
+        else if (target.sandbox.strict && !cli_sandbox_is_wanted(&target.sandbox))
                 cli_usage_error("run", "--strict needs --sandbox");
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("run", "--kill-after needs --timeout");

@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -204,6 +206,46 @@ static char *cut_word(char **rest) {
         return word;
 }
 
+/* ---- options that are words ---- */
+
+static const struct {
+        int option;
+        const char *word; /* with '=' if the option has a value */
+} words_of_options[] = {
+        { CLI_OPT_RO_BIND, "ro-bind=" },
+        { CLI_OPT_BIND, "bind=" },
+        { CLI_OPT_TMPFS, "tmpfs=" },
+        { CLI_OPT_PROC, "proc=" },
+        { CLI_OPT_SECCOMP_FILTER, "filter=" },
+        { CLI_OPT_UNSHARE_NET, "unshare=net" },
+        { CLI_OPT_UNSHARE_IPC, "unshare=ipc" },
+        { CLI_OPT_UNSHARE_UTS, "unshare=uts" },
+        { CLI_OPT_UNSHARE_USER, "unshare=user" },
+        { CLI_OPT_UNSHARE_CGROUP, "unshare=cgroup" },
+};
+
+static int add_word(struct cli_sandbox *sandbox, const char *word, const char *value) {
+        char **grown = reallocarray(sandbox->words, sandbox->n_words + 1, sizeof *grown);
+
+        if (grown)
+                sandbox->words = grown;
+        if (!grown || asprintf(&grown[sandbox->n_words], "%s%s", word, value) < 0) {
+                cli_complain("out of memory");
+                return -ENOMEM;
+        }
+        sandbox->n_words++;
+        return 0;
+}
+
+int cli_sandbox_take_option(struct cli_sandbox *sandbox, int c) {
+        for (size_t i = 0; i < sizeof words_of_options / sizeof *words_of_options; i++)
+                if (words_of_options[i].option == c)
+                        return add_word(sandbox, words_of_options[i].word, optarg ? optarg : "");
+        return 1;
+}
+
+/* ---- all of it ---- */
+
 static int take_words(struct cli_sandbox *sandbox, char *text) {
         struct fsrv_error error = { 0 };
         char *rest = text;
@@ -216,13 +258,15 @@ static int take_words(struct cli_sandbox *sandbox, char *text) {
         }
         while (r == 0 && (word = cut_word(&rest)))
                 r = take_word(sandbox, word);
+        for (size_t i = 0; i < sandbox->n_words && r == 0; i++)
+                r = take_word(sandbox, sandbox->words[i]);
         return r;
 }
 
 int cli_sandbox_make_and_report(struct cli_sandbox *sandbox,
                                 void (*report)(const struct fsrv_sandbox_rule *rule, void *data), void *data) {
         struct fsrv_error error = { 0 };
-        char *text = strdup(sandbox->text);
+        char *text = strdup(sandbox->text ? sandbox->text : "none");
         int r = text ? take_words(sandbox, text) : -ENOMEM;
 
         free(text);
@@ -235,10 +279,19 @@ int cli_sandbox_make_and_report(struct cli_sandbox *sandbox,
         return r;
 }
 
+bool cli_sandbox_is_wanted(const struct cli_sandbox *sandbox) {
+        return sandbox->text || sandbox->n_words;
+}
+
 int cli_sandbox_make(struct cli_sandbox *sandbox) {
-        return sandbox->text ? cli_sandbox_make_and_report(sandbox, NULL, NULL) : 0;
+        return cli_sandbox_is_wanted(sandbox) ? cli_sandbox_make_and_report(sandbox, NULL, NULL) : 0;
 }
 
 void cli_sandbox_done(struct cli_sandbox *sandbox) {
         sandbox->sandbox = fsrv_sandbox_unref(sandbox->sandbox);
+        for (size_t i = 0; i < sandbox->n_words; i++)
+                free(sandbox->words[i]);
+        free(sandbox->words);
+        sandbox->words = NULL;
+        sandbox->n_words = 0;
 }

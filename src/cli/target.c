@@ -53,6 +53,10 @@ int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_se
 }
 
 int cli_target_take_option(struct cli_target *target, int c) {
+        int r = cli_sandbox_take_option(&target->sandbox, c);
+
+        if (r != 1)
+                return r;
         switch (c) {
         case CLI_OPT_CALL:
                 target->entry = optarg;

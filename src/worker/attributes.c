@@ -170,12 +170,17 @@ struct step {
 };
 
 static const struct step privileged[] = {
-        { FSRV_ATTRIBUTE_CGROUP_FD, join_cgroup },       { FSRV_ATTRIBUTE_LIMITS, raise_limits },
-        { FSRV_ATTRIBUTE_SCHEDULER, set_scheduler },     { FSRV_ATTRIBUTE_NICE, set_nice },
-        { FSRV_ATTRIBUTE_IO_PRIORITY, set_io_priority }, { FSRV_ATTRIBUTE_AFFINITY, set_affinity },
-        { FSRV_ATTRIBUTE_TIMER_SLACK, set_timer_slack }, { IDENTITY, set_identity },
-        { FSRV_ATTRIBUTE_KEYRING, join_keyring },        { FSRV_ATTRIBUTE_PDEATHSIG, set_pdeathsig },
-        { FSRV_ATTRIBUTE_DUMPABLE, set_dumpable },
+        { FSRV_ATTRIBUTE_CGROUP_FD, join_cgroup },
+        { FSRV_ATTRIBUTE_LIMITS, raise_limits }, /* RLIMIT_NICE and RLIMIT_RTPRIO allow what comes next */
+        { FSRV_ATTRIBUTE_SCHEDULER, set_scheduler },
+        { FSRV_ATTRIBUTE_NICE, set_nice }, /* the scheduler may reset it */
+        { FSRV_ATTRIBUTE_IO_PRIORITY, set_io_priority },
+        { FSRV_ATTRIBUTE_AFFINITY, set_affinity },
+        { FSRV_ATTRIBUTE_TIMER_SLACK, set_timer_slack },
+        { IDENTITY, set_identity },
+        { FSRV_ATTRIBUTE_KEYRING, join_keyring },    /* the new user's */
+        { FSRV_ATTRIBUTE_PDEATHSIG, set_pdeathsig }, /* new ids clear it */
+        { FSRV_ATTRIBUTE_DUMPABLE, set_dumpable },   /* and this */
 };
 
 static const struct step last[] = {

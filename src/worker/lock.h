@@ -27,7 +27,7 @@ struct fsrv__lock {
         struct sock_filter late[FSRV_FILTER_LATE_ROOM];
 };
 
-/* Does all that the sandbox says, in the order that doc/attributes.md gives reasons for. Call it with one thread. With
+/* Does all that the sandbox says, in the order that doc/sandbox.md gives reasons for. Call it with one thread. With
  * `listens` the filter has a listener, and refused calls wait for its answer; without it they fail by themselves.
  * 0; -errno and *error, stage FSRV_STAGE_SANDBOX, which names the step and its object: then some of it may have been
  * done, and the process should end. */

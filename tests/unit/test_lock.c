@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
@@ -177,6 +178,17 @@ static int send_to_address(void) {
         struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(0x7f000001) } };
 
         return outcome(sendto(datagrams, "x", 1, 0, (void *)&to, sizeof to));
+}
+
+/* An address of which a filter sees two halves: the lower one is 0. */
+static int send_to_high_address(void) {
+        struct sockaddr_in *to = mmap((void *)(uintptr_t)(UINT64_C(1) << 32), 4096, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+        if ((uintptr_t)to != UINT64_C(1) << 32)
+                return EPERM; /* it can't be had; or the machine has 32 bits */
+        *to = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(0x7f000001) } };
+        return outcome(sendto(datagrams, "x", 1, 0, (void *)to, sizeof *to));
 }
 
 static int use_old_pair(void) {
@@ -830,6 +842,11 @@ static void add_any_port(struct fsrv_sandbox *sandbox) {
         fsrv_sandbox_add_port(sandbox, 0, FSRV_PORT_BIND);
 }
 
+static void both_halves_of_an_address_count(void **state) {
+        (void)state;
+        assert_int_equal(try_it("no-network", NULL, send_to_high_address), EPERM);
+}
+
 static void ports_are_added(void **state) {
         (void)state;
         if (fsrv__landlock_abi() < 4)
@@ -883,6 +900,55 @@ static void limits_hold(void **state) {
         assert_int_equal(try_it("untrusted", limit_memory, map_little), 0);
         assert_int_equal(try_it("untrusted", limit_memory, map_much), ENOMEM);
         assert_int_equal(try_it("untrusted", lift_limits, map_very_much), 0);
+}
+
+static int lock_parts(bool listens, struct fsrv__lock *lock, uint32_t flags) {
+        struct fsrv__sandbox_parts parts;
+        struct fsrv_sandbox *sandbox;
+        struct fsrv_error error;
+        size_t size;
+
+        if (fsrv_sandbox_new("untrusted", &sandbox, &error) < 0 || fsrv_sandbox_seal(sandbox, NULL, NULL, &error) < 0)
+                return -EINVAL;
+        const void *bytes = fsrv__sandbox_get_bytes(sandbox, false, &size);
+        int r = fsrv__sandbox_decode(bytes, size, &parts);
+        parts.head.flags |= flags;
+        return r < 0 ? r : fsrv__lock_in(&parts, listens, lock, &error);
+}
+
+/* ---- capabilities ---- */
+
+/* Bit mask of those in effect. */
+static uint64_t capabilities(void) {
+        uint64_t mask = 0;
+
+        for (int i = 0; i <= CAP_LAST_CAP; i++)
+                mask |= (uint64_t)fsrv__has_capability(i) << i;
+        return mask;
+}
+
+static int have_no_capability(void) {
+        return capabilities() == 0 && setuid(OTHER_USER) < 0 ? 0 : EEXIST;
+}
+
+static int keep_those_of_ids(void) {
+        const uint64_t ids = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SETPCAP;
+        struct fsrv__lock lock;
+
+        if (lock_parts(false, &lock, 0) < 0)
+                return EINVAL;
+        if (capabilities() & ~ids || prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) != 0 || setuid(OTHER_USER) < 0)
+                return EEXIST;
+        return 0;
+}
+
+static void capabilities_are_dropped(void **state) {
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(try_it("untrusted", NULL, have_no_capability), 0);
+        assert_int_equal(try_it("no-exec", NULL, have_no_capability), EEXIST);
+        assert_int_equal(try_it(NULL, NULL, keep_those_of_ids), 0);
 }
 
 /* ---- mounts and namespaces ---- */
@@ -1122,20 +1188,6 @@ static void everything_is_enforced_here(void **state) {
 
 /* ---- siblings, and the listener ---- */
 
-static int lock_parts(bool listens, struct fsrv__lock *lock, uint32_t flags) {
-        struct fsrv__sandbox_parts parts;
-        struct fsrv_sandbox *sandbox;
-        struct fsrv_error error;
-        size_t size;
-
-        if (fsrv_sandbox_new("untrusted", &sandbox, &error) < 0 || fsrv_sandbox_seal(sandbox, NULL, NULL, &error) < 0)
-                return -EINVAL;
-        const void *bytes = fsrv__sandbox_get_bytes(sandbox, false, &size);
-        int r = fsrv__sandbox_decode(bytes, size, &parts);
-        parts.head.flags |= flags;
-        return r < 0 ? r : fsrv__lock_in(&parts, listens, lock, &error);
-}
-
 /* A locked zygote forks two: one waits, and the other reaches for it. */
 static int reach_sibling(void) {
         struct fsrv__lock lock;
@@ -1246,6 +1298,7 @@ static void programs_are_executed_by_path_alone(void **state) {
 
 static int set_up(void **state) {
         (void)state;
+        map_memory((size_t)256 << 20); /* a limit comes on top of it */
         datagrams = socket(AF_INET, SOCK_DGRAM, 0);
         pty = posix_openpt(O_RDWR | O_NOCTTY);
         if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
@@ -1269,8 +1322,10 @@ int main(void) {
                 cmocka_unit_test(profiles_close_what_they_say),
                 cmocka_unit_test(paths_are_added),
                 cmocka_unit_test(groups_flags_and_filters_are_added),
+                cmocka_unit_test(both_halves_of_an_address_count),
                 cmocka_unit_test(ports_are_added),
                 cmocka_unit_test(limits_hold),
+                cmocka_unit_test(capabilities_are_dropped),
                 cmocka_unit_test(mounts_are_made),
                 cmocka_unit_test(mounts_are_made_without_privileges),
                 cmocka_unit_test(older_landlocks_are_reported),
