@@ -815,7 +815,7 @@ FSRV_PUBLIC int fsrv_sandbox_new(const char *profile, struct fsrv_sandbox **ret_
 /* Groups of system calls. */
 enum fsrv_refuse {
         FSRV_REFUSE_EXEC = 1u << 0,       /* execve, execveat */
-        FSRV_REFUSE_NETWORK = 1u << 1,    /* sockets but those of AF_UNIX pairs */
+        FSRV_REFUSE_NETWORK = 1u << 1,    /* sockets but AF_UNIX pairs that are no datagrams */
         FSRV_REFUSE_SOCKETS = 1u << 2,    /* all sockets, also pairs */
         FSRV_REFUSE_OTHERS = 1u << 3,     /* calls that reach other processes: ptrace, kill, prlimit, … */
         FSRV_REFUSE_KERNEL = 1u << 4,     /* calls that few programs need: io_uring, bpf, mounts, keys, modules, … */
@@ -853,9 +853,9 @@ FSRV_PUBLIC int fsrv_sandbox_add_path(struct fsrv_sandbox *sandbox, const char *
 #define FSRV_PORT_CONNECT 1u
 #define FSRV_PORT_BIND    2u
 
-/* Allows TCP to or from this port; other ports are closed from then on (Linux 6.7). It is of use where
- * FSRV_REFUSE_NETWORK is not asked for: "untrusted" and "no-network" have no sockets to connect. Port 0 to bind to: any
- * that is free. Errors: -EINVAL, -E2BIG: over 512 ports; -ENOMEM. */
+/* Allows TCP to or from this port; other ports are closed from then on (Linux 6.7). UDP stays as it is. It is of use
+ * where FSRV_REFUSE_NETWORK is not asked for: "untrusted" and "no-network" have no sockets to connect. Port 0 to bind
+ * to: any that is free. Errors: -EINVAL, -E2BIG: over 512 ports; -ENOMEM. */
 FSRV_PUBLIC int fsrv_sandbox_add_port(struct fsrv_sandbox *sandbox, uint16_t port, uint32_t access);
 
 enum fsrv_mount {

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -107,6 +108,9 @@ static const struct condition conditions[] = {
         /* to an address, and not to the other end */
         WHEN("sendto", NETWORK, 4, IS_NOT, 0),
         WHEN_HIGH("sendto", NETWORK, 4, IS_NOT, 0),
+        /* those of AF_UNIX alone, and none of datagrams, which can be sent to other addresses */
+        WHEN("socketpair", NETWORK, 0, IS_NOT, AF_UNIX),
+        WHEN("socketpair", NETWORK, 1, HAS, SOCK_DGRAM),
         /* socket, bind, connect, listen, accept, accept4; socketpair */
         WHEN("socketcall", NETWORK, 0, IS, 1),
         WHEN("socketcall", NETWORK, 0, IS, 2),

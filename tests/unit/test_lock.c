@@ -168,6 +168,18 @@ static int make_pair(void) {
         return outcome(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
 }
 
+static int make_datagram_pair(void) {
+        int fds[2];
+
+        return outcome(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds));
+}
+
+static int make_foreign_pair(void) {
+        int fds[2];
+
+        return outcome(socketpair(AF_TIPC, SOCK_STREAM, 0, fds));
+}
+
 static int connect_old_socket(void) {
         struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(0x7f000001) } };
 
@@ -651,11 +663,18 @@ static const struct trial open_to_pure_compute[] = {
 };
 
 static const struct trial closed_without_network[] = {
-        TRIAL(make_socket, EPERM),     TRIAL(make_unix_socket, EPERM),
-        TRIAL(make_netlink, EPERM),    TRIAL(connect_old_socket, EPERM),
-        TRIAL(send_to_address, EPERM), TRIAL(make_ring, EPERM),
-        TRIAL(trace, EPERM),           TRIAL(read_memory, EPERM),
-        TRIAL(open_memory, EACCES),    TRIAL(take_fd, EPERM),
+        TRIAL(make_socket, EPERM),
+        TRIAL(make_unix_socket, EPERM),
+        TRIAL(make_netlink, EPERM),
+        TRIAL(connect_old_socket, EPERM),
+        TRIAL(send_to_address, EPERM),
+        TRIAL(make_ring, EPERM),
+        TRIAL(trace, EPERM),
+        TRIAL(read_memory, EPERM),
+        TRIAL(open_memory, EACCES),
+        TRIAL(take_fd, EPERM),
+        TRIAL(make_datagram_pair, EPERM),
+        TRIAL(make_foreign_pair, EPERM),
 };
 
 static const struct trial open_without_network[] = {
@@ -1034,6 +1053,13 @@ static int unmount_tmp(void) {
         return outcome(umount2("/tmp", MNT_DETACH));
 }
 
+/* The files of such a process in /proc belong to root. */
+static int lock_undumpable(void) {
+        prctl(PR_SET_DUMPABLE, 0);
+        lock_or_exit("none", hide_tmp);
+        return prctl(PR_GET_DUMPABLE) == 0 ? 0 : EINVAL;
+}
+
 static bool has_namespaces(void) {
         bool user;
         int r = 0;
@@ -1073,6 +1099,7 @@ static void mounts_are_made_without_privileges(void **state) {
         if (has_namespaces()) {
                 try_mounts();
                 assert_int_equal(try_it("none", hide_tmp, unmount_tmp), EPERM);
+                assert_int_equal(try_it(NULL, NULL, lock_undumpable), 0);
         }
         as_other_user = false;
 }
