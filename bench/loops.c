@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE] [sandbox PROFILE]: spawns as it is told,
- * line by line, so that bench.py can have several programs measured by turns. Each line "CASE DEPTH N" is answered with
- * the microseconds that one of N took, DEPTH of them at a time (not "run:", "call:" and "pipe:CASE"); "idle N" with 0
- * when there are N idle workers; "sandboxes N" with 0 when a process has run in N sandboxes; "pids" with the server's
- * and the zygote's.
+ * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE] [sandbox PROFILE] [user UID]: spawns as
+ * it is told, line by line, so that bench.py can have several programs measured by turns. Each line "CASE DEPTH N" is
+ * answered with the microseconds that one of N took, DEPTH of them at a time (not "run:", "call:" and "pipe:CASE");
+ * "idle N" with 0 when there are N idle workers; "sandboxes N" with 0 when a process has run in N sandboxes; "pids"
+ * with the server's and the zygote's.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -29,6 +29,7 @@ static const char *module;
 static char *ballast;
 static size_t ballast_size;
 static struct fsrv_sandbox *sandbox; /* of all requests; NULL: none */
+static uid_t user;                   /* likewise; 0: ours */
 
 static void die(const char *what, const struct fsrv_error *error) {
         fprintf(stderr, "loops: %s: %s\n", what, error ? error->text : "failed");
@@ -57,6 +58,11 @@ static struct fsrv_request *request_for(const char *name) {
         }
         if (r == 0 && sandbox)
                 r = fsrv_request_set_sandbox(request, sandbox);
+        const struct fsrv_attributes ids = {
+                .size = sizeof ids, .mask = FSRV_ATTRIBUTE_UID | FSRV_ATTRIBUTE_GID, .uid = user, .gid = user
+        };
+        if (r == 0 && user)
+                r = fsrv_request_set_attributes(request, &ids, NULL);
         if (r < 0)
                 die(name, NULL);
         return request;
@@ -343,6 +349,8 @@ static void take_option(const char *name, const char *value, struct fsrv_server_
                 options->memory = (uint32_t)number;
         } else if (strcmp(name, "sandbox") == 0) {
                 sandbox = make_sandbox(value, 0);
+        } else if (strcmp(name, "user") == 0) {
+                user = (uid_t)number;
         } else {
                 die(name, NULL);
         }

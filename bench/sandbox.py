@@ -19,9 +19,10 @@ def locked_zygote(bench):
 
 def own_lock(bench):
     """What a worker does itself, each time."""
-    ours, plain = bench.loops(module="gives"), bench.loops(module="gives")
+    options = ("user", 65534) if os.geteuid() == 0 else ()
+    ours, plain = bench.loops(*options, module="gives"), bench.loops(module="gives")
     a, b = bench.by_turns([(ours, "locked 1"), (plain, "noop 1")], 20, 100 if bench.quick else 250)
-    what = "ids and a ruleset of the worker's own" if os.geteuid() == 0 else "a ruleset of the worker's own"
+    what = "ids and a ruleset of the worker's own" if options else "a ruleset of the worker's own"
     return result("sandbox-own", f"no-op entry point with {what}", a, [("ours without", b)], "us", 1.6,
                   note=bench.note(ours, plain))
 

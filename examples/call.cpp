@@ -46,6 +46,12 @@ int main(int argc, char **argv) {
         });
         std::cout << (all ? good : 0) << " more have two words\n";
 
+        /* In a sandbox, which has no network, no programs and few files. */
+        if (auto box = forkserver::sandbox::profile("untrusted").seal()) {
+                auto words = server->call(forkserver::request::entry(":count_words").in(*box), "in a box");
+                std::cout << (words ? words->text() : words.error().text()) << '\n';
+        }
+
         /* A program, which may have 7 files open, and whose end is waited for. */
         const fsrv_limit files = { RLIMIT_NOFILE, 7, FSRV_LIMIT_SAME };
         fsrv_attributes few{};

@@ -97,7 +97,7 @@ class Prisoner:
     """A spawner with a private server, for one uid, whose requests are in a sandbox; or whose processes lock themselves
     in."""
 
-    lists_paths, attributes = True, ()
+    lists_paths, attributes, flags = True, (), 0
 
     def __init__(self, program, module, place, profile=None, locks_itself=None, is_program=False):
         before = as_nobody() if place.uid == NOBODY and os.geteuid() == 0 else []
@@ -113,7 +113,7 @@ class Prisoner:
         if self.program and profile in ("untrusted", "pure-compute"):
             build = pathlib.Path(self.program).parent.parent
             paths += [f"execute={self.program}", f"execute={build / 'src'}"]
-        self.spawner("set_sandbox", *([profile, *paths] if profile else []))
+        self.spawner("set_sandbox", *([profile, f"flags={self.flags}", *paths] if profile else []))
 
     def request(self, entry, *words, target=None):
         self.set_sandbox(self.profile)

@@ -13,12 +13,13 @@ import pytest
 import siblings
 from conftest import DENY, NOBODY
 from escape import REFUSALS, Place, Prisoner, names
-from spawner import children, eventually, state
+from spawner import Failure, children, eventually, state
 from test_serve import serve  # noqa: F401 (fixture)
 
 # How many of the attempts have to work without a sandbox. The others have something else against them: a kernel that
 # lacks what they use, or an ordinary user's rights.
 SHARES = {0: 0.7, NOBODY: 0.45}
+SPAWN, KILL, NEW_ROOT = 4, 2, 16  # FSRV_SANDBOX_…
 LANDLOCK = 6  # the ABI that has all that the profiles use
 
 needs_kernel = pytest.mark.skipif(bool(DENY) or siblings.landlock_abi() < LANDLOCK,
@@ -95,8 +96,8 @@ def test_no_way_out_with_other_ids(program, module):
 
 
 # What a program may run that may read its libraries.
-RUNS = {"exec_program", "exec_set_user_id", "exec_by_fd", "exec_itself", "exec_loader", "exec_in_thread", "exec_nothing",
-        "spawn_program", "run_shell", "vfork_program", "int80_exec", "x32_exec"}
+RUNS = {"exec_program", "exec_set_user_id", "exec_by_fd", "exec_itself", "exec_loader", "exec_in_thread",
+        "exec_nothing", "spawn_program", "run_shell", "vfork_program", "int80_exec", "x32_exec"}
 
 
 @needs_kernel
@@ -124,7 +125,8 @@ def test_no_network(imprison):
 @needs_kernel
 def test_no_exec(imprison):
     assert ways_out(imprison("no-exec"), lambda name: name.startswith("exec_") or name in (
-        "spawn_program", "run_shell", "vfork_program", "use_library", "spawn_by_doorbell", "spawn_by_new_server")) == {}
+        "spawn_program", "run_shell", "vfork_program", "use_library", "spawn_by_doorbell",
+        "spawn_by_new_server")) == {}
 
 
 @needs_kernel
@@ -249,3 +251,54 @@ def test_no_memory_is_shared(imprison):
     assert [line for line in maps if "w" in line.split()[1] and "s" in line.split()[1]] == []
     process.kill()
     process.wait()
+
+
+# ---- flags ----
+
+
+def output_of(prisoner, *words):
+    prisoner.request(*words)
+    return prisoner.spawner.code_and_output()
+
+
+@needs_kernel
+def test_spawns_from_within(imprison):
+    """None; or, where the sandbox allows it, into the same one, whatever the request asks for."""
+    prisoner = imprison("untrusted")
+    entry = f"{prisoner.module}:escape"
+    code, text = output_of(prisoner, "nest", "same", entry, "escape", "open_secret")
+    assert code == 1 and text.startswith("inherit EPERM"), text
+    prisoner.flags = SPAWN
+    for name in ("open_secret", "socket_tcp", "have_capabilities", "exec_program", "write_to_foreign_pipes"):
+        code, text = output_of(prisoner, "nest", "same", entry, "escape", name)
+        assert code == 0 and text.startswith(f"{name} refused"), text
+        code, text = output_of(prisoner, "nest", "none", entry, "escape", name)
+        assert code == 1 and text.startswith("spawn EPERM"), text
+
+
+@needs_kernel
+@pytest.mark.parametrize("name", ["socket_tcp", "make_socket_in_thread", "make_socket_in_child", "int80_socket"])
+def test_refused_calls_that_kill(imprison, name):
+    prisoner = imprison("untrusted")
+    prisoner.flags = KILL
+    code, text = output_of(prisoner, "escape", name)
+    assert code in (-signal.SIGKILL, -signal.SIGSYS) and text == ""
+
+
+@needs_kernel
+def test_links_on_the_way_to_a_mount(imprison, place):
+    """What a sandboxed process has left lying about leads to nowhere outside, when a later sandbox is made of it."""
+    (place.writable / "out").symlink_to(place.secret)
+    (place.writable / "out-file").symlink_to(place.secret / "made")
+    prisoner = imprison("none")
+    libraries = [f"ro-bind={path}:{path}" for path in ("/usr", "/lib", "/lib64") if os.path.exists(path)]
+    file = place.readable / "file"
+    for word in ("tmpfs=/box/out/made", "tmpfs=/box/out/made/below", f"bind={file}:/box/out-file",
+                 f"bind={file}:/box/out/secret"):
+        prisoner.spawner("set_sandbox", "none", f"flags={NEW_ROOT}", *libraries, f"bind={place.writable}:/box", word)
+        prisoner.spawner.request(entry=f"{prisoner.module}:nothing")
+        try:
+            assert prisoner.spawner.run().exit_code == 0
+        except Failure as failure:
+            assert failure.stage == "sandbox"
+        assert os.listdir(place.secret) == ["secret"] and (place.secret / "secret").read_text() == "secret\n"

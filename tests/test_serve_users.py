@@ -14,12 +14,17 @@ from test_serve import open_directory, serve  # noqa: F401
 OTHER = 23456
 
 
+def with_groups(*command):
+    """So that the server has a supplementary group."""
+    return ["setpriv", "--groups=4321", *map(str, command)]
+
+
 @pytest.fixture
 def shared(other_user, serve, open_directory, module):  # noqa: F811
     """A root server that NOBODY and OTHER may use; options as words."""
     def start_server(*options):
         words = "--mode", "666", "--allow-uid", NOBODY, "--allow-uid", OTHER, "--preload", module("seen"), *options
-        return serve(*words, path=open_directory / "socket").wait_until_it_listens()
+        return serve(*words, path=open_directory / "socket", wrap=with_groups).wait_until_it_listens()
 
     return start_server
 
@@ -68,6 +73,15 @@ def test_programs_are_undisturbed(shared, forkserver):
                     "cat /proc/self/coredump_filter; ls /proc/self/fd >/dev/null && readlink /proc/self/exe")
     with open("/proc/self/coredump_filter", encoding="ascii") as file:
         assert result.stdout == file.read() + os.path.realpath("/bin/readlink") + "\n"
+
+
+def test_programs_leave_no_trace(shared, forkserver, module):
+    """A user's program doesn't borrow a standby's memory, which its new ids would make undumpable for the next one."""
+    server = shared()
+    for _ in range(5):
+        assert run_as(NOBODY, forkserver, server, "run", "true").returncode == 0
+    for _ in range(6):
+        assert whole(server.run("--call", f"{module('seen')}:seen"))["dumpable"] == "1"
 
 
 def test_entry_points_are_not_dumpable(shared, forkserver, module):

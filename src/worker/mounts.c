@@ -262,8 +262,16 @@ static bool has_own_root(const struct fsrv__sandbox_parts *sandbox) {
         return false;
 }
 
+/* Something that is mounted on "/" would not be seen from there: it is a new root, as with bwrap(1). */
+static bool has_new_root(const struct fsrv__sandbox_parts *sandbox) {
+        for (uint32_t i = 0; i < sandbox->head.n_mounts; i++)
+                if (is_root(sandbox->mount_names[2 * i + 1]) && sandbox->mounts[i].kind != FSRV_MOUNT_READ_ONLY)
+                        return true;
+        return sandbox->head.flags & FSRV_LOCK_NO_ROOT;
+}
+
 static int make_all(const struct fsrv__sandbox_parts *sandbox, int *sources, struct fsrv_error *error) {
-        bool has_root = sandbox->head.flags & FSRV_LOCK_NO_ROOT;
+        bool has_root = has_new_root(sandbox);
         char here[PATH_MAX], *directory = getcwd(here, sizeof here);
 
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

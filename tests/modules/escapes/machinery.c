@@ -166,3 +166,44 @@ int leave_stray(int argc, char **argv) {
         (void)argv;
         return clone_for_parent() < 0 ? 1 : 0;
 }
+
+static int spawn_below(struct fsrv_server *server, struct fsrv_request *request, const char *entry, char **names) {
+        struct fsrv_status status = { .size = sizeof status };
+        struct fsrv_error error = { 0 };
+        int r = fsrv_request_set_entry(request, entry);
+
+        if (r == 0)
+                r = fsrv_request_set_argv(request, (const char *const *)names);
+        if (r == 0)
+                r = fsrv_run(server, request, &status, &error);
+        if (r < 0)
+                printf("spawn %s: %s\n", strerrorname_np(-r), error.text);
+        return r < 0 ? 1 : status.exit_code;
+}
+
+/* nest none|same ENTRY NAME…: spawns the entry point from here, in this sandbox, or as if there were none */
+int nest(int argc, char **argv) {
+        struct fsrv_sandbox *none = NULL;
+        struct fsrv_request *request = NULL;
+        struct fsrv_server *server;
+        struct fsrv_error error = { 0 };
+        int r = argc < 3 ? -EINVAL : fsrv_server_inherit(&server, &error);
+
+        if (r < 0) {
+                printf("inherit %s: %s\n", strerrorname_np(-r), error.text);
+                return 1;
+        }
+        r = fsrv_request_new(&request);
+        if (r == 0 && strcmp(argv[1], "none") == 0) {
+                r = fsrv_sandbox_new("none", &none, &error);
+                if (r == 0)
+                        r = fsrv_sandbox_seal(none, NULL, NULL, &error);
+                if (r == 0)
+                        r = fsrv_request_set_sandbox(request, none);
+        }
+        r = r < 0 ? 1 : spawn_below(server, request, argv[2], argv + 3);
+        fsrv_request_free(request);
+        fsrv_sandbox_unref(none);
+        fsrv_server_free(server);
+        return r;
+}

@@ -35,6 +35,7 @@ pub enum fsrv_server {}
 pub enum fsrv_request {}
 pub enum fsrv_process {}
 pub enum fsrv_sandbox {}
+pub enum fsrv_sandbox_rule {}
 
 /// struct rusage of getrusage(2): two times of two words each, and 14 counts.
 #[repr(C)]
@@ -151,6 +152,7 @@ pub struct fsrv_attributes {
     pub cgroup: *const c_char,
     pub cgroup_fd: c_int,
     pub dumpable: c_int,
+    pub ruleset_fd: c_int,
 }
 
 #[repr(C)]
@@ -189,6 +191,24 @@ extern "C" {
     pub fn fsrv_request_set_payload_fd(request: *mut fsrv_request, fd: c_int) -> c_int;
     pub fn fsrv_request_set_time_limit(request: *mut fsrv_request, limit_ms: u64, grace_ms: u64) -> c_int;
     pub fn fsrv_request_set_flags(request: *mut fsrv_request, flags: u32) -> c_int;
+    pub fn fsrv_request_set_sandbox(request: *mut fsrv_request, sandbox: *mut fsrv_sandbox) -> c_int;
+    pub fn fsrv_sandbox_new(
+        profile: *const c_char,
+        ret_sandbox: *mut *mut fsrv_sandbox,
+        error: *mut fsrv_error,
+    ) -> c_int;
+    pub fn fsrv_sandbox_add_path(sandbox: *mut fsrv_sandbox, path: *const c_char, access: u32) -> c_int;
+    pub fn fsrv_sandbox_limit(sandbox: *mut fsrv_sandbox, resource: c_int, value: u64) -> c_int;
+    pub fn fsrv_sandbox_refuse(sandbox: *mut fsrv_sandbox, groups: u32) -> c_int;
+    pub fn fsrv_sandbox_allow(sandbox: *mut fsrv_sandbox, groups: u32) -> c_int;
+    pub fn fsrv_sandbox_set_flags(sandbox: *mut fsrv_sandbox, flags: u32) -> c_int;
+    pub fn fsrv_sandbox_seal(
+        sandbox: *mut fsrv_sandbox,
+        report: Option<extern "C" fn(rule: *const fsrv_sandbox_rule, data: *mut c_void)>,
+        data: *mut c_void,
+        error: *mut fsrv_error,
+    ) -> c_int;
+    pub fn fsrv_sandbox_unref(sandbox: *mut fsrv_sandbox) -> *mut fsrv_sandbox;
     pub fn fsrv_request_set_attributes(
         request: *mut fsrv_request,
         attributes: *const fsrv_attributes,
