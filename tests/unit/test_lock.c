@@ -1104,6 +1104,39 @@ static void mounts_are_made_without_privileges(void **state) {
         as_other_user = false;
 }
 
+/* A locked zygote forks two: one waits, and the other reaches for it. */
+static int reach_sibling(void) {
+        struct fsrv__lock lock;
+
+        if (lock_parts(false, &lock, 0) < 0)
+                return EINVAL;
+        pid_t sibling = fork();
+        if (sibling == 0) {
+                fsrv__lock_apart(&lock);
+                for (;;)
+                        pause();
+        }
+        pid_t other = fork();
+        if (other == 0) {
+                if (fsrv__lock_apart(&lock) < 0 || fsrv__lock_finish(&lock) < 0)
+                        _exit(EINVAL);
+                victim = sibling;
+                _exit(send_tgkill());
+        }
+        int r = wait_for(other);
+        fsrv__call(SYS_tgkill, sibling, sibling, SIGKILL);
+        waitpid(sibling, NULL, 0);
+        return r;
+}
+
+static int signal_as_program(void) {
+        struct fsrv__lock lock;
+
+        if (lock_parts(false, &lock, FSRV_LOCK_PROGRAM) < 0 || fsrv__lock_apart(&lock) < 0)
+                return EINVAL;
+        return send_tgkill();
+}
+
 /* ---- what older kernels lack ---- */
 
 static struct {
@@ -1163,7 +1196,10 @@ static void older_landlocks_are_reported(void **state) {
                 assert_int_equal(in_fresh_things("untrusted", NULL, open_passwd), abi == 0 ? 0 : EACCES);
                 assert_int_equal(in_fresh_things("untrusted", add_directory, write_to_file), abi == 0 ? 0 : EACCES);
                 assert_int_equal(in_fresh_things("untrusted", add_directory_to_write, move_file), abi == 1 ? EXDEV : 0);
-                assert_int_equal(in_fresh_things("untrusted", NULL, send_tgkill), abi < 6 ? 0 : EPERM);
+                assert_int_equal(in_fresh_things("untrusted", NULL, send_tgkill), EPERM);
+                assert_int_equal(in_fresh_things("untrusted", NULL, raise_signal), 0);
+                assert_int_equal(try_it(NULL, NULL, signal_as_program), abi < 6 ? 0 : EPERM);
+                assert_int_equal(try_it(NULL, NULL, reach_sibling), EPERM);
                 assert_int_equal(in_fresh_things("untrusted", NULL, make_socket), EPERM);
                 assert_int_equal(try_it("none", add_any_port, bind_other), abi < 4 ? 0 : EACCES);
         }
@@ -1215,35 +1251,8 @@ static void everything_is_enforced_here(void **state) {
 
 /* ---- siblings, and the listener ---- */
 
-/* A locked zygote forks two: one waits, and the other reaches for it. */
-static int reach_sibling(void) {
-        struct fsrv__lock lock;
-
-        if (lock_parts(false, &lock, 0) < 0)
-                return EINVAL;
-        pid_t sibling = fork();
-        if (sibling == 0) {
-                fsrv__lock_apart(&lock);
-                for (;;)
-                        pause();
-        }
-        pid_t other = fork();
-        if (other == 0) {
-                if (fsrv__lock_apart(&lock) < 0 || fsrv__lock_finish(&lock) < 0)
-                        _exit(EINVAL);
-                victim = sibling;
-                _exit(send_tgkill());
-        }
-        int r = wait_for(other);
-        fsrv__call(SYS_tgkill, sibling, sibling, SIGKILL);
-        waitpid(sibling, NULL, 0);
-        return r;
-}
-
 static void siblings_are_apart(void **state) {
         (void)state;
-        if (fsrv__landlock_abi() < 6)
-                skip();
         assert_int_equal(try_it(NULL, NULL, reach_sibling), EPERM);
 }
 
