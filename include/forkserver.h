@@ -871,11 +871,12 @@ enum fsrv_mount {
 };
 
 /*
- * Mounts something at `target`, in a mount namespace of the sandbox's own, in the order of the calls. Directories, and
- * a file for a file, are made at `target` where there is room for them. With FSRV_SANDBOX_NEW_ROOT, or where "/"
- * itself is a target of BIND or TMPFS, the root is new and has these mounts alone: what bwrap(1) does with
- * `--ro-bind / / --tmpfs /tmp` are the mounts (BIND_READ_ONLY, "/", "/") and (TMPFS, NULL, "/tmp"). Sources are of
- * the tree as it was before.
+ * Mounts something at `target`, in a mount namespace of the sandbox's own, in the order of the calls. With a new root,
+ * and in a tmpfs of the sandbox's, what is missing of `target` is made: directories, and a file for a file. Elsewhere
+ * `target` has to exist, and its links are followed: it must not lie where others may write. With
+ * FSRV_SANDBOX_NEW_ROOT, or where "/" itself is a target of BIND or TMPFS, the root is new and has these mounts alone:
+ * what bwrap(1) does with `--ro-bind / / --tmpfs /tmp` are the mounts (BIND_READ_ONLY, "/", "/") and (TMPFS, NULL,
+ * "/tmp"). Sources are of the tree as it was before.
  *
  * Without privileges this makes a user namespace, in which the process keeps its ids. Mounts and namespaces are never
  * left out: where they cannot be made, spawns fail.

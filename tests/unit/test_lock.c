@@ -1000,6 +1000,19 @@ static void bind_missing(struct fsrv_sandbox *sandbox) {
         fsrv_sandbox_add_mount(sandbox, FSRV_MOUNT_BIND, "/no/such/path", "/tmp");
 }
 
+static void mount_at_missing(struct fsrv_sandbox *sandbox) {
+        fsrv_sandbox_add_mount(sandbox, FSRV_MOUNT_TMPFS, NULL, in_directory("made"));
+}
+
+static void bind_in_own_tmpfs(struct fsrv_sandbox *sandbox) {
+        fsrv_sandbox_add_mount(sandbox, FSRV_MOUNT_TMPFS, NULL, "/tmp");
+        fsrv_sandbox_add_mount(sandbox, FSRV_MOUNT_BIND, directory, "/tmp/below/here");
+}
+
+static int see_below(void) {
+        return outcome(access("/tmp/below/here/there", R_OK));
+}
+
 static int use_hidden_tmp(void) {
         if (access(in_directory("there"), F_OK) == 0)
                 return EEXIST;
@@ -1082,6 +1095,8 @@ static void try_mounts(void) {
         assert_int_equal(in_fresh_things("none", protect_directory, write_to_file), EROFS);
         assert_int_equal(in_fresh_things("none", protect_directory, read_file), 0);
         assert_int_equal(in_fresh_things("none", bind_missing, do_nothing), CANNOT_LOCK);
+        assert_int_equal(in_fresh_things("none", mount_at_missing, do_nothing), CANNOT_LOCK);
+        assert_int_equal(in_fresh_things("none", bind_in_own_tmpfs, see_below), 0);
         assert_int_equal(in_fresh_things("untrusted", be_like_bwrap, open_library), 0);
         assert_int_equal(in_fresh_things("untrusted", be_like_bwrap, open_passwd), EACCES);
 }
