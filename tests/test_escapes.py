@@ -7,6 +7,7 @@ Without a sandbox most do, else they would show nothing.
 import os
 import pathlib
 import signal
+import socket
 
 import pytest
 
@@ -302,3 +303,19 @@ def test_links_on_the_way_to_a_mount(imprison, place):
         except Failure as failure:
             assert failure.stage == "sandbox"
         assert os.listdir(place.secret) == ["secret"] and (place.secret / "secret").read_text() == "secret\n"
+
+
+@needs_kernel
+def test_fds_in_flight(imprison):
+    """The kernel lets a process send fds while its user has no more in flight than it may have open: so the sandbox's
+    limit of open files has to come when nothing is to be sent any more."""
+    prisoner, pairs = imprison("untrusted"), [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
+    for sender, _ in pairs:
+        socket.send_fds(sender, [b"x"], [0] * 200)
+    try:
+        for _ in range(2):
+            assert prisoner.attempt("open_secret") == ("refused", "EACCES")
+    finally:
+        for pair in pairs:
+            for end in pair:
+                end.close()
