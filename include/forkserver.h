@@ -380,7 +380,7 @@ struct fsrv_request;
  *  - the standard streams that are open and not close-on-exec. No other fd reaches the child.
  *
  * All else is the server's, as it was when the server started: limits, cgroup, uid, namespaces and more
- * (doc/differences.md has the list).
+ * (doc/differences.md has the list). fsrv_request_set_attributes() sets much of it for the new process.
  */
 FSRV_PUBLIC int fsrv_request_new(struct fsrv_request **ret_request);
 FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request); /* takes NULL, returns NULL */
@@ -549,6 +549,7 @@ struct fsrv_limit {
 #define FSRV_ATTRIBUTE_DUMPABLE        (UINT64_C(1) << 22)
 #define FSRV_ATTRIBUTE_MDWE            (UINT64_C(1) << 23) /* by itself: no memory becomes executable; Linux 6.3 */
 #define FSRV_ATTRIBUTE_KEYRING         (UINT64_C(1) << 24) /* by itself: a new session keyring, keyctl(2) */
+#define FSRV_ATTRIBUTE_RULESET         (UINT64_C(1) << 25)
 
 #define FSRV_TERMINAL_STDIN (-1)
 
@@ -593,6 +594,9 @@ struct fsrv_attributes {
          * change of ids turns it off, and it can be turned on again here. A program becomes dumpable by execve(2):
          * -EINVAL, its core limit is what counts. */
         int dumpable;
+        /* A ruleset of landlock(7), which the process enters last of all, with no_new_privs: what the request's sandbox
+         * leaves open it can narrow for this one process, to the one file that it is about, say. Borrowed. */
+        int ruleset_fd;
 };
 
 /*

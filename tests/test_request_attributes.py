@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+import siblings
 from conftest import KERNEL, MISSING, NOBODY, as_nobody
 from spawner import LIMIT, Failure, eventually, state
 from test_serve import open_directory  # noqa: F401
@@ -266,6 +267,37 @@ def test_no_new_privileges(sight):
     assert f"NoNewPrivs:\t{sight().status['NoNewPrivs']}\n" in own
 
 
+NO_LANDLOCK = pytest.mark.skipif(siblings.landlock_abi() < 1, reason="this kernel has no landlock")
+
+
+@NO_LANDLOCK
+@pytest.mark.parametrize("kind", ["entry"])
+def test_ruleset(sight):
+    """A further one than the sandbox's, for this process alone; it comes behind all of the request's own steps."""
+    assert sight.tries("open", "/etc/passwd", "ruleset=/usr", directory="/tmp") == "EACCES"
+    assert sight.tries("open", "/usr/bin/env", "ruleset=/usr") == "0"
+    assert sight.tries("open", "/etc/passwd", "ruleset=/usr", sandbox=["no-network"]) == "EACCES"
+    assert sight.tries("open", "/etc/passwd") == "0"
+
+
+@NO_LANDLOCK
+@pytest.mark.parametrize("kind", ["program"])
+def test_ruleset_of_a_program(sight):
+    for words, code in (["ruleset=/usr"], 1), ([], 0), (["ruleset=/usr", "nice=19"], 1):
+        request = dict(program="cat", argv=["cat", "/etc/passwd"], actions=[("open", 1, "/dev/null", os.O_WRONLY, 0)])
+        assert sight.spawner.run(set_attributes=words, **request).exit_code == code
+
+
+@KIND
+def test_ruleset_that_is_none(sight):
+    fd = sight.spawner("open", "/dev/null", os.O_RDONLY)["result"]
+    assert sight.refused(f"ruleset_fd={fd}")[:2] in [("EBADFD", "attributes"), ("EINVAL", "attributes"),
+                                                     ("ENOSYS", "attributes")]
+    with pytest.raises(Failure) as caught:
+        sight("ruleset_fd=-1")
+    assert (caught.value.errno, caught.value.text) == ("EBADF", "the ruleset's fd -1: Bad file descriptor")
+
+
 @ROOT
 @pytest.mark.parametrize("kind", ["program"])
 def test_no_setuid_programs(sight, other_user, program, open_directory):
@@ -460,6 +492,24 @@ def test_the_lender_stays_as_it_was(sights, module):
             for name in "mdwe", "oom", "dumpable", "nice", "limit7", "keyring", "pdeathsig":
                 assert after[name] == before[name], (words, name)
             assert after.status["NoNewPrivs"] == before.status["NoNewPrivs"] and after.ids() == before.ids()
+
+
+@KIND
+def test_large_requests(sight):
+    """The body is in a memfd, also with a payload behind it; and there are more fds than fit into one message."""
+    assert sight("nice=19", "title=t" if sight.kind == "entry" else "slack=5",
+                 environment=["X=" + "y" * 100000])["nice"] == "19"
+    if sight.kind == "entry":
+        assert sight("nice=19", payload=["payload", 20000])["nice"] == "19"
+    ours, theirs = os.openpty()
+    name = os.ttyname(theirs)
+    os.close(theirs)
+    try:
+        fd = sight.spawner("open", name, os.O_RDWR | os.O_NOCTTY)["result"]
+        actions = [("dup2", fd, 0), *[("fd", fd)] * 300]
+        assert sight("nice=19", f"terminal={fd}", session=1, actions=actions)["terminal"] == name
+    finally:
+        os.close(ours)
 
 
 def trace(pid, path):

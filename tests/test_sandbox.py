@@ -236,6 +236,14 @@ def test_options_of_other_tools(forkserver, tmp_path):
     assert forkserver_run(forkserver, "--unshare-uts", "--strict", "true").returncode == 0
 
 
+def test_directory_of_other_mounts(forkserver, tmp_path):
+    """By its name there, or /; never the one outside."""
+    mounts = ["--ro-bind", "/:/", "--tmpfs", str(tmp_path.parent)]
+    assert forkserver_run(forkserver, *mounts, "pwd", cwd="/usr").stdout == "/usr\n"
+    (tmp_path / "file").touch()
+    assert forkserver_run(forkserver, *mounts, "sh", "-c", "pwd; ls file", cwd=tmp_path).stdout == "/\n"
+
+
 # ---- a server that has one for all ----
 
 def test_server_in_a_sandbox(forkserver, locked, tmp_path):

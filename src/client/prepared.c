@@ -19,8 +19,8 @@
 #include "client/process.h"
 #include "client/request.h"
 
-/* more than the request has: the standard streams by default, those of the call, the data, the attributes' two fds */
-enum { MORE_ACTIONS = 9 };
+/* more than the request has: the standard streams by default, those of the call, the data, the attributes' three fds */
+enum { MORE_ACTIONS = 10 };
 
 /* The actions as the wire has them, and the caller's fds that they name by their number in the list. */
 struct numbered {
@@ -74,6 +74,8 @@ static void number_fds(const struct fsrv__prepared *p, struct numbered *list) {
                 list->fds[list->n_fds++] = request->terminal;
         if (request->cgroup >= 0)
                 list->fds[list->n_fds++] = request->cgroup;
+        if (request->ruleset >= 0)
+                list->fds[list->n_fds++] = request->ruleset;
 }
 
 static uint32_t wire_flags(uint32_t flags) {

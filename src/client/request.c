@@ -27,7 +27,7 @@ int fsrv_request_new(struct fsrv_request **ret_request) {
                 return -ENOMEM;
         request->umask = -1;
         request->payload_fd = -1;
-        request->terminal = request->cgroup = -1;
+        request->terminal = request->cgroup = request->ruleset = -1;
         request->spawn_timeout_ms = SPAWN_TIMEOUT_MS;
         fsrv_request_clear_actions(request);
         *ret_request = request;

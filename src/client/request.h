@@ -30,6 +30,7 @@ struct fsrv_request {
         struct fsrv__wire_attributes *attributes; /* with its lists; NULL: none */
         int terminal;                             /* their fds, of the caller's numbers: borrowed, or -1 */
         int cgroup;
+        int ruleset;
         bool owns_cgroup; /* it was opened here */
 
         struct fsrv__wire_action *actions;

@@ -124,6 +124,8 @@ static int check_others(const struct fsrv_attributes *a, struct fsrv_error *erro
                 return INVALID(error, "the cgroup is given by path and by fd");
         if (has(a, FSRV_ATTRIBUTE_CGROUP_FD) && a->cgroup_fd < 0)
                 return fsrv__fail(error, FSRV_STAGE_ARGUMENT, EBADF, "the cgroup's fd %d", a->cgroup_fd);
+        if (has(a, FSRV_ATTRIBUTE_RULESET) && a->ruleset_fd < 0)
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, EBADF, "the ruleset's fd %d", a->ruleset_fd);
         if (has(a, FSRV_ATTRIBUTE_CGROUP) && (!a->cgroup || !a->cgroup[0]))
                 return INVALID(error, "the cgroup's path is empty");
         return 0;
@@ -222,7 +224,7 @@ static void forget_attributes(struct fsrv_request *request) {
                 fsrv__fd_close(request->cgroup);
         free(request->attributes);
         request->attributes = NULL;
-        request->terminal = request->cgroup = -1;
+        request->terminal = request->cgroup = request->ruleset = -1;
         request->owns_cgroup = false;
 }
 
@@ -247,6 +249,7 @@ int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_
         request->attributes = wire;
         request->owns_cgroup = cgroup >= 0;
         request->cgroup = has(attributes, FSRV_ATTRIBUTE_CGROUP_FD) ? attributes->cgroup_fd : cgroup;
+        request->ruleset = has(attributes, FSRV_ATTRIBUTE_RULESET) ? attributes->ruleset_fd : -1;
         request->terminal = has(attributes, FSRV_ATTRIBUTE_TERMINAL) ? attributes->terminal : -1;
         return 0;
 }

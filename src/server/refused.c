@@ -51,6 +51,17 @@ static struct fsrv__child *find_worker(const struct fsrv__server *s, pid_t pid) 
         return child && child->role == FSRV_ROLE_WORKER ? child : NULL;
 }
 
+/* The worker that it comes from may have ended. While the call still waits, the pid is of the process that made it. */
+static void kill_caller(int listener, const struct seccomp_notif *call) {
+        pid_t process, parent;
+
+        if (!read_ids((pid_t)call->pid, &process, &parent))
+                return;
+        FSRV_CLEANUP_FD int pidfd = fsrv__pidfd_open(process);
+        if (pidfd >= 0 && ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) == 0)
+                fsrv__pidfd_send_signal(pidfd, SIGKILL);
+}
+
 /* ENOENT from both calls: the thread has been killed meanwhile. */
 static void refuse_call(const struct fsrv__server *s, const struct fsrv__filter *filter) {
         int listener = filter->listener;
@@ -62,6 +73,8 @@ static void refuse_call(const struct fsrv__server *s, const struct fsrv__filter 
         struct fsrv__child *worker = find_worker(s, (pid_t)call.pid);
         if (worker && worker->refused++ == 0)
                 worker->refused_call = call.data.nr;
+        if (filter->kills)
+                kill_caller(listener, &call);
         if (worker && filter->kills) {
                 worker->was_refused = true;
                 fsrv__child_kill(worker);

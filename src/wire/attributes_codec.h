@@ -15,7 +15,7 @@
 #define FSRV_WIRE_LIMITS       16    /* RLIM_NLIMITS */
 #define FSRV_WIRE_AFFINITY_MAX 1024  /* bytes: 8,192 processors */
 #define FSRV_WIRE_GROUPS_MAX   65536 /* NGROUPS_MAX */
-#define FSRV_WIRE_ATTRIBUTES   ((UINT64_C(1) << 25) - 1)
+#define FSRV_WIRE_ATTRIBUTES   ((UINT64_C(1) << 26) - 1)
 
 enum { FSRV_CAP_EFFECTIVE, FSRV_CAP_PERMITTED, FSRV_CAP_INHERITABLE, FSRV_CAP_AMBIENT, FSRV_CAP_BOUNDING, FSRV_CAPS };
 
@@ -24,7 +24,7 @@ struct fsrv__wire_limit {
 };
 
 /* Followed by affinity_size bytes, n_groups gids of 4 bytes, and title_size bytes, of which the last is a NUL. The fds
- * that it needs are the last of the caller's, in this order: the terminal (not STDIN), the cgroup. */
+ * that it needs are the last of the caller's, in this order: the terminal (not STDIN), the cgroup, the ruleset. */
 struct fsrv__wire_attributes {
         uint64_t mask; /* FSRV_ATTRIBUTE_…; the cgroup is always an fd */
         uint64_t timer_slack_ns;
@@ -73,7 +73,8 @@ static inline const char *fsrv__attributes_title(const struct fsrv__wire_attribu
 
 static inline uint32_t fsrv__attributes_count_fds(const struct fsrv__wire_attributes *attributes) {
         return (uint32_t)(attributes->mask & FSRV_ATTRIBUTE_TERMINAL && !attributes->terminal_is_stdin) +
-               (uint32_t) !!(attributes->mask & FSRV_ATTRIBUTE_CGROUP_FD);
+               (uint32_t) !!(attributes->mask & FSRV_ATTRIBUTE_CGROUP_FD) +
+               (uint32_t) !!(attributes->mask & FSRV_ATTRIBUTE_RULESET);
 }
 
 /* Whether a process with these attributes may borrow a standby's memory: none of them shows in another process that
@@ -82,7 +83,7 @@ static inline uint32_t fsrv__attributes_count_fds(const struct fsrv__wire_attrib
 static inline bool fsrv__attributes_can_borrow(const struct fsrv__wire_attributes *attributes) {
         const uint64_t harmless = FSRV_ATTRIBUTE_LIMITS | FSRV_ATTRIBUTE_NICE | FSRV_ATTRIBUTE_AFFINITY |
                                   FSRV_ATTRIBUTE_SCHEDULER | FSRV_ATTRIBUTE_IO_PRIORITY | FSRV_ATTRIBUTE_TIMER_SLACK |
-                                  FSRV_ATTRIBUTE_NO_NEW_PRIVS | FSRV_ATTRIBUTE_PDEATHSIG | FSRV_ATTRIBUTE_TERMINAL;
+                                  FSRV_ATTRIBUTE_NO_NEW_PRIVS | FSRV_ATTRIBUTE_PDEATHSIG | FSRV_ATTRIBUTE_TERMINAL | FSRV_ATTRIBUTE_RULESET;
 
         return !(attributes->mask & ~harmless);
 }

@@ -82,6 +82,17 @@ static void tell_files(int abi, const struct teller *teller) {
         tell_rule(teller, "no files but those of the list", name_abi(abi), state, why);
 }
 
+/* Without scopes the filter closes what raise(3) and abort(3) don't need. */
+static void tell_scopes(const struct fsrv__sandbox_parts *sandbox, int abi, const struct teller *teller) {
+        bool is_filtered = sandbox->head.refused & FSRV_REFUSE_OTHERS && fsrv__seccomp_knows_calls();
+        enum fsrv_rule_state state = is_filtered ? FSRV_RULE_PARTLY : FSRV_RULE_NOT_ENFORCED;
+
+        if (abi >= 6)
+                state = FSRV_RULE_ENFORCED;
+        tell_rule(teller, "no signals and abstract sockets to processes outside", name_abi(abi), state,
+                  abi < 6 ? "before Linux 6.12 tgkill(2) reaches processes of the same user" : "");
+}
+
 static void tell_landlock(const struct fsrv__sandbox_parts *sandbox, const struct teller *teller) {
         int abi = fsrv__landlock_abi();
         const char *name = name_abi(abi);
@@ -96,9 +107,7 @@ static void tell_landlock(const struct fsrv__sandbox_parts *sandbox, const struc
                 tell_rule(teller, "no memory, files and traces of other processes", name,
                           abi == 0 ? FSRV_RULE_NOT_ENFORCED : FSRV_RULE_ENFORCED, abi == 0 ? no_landlock : "");
         if (sandbox->head.flags & FSRV_LOCK_SCOPES)
-                tell_rule(teller, "no signals and abstract sockets to processes outside", name,
-                          abi < 6 ? FSRV_RULE_PARTLY : FSRV_RULE_ENFORCED,
-                          abi < 6 ? "before Linux 6.12 tgkill(2) reaches processes of the same user" : "");
+                tell_scopes(sandbox, abi, teller);
 }
 
 /* ---- the rest ---- */

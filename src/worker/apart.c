@@ -11,7 +11,8 @@
 #include "base/syscall_numbers.h"
 #include "worker/lock.h"
 
-/* To drop a capability doesn't make a process undumpable, which to get one does. */
+/* To drop a capability doesn't make a process undumpable, which to get one does. What can't be inherited isn't ambient
+ * either. */
 int fsrv__lock_keep_capabilities(uint32_t kept) {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         struct __user_cap_data_struct data[2] = { { 0 } };
@@ -24,8 +25,8 @@ int fsrv__lock_keep_capabilities(uint32_t kept) {
                 data[i].effective &= data[i].permitted;
                 data[i].inheritable = 0;
         }
-        fsrv__call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        return (int)fsrv__call(SYS_capset, &header, data);
+        r = fsrv__call(SYS_capset, &header, data);
+        return r < 0 ? (int)r : data[0].permitted != 0;
 }
 
 int fsrv__lock_lower_limit(int resource, uint64_t value) {
@@ -60,5 +61,8 @@ int fsrv__lock_apart(const struct fsrv__lock *lock) {
 }
 
 int fsrv__lock_finish(const struct fsrv__lock *lock) {
-        return lock->drops_capabilities ? fsrv__lock_keep_capabilities(0) : 0;
+        const struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        const struct __user_cap_data_struct none[2] = { { 0 } };
+
+        return lock->drops_capabilities ? (int)fsrv__call(SYS_capset, &header, none) : 0;
 }

@@ -16,6 +16,7 @@
 #include "base/call.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/syscall_numbers.h"
 
 /* Linux 6.3, and newer than the headers of some systems */
 #ifndef PR_SET_MDWE
@@ -39,8 +40,21 @@ static int fail_at_cgroup(int cgroup, int err, struct fsrv_error *error) {
 }
 
 /* The last of the caller's fds. "0" is the process that writes. */
+/* Of the fds that it needs; the last are the request's last. */
+enum own_fd { RULESET, CGROUP, TERMINAL };
+
+static int own_fd(const struct fsrv__task *task, const struct fsrv__wire_attributes *a, enum own_fd which) {
+        uint32_t behind = 1;
+
+        if (which > RULESET && a->mask & FSRV_ATTRIBUTE_RULESET)
+                behind++;
+        if (which > CGROUP && a->mask & FSRV_ATTRIBUTE_CGROUP_FD)
+                behind++;
+        return task->fds[task->request.head.n_fds - behind];
+}
+
 static int join_cgroup(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
-        int cgroup = task->fds[task->request.head.n_fds - 1];
+        int cgroup = own_fd(task, a, CGROUP);
         long fd = fsrv__call(SYS_openat, cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 
         (void)a;
@@ -124,11 +138,8 @@ static int set_dumpable(struct fsrv__task *task, const struct fsrv__wire_attribu
 
 /* ---- what our own steps would suffer from ---- */
 
-/* Where both fds came, the cgroup's is behind it. */
 static int terminal_fd(const struct fsrv__task *task, const struct fsrv__wire_attributes *a) {
-        uint32_t from_end = a->mask & FSRV_ATTRIBUTE_CGROUP_FD ? 2 : 1;
-
-        return a->terminal_is_stdin ? STDIN_FILENO : task->fds[task->request.head.n_fds - from_end];
+        return a->terminal_is_stdin ? STDIN_FILENO : own_fd(task, a, TERMINAL);
 }
 
 static int take_terminal(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
@@ -155,6 +166,12 @@ static int set_no_new_privs(struct fsrv__task *task, const struct fsrv__wire_att
 
         (void)task, (void)a;
         return r < 0 ? FAILED(error, (int)-r, "no new privileges") : 0;
+}
+
+static int enter_ruleset(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
+        long r = fsrv__call(SYS_landlock_restrict_self, own_fd(task, a, RULESET), 0);
+
+        return r < 0 ? FAILED(error, (int)-r, "the ruleset of landlock") : 0;
 }
 
 /* ---- in their order ---- */
@@ -187,7 +204,8 @@ static const struct step last[] = {
         { FSRV_ATTRIBUTE_TERMINAL, take_terminal },
         { FSRV_ATTRIBUTE_LIMITS, set_limits },
         { FSRV_ATTRIBUTE_MDWE, set_mdwe },
-        { FSRV_ATTRIBUTE_NO_NEW_PRIVS, set_no_new_privs },
+        { FSRV_ATTRIBUTE_NO_NEW_PRIVS | FSRV_ATTRIBUTE_RULESET, set_no_new_privs },
+        { FSRV_ATTRIBUTE_RULESET, enter_ruleset },
 };
 
 static int do_steps(struct fsrv__task *task, const struct step *steps, size_t n, struct fsrv_error *error) {

@@ -8,6 +8,16 @@
 #include "base/error.h"
 #include "worker/attributes.h"
 
+/* The old calls of some machines have ids of 16 bits. */
+#ifdef SYS_setresuid32
+#undef SYS_setresuid
+#undef SYS_setresgid
+#undef SYS_setgroups
+#define SYS_setresuid SYS_setresuid32
+#define SYS_setresgid SYS_setresgid32
+#define SYS_setgroups SYS_setgroups32
+#endif
+
 enum { LAST_CAPABILITY = 63, HALF = 32 };
 
 struct sets {

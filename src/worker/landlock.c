@@ -154,15 +154,29 @@ int fsrv__landlock_restrict(int ruleset) {
         return (int)fsrv__call(SYS_landlock_restrict_self, ruleset, 0);
 }
 
-int fsrv__landlock_apart(uint32_t flags) {
+/* Whether files can be moved at all: else there is nothing that a further domain would have to allow again. */
+static bool can_move(const struct fsrv__sandbox_parts *sandbox) {
+        for (uint32_t i = 0; i < sandbox->head.n_paths; i++)
+                if (sandbox->paths[i].access & FSRV_PATH_MAKE)
+                        return true;
+        return !(sandbox->head.flags & FSRV_LOCK_FILES);
+}
+
+/* As few rules as can be: each standby copies them. */
+int fsrv__landlock_apart(const struct fsrv__sandbox_parts *sandbox) {
         int abi = fsrv__landlock_abi();
-        struct fsrv__landlock_handled handled = { .files = nothing_of(abi) };
+        bool scopes = sandbox->head.flags & FSRV_LOCK_SCOPES && abi >= 6;
+        struct fsrv__landlock_handled handled = { 0 };
 
         if (abi == 0)
                 return -ENOSYS;
-        if (flags & FSRV_LOCK_SCOPES && abi >= 6)
+        if (scopes)
                 handled.scopes = FSRV_LANDLOCK_ABSTRACT_UNIX | FSRV_LANDLOCK_SIGNAL;
+        if (!scopes || can_move(sandbox))
+                handled.files = nothing_of(abi);
         FSRV_CLEANUP_FD int ruleset = fsrv__fd_raise(fsrv__landlock_new(abi, &handled));
-        int r = ruleset < 0 || abi == 1 ? ruleset : allow_moving(ruleset);
+        int r = ruleset;
+        if (ruleset >= 0 && handled.files & FSRV_LANDLOCK_REFER)
+                r = allow_moving(ruleset);
         return r < 0 ? r : fsrv__fd_steal(&ruleset);
 }

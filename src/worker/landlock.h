@@ -14,7 +14,7 @@ int fsrv__landlock_enter(const struct fsrv__sandbox_parts *sandbox, struct fsrv_
 /* A ruleset for a domain that has nothing to itself but being one: its processes cannot trace those outside of it, read
  * their memory or take their fds, nor, with FSRV_LOCK_SCOPES and where the kernel can tell (ABI 6), send them signals.
  * The fd; -ENOSYS: there is no landlock; another -errno. */
-int fsrv__landlock_apart(uint32_t flags);
+int fsrv__landlock_apart(const struct fsrv__sandbox_parts *sandbox);
 int fsrv__landlock_restrict(int ruleset);
 
 #endif

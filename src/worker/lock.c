@@ -36,11 +36,14 @@ enum { LAST_CAPABILITY = 63 };
 
 /* The bounding set needs CAP_SETPCAP. Without it a process gets nothing more by executing a program either, because of
  * no_new_privs. */
-static int drop_capabilities(struct fsrv_error *error) {
+static int drop_capabilities(struct fsrv__lock *lock, struct fsrv_error *error) {
+        if (!lock->drops_capabilities)
+                return 0;
         for (int i = 0; i <= LAST_CAPABILITY; i++)
                 if (i > 31 || !(KEPT >> i & 1))
                         fsrv__call(SYS_prctl, PR_CAPBSET_DROP, i, 0, 0, 0);
         int r = fsrv__lock_keep_capabilities(KEPT);
+        lock->drops_capabilities = r > 0; /* an ordinary user has none */
         return r < 0 ? fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "dropping capabilities") : 0;
 }
 
@@ -101,11 +104,9 @@ static int set_process_flags(const struct fsrv__sandbox_parts *sandbox, struct f
 }
 
 static int make_apart(const struct fsrv__sandbox_parts *sandbox, struct fsrv__lock *lock, struct fsrv_error *error) {
-        uint32_t flags = sandbox->head.flags;
-
-        if (!(flags & (FSRV_LOCK_APART | FSRV_LOCK_SCOPES)))
+        if (!(sandbox->head.flags & (FSRV_LOCK_APART | FSRV_LOCK_SCOPES)))
                 return 0;
-        int r = fsrv__landlock_apart(flags);
+        int r = fsrv__landlock_apart(sandbox);
         if (r < 0 && r != -ENOSYS)
                 return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "a landlock ruleset");
         lock->apart = r < 0 ? -1 : r;
@@ -156,8 +157,7 @@ int fsrv__lock_in(const struct fsrv__sandbox_parts *sandbox, bool listens, struc
             (r = make_apart(sandbox, &lock, error)) < 0 || (r = fsrv__landlock_enter(sandbox, error)) < 0)
                 goto fail;
         if ((r = fsrv__lock_set_limits(sandbox, &use, &lock.limits, error)) < 0 ||
-            (lock.drops_capabilities && (r = drop_capabilities(error)) < 0) ||
-            (r = install_filters(sandbox, listens, &lock, error)) < 0)
+            (r = drop_capabilities(&lock, error)) < 0 || (r = install_filters(sandbox, listens, &lock, error)) < 0)
                 goto fail;
         for (int i = 0; i < FSRV_SANDBOX_LIMITS; i++)
                 lock.limit[i] = sandbox->head.limit[i];

@@ -152,6 +152,7 @@ pub struct fsrv_attributes {
     pub cgroup: *const c_char,
     pub cgroup_fd: c_int,
     pub dumpable: c_int,
+    pub ruleset_fd: c_int,
 }
 
 #[repr(C)]
