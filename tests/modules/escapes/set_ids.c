@@ -101,13 +101,15 @@ static int set_id_by_mkdir(void) {
 
 static int set_id_by_fchmod(void) {
         const char *path = new_path();
-        int fd;
+        int fd, r;
 
         NEEDS(path);
         fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
         if (fd < 0)
                 return -errno;
-        return opened(path, fchmod(fd, 06755) < 0 ? -1 : fd);
+        r = has_set_id(path, fchmod(fd, 06755));
+        close(fd);
+        return r;
 }
 
 const struct attempt set_id_attempts[] = {
