@@ -119,10 +119,11 @@ static int set_pdeathsig(struct fsrv__task *task, const struct fsrv__wire_attrib
         return r < 0 ? FAILED(error, (int)-r, "signal %d for the server's end", a->pdeathsig) : 0;
 }
 
+/* The memory is a root server's: the user that asked is not to trace it. */
 static int set_dumpable(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
-        long r = fsrv__call(SYS_prctl, PR_SET_DUMPABLE, a->dumpable);
+        bool is_refused = a->dumpable && fsrv__runs_as_sender(task->standby->config, &task->client);
+        long r = is_refused ? -EPERM : fsrv__call(SYS_prctl, PR_SET_DUMPABLE, a->dumpable);
 
-        (void)task;
         return r < 0 ? FAILED(error, (int)-r, "dumpable %u", a->dumpable) : 0;
 }
 
