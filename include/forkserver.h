@@ -345,8 +345,8 @@ FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv
 /* Runs functions of preloaded modules, and entry points of the program's own table, alone: no program, no module that
  * isn't preloaded, no function of a library that a module depends on. Nor does it open files for its clients
  * (fsrv_request_add_open()); they can pass fds. Such a request fails with -EPERM, stage CREDENTIALS. Each function that
- * a preloaded module exports can be called, with arguments of the client's choice. Not for another program as the
- * zygote (zygote_argv): -EINVAL. */
+ * a preloaded module exports can be called, with arguments and an environment of the client's choice. Not for another
+ * program as the zygote (zygote_argv): -EINVAL. */
 #define FSRV_LISTEN_ENTRIES_ONLY 2u
 
 struct fsrv_listen_options {
