@@ -225,7 +225,7 @@ def test_sandbox_that_cannot_be_had(forkserver, word):
     """The zygote says why, and nothing has run."""
     result = forkserver_run(forkserver, "--sandbox", f"none,{word}", "echo", "ran")
     assert (result.returncode, result.stdout) == (125, "")
-    assert "/nonexistent" in result.stderr and "No such file or directory" in result.stderr and "(stage sandbox)" in result.stderr
+    assert all(text in result.stderr for text in ("/nonexistent", "No such file or directory", "(stage sandbox)"))
 
 
 def test_options_of_other_tools(forkserver, tmp_path):

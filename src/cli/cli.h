@@ -168,7 +168,7 @@ int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
 int cli_parse_gid(const char *what, const char *text, gid_t *ret_gid);
 int cli_parse_socket(const char *text, const char **ret_path);
 
-/* ---- learn.c ---- */
+/* ---- learn_command.c ---- */
 
 /* Runs the target in a child of ours, and says what its sandbox would have to give in addition. The exit code. */
 int cli_learn(const struct cli_target *target, char **words);
