@@ -47,6 +47,7 @@
  *  fsrv_tracker_register(),              for room in a tracker's pipe: 10 s
  *  …_unregister(), …_probe()
  *  fsrv_check_preload()                  for each module: the options' preload time-out
+ *  fsrv_sandbox_learn()                  for the end of its child
  *  fsrv_read_signed(), …_write_signed()  as read(2) and write(2)
  *
  * Two things take time in proportion to their size: a payload, which is copied once unless it is a file's, and a
@@ -935,6 +936,20 @@ FSRV_PUBLIC int fsrv_sandbox_seal(struct fsrv_sandbox *sandbox,
 /* References may be taken and given by any thread. unref takes NULL and returns NULL. */
 FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_ref(struct fsrv_sandbox *sandbox);
 FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_unref(struct fsrv_sandbox *sandbox);
+
+/*
+ * Finds out what a run would need that the sandbox doesn't give: it runs run(data) in a child of the caller's, a fork,
+ * with nothing closed, and calls learned() once for each word that would have to be added, as the command's --sandbox
+ * has them: "allow=network", "read=/etc/hosts". What run() returns is the child's exit code; *ret_status is
+ * waitpid(2)'s. Limits are not learned, nor what is lacking because of namespaces and mounts. It is for input that you
+ * trust: the child may do all that the caller may. Blocks until the child has ended.
+ *
+ * Errors, stage SANDBOX: -EINVAL (not sealed), -ENOSYS, -EBUSY (another filter listens already, in a container), those
+ * of fork(2).
+ */
+FSRV_PUBLIC int fsrv_sandbox_learn(const struct fsrv_sandbox *sandbox, int (*run)(void *data), void *run_data,
+                                   void (*learned)(const char *word, void *data), void *data, int *ret_status,
+                                   struct fsrv_error *error);
 
 /*
  * Locks the calling process in, now and for good, as a sealed sandbox says: for code that locks itself later than at

@@ -293,6 +293,18 @@ int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox, struct so
         return finish(&program);
 }
 
+uint32_t fsrv__filter_group(int number) {
+        const char *name = fsrv__syscall_name(number);
+
+        for (size_t i = 0; i < fsrv__n_syscalls; i++)
+                if (fsrv__syscalls[i].group && fsrv__syscall_number(&fsrv__syscalls[i]) == number)
+                        return fsrv__syscalls[i].group;
+        for (size_t i = 0; name && i < sizeof conditions / sizeof *conditions; i++)
+                if (strcmp(conditions[i].call, name) == 0)
+                        return conditions[i].group;
+        return 0;
+}
+
 int fsrv__filter_install(const struct sock_filter *filter, size_t n, bool listens) {
         struct sock_fprog program = { .len = (unsigned short)n, .filter = (struct sock_filter *)filter };
         unsigned long flags = listens ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;

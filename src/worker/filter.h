@@ -23,6 +23,9 @@ int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
 int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox, struct sock_filter filter[FSRV_FILTER_LATE_ROOM],
                             int *ret_pid);
 
+/* The group that a call is of, by itself or by an argument; 0: of none. */
+uint32_t fsrv__filter_group(int number);
+
 /* Needs no_new_privs. 0, or -errno; with `listens` the listener, or -EBUSY: an outer filter has one already. */
 int fsrv__filter_install(const struct sock_filter *filter, size_t n, bool listens);
 

@@ -15,10 +15,10 @@
 
 #include <forkserver.h>
 
-static const struct attempt *const all[] = { file_attempts,   write_attempts,     process_attempts,
-                                             exec_attempts,   network_attempts,   namespace_attempts,
-                                             kernel_attempts, privilege_attempts, ipc_attempts,
-                                             call_attempts,   machinery_attempts };
+static const struct attempt *const all[] = { file_attempts,      write_attempts,  set_id_attempts,
+                                             process_attempts,   exec_attempts,   network_attempts,
+                                             namespace_attempts, kernel_attempts, privilege_attempts,
+                                             ipc_attempts,       call_attempts,   machinery_attempts };
 static const char *reason = "";
 
 int not_here(const char *why) {

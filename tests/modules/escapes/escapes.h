@@ -33,9 +33,9 @@ struct attempt {
 };
 
 /* Each ends with an entry without a name. */
-extern const struct attempt file_attempts[], write_attempts[], process_attempts[], exec_attempts[], network_attempts[],
-        namespace_attempts[], kernel_attempts[], privilege_attempts[], ipc_attempts[], call_attempts[],
-        machinery_attempts[];
+extern const struct attempt file_attempts[], write_attempts[], set_id_attempts[], process_attempts[], exec_attempts[],
+        network_attempts[], namespace_attempts[], kernel_attempts[], privilege_attempts[], ipc_attempts[],
+        call_attempts[], machinery_attempts[];
 
 /* NOT_HERE, for this reason. */
 int not_here(const char *why);

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -149,6 +151,38 @@ static int send_to_udp(void) {
         return let_through(sendto(fd, "x", 1, MSG_DONTWAIT, (void *)&address, sizeof address));
 }
 
+/* Half of such a pointer is 0. A filter that compares the other half alone takes it for no address. */
+static int send_to_udp_round(void) {
+        struct sockaddr_in *address = NULL;
+        int fd = fd_of("ESCAPE_UDP"), r;
+
+        if (fd < 0)
+                return not_here("no socket was handed over");
+        for (uintptr_t at = 1ULL << 32; !address && at < 64ULL << 32; at += 1ULL << 32) {
+                void *got = mmap((void *)at, 4096, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+                address = got == MAP_FAILED ? NULL : got;
+        }
+        if (!address)
+                return not_here("there is no room at such an address");
+        *address = port_address();
+        r = from(sendto(fd, "x", 1, MSG_DONTWAIT, (void *)address, sizeof *address));
+        munmap(address, 4096);
+        return r;
+}
+
+/* No filter sees where these go, as the address is in memory. */
+static int send_message_to_udp(void) {
+        struct sockaddr_in address = port_address();
+        struct iovec text = { (void *)"x", 1 };
+        struct msghdr message = {
+                .msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &text, .msg_iovlen = 1
+        };
+        int fd = fd_of("ESCAPE_UDP");
+
+        return fd < 0 ? not_here("no socket was handed over") : from(sendmsg(fd, &message, MSG_DONTWAIT));
+}
+
 static int connect_udp(void) {
         struct sockaddr_in address = port_address();
         int fd = fd_of("ESCAPE_UDP");
@@ -205,6 +239,8 @@ const struct attempt network_attempts[] = {
         { "listen_tcp", listen_tcp },
         { "fast_open", fast_open },
         { "send_to_udp", send_to_udp },
+        { "send_to_udp_round", send_to_udp_round },
+        { "send_message_to_udp", send_message_to_udp },
         { "connect_udp", connect_udp },
         { "ring_setup", ring_setup },
         { "ring_enter", ring_enter },

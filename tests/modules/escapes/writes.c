@@ -194,22 +194,6 @@ static int chmod_writable(void) {
         return path ? from(chmod(path, 0777)) : not_here("the test has not named it");
 }
 
-/* A program that is set-user-ID outlives the sandbox. */
-static int make_setuid_program(void) {
-        const char *path = path_in("ESCAPE_WRITABLE", "set-user-id");
-        struct stat made = { 0 };
-        int fd, r;
-
-        if (!path)
-                return not_here("the test has not named it");
-        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 06755);
-        r = fd < 0 || fstat(fd, &made) < 0 ? -errno : made.st_mode & S_ISUID ? 0 : from(fchmod(fd, 04755));
-        if (fd >= 0)
-                close(fd);
-        unlink(path);
-        return r;
-}
-
 static int fchmod_handed(void) {
         int fd = fd_of("ESCAPE_FILE");
 
@@ -349,7 +333,6 @@ const struct attempt write_attempts[] = {
         { "write_own_memory", write_own_memory },
         { "chmod_secret", chmod_secret },
         { "chmod_writable", chmod_writable },
-        { "make_setuid_program", make_setuid_program },
         { "fchmod_handed", fchmod_handed },
         { "fchmodat2_secret", fchmodat2_secret },
         { "chown_secret", chown_secret },
