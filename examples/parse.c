@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in files that nobody trusts? libmagic looks at each in a process of its own, which is locked in: it has limits
- * of time and memory, no network, no programs, and no files but the one. The answer comes back as JSON: cc parse.c $(pkg-config --cflags --libs libforkserver) -lmagic && ./a.out FILE...
+/*
+ * What is in files that nobody trusts? libmagic looks at each in a process of its own, which is locked in: it has
+ * limits of time and memory, no network, no programs, and no files but the one. The answer comes back as JSON.
+ *
+ *     cc parse.c $(pkg-config --cflags --libs libforkserver) -lmagic && ./a.out FILE...
  */
 #include <forkserver.h>
 

@@ -19,9 +19,9 @@ static void check_filter(const struct sock_filter *filter, int n) {
 static void check_filters(const struct fsrv__sandbox_parts *parts) {
         static struct sock_filter filter[FSRV_FILTER_ROOM], late[FSRV_FILTER_LATE_ROOM];
         int n = fsrv__filter_write(parts, parts->head.n_ports & 1, filter);
-        int n_late = fsrv__filter_write_late(parts, late);
+        int pid, n_late = fsrv__filter_write_late(parts, late, &pid);
 
-        FSRV_FUZZ_CHECK(n >= 0 && n_late >= 0);
+        FSRV_FUZZ_CHECK(n >= 0 && n_late >= 0 && pid < n_late);
         check_filter(filter, n);
         check_filter(late, n_late);
 }

@@ -47,6 +47,7 @@
  *  fsrv_tracker_register(),              for room in a tracker's pipe: 10 s
  *  …_unregister(), …_probe()
  *  fsrv_check_preload()                  for each module: the options' preload time-out
+ *  fsrv_sandbox_learn()                  for the end of its child
  *  fsrv_read_signed(), …_write_signed()  as read(2) and write(2)
  *
  * Two things take time in proportion to their size: a payload, which is copied once unless it is a file's, and a
@@ -819,7 +820,7 @@ FSRV_PUBLIC int fsrv_sandbox_new(const char *profile, struct fsrv_sandbox **ret_
 /* Groups of system calls. */
 enum fsrv_refuse {
         FSRV_REFUSE_EXEC = 1u << 0,       /* execve, execveat */
-        FSRV_REFUSE_NETWORK = 1u << 1,    /* sockets but those of AF_UNIX pairs */
+        FSRV_REFUSE_NETWORK = 1u << 1,    /* sockets but AF_UNIX pairs that are no datagrams */
         FSRV_REFUSE_SOCKETS = 1u << 2,    /* all sockets, also pairs */
         FSRV_REFUSE_OTHERS = 1u << 3,     /* calls that reach other processes: ptrace, kill, prlimit, … */
         FSRV_REFUSE_KERNEL = 1u << 4,     /* calls that few programs need: io_uring, bpf, mounts, keys, modules, … */
@@ -857,9 +858,9 @@ FSRV_PUBLIC int fsrv_sandbox_add_path(struct fsrv_sandbox *sandbox, const char *
 #define FSRV_PORT_CONNECT 1u
 #define FSRV_PORT_BIND    2u
 
-/* Allows TCP to or from this port; other ports are closed from then on (Linux 6.7). It is of use where
- * FSRV_REFUSE_NETWORK is not asked for: "untrusted" and "no-network" have no sockets to connect. Port 0 to bind to: any
- * that is free. Errors: -EINVAL, -E2BIG: over 512 ports; -ENOMEM. */
+/* Allows TCP to or from this port; other ports are closed from then on (Linux 6.7). UDP stays as it is. It is of use
+ * where FSRV_REFUSE_NETWORK is not asked for: "untrusted" and "no-network" have no sockets to connect. Port 0 to bind
+ * to: any that is free. Errors: -EINVAL, -E2BIG: over 512 ports; -ENOMEM. */
 FSRV_PUBLIC int fsrv_sandbox_add_port(struct fsrv_sandbox *sandbox, uint16_t port, uint32_t access);
 
 enum fsrv_mount {
@@ -871,11 +872,12 @@ enum fsrv_mount {
 };
 
 /*
- * Mounts something at `target`, in a mount namespace of the sandbox's own, in the order of the calls. Directories, and
- * a file for a file, are made at `target` where there is room for them. With FSRV_SANDBOX_NEW_ROOT, or where "/"
- * itself is a target of BIND or TMPFS, the root is new and has these mounts alone: what bwrap(1) does with
- * `--ro-bind / / --tmpfs /tmp` are the mounts (BIND_READ_ONLY, "/", "/") and (TMPFS, NULL, "/tmp"). Sources are of
- * the tree as it was before.
+ * Mounts something at `target`, in a mount namespace of the sandbox's own, in the order of the calls. With a new root,
+ * and in a tmpfs of the sandbox's, what is missing of `target` is made: directories, and a file for a file. Elsewhere
+ * `target` has to exist, and its links are followed: it must not lie where others may write. With
+ * FSRV_SANDBOX_NEW_ROOT, or where "/" itself is a target of BIND or TMPFS, the root is new and has these mounts alone:
+ * what bwrap(1) does with `--ro-bind / / --tmpfs /tmp` are the mounts (BIND_READ_ONLY, "/", "/") and (TMPFS, NULL,
+ * "/tmp"). Sources are of the tree as it was before.
  *
  * Without privileges this makes a user namespace, in which the process keeps its ids. Mounts and namespaces are never
  * left out: where they cannot be made, spawns fail.
@@ -934,6 +936,20 @@ FSRV_PUBLIC int fsrv_sandbox_seal(struct fsrv_sandbox *sandbox,
 /* References may be taken and given by any thread. unref takes NULL and returns NULL. */
 FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_ref(struct fsrv_sandbox *sandbox);
 FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_unref(struct fsrv_sandbox *sandbox);
+
+/*
+ * Finds out what a run would need that the sandbox doesn't give: it runs run(data) in a child of the caller's, a fork,
+ * with nothing closed, and calls learned() once for each word that would have to be added, as the command's --sandbox
+ * has them: "allow=network", "read=/etc/hosts". What run() returns is the child's exit code; *ret_status is
+ * waitpid(2)'s. Limits are not learned, nor what is lacking because of namespaces and mounts. It is for input that you
+ * trust: the child may do all that the caller may. Blocks until the child has ended.
+ *
+ * Errors, stage SANDBOX: -EINVAL (not sealed), -ENOSYS, -EBUSY (another filter listens already, in a container), those
+ * of fork(2).
+ */
+FSRV_PUBLIC int fsrv_sandbox_learn(const struct fsrv_sandbox *sandbox, int (*run)(void *data), void *run_data,
+                                   void (*learned)(const char *word, void *data), void *data, int *ret_status,
+                                   struct fsrv_error *error);
 
 /*
  * Locks the calling process in, now and for good, as a sealed sandbox says: for code that locks itself later than at

@@ -225,7 +225,7 @@ def test_sandbox_that_cannot_be_had(forkserver, word):
     """The zygote says why, and nothing has run."""
     result = forkserver_run(forkserver, "--sandbox", f"none,{word}", "echo", "ran")
     assert (result.returncode, result.stdout) == (125, "")
-    assert "/nonexistent" in result.stderr and "No such file or directory" in result.stderr and "(stage sandbox)" in result.stderr
+    assert all(text in result.stderr for text in ("/nonexistent", "No such file or directory", "(stage sandbox)"))
 
 
 def test_options_of_other_tools(forkserver, tmp_path):
@@ -242,6 +242,47 @@ def test_directory_of_other_mounts(forkserver, tmp_path):
     assert forkserver_run(forkserver, *mounts, "pwd", cwd="/usr").stdout == "/usr\n"
     (tmp_path / "file").touch()
     assert forkserver_run(forkserver, *mounts, "sh", "-c", "pwd; ls file", cwd=tmp_path).stdout == "/\n"
+
+
+def learn(forkserver, profile, *words, **settings):
+    """The exit code, and what --sandbox would have to say."""
+    result = forkserver_run(forkserver, "--sandbox", profile, "--sandbox-learn", *words, **settings)
+    last = result.stderr.splitlines()[-1]
+    if last == "forkserver: the sandbox gives all that was needed":
+        return result.returncode, profile
+    assert last.startswith("forkserver: this was needed: --sandbox ")
+    return result.returncode, last.split(" ")[-1]
+
+
+@pytest.mark.parametrize("profile, needs", [("untrusted", True), ("no-network", True), ("no-exec", False)])
+def test_learning(forkserver, tmp_path, profile, needs):
+    """What was learned is what is needed: with it the run works, and without it, it doesn't."""
+    script = tmp_path / "script,py"
+    script.write_text("import socket, sys\nsocket.socket().close()\nopen(sys.argv[1] + '/new', 'w').write('x')\n")
+    program = ["/usr/bin/python3", "-S", str(script), str(tmp_path)]
+    code, sandbox = learn(forkserver, profile, *program)
+    assert code == 0
+    assert ("allow=network" in sandbox) == needs
+    assert (f"make={tmp_path}".replace(",", "\\,") in sandbox) == (profile == "untrusted")
+    (tmp_path / "new").unlink()
+    if needs:
+        assert forkserver_run(forkserver, "--sandbox", profile, *program).returncode != 0
+    assert forkserver_run(forkserver, "--sandbox", sandbox, *program).returncode == 0
+    assert (tmp_path / "new").exists()
+
+
+def test_learning_from_an_entry_point(forkserver, locked):
+    entry = ["--call", f"{locked}:others_sockets"]
+    assert learn(forkserver, "untrusted", *entry) == (0, "untrusted,allow=network,allow=sockets")
+    assert learn(forkserver, "none", *entry) == (0, "none")
+    assert learn(forkserver, "untrusted", "sh", "-c", "kill -TERM $$")[0] == -signal.SIGTERM
+
+
+def test_learning_needs_something(forkserver):
+    result = forkserver_run(forkserver, "--sandbox-learn", "true")
+    assert result.returncode == 125 and "--sandbox-learn needs --sandbox" in result.stderr
+    result = forkserver_run(forkserver, "--sandbox", "none", "--sandbox-learn", "/nonexistent")
+    assert result.returncode == 127
 
 
 # ---- a server that has one for all ----

@@ -128,6 +128,14 @@ def test_files_are_opened_as_the_user(shared, start, module, program, tmp_path):
             "EACCES", "open")
 
 
+def test_in_a_sandbox(shared, forkserver, module):
+    server = shared("--sandbox", "untrusted")
+    entry = f"{module('seen')}:seen"
+    assert whole(run_as(NOBODY, forkserver, server, "run", "--call", entry))["ids"] == f"{NOBODY} {NOBODY}"
+    assert whole(server.run("--call", entry))["ids"] == "0 0"
+    assert run_as(NOBODY, forkserver, server, "run", "--call", entry, "setuid", "0").stdout == "EPERM\n"
+
+
 def test_as_server(shared, forkserver, module, program):
     server = shared("--as-server")
     for command in commands(module, program):

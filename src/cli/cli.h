@@ -26,6 +26,7 @@ struct cli_sandbox {
         char **words;     /* of options of their own, as --ro-bind */
         size_t n_words;
         bool strict;
+        bool learns;
         struct fsrv_sandbox *sandbox; /* sealed; NULL: there is none */
         uint32_t flags;               /* FSRV_SANDBOX_… */
         const char *word;             /* for a complaint */
@@ -114,6 +115,7 @@ enum {
         CLI_OPT_UNSHARE_UTS,
         CLI_OPT_UNSHARE_USER,
         CLI_OPT_UNSHARE_CGROUP,
+        CLI_OPT_SANDBOX_LEARN,
         CLI_OPT_SECCOMP_FILTER
 };
 /* clang-format off */
@@ -165,6 +167,11 @@ int cli_parse_preload_timeout(const char *text, int *ret_ms);
 int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
 int cli_parse_gid(const char *what, const char *text, gid_t *ret_gid);
 int cli_parse_socket(const char *text, const char **ret_path);
+
+/* ---- learn_command.c ---- */
+
+/* Runs the target in a child of ours, and says what its sandbox would have to give in addition. The exit code. */
+int cli_learn(const struct cli_target *target, char **words);
 
 /* ---- sandbox_words.c ---- */
 

@@ -36,6 +36,8 @@ static const char help[] =
         "                              no-network, no-exec, none; WORDs add to that, such as\n"
         "                              read=PATH ('forkserver check --help' has them)\n"
         "      --strict                fail if this system cannot enforce all of it\n"
+        "      --sandbox-learn         close nothing, and say in the end what the run needed\n"
+        "                              that the sandbox doesn't give; without a server\n"
         "      --ro-bind PATH[:TARGET], --bind PATH[:TARGET], --tmpfs TARGET, --proc TARGET,\n"
         "      --unshare-net, --unshare-ipc, --unshare-uts, --unshare-user,\n"
         "      --unshare-cgroup, --seccomp-filter FILE\n"
@@ -141,6 +143,7 @@ static int run_target(const struct cli_target *target, char **operands) {
 static const struct option options[] = {
         { "call", required_argument, NULL, CLI_OPT_CALL },
         CLI_TARGET_OPTIONS,
+        { "sandbox-learn", no_argument, NULL, CLI_OPT_SANDBOX_LEARN },
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
@@ -161,6 +164,14 @@ static int parse(int argc, char **argv, struct cli_target *target) {
         return r;
 }
 
+static int learn_or_run(const struct cli_target *target, char **operands) {
+        if (!target->sandbox.learns)
+                return cli_leave_pid_1() == 0 ? run_target(target, operands) : CLI_EXIT_OURS;
+        if (target->entry)
+                *--operands = (char *)target->entry; /* as in fill_request() */
+        return cli_learn(target, operands);
+}
+
 int cli_run(int argc, char **argv) {
         struct cli_target target = CLI_TARGET_INIT;
         int r = parse(argc, argv, &target), code = CLI_EXIT_OURS;
@@ -176,6 +187,10 @@ int cli_run(int argc, char **argv) {
                 cli_usage_error("run", "--quick-exit is for --call: a program has exit functions of its own alone");
         else if (target.sandbox.strict && !cli_sandbox_is_wanted(&target.sandbox))
                 cli_usage_error("run", "--strict needs --sandbox");
+        else if (target.sandbox.learns && !target.sandbox.text)
+                cli_usage_error("run", "--sandbox-learn needs --sandbox: what is there already");
+        else if (target.sandbox.learns && target.socket_path)
+                cli_usage_error("run", "--sandbox-learn runs the program itself, without the server at --socket");
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("run", "--kill-after needs --timeout");
         else if ((conflict = cli_attributes_find_conflict(&target.attributes)))
@@ -185,8 +200,8 @@ int cli_run(int argc, char **argv) {
         else if (!target.entry && !*argv[optind]) {
                 cli_complain("no program has the empty name");
                 code = CLI_EXIT_NOT_FOUND;
-        } else if (cli_sandbox_make(&target.sandbox) == 0 && cli_leave_pid_1() == 0)
-                code = run_target(&target, argv + optind);
+        } else if (cli_sandbox_make(&target.sandbox) == 0)
+                code = learn_or_run(&target, argv + optind);
         cli_target_done(&target);
         return code;
 }

@@ -78,6 +78,9 @@ int cli_target_take_option(struct cli_target *target, int c) {
         case CLI_OPT_SANDBOX:
                 target->sandbox.text = optarg;
                 return 0;
+        case CLI_OPT_SANDBOX_LEARN:
+                target->sandbox.learns = true;
+                return 0;
         case CLI_OPT_STRICT:
                 target->sandbox.strict = true;
                 return 0;

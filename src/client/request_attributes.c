@@ -150,8 +150,8 @@ static int check_all(const struct fsrv_attributes *a, struct fsrv_error *error) 
 /* ---- as the wire has them ---- */
 
 static void fill_lists(struct fsrv__wire_attributes *wire, const struct fsrv_attributes *a) {
-        memcpy((void *)fsrv__attributes_affinity(wire), a->affinity,
-               has(a, FSRV_ATTRIBUTE_AFFINITY) ? a->affinity_size : 0);
+        if (wire->affinity_size)
+                memcpy((void *)fsrv__attributes_affinity(wire), a->affinity, a->affinity_size);
         for (uint32_t i = 0; i < wire->n_groups; i++)
                 ((uint32_t *)fsrv__attributes_groups(wire))[i] = a->groups[i];
         if (wire->title_size)

@@ -83,7 +83,8 @@ static inline uint32_t fsrv__attributes_count_fds(const struct fsrv__wire_attrib
 static inline bool fsrv__attributes_can_borrow(const struct fsrv__wire_attributes *attributes) {
         const uint64_t harmless = FSRV_ATTRIBUTE_LIMITS | FSRV_ATTRIBUTE_NICE | FSRV_ATTRIBUTE_AFFINITY |
                                   FSRV_ATTRIBUTE_SCHEDULER | FSRV_ATTRIBUTE_IO_PRIORITY | FSRV_ATTRIBUTE_TIMER_SLACK |
-                                  FSRV_ATTRIBUTE_NO_NEW_PRIVS | FSRV_ATTRIBUTE_PDEATHSIG | FSRV_ATTRIBUTE_TERMINAL | FSRV_ATTRIBUTE_RULESET;
+                                  FSRV_ATTRIBUTE_NO_NEW_PRIVS | FSRV_ATTRIBUTE_PDEATHSIG | FSRV_ATTRIBUTE_TERMINAL |
+                                  FSRV_ATTRIBUTE_RULESET;
 
         return !(attributes->mask & ~harmless);
 }

@@ -90,7 +90,7 @@ static void tell_scopes(const struct fsrv__sandbox_parts *sandbox, int abi, cons
         if (abi >= 6)
                 state = FSRV_RULE_ENFORCED;
         tell_rule(teller, "no signals and abstract sockets to processes outside", name_abi(abi), state,
-                  abi < 6 ? "before Linux 6.12 tgkill(2) reaches processes of the same user" : "");
+                  abi < 6 ? "before Linux 6.12 programs reach processes of the same user by tgkill(2)" : "");
 }
 
 static void tell_landlock(const struct fsrv__sandbox_parts *sandbox, const struct teller *teller) {

@@ -43,9 +43,13 @@ int fsrv__lock_lower_limit(int resource, uint64_t value) {
 }
 
 static long install_late(const struct fsrv__lock *lock) {
-        const struct sock_fprog program = { .len = (unsigned short)lock->n_late,
-                                            .filter = (struct sock_filter *)lock->late };
+        struct sock_filter filter[FSRV_FILTER_LATE_ROOM];
+        const struct sock_fprog program = { .len = (unsigned short)lock->n_late, .filter = filter };
 
+        for (int i = 0; i < lock->n_late; i++)
+                filter[i] = lock->late[i];
+        if (lock->late_pid >= 0)
+                filter[lock->late_pid].k = (uint32_t)fsrv__call(SYS_getpid);
         return fsrv__call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 

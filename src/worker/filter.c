@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -107,6 +108,9 @@ static const struct condition conditions[] = {
         /* to an address, and not to the other end */
         WHEN("sendto", NETWORK, 4, IS_NOT, 0),
         WHEN_HIGH("sendto", NETWORK, 4, IS_NOT, 0),
+        /* those of AF_UNIX alone, and none of datagrams, which can be sent to other addresses */
+        WHEN("socketpair", NETWORK, 0, IS_NOT, AF_UNIX),
+        WHEN("socketpair", NETWORK, 1, HAS, SOCK_DGRAM),
         /* socket, bind, connect, listen, accept, accept4; socketpair */
         WHEN("socketcall", NETWORK, 0, IS, 1),
         WHEN("socketcall", NETWORK, 0, IS, 2),
@@ -129,6 +133,8 @@ static const struct condition own_listener = WHEN("seccomp", ANY, 1, HAS, SECCOM
 static const struct condition late_conditions[] = {
         WHEN("clone", FORK, CLONE_FLAGS, LACKS, CLONE_THREAD),
 };
+
+static const struct condition other_pid = WHEN("tgkill", OTHERS, 0, IS_NOT, 0);
 
 /* ---- writing ---- */
 
@@ -257,20 +263,46 @@ int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
         return finish(&program);
 }
 
-int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox,
-                            struct sock_filter filter[FSRV_FILTER_LATE_ROOM]) {
+/* raise(3) and abort(3) send a signal to the process itself, and landlock tells that from others since ABI 6. Before, a
+ * filter that knows the process's pid has to. A child that a worker makes can't send signals to itself then; programs
+ * make children all the time, so they are left out. */
+static bool needs_own_pid(const struct fsrv__sandbox_parts *sandbox) {
+        return sandbox->head.flags & FSRV_LOCK_SCOPES && sandbox->head.refused & FSRV_REFUSE_OTHERS &&
+               !(sandbox->head.flags & FSRV_LOCK_PROGRAM) && fsrv__landlock_abi() < 6;
+}
+
+int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox, struct sock_filter filter[FSRV_FILTER_LATE_ROOM],
+                            int *ret_pid) {
         uint32_t flags = sandbox->head.flags, refused = sandbox->head.refused & FSRV_REFUSE_FORK;
         struct program program = { .at = filter, .room = FSRV_FILTER_LATE_ROOM, .answer = answer_of(flags, false) };
 
-        if (refused == 0)
+        *ret_pid = -1;
+        if (refused == 0 && !needs_own_pid(sandbox))
                 return 0;
         if (FSRV_AUDIT_ARCHITECTURE == 0)
                 return -EOPNOTSUPP;
         begin(&program, flags);
         append_calls(&program, refused, flags);
-        append_unseen(&program, "clone3");
+        if (refused)
+                append_unseen(&program, "clone3");
         append_conditions(&program, late_conditions, sizeof late_conditions / sizeof *late_conditions, refused);
+        if (needs_own_pid(sandbox)) {
+                append_condition(&program, &other_pid);
+                *ret_pid = program.n - 2; /* the comparison, before the answer */
+        }
         return finish(&program);
+}
+
+uint32_t fsrv__filter_group(int number) {
+        const char *name = fsrv__syscall_name(number);
+
+        for (size_t i = 0; i < fsrv__n_syscalls; i++)
+                if (fsrv__syscalls[i].group && fsrv__syscall_number(&fsrv__syscalls[i]) == number)
+                        return fsrv__syscalls[i].group;
+        for (size_t i = 0; name && i < sizeof conditions / sizeof *conditions; i++)
+                if (strcmp(conditions[i].call, name) == 0)
+                        return conditions[i].group;
+        return 0;
 }
 
 int fsrv__filter_install(const struct sock_filter *filter, size_t n, bool listens) {

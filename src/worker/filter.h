@@ -12,15 +12,19 @@
 
 #include "wire/sandbox_codec.h"
 
-enum { FSRV_FILTER_ROOM = 2048, FSRV_FILTER_LATE_ROOM = 32 }; /* instructions that a filter of ours has at most */
+enum { FSRV_FILTER_ROOM = 2048, FSRV_FILTER_LATE_ROOM = 40 }; /* instructions that a filter of ours has at most */
 
 /* Writes the filter of a sandbox. With `listens` refused calls wait for the listener's answer. The number of
  * instructions; 0: there is nothing to refuse; -EOPNOTSUPP: this architecture is unknown. */
 int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
                        struct sock_filter filter[FSRV_FILTER_ROOM]);
-/* The same of the calls that a zygote needs, and its children don't: FSRV_REFUSE_FORK. */
-int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox,
-                            struct sock_filter filter[FSRV_FILTER_LATE_ROOM]);
+/* The same for what a zygote forks: of calls that itself needs (FSRV_REFUSE_FORK), and of signals. The value of
+ * instruction *ret_pid is to be the process's pid; -1: there is none. */
+int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox, struct sock_filter filter[FSRV_FILTER_LATE_ROOM],
+                            int *ret_pid);
+
+/* The group that a call is of, by itself or by an argument; 0: of none. */
+uint32_t fsrv__filter_group(int number);
 
 /* Needs no_new_privs. 0, or -errno; with `listens` the listener, or -EBUSY: an outer filter has one already. */
 int fsrv__filter_install(const struct sock_filter *filter, size_t n, bool listens);

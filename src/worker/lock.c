@@ -57,7 +57,7 @@ static int install_own(const struct fsrv__sandbox_parts *sandbox, bool listens, 
         struct sock_filter *filter = malloc(FSRV_FILTER_ROOM * sizeof *filter);
         int r = -ENOMEM;
 
-        lock->n_late = fsrv__filter_write_late(sandbox, lock->late);
+        lock->n_late = fsrv__filter_write_late(sandbox, lock->late, &lock->late_pid);
         if (filter)
                 r = fsrv__filter_write(sandbox, listens, filter);
         if (r > 0)

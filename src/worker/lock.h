@@ -23,7 +23,8 @@ struct fsrv__lock {
         bool drops_capabilities;
         uint32_t limits; /* bit n: limit[n] is to be set */
         uint64_t limit[FSRV_SANDBOX_LIMITS];
-        int n_late; /* instructions */
+        int n_late;   /* instructions */
+        int late_pid; /* in this one of them the process's pid belongs; -1 */
         struct sock_filter late[FSRV_FILTER_LATE_ROOM];
 };
 

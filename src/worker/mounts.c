@@ -83,6 +83,28 @@ static int make_file_system(const char *type, const char *size, const char *mode
 
 /* ---- where it goes ---- */
 
+/* Where paths begin, and where what is missing on the way may be made: not in a tree that others see, with our rights
+ * and through their links. */
+struct place {
+        int root;
+        bool is_new; /* anywhere */
+        size_t n_own;
+        dev_t own[FSRV_SANDBOX_MOUNTS_MAX]; /* file systems that were made here */
+};
+
+static bool may_make_in(const struct place *place, int directory) {
+        struct stat st;
+
+        if (place->is_new)
+                return true;
+        if (fstat(directory, &st) < 0)
+                return false;
+        for (size_t i = 0; i < place->n_own; i++)
+                if (place->own[i] == st.st_dev)
+                        return true;
+        return false;
+}
+
 /* Links are followed as if `root` were the root. */
 static int open_in(int root, const char *path, uint64_t flags) {
         struct how how = { .flags = flags | O_CLOEXEC, .resolve = IN_ROOT | NO_MAGICLINKS };
@@ -91,14 +113,16 @@ static int open_in(int root, const char *path, uint64_t flags) {
 }
 
 /* Makes the last part of the path: a directory, or an empty file. */
-static int make_in(int root, char *path, bool is_directory) {
+static int make_in(const struct place *place, char *path, bool is_directory) {
         char *name = strrchr(path, '/');
 
         *name = 0;
-        FSRV_CLEANUP_FD int parent = open_in(root, path[0] ? path : "/", O_PATH | O_DIRECTORY);
+        FSRV_CLEANUP_FD int parent = open_in(place->root, path[0] ? path : "/", O_PATH | O_DIRECTORY);
         *name++ = '/';
         if (parent < 0)
                 return parent;
+        if (!may_make_in(place, parent))
+                return -ENOENT;
         if (is_directory)
                 return mkdirat(parent, name, 0755) < 0 ? -errno : 0;
         FSRV_CLEANUP_FD int fd = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
@@ -106,7 +130,7 @@ static int make_in(int root, char *path, bool is_directory) {
 }
 
 /* Opens the target, and makes what is missing on the way. */
-static int open_target(int root, const char *target, bool is_directory) {
+static int open_target(const struct place *place, const char *target, bool is_directory) {
         char path[PATH_MAX];
         size_t n = strlen(target);
 
@@ -120,12 +144,12 @@ static int open_target(int root, const char *target, bool is_directory) {
                 end = strchr(end + 1, '/');
                 if (end)
                         *end = 0;
-                int fd = open_in(root, path, O_PATH);
+                int fd = open_in(place->root, path, O_PATH);
                 if (fd == -ENOENT) {
-                        int r = make_in(root, path, end || is_directory);
+                        int r = make_in(place, path, end || is_directory);
                         if (r < 0)
                                 return r;
-                        fd = open_in(root, path, O_PATH);
+                        fd = open_in(place->root, path, O_PATH);
                 }
                 if (fd < 0 || !end)
                         return fd;
@@ -179,18 +203,27 @@ static bool is_root(const char *target) {
         return target[strspn(target, "/")] == 0;
 }
 
-/* `*root` is where paths begin, which the mount itself becomes if it is mounted there. */
-static int mount_one(uint32_t kind, int *source, const char *target, int *root) {
+static void take_for_own(struct place *place, int mount) {
+        struct stat st;
+
+        if (fstat(mount, &st) == 0)
+                place->own[place->n_own++] = st.st_dev;
+}
+
+/* What is mounted at the root is where paths begin from then on. */
+static int mount_one(uint32_t kind, int *source, const char *target, struct place *place) {
         if (kind == FSRV_MOUNT_READ_ONLY)
-                return protect_target(*root, target);
+                return protect_target(place->root, target);
         FSRV_CLEANUP_FD int mount = make_mount(kind, source);
         if (mount < 0)
                 return mount;
-        FSRV_CLEANUP_FD int at = open_target(*root, target, is_directory(mount));
+        if (kind == FSRV_MOUNT_TMPFS)
+                take_for_own(place, mount);
+        FSRV_CLEANUP_FD int at = open_target(place, target, is_directory(mount));
         int r = at < 0 ? at : attach(mount, at);
         if (r == 0 && is_root(target)) {
-                fsrv__fd_close(*root);
-                *root = fsrv__fd_steal(&mount);
+                fsrv__fd_close(place->root);
+                place->root = fsrv__fd_steal(&mount);
         }
         return r;
 }
@@ -244,9 +277,10 @@ static void enter_again(const char *directory) {
                 (void)!chdir("/");
 }
 
-static int mount_all(const struct fsrv__sandbox_parts *sandbox, int *sources, int *root, struct fsrv_error *error) {
+static int mount_all(const struct fsrv__sandbox_parts *sandbox, int *sources, struct place *place,
+                     struct fsrv_error *error) {
         for (uint32_t i = 0; i < sandbox->head.n_mounts; i++) {
-                int r = mount_one(sandbox->mounts[i].kind, &sources[i], sandbox->mount_names[2 * i + 1], root);
+                int r = mount_one(sandbox->mounts[i].kind, &sources[i], sandbox->mount_names[2 * i + 1], place);
 
                 if (r < 0)
                         return fail_mount(sandbox, i, r, error);
@@ -279,16 +313,18 @@ static int make_all(const struct fsrv__sandbox_parts *sandbox, int *sources, str
         int r = take_sources(sandbox, sources, error);
         if (r < 0)
                 return r;
-        FSRV_CLEANUP_FD int root = has_root ? make_root(error) : fsrv__open("/", O_PATH | O_DIRECTORY);
-        if (root < 0)
-                return root;
-        r = mount_all(sandbox, sources, &root, error);
+        struct place place = { .root = has_root ? make_root(error) : fsrv__open("/", O_PATH | O_DIRECTORY),
+                               .is_new = has_root };
+        if (place.root < 0)
+                return place.root;
+        r = mount_all(sandbox, sources, &place, error);
         if (r == 0 && has_root && !has_own_root(sandbox)) /* nobody needs to write there any more */
-                set_attributes(root, ATTR_RDONLY, 0);
+                set_attributes(place.root, ATTR_RDONLY, 0);
         if (r == 0 && has_root)
-                r = enter_root(root, error);
+                r = enter_root(place.root, error);
         if (r == 0)
                 enter_again(directory);
+        fsrv__fd_close(place.root);
         return r;
 }
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -53,7 +54,14 @@ static int make_user(struct fsrv_error *error) {
         if (fsrv__namespaces_are_forbidden || unshare(CLONE_NEWUSER) < 0)
                 return fail_step(error, fsrv__namespaces_are_forbidden ? EPERM : errno,
                                  "a user namespace, which the sandbox's namespaces and mounts take without privileges");
-        return map_ids(uid, gid, error);
+        /* The maps belong to root as long as the process is undumpable, as one is that has changed its ids. */
+        int dumpable = prctl(PR_GET_DUMPABLE);
+        if (dumpable != 1)
+                prctl(PR_SET_DUMPABLE, 1);
+        int r = map_ids(uid, gid, error);
+        if (dumpable != 1)
+                prctl(PR_SET_DUMPABLE, 0);
+        return r;
 }
 
 static int raise_loopback(struct fsrv_error *error) {

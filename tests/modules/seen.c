@@ -72,6 +72,7 @@ static void say_all(void) {
         printf("io %ld\nslack %d\n", syscall(SYS_ioprio_get, 1, 0), prctl(PR_GET_TIMERSLACK));
         printf("securebits %d\npdeathsig %d\ndumpable %d\nmdwe %d\n", prctl(PR_GET_SECUREBITS), signal,
                prctl(PR_GET_DUMPABLE), prctl(MDWE, 0, 0, 0, 0));
+        printf("ids %d %d\n", (int)getuid(), (int)getgid());
         printf("keyring %ld\n", syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0));
         copy_lines("/proc/self/status", "status ");
         copy_lines("/proc/self/cgroup", "cgroup ");

@@ -168,6 +168,18 @@ static int make_pair(void) {
         return outcome(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
 }
 
+static int make_datagram_pair(void) {
+        int fds[2];
+
+        return outcome(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds));
+}
+
+static int make_foreign_pair(void) {
+        int fds[2];
+
+        return outcome(socketpair(AF_TIPC, SOCK_STREAM, 0, fds));
+}
+
 static int connect_old_socket(void) {
         struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = { htonl(0x7f000001) } };
 
@@ -651,11 +663,18 @@ static const struct trial open_to_pure_compute[] = {
 };
 
 static const struct trial closed_without_network[] = {
-        TRIAL(make_socket, EPERM),     TRIAL(make_unix_socket, EPERM),
-        TRIAL(make_netlink, EPERM),    TRIAL(connect_old_socket, EPERM),
-        TRIAL(send_to_address, EPERM), TRIAL(make_ring, EPERM),
-        TRIAL(trace, EPERM),           TRIAL(read_memory, EPERM),
-        TRIAL(open_memory, EACCES),    TRIAL(take_fd, EPERM),
+        TRIAL(make_socket, EPERM),
+        TRIAL(make_unix_socket, EPERM),
+        TRIAL(make_netlink, EPERM),
+        TRIAL(connect_old_socket, EPERM),
+        TRIAL(send_to_address, EPERM),
+        TRIAL(make_ring, EPERM),
+        TRIAL(trace, EPERM),
+        TRIAL(read_memory, EPERM),
+        TRIAL(open_memory, EACCES),
+        TRIAL(take_fd, EPERM),
+        TRIAL(make_datagram_pair, EPERM),
+        TRIAL(make_foreign_pair, EPERM),
 };
 
 static const struct trial open_without_network[] = {
@@ -981,6 +1000,19 @@ static void bind_missing(struct fsrv_sandbox *sandbox) {
         fsrv_sandbox_add_mount(sandbox, FSRV_MOUNT_BIND, "/no/such/path", "/tmp");
 }
 
+static void mount_at_missing(struct fsrv_sandbox *sandbox) {
+        fsrv_sandbox_add_mount(sandbox, FSRV_MOUNT_TMPFS, NULL, in_directory("made"));
+}
+
+static void bind_in_own_tmpfs(struct fsrv_sandbox *sandbox) {
+        fsrv_sandbox_add_mount(sandbox, FSRV_MOUNT_TMPFS, NULL, "/tmp");
+        fsrv_sandbox_add_mount(sandbox, FSRV_MOUNT_BIND, directory, "/tmp/below/here");
+}
+
+static int see_below(void) {
+        return outcome(access("/tmp/below/here/there", R_OK));
+}
+
 static int use_hidden_tmp(void) {
         if (access(in_directory("there"), F_OK) == 0)
                 return EEXIST;
@@ -1034,6 +1066,13 @@ static int unmount_tmp(void) {
         return outcome(umount2("/tmp", MNT_DETACH));
 }
 
+/* The files of such a process in /proc belong to root. */
+static int lock_undumpable(void) {
+        prctl(PR_SET_DUMPABLE, 0);
+        lock_or_exit("none", hide_tmp);
+        return prctl(PR_GET_DUMPABLE) == 0 ? 0 : EINVAL;
+}
+
 static bool has_namespaces(void) {
         bool user;
         int r = 0;
@@ -1056,6 +1095,8 @@ static void try_mounts(void) {
         assert_int_equal(in_fresh_things("none", protect_directory, write_to_file), EROFS);
         assert_int_equal(in_fresh_things("none", protect_directory, read_file), 0);
         assert_int_equal(in_fresh_things("none", bind_missing, do_nothing), CANNOT_LOCK);
+        assert_int_equal(in_fresh_things("none", mount_at_missing, do_nothing), CANNOT_LOCK);
+        assert_int_equal(in_fresh_things("none", bind_in_own_tmpfs, see_below), 0);
         assert_int_equal(in_fresh_things("untrusted", be_like_bwrap, open_library), 0);
         assert_int_equal(in_fresh_things("untrusted", be_like_bwrap, open_passwd), EACCES);
 }
@@ -1073,8 +1114,42 @@ static void mounts_are_made_without_privileges(void **state) {
         if (has_namespaces()) {
                 try_mounts();
                 assert_int_equal(try_it("none", hide_tmp, unmount_tmp), EPERM);
+                assert_int_equal(try_it(NULL, NULL, lock_undumpable), 0);
         }
         as_other_user = false;
+}
+
+/* A locked zygote forks two: one waits, and the other reaches for it. */
+static int reach_sibling(void) {
+        struct fsrv__lock lock;
+
+        if (lock_parts(false, &lock, 0) < 0)
+                return EINVAL;
+        pid_t sibling = fork();
+        if (sibling == 0) {
+                fsrv__lock_apart(&lock);
+                for (;;)
+                        pause();
+        }
+        pid_t other = fork();
+        if (other == 0) {
+                if (fsrv__lock_apart(&lock) < 0 || fsrv__lock_finish(&lock) < 0)
+                        _exit(EINVAL);
+                victim = sibling;
+                _exit(send_tgkill());
+        }
+        int r = wait_for(other);
+        fsrv__call(SYS_tgkill, sibling, sibling, SIGKILL);
+        waitpid(sibling, NULL, 0);
+        return r;
+}
+
+static int signal_as_program(void) {
+        struct fsrv__lock lock;
+
+        if (lock_parts(false, &lock, FSRV_LOCK_PROGRAM) < 0 || fsrv__lock_apart(&lock) < 0)
+                return EINVAL;
+        return send_tgkill();
 }
 
 /* ---- what older kernels lack ---- */
@@ -1136,7 +1211,10 @@ static void older_landlocks_are_reported(void **state) {
                 assert_int_equal(in_fresh_things("untrusted", NULL, open_passwd), abi == 0 ? 0 : EACCES);
                 assert_int_equal(in_fresh_things("untrusted", add_directory, write_to_file), abi == 0 ? 0 : EACCES);
                 assert_int_equal(in_fresh_things("untrusted", add_directory_to_write, move_file), abi == 1 ? EXDEV : 0);
-                assert_int_equal(in_fresh_things("untrusted", NULL, send_tgkill), abi < 6 ? 0 : EPERM);
+                assert_int_equal(in_fresh_things("untrusted", NULL, send_tgkill), EPERM);
+                assert_int_equal(in_fresh_things("untrusted", NULL, raise_signal), 0);
+                assert_int_equal(try_it(NULL, NULL, signal_as_program), abi < 6 ? 0 : EPERM);
+                assert_int_equal(try_it(NULL, NULL, reach_sibling), EPERM);
                 assert_int_equal(in_fresh_things("untrusted", NULL, make_socket), EPERM);
                 assert_int_equal(try_it("none", add_any_port, bind_other), abi < 4 ? 0 : EACCES);
         }
@@ -1188,35 +1266,8 @@ static void everything_is_enforced_here(void **state) {
 
 /* ---- siblings, and the listener ---- */
 
-/* A locked zygote forks two: one waits, and the other reaches for it. */
-static int reach_sibling(void) {
-        struct fsrv__lock lock;
-
-        if (lock_parts(false, &lock, 0) < 0)
-                return EINVAL;
-        pid_t sibling = fork();
-        if (sibling == 0) {
-                fsrv__lock_apart(&lock);
-                for (;;)
-                        pause();
-        }
-        pid_t other = fork();
-        if (other == 0) {
-                if (fsrv__lock_apart(&lock) < 0 || fsrv__lock_finish(&lock) < 0)
-                        _exit(EINVAL);
-                victim = sibling;
-                _exit(send_tgkill());
-        }
-        int r = wait_for(other);
-        fsrv__call(SYS_tgkill, sibling, sibling, SIGKILL);
-        waitpid(sibling, NULL, 0);
-        return r;
-}
-
 static void siblings_are_apart(void **state) {
         (void)state;
-        if (fsrv__landlock_abi() < 6)
-                skip();
         assert_int_equal(try_it(NULL, NULL, reach_sibling), EPERM);
 }
 
