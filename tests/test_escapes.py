@@ -106,8 +106,10 @@ RUNS = {"exec_program", "exec_set_user_id", "exec_by_fd", "exec_itself", "exec_l
 
 
 @needs_kernel
-def test_no_way_out_for_programs(imprison):
+def test_no_way_out_for_programs(imprison, sanitized):
     """They may run what their sandbox lists."""
+    if sanitized:
+        pytest.skip("a sanitizer reads its options from /proc")
     prisoner = imprison("untrusted", is_program=True)
     assert ways_out(prisoner, lambda name: name not in RUNS) == {}
     assert prisoner.attempt("exec_program") == ("worked", "0")
@@ -288,6 +290,15 @@ def test_refused_calls_that_kill(imprison, name):
     prisoner.flags = KILL
     code, text = output_of(prisoner, "escape", name)
     assert code in (-signal.SIGKILL, -signal.SIGSYS) and text == ""
+
+
+@needs_kernel
+def test_refused_calls_that_kill_orphans(imprison):
+    """The worker that it came from has ended before."""
+    prisoner = imprison("untrusted")
+    assert output_of(prisoner, "refused_in_orphan") == (0, "EPERM\n")
+    prisoner.flags = KILL
+    assert output_of(prisoner, "refused_in_orphan") == (0, "")
 
 
 @needs_kernel
