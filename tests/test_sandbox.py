@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Sandboxes: a zygote of its own for each, what its processes hold, and what the client hears of refused calls."""
+import json
 import os
 import signal
 import subprocess
@@ -189,6 +190,27 @@ def test_modules_that_fail(start, module, locked):
         with pytest.raises(Failure) as caught:
             run(spawner, locked, "sockets", 1)
         assert caught.value.stage == "preload"
+
+
+def test_map_says_why(forkserver, tmp_path):
+    script = "import socket, sys\nif sys.argv[1] == 'b': socket.socket()"
+
+    def run_map(sandbox):
+        command = [forkserver, "map", "--sandbox", sandbox, "--json", str(tmp_path / "report"), "--",
+                   "/usr/bin/python3", "-IS", "-c", script]
+        result = subprocess.run(command, input="a\nb\n", capture_output=True, text=True, timeout=LIMIT)
+        report = {line["item"]: line for line in map(json.loads, (tmp_path / "report").read_text().splitlines())}
+        assert "refused" not in report["a"] and report["a"]["status"] == 0
+        assert result.returncode == 123
+        return result.stderr, report["b"]
+
+    complaint, line = run_map("untrusted")
+    assert complaint.endswith(
+        "map: 1 of 2 items failed, the first: 'b' (exit code 1; its sandbox has refused socket)\n")
+    assert (line["status"], line["refused"]) == (1, {"count": 1, "first": "socket"})
+    complaint, line = run_map("untrusted,kill")
+    assert "map: 'b': killed by its sandbox, which refuses the system call socket\n" in complaint
+    assert (line["signal"], line["refused"]) == (9, {"count": 1, "first": "socket"})
 
 
 # ---- what cannot be had ----
