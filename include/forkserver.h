@@ -345,8 +345,8 @@ FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv
 /* Runs functions of preloaded modules, and entry points of the program's own table, alone: no program, no module that
  * isn't preloaded, no function of a library that a module depends on. Nor does it open files for its clients
  * (fsrv_request_add_open()); they can pass fds. Such a request fails with -EPERM, stage CREDENTIALS. Each function that
- * a preloaded module exports can be called, with arguments of the client's choice. Not for another program as the
- * zygote (zygote_argv): -EINVAL. */
+ * a preloaded module exports can be called, with arguments and an environment of the client's choice. Not for another
+ * program as the zygote (zygote_argv): -EINVAL. */
 #define FSRV_LISTEN_ENTRIES_ONLY 2u
 
 struct fsrv_listen_options {
@@ -587,8 +587,8 @@ struct fsrv_attributes {
          * caller's end. 0: none. */
         int pdeathsig;
         const char *title; /* what ps(1) shows of an entry point; at most 239 bytes. A program's is its argv: -EINVAL */
-        /* The directory of a group of cgroups(7), version 2, by path, which is opened at once; or as an fd of the
-         * caller's, which is borrowed. */
+        /* The directory of a group of cgroups(7), version 2, by path or as an fd of the caller's. Its cgroup.procs is
+         * opened at once, for writing, and the process moves itself. */
         const char *cgroup;
         int cgroup_fd;
         /* Whether a crash of an entry point dumps core, and whether processes of its own user may trace it; 0 or 1. A
@@ -605,8 +605,8 @@ struct fsrv_attributes {
  * call. It is copied. What is not in the mask is the server's, as ever. NULL: nothing is set. The file
  * doc/attributes.md says in which order they are applied, and why.
  *
- * They are checked here as far as that can be done ahead: -EINVAL, with a sentence, stage ARGUMENT; for `cgroup` the
- * errno of open(2); -EBADF (a negative fd), -ENOMEM. What the kernel refuses shows in the spawn, stage ATTRIBUTES, with
+ * They are checked here as far as that can be done ahead: -EINVAL, with a sentence, stage ARGUMENT; for a cgroup the
+ * errno of open(2); -EBADF (no fd), -ENOMEM. What the kernel refuses shows in the spawn, stage ATTRIBUTES, with
  * a sentence that names the attribute; nothing has run then. They are set with the rights of the process: those of the
  * server's user, so that a server of root's can give any uid. A named server of root's first gives the process the ids
  * of the user that asks (FSRV_LISTEN_AS_SERVER).

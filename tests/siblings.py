@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
 What a process in a sandbox reaches of its siblings, the zygotes, the server and the client: a table by profile. It is
-measured by tests/modules/escapes/, and stands in SECURITY.md (`tools/siblings --write`).
+measured by tests/modules/escapes/, and stands in SECURITY.md (`./dev siblings --write`).
 """
 
 import ctypes
@@ -26,7 +26,7 @@ SIGNAL_BY_FD = "a signal by `fcntl(F_SETOWN)`"
 ON_NAMES = {"another's System V shared memory": "attach_memory", "another's POSIX message queue": "open_message_queue",
             "POSIX shared memory": "make_shared_memory", "another's abstract socket": "connect_abstract",
             "a file in `/tmp`": "make_in_tmp"}
-BEGIN, END = "<!-- generated: siblings, by tools/siblings --write -->", "<!-- end -->"
+BEGIN, END = "<!-- generated: siblings, by ./dev siblings --write -->", "<!-- end -->"
 SECURITY = pathlib.Path(__file__).parent.parent / "SECURITY.md"
 
 

@@ -90,7 +90,7 @@ MISTAKES = {
     "--securebits +x": "--securebits: '+x' is no securebit of capabilities(7) with + or - before it",
     "--pdeathsig FOO": "--pdeathsig: 'FOO' is no signal, nor 'clear'",
     "--pdeathsig 99": "--pdeathsig: '99' is not a whole number from 1 to 64",
-    "--cgroup /no/such": "cgroup '/no/such': No such file or directory (stage argument)",
+    "--cgroup /no/such": "the cgroup '/no/such': No such file or directory (stage argument)",
     "--rlimit NOFILE=2:1": "RLIMIT_NOFILE: its soft limit is above its hard one (stage argument)",
 }
 

@@ -421,15 +421,32 @@ def test_cgroup(sight, cgroup):
 @KIND
 def test_cgroup_of_a_user(nobody, cgroup):
     path, _ = cgroup
-    assert nobody.refused(f"cgroup={path}") == ("EACCES", "attributes", f"the cgroup '{path}': Permission denied")
+    refusal = "EACCES", "argument", f"the cgroup '{path}': Permission denied"
+    assert nobody.refused(f"cgroup={path}") == refusal
+    fd = nobody.spawner("open", path, os.O_RDONLY | os.O_DIRECTORY)["result"]
+    assert nobody.refused(f"cgroup_fd={fd}") == (*refusal[:2], f"the cgroup of fd {fd}: Permission denied")
+
+
+@KIND
+def test_cgroup_that_has_gone(sight, cgroup):
+    path, _ = cgroup
+    below = path / "below"
+    below.mkdir()
+    sight.spawner.request(set_attributes=[f"cgroup={below}"], **sight.request)
+    below.rmdir()
+    with pytest.raises(Failure) as caught:
+        sight.spawner.spawn()
+    assert (caught.value.errno, caught.value.stage) == ("ENODEV", "attributes")
+    assert "moving to the cgroup" in caught.value.text and "below" in caught.value.text
 
 
 @KIND
 def test_no_cgroup(sight):
     assert sight.refused("cgroup=/no/such") == ("ENOENT", "argument",
-                                                "cgroup '/no/such': No such file or directory")
+                                                "the cgroup '/no/such': No such file or directory")
     assert sight.refused("cgroup=/proc") == ("EINVAL", "argument",
                                              "'/proc' is no directory of cgroups, version 2")
+    assert sight.refused("cgroup_fd=777") == ("EBADF", "argument", "the cgroup of fd 777: Bad file descriptor")
 
 
 # ---- mistakes ----
@@ -472,7 +489,6 @@ def test_mistakes(sight):
 
 @KIND
 def test_an_fd_that_is_closed(sight):
-    assert sight.refused("cgroup_fd=777")[0] == "EBADF"
     assert sight.refused("terminal=777", session=1)[0] == "EBADF"
 
 

@@ -112,6 +112,9 @@ def test_attributes_raise_nothing(shared, start, kind, module, program):
     }.items():
         assert sight.refused(*words.split()) == ("EPERM" if "not permitted" in text else "EACCES", "attributes", text)
     assert sight(f"uid={NOBODY}", f"gid={NOBODY}").ids()[1] == [str(NOBODY)] * 4
+    if kind == "entry":  # of a program it is the program's own memory
+        assert sight.refused("dumpable=1") == ("EPERM", "attributes", "dumpable 1: Operation not permitted")
+        assert sight("dumpable=0")["dumpable"] == "0"
 
 
 def test_files_are_opened_as_the_user(shared, start, module, program, tmp_path):

@@ -31,7 +31,6 @@ struct fsrv_request {
         int terminal;                             /* their fds, of the caller's numbers: borrowed, or -1 */
         int cgroup;
         int ruleset;
-        bool owns_cgroup; /* it was opened here */
 
         struct fsrv__wire_action *actions;
         size_t n_actions;

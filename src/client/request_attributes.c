@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
@@ -205,27 +205,36 @@ static struct fsrv__wire_attributes *make_wire(const struct fsrv_attributes *a) 
 
 /* ---- setting them ---- */
 
-/* An O_PATH fd: what counts is the right to write to cgroup.procs, and the process itself has it or not. */
-static int open_cgroup(const char *path, struct fsrv_error *error) {
-        struct statfs where;
-        int fd = fsrv__open(path, O_PATH | O_DIRECTORY);
+/* The file that moves a process there. The rights of the process that opens it count (Linux 5.16); and a worker may be
+ * where it can open no file. `directory`: an fd, or -errno. */
+static int open_procs(int directory, const char *name, struct fsrv_error *error) {
+        struct statfs where = { 0 };
 
-        if (fd < 0)
-                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, -fd, "cgroup '%s'", path);
-        if (fstatfs(fd, &where) < 0 || where.f_type != CGROUP2_SUPER_MAGIC) {
-                fsrv__fd_close(fd);
-                return INVALID(error, "'%s' is no directory of cgroups, version 2", path);
+        if (directory < 0)
+                return fsrv__fail(error, FSRV_STAGE_ARGUMENT, -directory, "the cgroup %s", name);
+        if (fstatfs(directory, &where) < 0 || where.f_type != CGROUP2_SUPER_MAGIC)
+                return INVALID(error, "%s is no directory of cgroups, version 2", name);
+        int fd = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? fsrv__fail(error, FSRV_STAGE_ARGUMENT, errno, "the cgroup %s", name) : fd;
+}
+
+static int open_cgroup(const struct fsrv_attributes *a, struct fsrv_error *error) {
+        char name[FSRV_ERROR_TEXT_SIZE];
+
+        if (has(a, FSRV_ATTRIBUTE_CGROUP_FD)) {
+                snprintf(name, sizeof name, "of fd %d", a->cgroup_fd);
+                return open_procs(fsrv__fd_is_open(a->cgroup_fd) == 1 ? a->cgroup_fd : -EBADF, name, error);
         }
-        return fd;
+        snprintf(name, sizeof name, "'%.200s'", a->cgroup);
+        FSRV_CLEANUP_FD int directory = fsrv__open(a->cgroup, O_PATH | O_DIRECTORY);
+        return open_procs(directory, name, error);
 }
 
 static void forget_attributes(struct fsrv_request *request) {
-        if (request->owns_cgroup)
-                fsrv__fd_close(request->cgroup);
+        fsrv__fd_close(request->cgroup);
         free(request->attributes);
         request->attributes = NULL;
         request->terminal = request->cgroup = request->ruleset = -1;
-        request->owns_cgroup = false;
 }
 
 int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_attributes *attributes,
@@ -238,7 +247,8 @@ int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_
                 forget_attributes(request);
                 return 0;
         }
-        if (has(attributes, FSRV_ATTRIBUTE_CGROUP) && (cgroup = open_cgroup(attributes->cgroup, error)) < 0)
+        if (has(attributes, FSRV_ATTRIBUTE_CGROUP | FSRV_ATTRIBUTE_CGROUP_FD) &&
+            (cgroup = open_cgroup(attributes, error)) < 0)
                 return cgroup;
         struct fsrv__wire_attributes *wire = make_wire(attributes);
         if (!wire) {
@@ -247,8 +257,7 @@ int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_
         }
         forget_attributes(request);
         request->attributes = wire;
-        request->owns_cgroup = cgroup >= 0;
-        request->cgroup = has(attributes, FSRV_ATTRIBUTE_CGROUP_FD) ? attributes->cgroup_fd : cgroup;
+        request->cgroup = cgroup;
         request->ruleset = has(attributes, FSRV_ATTRIBUTE_RULESET) ? attributes->ruleset_fd : -1;
         request->terminal = has(attributes, FSRV_ATTRIBUTE_TERMINAL) ? attributes->terminal : -1;
         return 0;

@@ -26,7 +26,7 @@ struct fsrv__wire_limit {
 /* Followed by affinity_size bytes, n_groups gids of 4 bytes, and title_size bytes, of which the last is a NUL. The fds
  * that it needs are the last of the caller's, in this order: the terminal (not STDIN), the cgroup, the ruleset. */
 struct fsrv__wire_attributes {
-        uint64_t mask; /* FSRV_ATTRIBUTE_…; the cgroup is always an fd */
+        uint64_t mask; /* FSRV_ATTRIBUTE_…; the cgroup is always an fd, of its cgroup.procs for writing */
         uint64_t timer_slack_ns;
         uint64_t caps[FSRV_CAPS];
         struct fsrv__wire_limit limit[FSRV_WIRE_LIMITS];
@@ -79,7 +79,7 @@ static inline uint32_t fsrv__attributes_count_fds(const struct fsrv__wire_attrib
 
 /* Whether a process with these attributes may borrow a standby's memory: none of them shows in another process that
  * has the memory too. The kernel has the OOM score, the dumpability, MDWE with the memory, and what raises or changes
- * credentials makes the memory undumpable; a cgroup's file may take long to open. */
+ * credentials makes the memory undumpable; a move to a cgroup may take long. */
 static inline bool fsrv__attributes_can_borrow(const struct fsrv__wire_attributes *attributes) {
         const uint64_t harmless = FSRV_ATTRIBUTE_LIMITS | FSRV_ATTRIBUTE_NICE | FSRV_ATTRIBUTE_AFFINITY |
                                   FSRV_ATTRIBUTE_SCHEDULER | FSRV_ATTRIBUTE_IO_PRIORITY | FSRV_ATTRIBUTE_TIMER_SLACK |

@@ -28,18 +28,6 @@
 
 /* ---- what may need privileges ---- */
 
-/* The name is for people; without /proc it stays unknown. */
-static int fail_at_cgroup(int cgroup, int err, struct fsrv_error *error) {
-        char link[32], path[128] = "?";
-
-        snprintf(link, sizeof link, "/proc/self/fd/%d", cgroup);
-        long n = fsrv__call(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
-        if (n > 0)
-                path[n] = 0;
-        return FAILED(error, err, "the cgroup '%s'", path);
-}
-
-/* The last of the caller's fds. "0" is the process that writes. */
 /* Of the fds that it needs; the last are the request's last. */
 enum own_fd { RULESET, CGROUP, TERMINAL };
 
@@ -53,16 +41,18 @@ static int own_fd(const struct fsrv__task *task, const struct fsrv__wire_attribu
         return task->fds[task->request.head.n_fds - behind];
 }
 
+/* The fd is that of the group's cgroup.procs. "0" is the process that writes. The name is for people. */
 static int join_cgroup(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
-        int cgroup = own_fd(task, a, CGROUP);
-        long fd = fsrv__call(SYS_openat, cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-
-        (void)a;
-        if (fd < 0)
-                return fail_at_cgroup(cgroup, (int)-fd, error);
+        int fd = own_fd(task, a, CGROUP);
+        char link[32], path[128];
         long r = fsrv__call(SYS_write, fd, "0", 1);
-        fsrv__fd_close((int)fd);
-        return r < 0 ? fail_at_cgroup(cgroup, (int)-r, error) : 0;
+
+        if (r >= 0)
+                return 0;
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        long n = fsrv__call(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
+        path[n > 0 ? n : 0] = 0;
+        return FAILED(error, (int)-r, "moving to the cgroup %s", path);
 }
 
 static int raise_limits(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
@@ -129,10 +119,11 @@ static int set_pdeathsig(struct fsrv__task *task, const struct fsrv__wire_attrib
         return r < 0 ? FAILED(error, (int)-r, "signal %d for the server's end", a->pdeathsig) : 0;
 }
 
+/* The memory is a root server's: the user that asked is not to trace it. */
 static int set_dumpable(struct fsrv__task *task, const struct fsrv__wire_attributes *a, struct fsrv_error *error) {
-        long r = fsrv__call(SYS_prctl, PR_SET_DUMPABLE, a->dumpable);
+        bool is_refused = a->dumpable && fsrv__runs_as_sender(task->standby->config, &task->client);
+        long r = is_refused ? -EPERM : fsrv__call(SYS_prctl, PR_SET_DUMPABLE, a->dumpable);
 
-        (void)task;
         return r < 0 ? FAILED(error, (int)-r, "dumpable %u", a->dumpable) : 0;
 }
 

@@ -90,7 +90,7 @@ static void tell_once(struct lesson *lesson, const char *word) {
 
 /* ENOENT: the caller has been killed meanwhile. What was read then may be another process's. */
 static void answer_call(struct lesson *lesson) {
-        static char words[2][FSRV_WORD_SIZE];
+        char words[2][FSRV_WORD_SIZE];
         struct seccomp_notif call = { 0 };
         struct seccomp_notif_resp answer = { .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
 

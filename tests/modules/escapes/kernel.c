@@ -130,7 +130,9 @@ static int start_accounting(void) {
 }
 
 static int get_quota(void) {
-        return let_through(syscall(SYS_quotactl, QCMD(Q_GETINFO, USRQUOTA), "/nonexistent", 0, NULL));
+        unsigned command = (unsigned)Q_GETINFO << SUBCMDSHIFT | USRQUOTA; /* QCMD() shifts an int too far */
+
+        return let_through(syscall(SYS_quotactl, command, "/nonexistent", 0, NULL));
 }
 
 static int read_kernel_log(void) {
