@@ -23,8 +23,8 @@ SHARES = {0: 0.7, NOBODY: 0.45}
 SPAWN, KILL, NEW_ROOT = 4, 2, 16  # FSRV_SANDBOX_…
 LANDLOCK = 6  # the ABI that has all that the profiles use
 
-# What is open, as SECURITY.md says. Where a message goes lies in memory, where no filter looks; and landlock has nothing
-# for UDP, and takes files without a place, as pipes are, for everybody's.
+# What is open, as SECURITY.md says. Where a message goes lies in memory, where no filter looks; and landlock has
+# nothing for UDP, and takes files without a place, as pipes are, for everybody's.
 KNOWN = {"send_message_to_udp", "read_standard_output"}
 
 needs_kernel = pytest.mark.skipif(bool(DENY) or siblings.landlock_abi() < LANDLOCK,

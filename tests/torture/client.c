@@ -149,18 +149,10 @@ static void run(void) {
 
 static void read_options(int argc, char **argv) {
         static const struct option known[] = {
-                { "id", 1, NULL, 'i' },
-                { "threads", 1, NULL, 't' },
-                { "standbys", 1, NULL, 's' },
-                { "log", 1, NULL, 'l' },
-                { "ran", 1, NULL, 'r' },
-                { "report", 1, NULL, 'o' },
-                { "server-dies", 0, NULL, 'd' },
-                { "cores", 0, NULL, 'c' },
-                { "sandboxes", 0, NULL, 'b' },
-                { "socket", 1, NULL, 'p' },
-                { "shared-memory", 1, NULL, 'm' },
-                { NULL, 0, NULL, 0 },
+                { "id", 1, NULL, 'i' },          { "threads", 1, NULL, 't' },       { "standbys", 1, NULL, 's' },
+                { "log", 1, NULL, 'l' },         { "ran", 1, NULL, 'r' },           { "report", 1, NULL, 'o' },
+                { "server-dies", 0, NULL, 'd' }, { "cores", 0, NULL, 'c' },         { "sandboxes", 0, NULL, 'b' },
+                { "socket", 1, NULL, 'p' },      { "shared-memory", 1, NULL, 'm' }, { NULL, 0, NULL, 0 },
         };
         int c;
 
