@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Sandboxes: a zygote of its own for each, what its processes hold, and what the client hears of refused calls."""
+import json
 import os
 import signal
 import subprocess
@@ -191,6 +192,27 @@ def test_modules_that_fail(start, module, locked):
         assert caught.value.stage == "preload"
 
 
+def test_map_says_why(forkserver, tmp_path):
+    script = "import socket, sys\nif sys.argv[1] == 'b': socket.socket()"
+
+    def run_map(sandbox):
+        command = [forkserver, "map", "--sandbox", sandbox, "--json", str(tmp_path / "report"), "--",
+                   "/usr/bin/python3", "-IS", "-c", script]
+        result = subprocess.run(command, input="a\nb\n", capture_output=True, text=True, timeout=LIMIT)
+        report = {line["item"]: line for line in map(json.loads, (tmp_path / "report").read_text().splitlines())}
+        assert "refused" not in report["a"] and report["a"]["status"] == 0
+        assert result.returncode == 123
+        return result.stderr, report["b"]
+
+    complaint, line = run_map("untrusted")
+    assert complaint.endswith(
+        "map: 1 of 2 items failed, the first: 'b' (exit code 1; its sandbox has refused socket)\n")
+    assert (line["status"], line["refused"]) == (1, {"count": 1, "first": "socket"})
+    complaint, line = run_map("untrusted,kill")
+    assert "map: 'b': killed by its sandbox, which refuses the system call socket\n" in complaint
+    assert (line["signal"], line["refused"]) == (9, {"count": 1, "first": "socket"})
+
+
 # ---- what cannot be had ----
 
 def forkserver_run(forkserver, *words, **settings):
@@ -201,17 +223,40 @@ def forkserver_run(forkserver, *words, **settings):
     ("wild", "'wild' is no profile: untrusted, pure-compute, no-network, no-exec and none are"),
     ("untrusted,reed=/etc", "'reed=/etc' is none of its words"),
     ("untrusted,read", "'read' is none of its words"),
-    ("untrusted,read=", "read= '': Invalid argument"),
+    ("untrusted,read=", "'read=': a path is missing"),
+    ("untrusted,read=/a,b", "'b' is none of its words ('forkserver check --help' lists them; '\\,' is a comma"),
+    ("none,tmpfs=tmp", "'tmpfs=tmp': the target has to be an absolute path without '..'"),
+    ("none,ro-bind=usr", "'ro-bind=usr': the target has to be an absolute path without '..'"),
     ("none,connect=http", "'http'"),
     ("none,refuse=all", "'all'"),
     ("none,unshare=pid", "'pid'"),
     ("none,limit=AS", "limit 'AS' is not NAME:VALUE"),
     ("none,limit=AS:much", "'much' is not a size"),
-    ("none,filter=/nonexistent", "filter= '/nonexistent': No such file or directory"),
+    ("none,filter=/nonexistent", "'filter=/nonexistent': No such file or directory"),
+    ("none,filter=/etc/ld.so.conf", "'filter=/etc/ld.so.conf': not whole instructions of 8 bytes"),
 ])
 def test_mistakes(forkserver, text, complaint):
     result = forkserver_run(forkserver, "--sandbox", text, "true")
     assert result.returncode == 125 and complaint in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["run", "map", "call", "check", "serve"])
+def test_two_sandboxes(forkserver, command):
+    """The second would lift what the first one closes."""
+    result = subprocess.run([forkserver, command, "--sandbox", "untrusted", "--sandbox", "none", "x:y"],
+                            capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL)
+    assert (result.returncode, result.stderr) == (
+        125, "forkserver: --sandbox is given twice, 'untrusted' and 'none': say all in one, with commas\n")
+
+
+def test_program_that_the_sandbox_doesnt_let_run(forkserver, tmp_path):
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    result = forkserver_run(forkserver, "--sandbox", "untrusted", str(script))
+    assert (result.returncode, result.stderr) == (
+        126, f"forkserver: executing '{script}' in its sandbox: Permission denied (stage exec)\n")
+    assert forkserver_run(forkserver, "--sandbox", f"untrusted,exec={script}", str(script)).returncode == 0
 
 
 def test_strict_alone(forkserver):
@@ -321,3 +366,19 @@ def test_server_in_a_sandbox(forkserver, locked, tmp_path):
     finally:
         server.terminate()
         assert server.wait(LIMIT) == 0
+
+
+def test_end_of_a_client_is_no_failure(forkserver, tmp_path):
+    """Its sandbox's zygote goes with it, and the standbys of that: the log has no complaint."""
+    path, log = str(tmp_path / "socket"), tmp_path / "log"
+    with open(log, "w") as stderr:
+        server = subprocess.Popen([forkserver, "serve", "--socket", path], stderr=stderr)
+    try:
+        assert subprocess.run([forkserver, "ping", "--socket", path, "--wait", str(20 * PATIENCE)],
+                              stdout=subprocess.DEVNULL, timeout=LIMIT).returncode == 0
+        for _ in range(3):
+            assert forkserver_run(forkserver, "--socket", path, "--sandbox", "untrusted", "true").returncode == 0
+    finally:
+        server.terminate()
+        assert server.wait(LIMIT) == 0
+    assert "before it took a request" not in log.read_text()

@@ -56,9 +56,9 @@ static const char help[] =
         "  none          nothing but what these words add, which may follow any of them:\n"
         "  read=PATH, exec=PATH, write=PATH, make=PATH\n"
         "                files and directories that may be read; executed too; written to\n"
-        "                too; made and removed too\n"
+        "                too; made and removed too. In a PATH '\\,' is a comma\n"
         "  connect=PORT, listen=PORT\n"
-        "                TCP ports, where there is a network\n"
+        "                TCP ports; under untrusted with allow=network,allow=sockets\n"
         "  refuse=GROUP, allow=GROUP\n"
         "                system calls: exec, network, sockets, others, kernel, metadata,\n"
         "                files, namespaces, fork\n"
@@ -255,7 +255,8 @@ static int parse(int argc, char **argv, struct cli_target *target, struct wish *
                         ret_wish->strict = true;
                         break;
                 case OPT_SANDBOX:
-                        target->sandbox.text = optarg;
+                        if (cli_sandbox_take(&target->sandbox, optarg) < 0)
+                                return CLI_EXIT_OURS;
                         break;
                 case OPT_VERBOSE:
                         ret_wish->verbose = true;

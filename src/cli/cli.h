@@ -175,6 +175,8 @@ int cli_learn(const struct cli_target *target, char **words);
 
 /* ---- sandbox_words.c ---- */
 
+/* Takes the value of --sandbox. 0; or -EINVAL, with a complaint. */
+int cli_sandbox_take(struct cli_sandbox *sandbox, const char *text);
 /* Takes an option that stands for one of the sandbox's words. 0, -errno with a complaint; 1: it is none of these. */
 int cli_sandbox_take_option(struct cli_sandbox *sandbox, int c);
 bool cli_sandbox_is_wanted(const struct cli_sandbox *sandbox);

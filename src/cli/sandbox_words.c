@@ -16,8 +16,9 @@
 
 typedef int word_function(struct cli_sandbox *sandbox, const char *value, uint32_t number);
 
-static int fail_word(const struct cli_sandbox *sandbox, const char *value, int r) {
-        cli_complain("--sandbox: %s '%s': %s", sandbox->word, value, strerror(-r));
+/* wanted: what a value is that is none of -EINVAL's. */
+static int fail_word(const struct cli_sandbox *sandbox, const char *value, int r, const char *wanted) {
+        cli_complain("--sandbox: '%s%s': %s", sandbox->word, value, r == -EINVAL ? wanted : strerror(-r));
         return r;
 }
 
@@ -26,7 +27,7 @@ static int fail_word(const struct cli_sandbox *sandbox, const char *value, int r
 static int add_path(struct cli_sandbox *sandbox, const char *path, uint32_t access) {
         int r = fsrv_sandbox_add_path(sandbox->sandbox, path, access);
 
-        return r < 0 ? fail_word(sandbox, path, r) : 0;
+        return r < 0 ? fail_word(sandbox, path, r, "a path is missing") : 0;
 }
 
 static int add_port(struct cli_sandbox *sandbox, const char *text, uint32_t access) {
@@ -36,8 +37,10 @@ static int add_port(struct cli_sandbox *sandbox, const char *text, uint32_t acce
         if (r < 0)
                 return r;
         r = fsrv_sandbox_add_port(sandbox->sandbox, (uint16_t)port, access);
-        return r < 0 ? fail_word(sandbox, text, r) : 0;
+        return r < 0 ? fail_word(sandbox, text, r, "a port is wanted") : 0;
 }
+
+static const char target_is_wanted[] = "the target has to be an absolute path without '..'";
 
 /* SOURCE[:TARGET] */
 static int add_bind(struct cli_sandbox *sandbox, const char *value, uint32_t kind) {
@@ -49,13 +52,13 @@ static int add_bind(struct cli_sandbox *sandbox, const char *value, uint32_t kin
         if (source)
                 r = fsrv_sandbox_add_mount(sandbox->sandbox, kind, source, colon ? colon + 1 : source);
         free(source);
-        return r < 0 ? fail_word(sandbox, value, r) : 0;
+        return r < 0 ? fail_word(sandbox, value, r, target_is_wanted) : 0;
 }
 
 static int add_mount(struct cli_sandbox *sandbox, const char *target, uint32_t kind) {
         int r = fsrv_sandbox_add_mount(sandbox->sandbox, kind, NULL, target);
 
-        return r < 0 ? fail_word(sandbox, target, r) : 0;
+        return r < 0 ? fail_word(sandbox, target, r, target_is_wanted) : 0;
 }
 
 static int unshare_one(struct cli_sandbox *sandbox, const char *value, uint32_t number) {
@@ -67,7 +70,7 @@ static int unshare_one(struct cli_sandbox *sandbox, const char *value, uint32_t 
         (void)number;
         int r = cli_parse_word("--sandbox: unshare", value, words, &i);
         if (r == 0 && (r = fsrv_sandbox_unshare(sandbox->sandbox, namespaces[i])) < 0)
-                fail_word(sandbox, value, r);
+                fail_word(sandbox, value, r, "a namespace is wanted");
         return r;
 }
 
@@ -112,7 +115,8 @@ static int set_filter(struct cli_sandbox *sandbox, const char *path, uint32_t nu
                 r = fsrv_sandbox_set_filter(sandbox->sandbox, bytes, (size_t)size);
         if (fd >= 0)
                 close(fd);
-        return r < 0 ? fail_word(sandbox, path, r) : 0;
+        return r < 0 ? fail_word(sandbox, path, r, "not whole instructions of 8 bytes, as bwrap --seccomp has them")
+                     : 0;
 }
 
 /* ---- limits and flags ---- */
@@ -186,7 +190,10 @@ static int take_word(struct cli_sandbox *sandbox, const char *text) {
                 sandbox->word = words[i].name;
                 return words[i].function(sandbox, text + n, words[i].number);
         }
-        cli_complain("--sandbox: '%s' is none of its words ('forkserver check --help' lists them)", text);
+        cli_complain(
+                "--sandbox: '%s' is none of its words ('forkserver check --help' lists them; '\\,' is a comma in a "
+                "path)",
+                text);
         return -EINVAL;
 }
 
@@ -234,6 +241,17 @@ static int add_word(struct cli_sandbox *sandbox, const char *word, const char *v
                 return -ENOMEM;
         }
         sandbox->n_words++;
+        return 0;
+}
+
+/* Of two the second would lift what the first one closes. */
+int cli_sandbox_take(struct cli_sandbox *sandbox, const char *text) {
+        if (sandbox->text) {
+                cli_complain("--sandbox is given twice, '%s' and '%s': say all in one, with commas", sandbox->text,
+                             text);
+                return -EINVAL;
+        }
+        sandbox->text = text;
         return 0;
 }
 

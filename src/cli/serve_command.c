@@ -161,7 +161,7 @@ static int parse(int argc, char **argv, struct serve *serve) {
                         serve->listen.flags |= FSRV_LISTEN_AS_SERVER;
                         break;
                 case OPT_SANDBOX:
-                        serve->target.sandbox.text = optarg;
+                        r = cli_sandbox_take(&serve->target.sandbox, optarg);
                         break;
                 case 'h':
                         fputs(help, stdout);

@@ -76,8 +76,7 @@ int cli_target_take_option(struct cli_target *target, int c) {
         case CLI_OPT_KILL_AFTER:
                 return cli_parse_seconds(optarg, &target->kill_after);
         case CLI_OPT_SANDBOX:
-                target->sandbox.text = optarg;
-                return 0;
+                return cli_sandbox_take(&target->sandbox, optarg);
         case CLI_OPT_SANDBOX_LEARN:
                 target->sandbox.learns = true;
                 return 0;

@@ -177,7 +177,8 @@ _Noreturn void fsrv__run_program(struct fsrv__task *task) {
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, NULL);
-        fsrv__fail(&error, FSRV_STAGE_EXEC, err, "executing '%s'", request->name);
+        fsrv__fail(&error, FSRV_STAGE_EXEC, err, "executing '%s'%s", request->name,
+                   task->standby->lock ? " in its sandbox" : "");
         fsrv__task_fail(task, ends[1], &error);
 }
 
