@@ -102,8 +102,6 @@ void fsrv__standbys_on_end(struct fsrv__server *s, struct fsrv__zygote *z, const
 
         if ((z->state != FSRV_ZYGOTE_READY && z->state != FSRV_ZYGOTE_SLOW) || !has_clients(z))
                 return;
-        if (fsrv__zygote_is_unwanted(s, z)) /* its standbys have read the end of the doorbell */
-                return;
         if (was_late) { /* a refusal for each: it is for when the last one is gone */
                 failure.kind = FSRV_FAILURE_STANDBY_HANGS;
                 z->hung++;
