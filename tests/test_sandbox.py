@@ -330,6 +330,23 @@ def test_learning_needs_something(forkserver):
     assert result.returncode == 127
 
 
+def test_sandboxes_whose_clients_are_gone(forkserver, tmp_path):
+    """Their processes end, and the server takes none of it for a failure."""
+    path, log = str(tmp_path / "socket"), tmp_path / "log"
+    with open(log, "w", encoding="utf-8") as file:
+        server = subprocess.Popen([forkserver, "serve", "--socket", path, "--standbys", "4"], stderr=file)
+    try:
+        assert subprocess.run([forkserver, "ping", "--socket", path, "--wait", str(20 * PATIENCE)],
+                              stdout=subprocess.DEVNULL, timeout=LIMIT).returncode == 0
+        for kind in ["none", "no-network"] * 3:
+            assert forkserver_run(forkserver, "--socket", path, "--sandbox", kind, "true").returncode == 0
+        assert eventually(lambda: not [pid for pid in children(server.pid) if "in sandbox" in title(pid)])
+    finally:
+        server.terminate()
+        assert server.wait(LIMIT) == 0
+    assert [line for line in log.read_text(encoding="utf-8").splitlines() if "before" in line] == []
+
+
 # ---- a server that has one for all ----
 
 def test_server_in_a_sandbox(forkserver, locked, tmp_path):
@@ -351,17 +368,3 @@ def test_server_in_a_sandbox(forkserver, locked, tmp_path):
         assert server.wait(LIMIT) == 0
 
 
-def test_end_of_a_client_is_no_failure(forkserver, tmp_path):
-    """Its sandbox's zygote goes with it, and the standbys of that: the log has no complaint."""
-    path, log = str(tmp_path / "socket"), tmp_path / "log"
-    with open(log, "w") as stderr:
-        server = subprocess.Popen([forkserver, "serve", "--socket", path], stderr=stderr)
-    try:
-        assert subprocess.run([forkserver, "ping", "--socket", path, "--wait", str(20 * PATIENCE)],
-                              stdout=subprocess.DEVNULL, timeout=LIMIT).returncode == 0
-        for _ in range(3):
-            assert forkserver_run(forkserver, "--socket", path, "--sandbox", "untrusted", "true").returncode == 0
-    finally:
-        server.terminate()
-        assert server.wait(LIMIT) == 0
-    assert "before it took a request" not in log.read_text()

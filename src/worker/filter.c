@@ -130,6 +130,7 @@ static const struct condition program_conditions[] = {
  * the kernel allows no second one). */
 static const struct condition own_listener = WHEN("seccomp", ANY, 1, HAS, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 
+/* A zygote forks by clone(2). */
 static const struct condition late_conditions[] = {
         WHEN("clone", FORK, CLONE_FLAGS, LACKS, CLONE_THREAD),
 };
@@ -234,7 +235,7 @@ static int finish(struct program *program) {
 
 int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
                        struct sock_filter filter[FSRV_FILTER_ROOM]) {
-        uint32_t flags = sandbox->head.flags, refused = sandbox->head.refused & ~(uint32_t)FSRV_REFUSE_FORK;
+        uint32_t flags = sandbox->head.flags, refused = sandbox->head.refused;
         struct program program = { .at = filter, .room = FSRV_FILTER_ROOM, .answer = answer_of(flags, listens) };
 
         if (refused & FSRV_REFUSE_SOCKETS)
@@ -252,7 +253,7 @@ int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
         append_condition(&program, &own_listener);
         program.answer = answer_of(flags, listens);
         append_calls(&program, refused, flags);
-        if (refused & FSRV_REFUSE_NAMESPACES)
+        if (refused & (FSRV_REFUSE_NAMESPACES | FSRV_REFUSE_FORK))
                 append_unseen(&program, "clone3");
         if (refused & FSRV_REFUSE_METADATA && !(refused & FSRV_REFUSE_FILES))
                 append_unseen(&program, "openat2");
@@ -271,6 +272,8 @@ static bool needs_own_pid(const struct fsrv__sandbox_parts *sandbox) {
                !(sandbox->head.flags & FSRV_LOCK_PROGRAM) && fsrv__landlock_abi() < 6;
 }
 
+/* Few instructions: each standby installs it, and the kernel tries each call with it then. The sandbox's own filter has
+ * refused calls of other architectures, and the other ways to make processes. */
 int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox, struct sock_filter filter[FSRV_FILTER_LATE_ROOM],
                             int *ret_pid) {
         uint32_t flags = sandbox->head.flags, refused = sandbox->head.refused & FSRV_REFUSE_FORK;
@@ -281,10 +284,6 @@ int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox, struct so
                 return 0;
         if (FSRV_AUDIT_ARCHITECTURE == 0)
                 return -EOPNOTSUPP;
-        begin(&program, flags);
-        append_calls(&program, refused, flags);
-        if (refused)
-                append_unseen(&program, "clone3");
         append_conditions(&program, late_conditions, sizeof late_conditions / sizeof *late_conditions, refused);
         if (needs_own_pid(sandbox)) {
                 append_condition(&program, &other_pid);

@@ -80,6 +80,20 @@ static int write_to_foreign_pipes(void) {
         return -EPERM;
 }
 
+/* Standard output is for writing. Where it is a pipe that siblings share, its other end would have what they write. */
+static int read_standard_output(void) {
+        struct stat file;
+        int fd;
+
+        if (fstat(STDOUT_FILENO, &file) < 0 || !S_ISFIFO(file.st_mode))
+                return not_here("standard output is no pipe");
+        fd = open("/proc/self/fd/1", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        close(fd);
+        return 0;
+}
+
 static int run_outside(struct fsrv_server *server) {
         struct fsrv_status status = { .size = sizeof status };
         struct fsrv_request *request = NULL;
@@ -154,6 +168,7 @@ const struct attempt machinery_attempts[] = {
         { "hold_foreign_sockets", hold_foreign_sockets },
         { "send_on_foreign_sockets", send_on_foreign_sockets },
         { "write_to_foreign_pipes", write_to_foreign_pipes },
+        { "read_standard_output", read_standard_output },
         { "spawn_by_doorbell", spawn_by_doorbell },
         { "spawn_by_new_server", spawn_by_new_server },
         { "spawn_by_named_server", spawn_by_named_server },
