@@ -77,8 +77,9 @@ class Sandbox:
 
     def __init__(self, profile: str = "untrusted", *, read: Iterable[Path] = (), execute: Iterable[Path] = (),
                  write: Iterable[Path] = (), make: Iterable[Path] = (), imports: bool = True,
-                 connect: Iterable[int] = (), listen: Iterable[int] = (), limits: Optional[Mapping[Union[str, int], int]] = None,
-                 refuse: Iterable[str] = (), allow: Iterable[str] = (), filter: Optional[bytes] = None,
+                 connect: Iterable[int] = (), listen: Iterable[int] = (),
+                 limits: Optional[Mapping[Union[str, int], int]] = None, refuse: Iterable[str] = (),
+                 allow: Iterable[str] = (), filter: Optional[bytes] = None,
                  unshare: Iterable[str] = (), mounts: Iterable[Sequence[Any]] = (), strict: bool = False,
                  kill: bool = False, spawn: bool = False, mdwe: bool = False, new_root: bool = False) -> None:
         additions: list[Tuple[str, Tuple[Any, ...]]] = []
