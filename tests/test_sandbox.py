@@ -259,6 +259,21 @@ def test_program_that_the_sandbox_doesnt_let_run(forkserver, tmp_path):
     assert forkserver_run(forkserver, "--sandbox", f"untrusted,exec={script}", str(script)).returncode == 0
 
 
+def test_program_that_is_found_first(forkserver, tmp_path):
+    """It is not passed over for another one of its name, as a virtual environment's python3; what is no program is."""
+    for name in ("id", "cat", "true"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+    (tmp_path / "id").chmod(0o755)
+    (tmp_path / "ls").mkdir()
+    search = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    result = forkserver_run(forkserver, "--sandbox", "untrusted", "id", env=search)
+    assert (result.returncode, result.stderr) == (
+        126, f"forkserver: executing '{tmp_path}/id' in its sandbox: Permission denied (stage exec)\n")
+    for name in ("true", "ls"):
+        result = forkserver_run(forkserver, "--sandbox", "untrusted", name, "/usr", env=search)
+        assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_strict_alone(forkserver):
     result = forkserver_run(forkserver, "--strict", "true")
     assert (result.returncode, result.stderr) == (
@@ -322,7 +337,8 @@ CANNOT_WRITE = "sh: 1: cannot create /proc/self/coredump_filter: Permission deni
 def test_learning_what_is_there_later(forkserver, tmp_path):
     """Of files that are gone the directory, and of a process's own files in /proc all of it: they have its number."""
     script = (f"f=$(mktemp -p {tmp_path}); echo x >$f; cat $f /proc/self/comm; rm $f; "
-              f"echo 1 >/proc/self/coredump_filter; mkdir {tmp_path}/a; echo y >{tmp_path}/a/b; cat {tmp_path}/a/b; rm -r {tmp_path}/a")
+              "echo 1 >/proc/self/coredump_filter; "
+              f"mkdir {tmp_path}/a; echo y >{tmp_path}/a/b; cat {tmp_path}/a/b; rm -r {tmp_path}/a")
     code, sandbox = learn(forkserver, "untrusted,allow=metadata", "sh", "-c", script)
     assert code == 0 and f"make={tmp_path}" in sandbox.split(",") and "read=/proc" in sandbox.split(",")
     assert all(os.path.exists(word.partition("=")[2]) for word in sandbox.split(",") if "=/" in word)
