@@ -316,6 +316,20 @@ def test_learning(forkserver, tmp_path, profile, needs):
     assert (tmp_path / "new").exists()
 
 
+CANNOT_WRITE = "sh: 1: cannot create /proc/self/coredump_filter: Permission denied\n"
+
+
+def test_learning_what_is_there_later(forkserver, tmp_path):
+    """Of files that are gone the directory, and of a process's own files in /proc all of it: they have its number."""
+    script = (f"f=$(mktemp -p {tmp_path}); echo x >$f; cat $f /proc/self/comm; rm $f; "
+              f"echo 1 >/proc/self/coredump_filter; mkdir {tmp_path}/a; echo y >{tmp_path}/a/b; cat {tmp_path}/a/b; rm -r {tmp_path}/a")
+    code, sandbox = learn(forkserver, "untrusted,allow=metadata", "sh", "-c", script)
+    assert code == 0 and f"make={tmp_path}" in sandbox.split(",") and "read=/proc" in sandbox.split(",")
+    assert all(os.path.exists(word.partition("=")[2]) for word in sandbox.split(",") if "=/" in word)
+    result = forkserver_run(forkserver, "--sandbox", sandbox, "sh", "-c", script)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "x\ncat\ny\n", CANNOT_WRITE)
+
+
 def test_learning_from_an_entry_point(forkserver, locked):
     entry = ["--call", f"{locked}:others_sockets"]
     assert learn(forkserver, "untrusted", *entry) == (0, "untrusted,allow=network,allow=sockets")

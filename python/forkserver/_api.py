@@ -125,6 +125,8 @@ class Server:
             raise ValueError('main must be "preload", "import" or None')
         if isinstance(preload, str):
             raise TypeError(f"preload must be a list of module names, as [{preload!r}]")
+        if sandbox is not None and not isinstance(sandbox, _sandbox.Sandbox):
+            raise TypeError(f"sandbox must be a Sandbox, as Sandbox({sandbox!r})")
         modules = list(preload)
         if main == "preload" and on_error != "fail" and "__main__" not in modules:
             modules.append("__main__")

@@ -13,7 +13,7 @@ _UNLIMITED = (1 << 64) - 1
 Limit = Union[int, Tuple[Optional[int], Optional[int]]]
 
 
-def _resource_number(name):
+def resource_number(name):
     import resource
 
     if isinstance(name, int):
@@ -25,7 +25,7 @@ def _resource_number(name):
     return number
 
 
-def _limit_value(value):
+def limit_value(value):
     if value is None:
         return _SAME
     if value == -1:  # resource.RLIM_INFINITY
@@ -38,7 +38,7 @@ def _limit_value(value):
 def _limit(name, value):
     """Returns (number, soft, hard)."""
     soft, hard = value if isinstance(value, (tuple, list)) else (value, value)
-    return _resource_number(name), _limit_value(soft), _limit_value(hard)
+    return resource_number(name), limit_value(soft), limit_value(hard)
 
 
 def _affinity(processors):

@@ -25,7 +25,7 @@ static int add_one(struct fsrv_sandbox *sandbox, const char *name, PyObject *arg
         int number;
 
         if (strcmp(name, "path") == 0)
-                return PyArg_ParseTuple(arguments, "si", &text, &number)
+                return PyArg_ParseTuple(arguments, "yi", &text, &number)
                                ? fsrv_sandbox_add_path(sandbox, text, (uint32_t)number)
                                : -EINVAL;
         if (strcmp(name, "port") == 0)
@@ -33,8 +33,8 @@ static int add_one(struct fsrv_sandbox *sandbox, const char *name, PyObject *arg
                                ? fsrv_sandbox_add_port(sandbox, (uint16_t)value, (uint32_t)number)
                                : -EINVAL;
         if (strcmp(name, "mount") == 0)
-                return PyArg_ParseTuple(arguments, "izs", &number, &text, &other)
-                               ? fsrv_sandbox_add_mount(sandbox, (enum fsrv_mount)number, text, other)
+                return PyArg_ParseTuple(arguments, "iyy", &number, &text, &other)
+                               ? fsrv_sandbox_add_mount(sandbox, (enum fsrv_mount)number, *text ? text : NULL, other)
                                : -EINVAL;
         if (strcmp(name, "limit") == 0)
                 return PyArg_ParseTuple(arguments, "iK", &number, &value) ? fsrv_sandbox_limit(sandbox, number, value)

@@ -134,12 +134,35 @@ class SandboxTest(unittest.TestCase):
     def test_mistakes(self):
         for error, arguments in ((ValueError, dict(refuse=["all"])), (ValueError, dict(unshare=["pid"])),
                                  (TypeError, dict(read="/etc")), (ValueError, dict(limits={"MEMORY": 1})),
-                                 (ValueError, dict(mounts=[("nfs", "/x")])), (OSError, dict(filter=b"x"))):
+                                 (ValueError, dict(mounts=[("nfs", "/x")])), (ValueError, dict(filter=b"x")),
+                                 (ValueError, dict(connect=[70000])), (ValueError, dict(listen=["http"])),
+                                 (ValueError, dict(mounts=[("tmpfs", "tmp")])), (ValueError, dict(read=[""])),
+                                 (ValueError, dict(mounts=[("bind", "/tmp")])), (TypeError, dict(mounts=["tmpfs"])),
+                                 (TypeError, dict(limits={"AS": "1G"})), (ValueError, dict(limits={"AS": -2}))):
             with self.subTest(arguments=arguments), self.assertRaises(error):
                 forkserver.Sandbox("none", **arguments)
         with self.assertRaises(forkserver.Error) as caught:
             forkserver.Sandbox("wild")
         self.assertEqual((caught.exception.errno, caught.exception.stage), (errno.EINVAL, "sandbox"))
+        for make in (forkserver.Server, forkserver.Executor):
+            self.assertRaises(TypeError, make, sandbox="untrusted")
+
+    def test_names_that_are_no_text(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(os.fsencode(directory), b"\xff,")
+            write(path)
+            with forkserver.Server(sandbox=forkserver.Sandbox("untrusted", read=[path])) as server:
+                self.assertEqual(server.call(read, path), 1)
+
+    def test_script_in_the_home_directory(self):
+        """Its modules can be imported, and what else is there is not opened."""
+        with tempfile.TemporaryDirectory() as home:
+            for name, text in (("secret", "x"), ("mine.py", "y = 1"), ("script.py", SCRIPT_AT_HOME)):
+                with open(os.path.join(home, name), "w") as file:
+                    file.write(text)
+            result = subprocess.run([sys.executable, os.path.join(home, "script.py")], capture_output=True, text=True,
+                                    env={**os.environ, "HOME": home})
+            self.assertEqual((result.stdout, result.stderr), ("closed\n", ""))
 
     def test_sandbox_that_cannot_be_had(self):
         with forkserver.Server(sandbox=forkserver.Sandbox("none", read=["/nonexistent"])) as server:
@@ -151,6 +174,23 @@ class SandboxTest(unittest.TestCase):
     def test_ctypes_is_no_way_out(self):
         """What the filter refuses, it refuses to code that calls the C library as well."""
         self.assertEqual(self.server.call(socket_by_ctypes), (-1, errno.EPERM))
+
+
+SCRIPT_AT_HOME = """
+import forkserver
+import os
+
+def look():
+    import mine
+    try:
+        open(os.path.join(os.environ["HOME"], "secret"))
+    except PermissionError:
+        return "closed"
+
+if __name__ == "__main__":
+    with forkserver.Server(sandbox=forkserver.Sandbox("untrusted")) as server:
+        print(server.call(look))
+"""
 
 
 def socket_by_ctypes():

@@ -28,7 +28,7 @@ struct lesson {
         const struct fsrv__sandbox_parts *sandbox;
         void (*learned)(const char *word, void *data);
         void *data;
-        char **words; /* that were told */
+        char **words; /* to tell in the end */
         size_t n_words;
         int listener;
 };
@@ -66,17 +66,11 @@ static _Noreturn void run_child(const struct fsrv__sandbox_parts *sandbox, int s
 
 /* ---- in the parent ---- */
 
-/* All that is allowed of a file has reading in it. */
-static bool is_said_by(const char *word, const char *said) {
-        return strcmp(word, said) == 0 ||
-               (strncmp(word, "read=", 5) == 0 && strchr(said, '=') && strcmp(word + 5, strchr(said, '=') + 1) == 0);
-}
-
-static void tell_once(struct lesson *lesson, const char *word) {
+static void note_once(struct lesson *lesson, const char *word) {
         if (!word[0])
                 return;
         for (size_t i = 0; i < lesson->n_words; i++)
-                if (is_said_by(word, lesson->words[i]))
+                if (fsrv__word_is_said_by(word, lesson->words[i]))
                         return;
         char **grown = reallocarray(lesson->words, lesson->n_words + 1, sizeof *grown), *copy = strdup(word);
         if (grown)
@@ -85,7 +79,23 @@ static void tell_once(struct lesson *lesson, const char *word) {
                 lesson->words[lesson->n_words++] = copy;
         else
                 free(copy);
-        lesson->learned(word, lesson->data);
+}
+
+/* A later word may have said what this one says. Files that the run has removed, as temporary ones, cannot be opened to
+ * the next run: the directory that they are made in was noted. */
+static bool is_of_use(const struct lesson *lesson, size_t index) {
+        const char *word = lesson->words[index], *value = strchr(word, '=') + 1;
+
+        for (size_t i = 0; i < lesson->n_words; i++)
+                if (i != index && fsrv__word_is_said_by(word, lesson->words[i]))
+                        return false;
+        return value[0] != '/' || access(value, F_OK) == 0;
+}
+
+static void tell_all(const struct lesson *lesson) {
+        for (size_t i = 0; i < lesson->n_words; i++)
+                if (is_of_use(lesson, i))
+                        lesson->learned(lesson->words[i], lesson->data);
 }
 
 /* ENOENT: the caller has been killed meanwhile. What was read then may be another process's. */
@@ -99,7 +109,7 @@ static void answer_call(struct lesson *lesson) {
         fsrv__learn_words(lesson->sandbox, &call.data, (pid_t)call.pid, words);
         if (ioctl(lesson->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id) == 0)
                 for (int i = 0; i < 2; i++)
-                        tell_once(lesson, words[i]);
+                        note_once(lesson, words[i]);
         answer.id = call.id;
         ioctl(lesson->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
@@ -164,6 +174,7 @@ int fsrv_sandbox_learn(const struct fsrv_sandbox *sandbox, int (*run)(void *data
         if (r < 0)
                 return fsrv__fail(error, FSRV_STAGE_SANDBOX, -r, "the sandbox");
         r = learn(&lesson, run, run_data, ret_status, error);
+        tell_all(&lesson);
         for (size_t i = 0; i < lesson.n_words; i++)
                 free(lesson.words[i]);
         free(lesson.words);
