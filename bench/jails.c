@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include "jails.h"
 
+#include <sched.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +17,11 @@ extern char **environ;
 struct fsrv_sandbox *make_sandbox(const char *profile, int number) {
         struct fsrv_sandbox *sandbox;
         struct fsrv_error error = { 0 };
-        int r = fsrv_sandbox_new(profile, &sandbox, &error);
+        bool has_net = strcmp(profile, "network") == 0;
+        int r = fsrv_sandbox_new(has_net ? "untrusted" : profile, &sandbox, &error);
 
+        if (r == 0 && has_net)
+                r = fsrv_sandbox_unshare(sandbox, CLONE_NEWNET);
         if (r == 0)
                 r = fsrv_sandbox_limit(sandbox, RLIMIT_NOFILE, 256 + (uint64_t)number);
         if (r == 0)

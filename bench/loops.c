@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE] [sandbox PROFILE] [user UID]: spawns as
- * it is told, line by line, so that bench.py can have several programs measured by turns. Each line "CASE DEPTH N" is
- * answered with the microseconds that one of N took, DEPTH of them at a time (not "run:", "call:" and "pipe:CASE");
- * "idle N" with 0 when there are N idle workers; "sandboxes N" with 0 when a process has run in N sandboxes; "pids"
- * with the server's and the zygote's.
+ * it is told, line by line, so that bench.py can have several programs measured by turns. PROFILE network is untrusted
+ * with a network namespace. Each line "CASE DEPTH N" is answered with the microseconds that one of N took, DEPTH of
+ * them at a time (not "run:", "call:" and "pipe:CASE"); "idle N" with 0 when there are N idle workers; "sandboxes N"
+ * with 0 when a process has run in N sandboxes; "pids" with the server's and the zygote's.
  */
 #define _GNU_SOURCE
 #include <pthread.h>

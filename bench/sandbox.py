@@ -11,13 +11,16 @@ JAILS = ("bwrap", "minijail0", "firejail")
 
 
 def locked_zygote(bench):
-    """pure-compute has one filter more, which each standby gets: the zygote has to fork."""
-    ours, pure, plain = bench.loops("sandbox", "untrusted"), bench.loops("sandbox", "pure-compute"), bench.loops()
-    a, b, c = bench.by_turns([(ours, "noop 1"), (pure, "noop 1"), (plain, "noop 1")], 20, 100 if bench.quick else 250)
-    peers = [("ours without a sandbox", c)]
-    return [result("sandbox", "no-op entry point under `untrusted`", a, peers, "us", 1.15,
-                   note=bench.note(ours, pure, plain)),
-            result("sandbox-pure", "the same under `pure-compute`", b, peers, "us", None)]
+    """pure-compute has one filter more, which each standby gets: the zygote has to fork. A network namespace is the
+    zygote's."""
+    sides = [bench.loops(*words) for words in (("sandbox", "untrusted"), ("sandbox", "pure-compute"),
+                                               ("sandbox", "network"), ())]
+    a, b, c, d = bench.by_turns([(side, "noop 1") for side in sides], 20, 100 if bench.quick else 250)
+    peers = [("ours without a sandbox", d)]
+    return [result("sandbox", "no-op entry point under `untrusted`", a, peers, "us", 1.15, note=bench.note(*sides)),
+            result("sandbox-pure", "the same under `pure-compute`", b, peers, "us", None),
+            result("sandbox-net", "the same under `untrusted`, in a network namespace", c,
+                   [("ours under `untrusted`", a)], "us", 1.1)]
 
 
 def own_lock(bench):
