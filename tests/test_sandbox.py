@@ -259,6 +259,14 @@ def test_program_that_the_sandbox_doesnt_let_run(forkserver, tmp_path):
     assert forkserver_run(forkserver, "--sandbox", f"untrusted,exec={script}", str(script)).returncode == 0
 
 
+def test_module_that_is_preloaded_by_a_relative_path(forkserver, locked):
+    """It needs no file any more."""
+    directory, name = os.path.split(os.path.realpath(locked))
+    words = ["--sandbox", "pure-compute", "--preload", f"./{name}", "--call", f"./{name}:sockets", "1"]
+    result = forkserver_run(forkserver, *words, cwd=directory)
+    assert result.returncode == 1 and "has refused socket" in result.stderr
+
+
 def test_program_that_is_found_first(forkserver, tmp_path):
     """It is not passed over for another one of its name, as a virtual environment's python3; what is no program is."""
     for name in ("id", "cat", "true"):

@@ -175,6 +175,20 @@ def test_entries_only(serve, module, testmod, tmp_path):  # noqa: F811
     assert server.stats()["failures"] == {"credentials": 2, "entry": 1}
 
 
+def test_entries_only_by_any_name(forkserver, serve, module, monkeypatch):  # noqa: F811
+    """The command's ways to call one: each name of the file that counts from the caller's directory."""
+    directory, name = os.path.split(os.path.realpath(module("results")))
+    monkeypatch.chdir(directory)
+    server = serve("--entries-only", "--preload", f"./{name}").wait_until_it_listens()
+    for path, place in ((f"./{name}", directory), (f"{directory}/{name}", "/"), (f"{directory[1:]}/{name}", "/")):
+        result = subprocess.run([forkserver, "call", "--socket", server.path, f"{path}:echo"], input=b"x",
+                                capture_output=True, cwd=place)
+        assert (result.returncode, result.stdout, result.stderr) == (0, b"x", b"")
+    result = subprocess.run([forkserver, "call", "--socket", server.path, f"./{name}:echo"], input=b"x",
+                            capture_output=True, cwd="/")
+    assert result.returncode == 125 and b"this fork server runs preloaded ones alone" in result.stderr
+
+
 def test_entries_only_opens_no_files(serve, start, module, program, tmp_path):  # noqa: F811
     server = serve("--entries-only", "--preload", module("seen")).wait_until_it_listens()
     spawner = start()

@@ -113,6 +113,13 @@ static int redirect_prints(struct fsrv_request *request) {
                        : fsrv_request_add_dup2(request, STDERR_FILENO, STDOUT_FILENO);
 }
 
+/* Opened here: a server that runs entry points alone opens no files. */
+static int close_input(struct fsrv_request *request) {
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        return null < 0 ? -errno : fsrv_request_add_dup2(request, null, STDIN_FILENO);
+}
+
 static int fill_request(struct fsrv_request *request, const struct cli_target *target,
                         const struct cli_inherited *inherited, char **words, int input) {
         uint32_t flags = FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_RESULT;
@@ -126,8 +133,7 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
                                              cli_milliseconds(target->kill_after))) < 0 ||
             (target->timeout && (r = fsrv_request_set_process_group(request, 0)) < 0) ||
             (r = fsrv_request_set_sandbox(request, target->sandbox.sandbox)) < 0 ||
-            (r = cli_inherited_pass_on(inherited, request)) < 0 ||
-            (r = fsrv_request_add_open(request, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) < 0 ||
+            (r = cli_inherited_pass_on(inherited, request)) < 0 || (r = close_input(request)) < 0 ||
             (r = redirect_prints(request)) < 0)
                 cli_complain("cannot describe what to call: %s", strerror(-r));
         else if ((r = cli_attributes_set(&target->attributes, request, &error)) < 0)

@@ -114,7 +114,9 @@ static char *make_absolute(const char *module) {
 
         if (!directory)
                 return strdup(module);
-        if (asprintf(&path, "%s/%s", directory, module) < 0)
+        while (strncmp(module, "./", 2) == 0 && module[2])
+                module += 2;
+        if (asprintf(&path, "%s/%s", directory[1] ? directory : "", module) < 0)
                 path = NULL;
         free(directory);
         return path;

@@ -157,15 +157,19 @@ static void restore_nofile(rlim_t soft) {
         }
 }
 
-/* The standby has refused programs. */
-static int check_entries_only(const struct fsrv__task *task, struct fsrv_error *error) {
+/* The standby has refused programs. A relative name is known when the directory is. */
+static int check_entry(const struct fsrv__task *task, struct fsrv_error *error) {
         const struct fsrv_host *host = task->standby->host;
 
-        if (host->loads && host->loads(task->request.name))
+        if (task->standby->config->entries_only && host->loads && host->loads(task->request.name))
                 return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
                                        "entry point '%s': this fork server runs preloaded ones alone",
                                        task->request.name);
-        if (task->request.paths[0])
+        return 0;
+}
+
+static int check_paths(const struct fsrv__task *task, struct fsrv_error *error) {
+        if (task->standby->config->entries_only && task->request.paths[0])
                 return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
                                        "this fork server opens no files for its clients: pass an fd instead of '%s'",
                                        task->request.paths[0]);
@@ -183,8 +187,8 @@ static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_reques
                 r = read_body(task, head, body, error);
         if (r == 0 && head->flags & FSRV_WIRE_PAYLOAD_IN_FILE)
                 r = map_file(task, head, error);
-        if (r == 0 && task->standby->config->entries_only)
-                r = check_entries_only(task, error);
+        if (r == 0)
+                r = check_paths(task, error);
         if (r < 0)
                 return r;
         set_title(&task->request);
@@ -194,7 +198,8 @@ static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_reques
                 return r;
         if (fsrv__attributes_are_there(task) && (r = fsrv__attributes_begin(task, error)) < 0)
                 return r;
-        if ((r = fsrv__setup_directory(task, error)) < 0 || (r = fsrv__actions_run(task, error)) < 0)
+        if ((r = fsrv__setup_directory(task, error)) < 0 || (r = check_entry(task, error)) < 0 ||
+            (r = fsrv__actions_run(task, error)) < 0)
                 return r;
         restore_nofile(task->standby->config->nofile);
         return 0;

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,12 +50,26 @@ static void remember_module(const char *name, void *handle) {
         fsrv__symbols_init(handle, &module->symbols);
 }
 
+/* A relative path counts from the caller's directory, in which the worker is by now. */
 static const struct module *find_preloaded(const char *name, size_t n) {
-        bool relative = name[0] != '/' && memchr(name, '/', n); /* to the caller's directory, not the server's */
+        bool is_relative = name[0] != '/' && memchr(name, '/', n);
+        char here[PATH_MAX] = "";
+        size_t length = 0;
 
-        for (size_t i = 0; i < n_preloaded && !relative; i++)
-                if (strncmp(preloaded[i].name, name, n) == 0 && !preloaded[i].name[n])
+        if (is_relative) {
+                if (!getcwd(here, sizeof here))
+                        return NULL;
+                for (; n > 2 && strncmp(name, "./", 2) == 0; name += 2) /* as in the client */
+                        n -= 2;
+                length = here[1] ? strlen(here) : 0; /* of the root nothing but the '/' */
+                here[length++] = '/';
+        }
+        for (size_t i = 0; i < n_preloaded; i++) {
+                const char *known = preloaded[i].name;
+
+                if (strncmp(known, here, length) == 0 && strncmp(known + length, name, n) == 0 && !known[length + n])
                         return &preloaded[i];
+        }
         return NULL;
 }
 
