@@ -893,7 +893,8 @@ FSRV_PUBLIC int fsrv_sandbox_unshare(struct fsrv_sandbox *sandbox, int namespace
 
 /* A limit, soft and hard: a resource of setrlimit(2). RLIM_INFINITY takes the profile's limit away. RLIMIT_AS and
  * RLIMIT_DATA come on top of what the zygote has mapped; RLIMIT_CPU and RLIMIT_NPROC hold for workers, not for the
- * zygote. A limit above the server's own hard limit is that. -EINVAL: no such resource. */
+ * zygote. At the limit of RLIMIT_CPU SIGXCPU comes, and SIGKILL a second later. A limit above the server's own hard
+ * limit is that. -EINVAL: no such resource. */
 FSRV_PUBLIC int fsrv_sandbox_limit(struct fsrv_sandbox *sandbox, int resource, uint64_t value);
 
 #define FSRV_SANDBOX_STRICT   1u  /* what this system cannot enforce is an error */

@@ -35,9 +35,11 @@ int fsrv__lock_lower_limit(int resource, uint64_t value) {
 
         if (r < 0)
                 return (int)r;
-        if (limit.rlim_cur <= value && limit.rlim_max <= value)
+        /* At the hard limit of processor time SIGKILL comes, which says nothing; SIGXCPU comes a second earlier. */
+        uint64_t hard = resource == RLIMIT_CPU && value < UINT64_MAX ? value + 1 : value;
+        if (limit.rlim_cur <= value && limit.rlim_max <= hard)
                 return 0;
-        limit.rlim_max = limit.rlim_max < value ? limit.rlim_max : value;
+        limit.rlim_max = limit.rlim_max < hard ? limit.rlim_max : hard;
         limit.rlim_cur = limit.rlim_cur < value ? limit.rlim_cur : value;
         return (int)fsrv__call(SYS_prlimit64, 0, resource, &limit, NULL);
 }

@@ -907,8 +907,9 @@ static int check_limits(void) {
         getrlimit(RLIMIT_FSIZE, &size);
         getrlimit(RLIMIT_NOFILE, &files);
         getrlimit(RLIMIT_CORE, &core);
-        return cpu.rlim_max == 60 && size.rlim_max == 1 << 30 && files.rlim_max == 256 && core.rlim_max == 0 ? 0
-                                                                                                             : EINVAL;
+        if (cpu.rlim_cur != 60 || cpu.rlim_max != 61) /* SIGXCPU, and then SIGKILL */
+                return ERANGE;
+        return size.rlim_max == 1 << 30 && files.rlim_max == 256 && core.rlim_max == 0 ? 0 : EINVAL;
 }
 
 static void limits_hold(void **state) {
