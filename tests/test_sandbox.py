@@ -282,6 +282,13 @@ def test_program_that_is_found_first(forkserver, tmp_path):
         assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_programs_that_have_openssl(forkserver):
+    """Node.js doesn't start where its configuration is there and cannot be read."""
+    if not os.path.exists("/etc/ssl/openssl.cnf"):
+        pytest.skip("OpenSSL has no configuration here")
+    assert forkserver_run(forkserver, "--sandbox", "untrusted", "head", "-c", "0", "/etc/ssl/openssl.cnf").returncode == 0
+
+
 def test_strict_alone(forkserver):
     result = forkserver_run(forkserver, "--strict", "true")
     assert (result.returncode, result.stderr) == (

@@ -21,6 +21,7 @@ static const struct fsrv__profile_path system_paths[] = {
         { "/etc/ld.so.cache", FSRV_PATH_READ },
         { "/etc/ld.so.preload", FSRV_PATH_READ },
         { "/etc/localtime", FSRV_PATH_READ },
+        { "/etc/ssl/openssl.cnf", FSRV_PATH_READ }, /* where it is there and closed, Node.js doesn't start */
         { "/dev/null", FSRV_PATH_READ | FSRV_PATH_WRITE },
         { "/dev/zero", FSRV_PATH_READ | FSRV_PATH_WRITE },
         { "/dev/full", FSRV_PATH_READ | FSRV_PATH_WRITE },
