@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from conftest import DENY
 from leftovers import PATIENCE
+from siblings import landlock_abi
 from spawner import LIMIT, Failure, children, eventually, state, title
 
 STRICT, KILL, SPAWN, MDWE = 1, 2, 4, 8
@@ -213,6 +215,28 @@ def test_map_says_why(forkserver, tmp_path):
     assert (line["signal"], line["refused"]) == (9, {"count": 1, "first": "socket"})
 
 
+def test_signals_within_a_process_alone(spawner):
+    """As `kill`, `timeout` and Popen.kill() send them. None leaves the process with its children, not for the rest of
+    its group either."""
+    if landlock_abi() < 6 or DENY:
+        pytest.skip("before Linux 6.12 no signal may be sent")
+    # So many that some borrow the memory of the same standby.
+    siblings = [spawner.spawn(program="sleep", argv=["sleep", "1000"], sandbox=["untrusted"]) for _ in range(8)]
+    script = f"""
+        sleep 1000 & kill $!; wait $!; test $? = 143 || exit 1
+        timeout 0.1 sleep 1000; test $? = 124 || exit 2
+        for pid in {" ".join(str(sibling.pid) for sibling in siblings)}; do kill $pid && exit 3; done
+        kill {spawner.server()} && exit 4
+        trap '' USR1; kill -USR1 0 || exit 5
+        kill -KILL $$
+    """
+    process = spawner.spawn(program="sh", argv=["sh", "-c", script], sandbox=["untrusted"])
+    assert process.code() == -signal.SIGKILL
+    for sibling in siblings:
+        sibling.kill(signal.SIGINT)
+        assert sibling.code() == -signal.SIGINT
+
+
 # ---- what cannot be had ----
 
 def forkserver_run(forkserver, *words, **settings):
@@ -286,7 +310,8 @@ def test_programs_that_have_openssl(forkserver):
     """Node.js doesn't start where its configuration is there and cannot be read."""
     if not os.path.exists("/etc/ssl/openssl.cnf"):
         pytest.skip("OpenSSL has no configuration here")
-    assert forkserver_run(forkserver, "--sandbox", "untrusted", "head", "-c", "0", "/etc/ssl/openssl.cnf").returncode == 0
+    command = ["--sandbox", "untrusted", "head", "-c", "0", "/etc/ssl/openssl.cnf"]
+    assert forkserver_run(forkserver, *command).returncode == 0
 
 
 def test_strict_alone(forkserver):

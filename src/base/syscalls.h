@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* One group more: what FSRV_REFUSE_OTHERS refuses unless landlock tells a process's own children from others. */
+#define FSRV_REFUSE_SIGNALS (1u << 15)
+
 struct fsrv__syscall {
         char name[32];
         char number[36]; /* what the compiler's headers write for it; another text if there is no such call here */

@@ -233,13 +233,22 @@ static int finish(struct program *program) {
         return program->n < program->room ? program->n : -E2BIG;
 }
 
+uint32_t fsrv__filter_groups(const struct fsrv__sandbox_parts *sandbox) {
+        bool has_scopes = sandbox->head.flags & FSRV_LOCK_SCOPES && fsrv__landlock_abi() >= 6;
+        uint32_t refused = sandbox->head.refused;
+
+        if (refused & FSRV_REFUSE_SOCKETS) /* the greater one */
+                refused |= FSRV_REFUSE_NETWORK;
+        if (refused & FSRV_REFUSE_OTHERS && !has_scopes)
+                refused |= FSRV_REFUSE_SIGNALS;
+        return refused;
+}
+
 int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
                        struct sock_filter filter[FSRV_FILTER_ROOM]) {
-        uint32_t flags = sandbox->head.flags, refused = sandbox->head.refused;
+        uint32_t flags = sandbox->head.flags, refused = fsrv__filter_groups(sandbox);
         struct program program = { .at = filter, .room = FSRV_FILTER_ROOM, .answer = answer_of(flags, listens) };
 
-        if (refused & FSRV_REFUSE_SOCKETS)
-                refused |= FSRV_REFUSE_NETWORK;
         if (refused == 0)
                 return 0;
         if (FSRV_AUDIT_ARCHITECTURE == 0)

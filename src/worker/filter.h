@@ -23,6 +23,9 @@ int fsrv__filter_write(const struct fsrv__sandbox_parts *sandbox, bool listens,
 int fsrv__filter_write_late(const struct fsrv__sandbox_parts *sandbox, struct sock_filter filter[FSRV_FILTER_LATE_ROOM],
                             int *ret_pid);
 
+/* The groups that a sandbox refuses here: with what others of them imply, and FSRV_REFUSE_SIGNALS where landlock leaves
+ * that to the filter. */
+uint32_t fsrv__filter_groups(const struct fsrv__sandbox_parts *sandbox);
 /* The group that a call is of, by itself or by an argument; 0: of none. */
 uint32_t fsrv__filter_group(int number);
 

@@ -174,13 +174,11 @@ static void write_group_word(uint32_t group, char ret_word[FSRV_WORD_SIZE]) {
 void fsrv__learn_words(const struct fsrv__sandbox_parts *sandbox, const struct seccomp_data *data, pid_t pid,
                        char ret_words[2][FSRV_WORD_SIZE]) {
         const struct file_call *call = find_file_call(fsrv__syscall_name(data->nr));
-        uint32_t group = fsrv__filter_group(data->nr), refused = sandbox->head.refused;
+        uint32_t group = fsrv__filter_group(data->nr);
 
         ret_words[0][0] = ret_words[1][0] = 0;
-        if (refused & FSRV_REFUSE_SOCKETS) /* the greater one */
-                refused |= FSRV_REFUSE_NETWORK;
-        if (group & refused)
-                write_group_word(group, ret_words[0]);
+        if (group & fsrv__filter_groups(sandbox))
+                write_group_word(group == FSRV_REFUSE_SIGNALS ? FSRV_REFUSE_OTHERS : group, ret_words[0]);
         if (group & FSRV_REFUSE_NETWORK && sandbox->head.refused & FSRV_REFUSE_SOCKETS)
                 write_group_word(FSRV_REFUSE_SOCKETS, ret_words[1]);
         if (call && sandbox->head.flags & FSRV_LOCK_FILES)

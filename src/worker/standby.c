@@ -114,7 +114,12 @@ static void fill_task(struct fsrv__task *task, int slots[FSRV_SLOTS]) {
         task->client = fsrv__task_message.sender;
 }
 
-/* What a process in a sandbox could spawn by, or write to, is not for it. */
+static void lock_apart(const struct fsrv__standby *standby) {
+        if (standby->lock && fsrv__lock_apart(standby->lock) < 0)
+                _exit(1);
+}
+
+/* What a process in a sandbox could spawn by, or write to, is not for it; nor is the ruleset that others get. */
 static void take_ways_out(const struct fsrv__standby *standby, struct fsrv__task *task) {
         if (!standby->lock)
                 return;
@@ -122,6 +127,7 @@ static void take_ways_out(const struct fsrv__standby *standby, struct fsrv__task
                 task->doorbell = fsrv__fd_close(task->doorbell);
         task->lifeline = fsrv__fd_close(task->lifeline); /* a pipe's end can be opened for writing, by /proc/self/fd */
         task->tracker = fsrv__fd_close(task->tracker);
+        fsrv__fd_close(standby->lock->apart);
 }
 
 static _Noreturn void become_worker(const struct fsrv__standby *standby) {
@@ -167,6 +173,7 @@ static bool can_borrow(const struct fsrv__wire_config *config, const struct fsrv
 }
 
 static _Noreturn void run_on_loan(const struct fsrv__standby *standby) {
+        lock_apart(standby); /* from the standby, and from others that borrow its memory */
         fsrv__task.pidfd = fsrv__pidfd_open(getpid());
         become_worker(standby);
 }
@@ -226,20 +233,12 @@ static void warm_up(const struct fsrv_host *host) {
         *(volatile bool *)&fsrv__inherited.is_worker = false;
 }
 
-static void lock_apart(const struct fsrv__lock *lock) {
-        if (fsrv__lock_apart(lock) < 0)
-                _exit(1);
-        if (lock->apart >= 0)
-                fsrv__fd_close(lock->apart);
-}
-
 _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
         const struct fsrv__wire_request *head = (void *)fsrv__task_bytes;
         const struct fsrv__wire_word ready = { .type = FSRV_WIRE_READY };
         uint32_t loans = standby->config->loans;
 
-        if (standby->lock)
-                lock_apart(standby->lock);
+        lock_apart(standby);
         become_standby(standby, fsrv__pidfd_open(getpid()));
         warm_up(standby->host);
         for (;;) {
