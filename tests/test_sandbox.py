@@ -237,6 +237,26 @@ def test_signals_within_a_process_alone(spawner):
         assert sibling.code() == -signal.SIGINT
 
 
+def test_memory_of_siblings(spawner):
+    """Even where /proc may be read. So many that some borrow the memory of the same standby."""
+    if landlock_abi() < 1 or DENY:
+        pytest.skip("without landlock nothing closes that")
+    spawner("set_sandbox", "untrusted", "read=/proc")
+    siblings = [spawner.spawn(program="sleep", argv=["sleep", "1000"]) for _ in range(8)]
+    script = f"""
+        for pid in {" ".join(str(sibling.pid) for sibling in siblings)}; do
+            grep -q sleep /proc/$pid/cmdline || exit 1
+            head -c 1 /proc/$pid/environ && exit 2
+            head -c 0 /proc/$pid/mem && exit 3
+        done
+        exit 4
+    """
+    assert spawner.code_and_output(program="sh", argv=["sh", "-c", script]) == (4, "")
+    for sibling in siblings:
+        sibling.kill(signal.SIGKILL)
+        assert sibling.code() == -signal.SIGKILL
+
+
 # ---- what cannot be had ----
 
 def forkserver_run(forkserver, *words, **settings):
