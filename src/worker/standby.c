@@ -261,9 +261,12 @@ _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
                         send_answer(&ready, sizeof ready);
                         continue;
                 }
-                if (loans > 0 && can_borrow(standby->config, head) && lend_memory(standby))
+                if (loans > 0 && can_borrow(standby->config, head) && lend_memory(standby)) {
                         loans--;
-                else
-                        become_worker(standby);
+                        continue;
+                }
+                if (loans < standby->config->loans) /* landlock lets a process reach those within its own domain */
+                        lock_apart(standby);
+                become_worker(standby);
         }
 }
