@@ -23,6 +23,7 @@ import tempfile
 
 import command
 import python
+import sandbox
 from subject import Subject, result, tell
 
 GIB = 1024  # MiB
@@ -256,6 +257,7 @@ class Bench:
         yield "preload-read", lambda: self.touched("preload-read", "reads all of it", "read_all", "fork_read", 2)
         yield "client", self.client
         yield "live", self.live
+        yield "sandbox", lambda: sandbox.measure_all(self)
         yield "memory", self.memory
         yield "standbys", self.standbys
 

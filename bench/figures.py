@@ -20,6 +20,7 @@ MARKED = re.compile(r"(<!-- (short )?figures ?([^>]*?) ?-->\n).*?(<!-- end of fi
 GROUPS = [
     ("A spawn", ("roundtrip", "call", "throughput", "afl", "live", "client")),
     ("Preloaded memory", ("preload",)),
+    ("Sandboxes", ("sandbox",)),
     ("Python", ("python",)),
     ("Memory of a process", ("memory",)),
     ("`forkserver map`", ("map",)),

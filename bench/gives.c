@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Entry points that give something back: as a result, or through a pipe. */
+/* Entry points that give something back, as a result or through a pipe; and one that locks itself in. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "forkserver.h"
+
+static struct fsrv_sandbox *sandbox; /* made in the zygote, once */
+
+__attribute__((constructor)) static void make_sandbox(void) {
+        if (fsrv_sandbox_new("none", &sandbox, NULL) < 0)
+                return;
+        if (fsrv_sandbox_add_path(sandbox, "/usr", FSRV_PATH_READ) < 0 ||
+            fsrv_sandbox_seal(sandbox, NULL, NULL, NULL) < 0)
+                sandbox = fsrv_sandbox_unref(sandbox);
+}
 
 enum { LARGE = 64 << 20, PIECE = 64 << 10 };
 
@@ -12,6 +22,13 @@ int noop(int argc, char **argv);
 int noop(int argc, char **argv) {
         (void)argc, (void)argv;
         return 7;
+}
+
+/* What a worker may do for itself. */
+int locked(int argc, char **argv);
+int locked(int argc, char **argv) {
+        (void)argc, (void)argv;
+        return sandbox && fsrv_worker_lock(sandbox, NULL) == 0 ? 7 : 1;
 }
 
 /* As many bytes as came. */

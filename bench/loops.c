@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE]: spawns as it is told, line by line, so
- * that bench.py can have several programs measured by turns. Each line "CASE DEPTH N" is answered with the microseconds
- * that one of N took, DEPTH of them at a time (not "run:", "call:" and "pipe:CASE"); "idle N" with 0 when there are N
- * idle workers; "pids" with the server's and the zygote's.
+ * loops MODULE [ballast MIB | huge MIB] [threads N] [standbys N] [memory MODE] [sandbox PROFILE] [user UID]: spawns as
+ * it is told, line by line, so that bench.py can have several programs measured by turns. PROFILE network is untrusted
+ * with a network namespace. Each line "CASE DEPTH N" is answered with the microseconds that one of N took, DEPTH of
+ * them at a time (not "run:", "call:" and "pipe:CASE"); "idle N" with 0 when there are N idle workers; "sandboxes N"
+ * with 0 when a process has run in N sandboxes; "pids" with the server's and the zygote's.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "forkserver.h"
+#include "jails.h"
 
 enum { DEPTH_MAX = 64 };
 
@@ -26,6 +28,8 @@ static struct fsrv_server *server;
 static const char *module;
 static char *ballast;
 static size_t ballast_size;
+static struct fsrv_sandbox *sandbox; /* of all requests; NULL: none */
+static uid_t user;                   /* likewise; 0: ours */
 
 static void die(const char *what, const struct fsrv_error *error) {
         fprintf(stderr, "loops: %s: %s\n", what, error ? error->text : "failed");
@@ -52,6 +56,13 @@ static struct fsrv_request *request_for(const char *name) {
                 snprintf(entry, sizeof entry, "%s:%s", module, name);
                 r = fsrv_request_set_entry(request, entry);
         }
+        if (r == 0 && sandbox)
+                r = fsrv_request_set_sandbox(request, sandbox);
+        const struct fsrv_attributes ids = {
+                .size = sizeof ids, .mask = FSRV_ATTRIBUTE_UID | FSRV_ATTRIBUTE_GID, .uid = user, .gid = user
+        };
+        if (r == 0 && user)
+                r = fsrv_request_set_attributes(request, &ids, NULL);
         if (r < 0)
                 die(name, NULL);
         return request;
@@ -190,6 +201,15 @@ static void idle(int n) {
         fsrv_request_free(request);
 }
 
+/* One process in each of n sandboxes, which have a zygote each then. */
+static void sandboxes(int n) {
+        for (int i = 1; i <= n; i++) {
+                sandbox = make_sandbox("untrusted", i);
+                runs("noop", 1);
+                sandbox = fsrv_sandbox_unref(sandbox);
+        }
+}
+
 /* ---- the peers ---- */
 
 static pid_t start_peer(const char *name) {
@@ -198,6 +218,8 @@ static pid_t start_peer(const char *name) {
 
         if (strcmp(name, "posix_spawn") == 0)
                 return posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ) == 0 ? pid : -1;
+        if (strncmp(name, "jail:", 5) == 0)
+                return start_jail(name + 5);
         pid = fork();
         if (pid != 0)
                 return pid;
@@ -268,7 +290,7 @@ static void afl(const char *target, int n) {
 static void obey(const char *name, int depth, int n) {
         double begin = now();
 
-        if (strncmp(name, "fork", 4) == 0 || strcmp(name, "posix_spawn") == 0)
+        if (strncmp(name, "fork", 4) == 0 || strcmp(name, "posix_spawn") == 0 || strncmp(name, "jail:", 5) == 0)
                 forks(name, depth, n);
         else if (name[0] == '/')
                 afl(name, n);
@@ -325,6 +347,10 @@ static void take_option(const char *name, const char *value, struct fsrv_server_
                 options->standbys = (uint32_t)number;
         } else if (strcmp(name, "memory") == 0) {
                 options->memory = (uint32_t)number;
+        } else if (strcmp(name, "sandbox") == 0) {
+                sandbox = make_sandbox(value, 0);
+        } else if (strcmp(name, "user") == 0) {
+                user = (uid_t)number;
         } else {
                 die(name, NULL);
         }
@@ -353,6 +379,9 @@ int main(int argc, char **argv) {
                 if (sscanf(line, "idle %d", &n) == 1) {
                         idle(n);
                         puts("0");
+                } else if (sscanf(line, "sandboxes %d", &n) == 1) {
+                        sandboxes(n);
+                        puts("0");
                 } else if (strcmp(line, "pids\n") == 0) {
                         tell_pids();
                 } else if (sscanf(line, "%3999s %d %d", name, &depth, &n) == 3 && depth > 0 && depth <= DEPTH_MAX) {
@@ -360,6 +389,7 @@ int main(int argc, char **argv) {
                 }
                 fflush(stdout);
         }
+        fsrv_sandbox_unref(sandbox);
         fsrv_server_free(server);
         return 0;
 }

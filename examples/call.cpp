@@ -46,8 +46,20 @@ int main(int argc, char **argv) {
         });
         std::cout << (all ? good : 0) << " more have two words\n";
 
-        /* A program, whose end is waited for. */
-        auto shell = server->spawn(forkserver::request::program("sh").arguments({ "sh", "-c", "exit 7" }));
+        /* In a sandbox, which has no network, no programs and few files. */
+        if (auto box = forkserver::sandbox::profile("untrusted").seal()) {
+                auto words = server->call(forkserver::request::entry(":count_words").in(*box), "in a box");
+                std::cout << (words ? words->text() : words.error().text()) << '\n';
+        }
+
+        /* A program, which may have 7 files open, and whose end is waited for. */
+        const fsrv_limit files = { RLIMIT_NOFILE, 7, FSRV_LIMIT_SAME };
+        fsrv_attributes few{};
+        few.mask = FSRV_ATTRIBUTE_LIMITS;
+        few.limits = &files;
+        few.n_limits = 1;
+        auto program = forkserver::request::program("sh").arguments({ "sh", "-c", "exit $(ulimit -n)" });
+        auto shell = server->spawn(program.attributes(few));
         if (auto status = shell.value().wait())
                 std::cout << "sh exited with " << status->exit_code << '\n';
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in files that nobody trusts? libmagic looks at each in a process of its own, with limits of time and memory,
- * and the answer comes back as JSON: cc parse.c $(pkg-config --cflags --libs libforkserver) -lmagic && ./a.out FILE...
+/*
+ * What is in files that nobody trusts? libmagic looks at each in a process of its own, which is locked in: it has
+ * limits of time and memory, no network, no programs, and no files but the one. The answer comes back as JSON.
+ *
+ *     cc parse.c $(pkg-config --cflags --libs libforkserver) -lmagic && ./a.out FILE...
  */
 #include <forkserver.h>
 
@@ -22,13 +25,12 @@ __attribute__((constructor)) static void load_database(void) {
 /* What runs in the processes. */
 int identify(int argc, char **argv);
 int identify(int argc, char **argv) {
-        const struct rlimit room = { 1 << 30, 1 << 30 };
         const void *bytes;
         char json[512];
         size_t n;
 
         (void)argc, (void)argv;
-        if (setrlimit(RLIMIT_AS, &room) < 0 || fsrv_worker_get_payload(&bytes, &n) < 0)
+        if (fsrv_worker_get_payload(&bytes, &n) < 0)
                 return 1;
         const char *type = magic_buffer(cookie, bytes, n);
         if (!type)
@@ -37,16 +39,26 @@ int identify(int argc, char **argv) {
         return fsrv_worker_set_result(json, (size_t)size);
 }
 
+static int make_sandbox(struct fsrv_sandbox **ret_sandbox, struct fsrv_error *error) {
+        int r = fsrv_sandbox_new("untrusted", ret_sandbox, error);
+
+        if (r == 0)
+                r = fsrv_sandbox_limit(*ret_sandbox, RLIMIT_AS, 1 << 30); /* so much more than is loaded */
+        return r < 0 ? r : fsrv_sandbox_seal(*ret_sandbox, NULL, NULL, error);
+}
+
 int main(int argc, char **argv) {
         static const struct fsrv_entry entries[] = { { "identify", identify }, { 0 } };
         const struct fsrv_server_options options = { .size = sizeof options,
                                                      .preload = (const char *[]){ FSRV_PRELOAD_MAIN, NULL } };
         struct fsrv_server *server;
         struct fsrv_request *request;
+        struct fsrv_sandbox *sandbox = NULL;
         struct fsrv_error error;
 
         if (fsrv_zygote_enter(argc, argv, entries, &error) < 0 || fsrv_server_new(&options, &server, &error) < 0 ||
             fsrv_request_new(&request) < 0 || fsrv_request_set_entry(request, ":identify") < 0 ||
+            make_sandbox(&sandbox, &error) < 0 || fsrv_request_set_sandbox(request, sandbox) < 0 ||
             fsrv_request_set_time_limit(request, 2000, 0) < 0)
                 return 1;
         for (char **path = argv + 1; *path; path++) {
@@ -62,6 +74,7 @@ int main(int argc, char **argv) {
                 fsrv_result_free(&result);
                 close(fd);
         }
+        fsrv_sandbox_unref(sandbox);
         fsrv_request_free(request);
         fsrv_server_free(server);
         return 0;

@@ -7,12 +7,13 @@
  *   attack mutate SOCKET ENTRY N SEED        N requests, most of them broken in one to three ways
  *   attack ring SOCKET ENTRY N [UID]         N good requests, sent as another user
  *   attack promise SOCKET ENTRY N            N requests that announce 1000 fds and bring none
- *   attack fill SOCKET ENTRY N               N good requests as fast as it goes, whose answers are never read and have
- *                                            room for one message; says "sent", and stays until its standard input ends
- *   attack linger SOCKET UID                 leaves a TCP socket whose closing takes long in a connection, as another
- *                                            user; says "sent", and stays likewise
+ *   attack sandbox SOCKET ENTRY N SEED       N zygotes for what is mostly no sandbox, with what is mostly no doorbell,
+ * of which some 100 are wanted at a time; and a request to each attack fill SOCKET ENTRY N               N good
+ * requests as fast as it goes, whose answers are never read and have room for one message; says "sent", and stays until
+ * its standard input ends attack linger SOCKET UID                 leaves a TCP socket whose closing takes long in a
+ * connection, as another user; says "sent", and stays likewise
  *
- * The first four of the attacks end with one line of JSON: how often each outcome was.
+ * The first five of the attacks end with one line of JSON: how often each outcome was.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,6 +30,7 @@
 #include "base/linux.h"
 #include "wire/messages.h"
 #include "wire/request_codec.h"
+#include "wire/sandbox_codec.h"
 
 enum {
         OVERSIZED = 100000, /* more than a message may have, less than a socket takes */
@@ -367,6 +369,71 @@ static void attack_promise(unsigned n) {
         free(answers);
 }
 
+/* Of a sandbox without rules, if it isn't broken. */
+static int make_sandbox(void) {
+        static char bytes[FSRV_SANDBOX_MAX + 100];
+        struct fsrv__sandbox_parts parts = { .profile = "none" };
+        char *sound;
+        size_t n;
+
+        switch (chance(4)) {
+        case 0: /* a file that isn't sealed */
+                return fsrv__open("/dev/null", O_RDWR);
+        case 1: /* noise */
+                for (size_t i = 0; i < sizeof bytes; i++)
+                        bytes[i] = (char)chance(256);
+                return fsrv__sealed_memfd("noise", bytes, 1 + chance(sizeof bytes));
+        default:
+                if (fsrv__sandbox_encode(&parts, &sound, &n) < 0)
+                        die("encoding");
+                if (chance(2))
+                        sound[chance((uint32_t)n)] ^= 1 << chance(8);
+                int fd = fsrv__sealed_memfd("sandbox", sound, n);
+                free(sound);
+                return fd;
+        }
+}
+
+/* Both ends of a doorbell, or of what is none. */
+static void make_doorbell(int pair[2]) {
+        int on = 1;
+
+        if (chance(4) == 0 ? fsrv__pipe(pair) < 0 : fsrv__socketpair(pair) < 0)
+                die("a doorbell");
+        if (chance(4))
+                setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+}
+
+static void attack_sandbox(unsigned n) {
+        enum { AT_A_TIME = 100 };
+        const struct fsrv__wire_admin message = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_SANDBOX };
+        static struct ring ring;
+        int doorbells[AT_A_TIME], ours, base = own.doorbell;
+
+        memset(doorbells, -1, sizeof doorbells);
+        for (unsigned i = 0; i < n; i++) {
+                int pair[2], *kept = &doorbells[i % AT_A_TIME];
+
+                make_doorbell(pair);
+                prepare(&ring, 0, &ours);
+                int fds[] = { ring.answer, pair[0], make_sandbox() };
+                fsrv__channel_send(base, &message, sizeof message, fds, chance(8) ? 3 : chance(4), 0);
+                own.doorbell = pair[1];
+                if (fsrv__channel_send(pair[1], ring.bytes, ring.size, ring.fds, ring.n_fds, MSG_DONTWAIT) == 0)
+                        counts.sent++;
+                else
+                        counts.not_sent++;
+                own.doorbell = base;
+                close(fds[1]);
+                close(fds[2]);
+                done(&ring);
+                hear(ours, chance(4) ? 0 : 200);
+                fsrv__fd_close(*kept);
+                *kept = pair[1];
+        }
+        fsrv__fds_close(doorbells, AT_A_TIME);
+}
+
 static void stay(void) {
         char byte;
 
@@ -442,6 +509,7 @@ int main(int argc, char **argv) {
         } attacks[] = { { "mutate", attack_mutate },
                         { "ring", attack_ring },
                         { "promise", attack_promise },
+                        { "sandbox", attack_sandbox },
                         { "fill", attack_fill } };
         const char *what = argc > 1 ? argv[1] : "";
 

@@ -12,6 +12,7 @@
 #include "wire/loaded.h"
 #include "wire/messages.h"
 #include "wire/request_codec.h"
+#include "wire/sandbox_codec.h"
 
 static const char *directory;
 
@@ -58,6 +59,23 @@ static void save(const char *target, const char *name, struct seed *seed) {
 
 /* ---- requests ---- */
 
+static const struct {
+        struct fsrv__wire_attributes head;
+        uint64_t processors;
+        uint32_t groups[2];
+        char title[4];
+} attributes = {
+        .head = { .mask = FSRV_WIRE_ATTRIBUTES & ~FSRV_ATTRIBUTE_CGROUP,
+                  .limits = 1u << 7,
+                  .limit = { [7] = { 10, 20 } },
+                  .affinity_size = 8,
+                  .n_groups = 2,
+                  .title_size = 4 },
+        .processors = 1,
+        .groups = { 1, 2 },
+        .title = "abc",
+};
+
 static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_bytes, size_t *ret_size) {
         static const struct fsrv__wire_action actions[] = {
                 { .type = FSRV_WIRE_INSTALL, .source = 0, .target = 20 },
@@ -76,6 +94,7 @@ static void encode(uint32_t kind, uint32_t flags, uint32_t n_fds, char **ret_byt
                           .umask = 022,
                           .payload_size = 3 },
                 .actions = actions,
+                .attributes = n_fds & 1 ? &attributes.head : NULL,
                 .name = "m:f",
                 .search = "/bin",
                 .directory = "/",
@@ -95,9 +114,9 @@ static void save_requests(void) {
                                           FSRV_WIRE_KILL_ON_CLOSE };
         struct seed seed = { .n = 0 };
 
-        for (size_t i = 0; i < 8; i++) {
+        for (size_t i = 0; i < 16; i++) {
                 const size_t head = sizeof(struct fsrv__wire_request);
-                uint32_t n_fds = i & 4 ? 20 : 2;
+                uint32_t n_fds = (i & 4 ? 20 : 2) | (i >= 8); /* an odd number: with attributes */
                 char *bytes, name[2] = { (char)('a' + i), 0 };
                 size_t size;
 
@@ -114,6 +133,8 @@ static void save_requests(void) {
                 if (i & 4) { /* 8 of 20 came at once */
                         put(&seed, "\5\0", 2);
                         put(&seed, "\7\0", 2);
+                        if (n_fds & 1)
+                                put(&seed, "\1\0", 2);
                 }
                 save("standby", name, &seed);
                 free(bytes);
@@ -278,6 +299,41 @@ static void save_client(void) {
         save("client", "refused", &seed);
 }
 
+static void save_sandboxes(void) {
+        char *const paths[] = { "/usr", "/srv/in" };
+        char *const mounts[] = { "/", "/", "", "/tmp" };
+        const struct fsrv__wire_path accesses[] = { { FSRV_PATH_READ }, { FSRV_PATH_WRITE } };
+        const struct fsrv__wire_mount kinds[] = { { FSRV_MOUNT_BIND_READ_ONLY }, { FSRV_MOUNT_TMPFS } };
+        const struct fsrv__wire_port port = { 443, FSRV_PORT_CONNECT };
+        const uint64_t filter = 6;
+        struct seed seed = { .n = 0 };
+
+        for (uint32_t i = 0; i < 16; i++) {
+                struct fsrv__sandbox_parts parts = { .head = { .flags = i * 37 % FSRV_LOCK_FLAGS,
+                                                               .refused = i * 71 % 512,
+                                                               .limits = i,
+                                                               .n_filter = i & 1,
+                                                               .n_ports = i >> 1 & 1,
+                                                               .n_paths = i & 4 ? 2 : 0,
+                                                               .n_mounts = i & 8 ? 2 : 0 },
+                                                     .filter = &filter,
+                                                     .ports = &port,
+                                                     .paths = accesses,
+                                                     .mounts = kinds,
+                                                     .profile = "untrusted",
+                                                     .path_names = paths,
+                                                     .mount_names = mounts };
+                char *bytes, name[2] = { (char)('a' + i), 0 };
+                size_t size;
+
+                if (fsrv__sandbox_encode(&parts, &bytes, &size) < 0)
+                        exit(1);
+                put(&seed, bytes, size);
+                save("sandbox", name, &seed);
+                free(bytes);
+        }
+}
+
 static void save_tracker(void) {
         static const char *const lines[] = {
                 "REGISTER:/a:semaphore\nREGISTER:/b:shared_memory\nUNREGISTER:/a:semaphore\n",
@@ -300,6 +356,7 @@ int main(int argc, char **argv) {
         directory = argv[1];
         save_requests();
         save_control();
+        save_sandboxes();
         save_messages();
         save_server();
         save_client();

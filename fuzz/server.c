@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "forkserver.h"
 #include "server/server.h"
+#include "wire/messages.h"
 
 enum {
         ZYGOTE = 1 << 22, /* no process has such a pid */
@@ -85,6 +86,7 @@ int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z) {
 
 struct ends {
         int claims, orders, doorbell, peer;
+        int born; /* the boot socket of the last zygote in a sandbox that was ordered */
 };
 
 static void make_peer(struct fsrv__server *s, struct ends *ends, bool may) {
@@ -100,7 +102,7 @@ static void make(struct fsrv__server *s, struct ends *ends, uint8_t how) {
         int orders[2] = { -1, -1 }, doorbell[2] = { -1, -1 }, on = 1;
 
         *s = (struct fsrv__server){
-                .program = -1, .data = -1, .output = -1, .listener = -1, .signals = -1, .room = 12
+                .program = -1, .data = -1, .output = -1, .sandbox = -1, .listener = -1, .signals = -1, .room = 12
         };
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         s->config.head.standbys = 2;
@@ -108,14 +110,14 @@ static void make(struct fsrv__server *s, struct ends *ends, uint8_t how) {
         if (fsrv__socketpair(orders) < 0 || fsrv__socketpair(doorbell) < 0)
                 return;
         setsockopt(doorbell[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-        fsrv__zygote_add(s, doorbell[0], how & 1 ? fsrv__fd_dup_above(doorbell[1], 3) : -1);
+        fsrv__zygote_add(s, doorbell[0], how & 1 ? fsrv__fd_dup_above(doorbell[1], 3) : -1, -1);
         struct fsrv__zygote *z = s->zygotes;
         z->pid = ZYGOTE;
         z->pidfd = eventfd(0, EFD_CLOEXEC);
         z->orders = orders[0];
         fsrv__zygote_become(s, z, how & 2 ? FSRV_ZYGOTE_LOADING : FSRV_ZYGOTE_READY);
         fsrv__watch(s, z->orders, EPOLLIN, FSRV_SOURCE_ORDERS, z->id);
-        *ends = (struct ends){ z->claims[1], orders[1], doorbell[1], -1 };
+        *ends = (struct ends){ z->claims[1], orders[1], doorbell[1], -1, -1 };
         make_peer(s, ends, how & 4);
         if (how & 8)
                 fsrv__child_add(s, z, getpid(), FSRV_ROLE_STANDBY); /* it sends the claims */
@@ -170,11 +172,48 @@ static void hang_up(struct fsrv__server *s, pid_t pid) {
                 fsrv__answer_on_hangup(s, child);
 }
 
-static void step(struct fsrv__server *s, struct ends *ends, struct fuzz_input *input) {
+/* ---- zygotes in sandboxes ---- */
+
+static void add_locked(struct fsrv__server *s) {
+        int doorbell[2];
+
+        if (s->last_zygote < 4 && fsrv__socketpair(doorbell) == 0)
+                fsrv__zygote_add(s, doorbell[0], -1, fsrv__fd_dup_above(doorbell[1], 3));
+}
+
+/* What the first zygote would hear. */
+static void take_boot_socket(struct ends *ends) {
+        struct fsrv__wire_order order;
+        struct fsrv__message message;
+        int slots[FSRV_SLOTS];
+
+        if (fsrv__channel_receive(ends->orders, &order, sizeof order, MSG_DONTWAIT, &message) == 1 &&
+            fsrv__message_unpack(FSRV_TABLE_TO_ZYGOTE, &order, &message, slots) == 0 &&
+            order.type == FSRV_WIRE_FORK_ZYGOTE)
+                ends->born = slots[FSRV_SLOT_ORDERS];
+}
+
+static struct fsrv__zygote *some_zygote(const struct fsrv__server *s, uint8_t which) {
         struct fsrv__zygote *z = s->zygotes;
+
+        for (; z->next && which > 0; which--)
+                z = z->next;
+        return z;
+}
+
+static void desert(struct fsrv__server *s, struct fsrv__zygote *z) {
+        z->is_deserted = true;
+        if (fsrv__zygote_is_unwanted(s, z))
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
+        fsrv__zygotes_sweep(s);
+}
+
+static void step(struct fsrv__server *s, struct ends *ends, struct fuzz_input *input) {
+        uint8_t what = fuzz_byte(input);
+        struct fsrv__zygote *z = some_zygote(s, what / 32);
         const struct fsrv__wire_failed none = { .type = FSRV_WIRE_FAILED, .stage = 1, .err = EAGAIN };
 
-        switch (fuzz_byte(input) % 13) {
+        switch (what % 32) {
         case 0:
                 send_to(input, ends->claims);
                 break;
@@ -203,7 +242,7 @@ static void step(struct fsrv__server *s, struct ends *ends, struct fuzz_input *i
                 break;
         case 7:
                 deaths = fuzz_byte(input);
-                fsrv__death_of(s, ZYGOTE);
+                fsrv__death_of(s, z->pid ? z->pid : ZYGOTE);
                 break;
         case 8:
                 take_time(s, z, fsrv__now() + fuzz_byte(input) * 1000);
@@ -217,13 +256,26 @@ static void step(struct fsrv__server *s, struct ends *ends, struct fuzz_input *i
         case 11:
                 fsrv__refuse(s, z, fuzz_byte(input), &none);
                 break;
+        case 12:
+                add_locked(s);
+                break;
+        case 13:
+                take_boot_socket(ends);
+                break;
+        case 14:
+                send_to(input, ends->born);
+                fsrv__orders_receive(s, z);
+                break;
+        case 15:
+                desert(s, z);
+                break;
         default:
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
         }
 }
 
 static void check(const struct fsrv__server *s) {
-        unsigned idle = 0, answers = 0, peers = 0;
+        unsigned idle = 0, counted = 0, answers = 0, peers = 0;
 
         for (const struct fsrv__child *child = s->children; child; child = child->hh.next) {
                 idle += child->role == FSRV_ROLE_STANDBY;
@@ -231,13 +283,15 @@ static void check(const struct fsrv__server *s) {
         }
         for (const struct fsrv__peer *peer = s->peers; peer; peer = peer->next)
                 peers++;
-        FSRV_FUZZ_CHECK(s->zygotes->idle == idle && s->answers == answers && s->n_peers == peers);
+        for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next)
+                counted += z->idle;
+        FSRV_FUZZ_CHECK(counted == idle && s->answers == answers && s->n_peers == peers);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct fuzz_input input = { data, size };
         static struct fsrv__server s;
-        struct ends ends = { -1, -1, -1, -1 };
+        struct ends ends = { -1, -1, -1, -1, -1 };
 
         fuzz_begin();
         make(&s, &ends, fuzz_byte(&input));

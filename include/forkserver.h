@@ -47,6 +47,7 @@
  *  fsrv_tracker_register(),              for room in a tracker's pipe: 10 s
  *  …_unregister(), …_probe()
  *  fsrv_check_preload()                  for each module: the options' preload time-out
+ *  fsrv_sandbox_learn()                  for the end of its child
  *  fsrv_read_signed(), …_write_signed()  as read(2) and write(2)
  *
  * Two things take time in proportion to their size: a payload, which is copied once unless it is a file's, and a
@@ -99,7 +100,9 @@ enum fsrv_stage {
         FSRV_STAGE_ADMIN = 20,      /* asking a server about itself */
         FSRV_STAGE_TRACKER = 21,    /* the resource tracker */
         FSRV_STAGE_RESULT = 22,     /* a call: the process ran, and gave no result */
-        FSRV_STAGE_COUNT = 23
+        FSRV_STAGE_SANDBOX = 23,    /* a sandbox cannot be built here, or a process cannot lock itself in */
+        FSRV_STAGE_ATTRIBUTES = 24, /* an attribute of the new process: a limit, its user, its priority … */
+        FSRV_STAGE_COUNT = 25
 };
 
 #define FSRV_ERROR_TEXT_SIZE 256
@@ -121,6 +124,7 @@ FSRV_PUBLIC const char *fsrv_version(void);
 /* ---- Servers ----------------------------------------------------------------------------------------------------- */
 
 struct fsrv_server;
+struct fsrv_sandbox;
 
 /* What happens when a module of the preload list cannot be loaded. A module that *crashes* or hangs while it loads
  * takes the zygote with it and fails every spawn under any policy. */
@@ -188,7 +192,10 @@ struct fsrv_server_options {
         const char *const *zygote_argv;
         const void *zygote_data; /* bytes of any kind for that program, at its fd FSRV_ZYGOTE_DATA_FD. Copied. */
         size_t zygote_data_size;
-        uint64_t reserved[4];
+        /* For all requests on this handle that have none of their own; sealed. The handle keeps a reference. NULL:
+         * none. fsrv_serve(): for all of a named server's processes; their requests can have no other one. */
+        struct fsrv_sandbox *sandbox;
+        uint64_t reserved[3];
 };
 
 /*
@@ -331,13 +338,26 @@ FSRV_PUBLIC struct fsrv_server *fsrv_server_free(struct fsrv_server *server);
  */
 FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv_error *error);
 
+/* A root server runs each request of another user as that user: with the uid and gid that the kernel has stamped on it,
+ * and without supplementary groups. What the user asks for (fsrv_request_set_attributes()) is done with the user's own
+ * rights. With this flag everything runs as root instead, and each user that may spawn can do all that root can. */
+#define FSRV_LISTEN_AS_SERVER 1u
+/* Runs functions of preloaded modules, and entry points of the program's own table, alone: no program, no module that
+ * isn't preloaded, no function of a library that a module depends on. Nor does it open files for its clients
+ * (fsrv_request_add_open()); they can pass fds. Such a request fails with -EPERM, stage CREDENTIALS. Each function that
+ * a preloaded module exports can be called, with arguments and an environment of the client's choice. Not for another
+ * program as the zygote (zygote_argv): -EINVAL. */
+#define FSRV_LISTEN_ENTRIES_ONLY 2u
+
 struct fsrv_listen_options {
         size_t size;
         const char *path; /* where to listen: at most 107 bytes, in a directory that only its owner can write to */
         mode_t mode;      /* the socket's; 0 for 0600 */
-        /* Users that may spawn, besides the server's own uid and root. They can run anything as the server's user. */
+        /* Users that may spawn, besides the server's own uid and root. What they spawn from a root server runs as
+         * themselves; from another server, as the server's user. */
         const uid_t *allow_uids;
         size_t n_allow_uids; /* at most 64 */
+        uint32_t flags;      /* FSRV_LISTEN_… */
         uint64_t reserved[4];
 };
 
@@ -361,7 +381,7 @@ struct fsrv_request;
  *  - the standard streams that are open and not close-on-exec. No other fd reaches the child.
  *
  * All else is the server's, as it was when the server started: limits, cgroup, uid, namespaces and more
- * (doc/differences.md has the list).
+ * (doc/differences.md has the list). fsrv_request_set_attributes() sets much of it for the new process.
  */
 FSRV_PUBLIC int fsrv_request_new(struct fsrv_request **ret_request);
 FSRV_PUBLIC struct fsrv_request *fsrv_request_free(struct fsrv_request *request); /* takes NULL, returns NULL */
@@ -481,8 +501,126 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 #define FSRV_SPAWN_QUICK_EXIT 4u
 /* fsrv_process_get_result() has what the entry point gives back. A program gives nothing: -EINVAL from the spawn. */
 #define FSRV_SPAWN_RESULT 8u
+/*
+ * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options,
+ * or none. The request keeps a reference.
+ *
+ * The process holds nothing to spawn by, no lifeline and no tracker: fsrv_server_inherit() and
+ * fsrv_worker_get_lifeline() are -EPERM there. Its directory and file actions are subject to the sandbox too. In a
+ * process that is in a sandbox itself the spawn fails with -EPERM. A sandbox that cannot be had fails the spawn, stage
+ * SANDBOX. A server has up to 64 at a time, and a handle keeps the last 32.
+ */
+FSRV_PUBLIC int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox);
 /* flags: FSRV_SPAWN_…; -EINVAL: another bit. */
 FSRV_PUBLIC int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags);
+
+/* ---- Attributes of a request ------------------------------------------------------------------------------------- */
+
+/* A part of a limit that stays as it is. */
+#define FSRV_LIMIT_SAME (UINT64_MAX - 1)
+
+struct fsrv_limit {
+        int resource;        /* RLIMIT_… */
+        uint64_t soft, hard; /* as setrlimit(2) has them, RLIM_INFINITY among them; or FSRV_LIMIT_SAME */
+};
+
+/* Which fields of a struct fsrv_attributes count. */
+#define FSRV_ATTRIBUTE_LIMITS          (UINT64_C(1) << 0)
+#define FSRV_ATTRIBUTE_NICE            (UINT64_C(1) << 1)
+#define FSRV_ATTRIBUTE_AFFINITY        (UINT64_C(1) << 2)
+#define FSRV_ATTRIBUTE_SCHEDULER       (UINT64_C(1) << 3)
+#define FSRV_ATTRIBUTE_IO_PRIORITY     (UINT64_C(1) << 4)
+#define FSRV_ATTRIBUTE_OOM_SCORE_ADJ   (UINT64_C(1) << 5)
+#define FSRV_ATTRIBUTE_TIMER_SLACK     (UINT64_C(1) << 6)
+#define FSRV_ATTRIBUTE_UID             (UINT64_C(1) << 7)
+#define FSRV_ATTRIBUTE_GID             (UINT64_C(1) << 8)
+#define FSRV_ATTRIBUTE_GROUPS          (UINT64_C(1) << 9)
+#define FSRV_ATTRIBUTE_CAP_EFFECTIVE   (UINT64_C(1) << 10)
+#define FSRV_ATTRIBUTE_CAP_PERMITTED   (UINT64_C(1) << 11)
+#define FSRV_ATTRIBUTE_CAP_INHERITABLE (UINT64_C(1) << 12)
+#define FSRV_ATTRIBUTE_CAP_AMBIENT     (UINT64_C(1) << 13)
+#define FSRV_ATTRIBUTE_CAP_BOUNDING    (UINT64_C(1) << 14)
+#define FSRV_ATTRIBUTE_SECUREBITS      (UINT64_C(1) << 15)
+#define FSRV_ATTRIBUTE_NO_NEW_PRIVS    (UINT64_C(1) << 16) /* by itself: prctl(2), PR_SET_NO_NEW_PRIVS */
+#define FSRV_ATTRIBUTE_TERMINAL        (UINT64_C(1) << 17)
+#define FSRV_ATTRIBUTE_PDEATHSIG       (UINT64_C(1) << 18)
+#define FSRV_ATTRIBUTE_TITLE           (UINT64_C(1) << 19)
+#define FSRV_ATTRIBUTE_CGROUP          (UINT64_C(1) << 20)
+#define FSRV_ATTRIBUTE_CGROUP_FD       (UINT64_C(1) << 21)
+#define FSRV_ATTRIBUTE_DUMPABLE        (UINT64_C(1) << 22)
+#define FSRV_ATTRIBUTE_MDWE            (UINT64_C(1) << 23) /* by itself: no memory becomes executable; Linux 6.3 */
+#define FSRV_ATTRIBUTE_KEYRING         (UINT64_C(1) << 24) /* by itself: a new session keyring, keyctl(2) */
+#define FSRV_ATTRIBUTE_RULESET         (UINT64_C(1) << 25)
+
+#define FSRV_TERMINAL_STDIN (-1)
+
+struct fsrv_attributes {
+        size_t size;
+        uint64_t mask; /* FSRV_ATTRIBUTE_… */
+
+        const struct fsrv_limit *limits;
+        size_t n_limits;
+        int nice;                /* -20…19; the value itself, not an addition */
+        int scheduler;           /* SCHED_OTHER, …_BATCH, …_IDLE, …_FIFO, …_RR, and SCHED_RESET_ON_FORK */
+        int scheduler_priority;  /* 1…99 for SCHED_FIFO and SCHED_RR, else 0 */
+        int io_class;            /* as ioprio_set(2) has it: 0 none, 1 real-time, 2 best effort, 3 idle */
+        int io_level;            /* 0…7 */
+        int oom_score_adj;       /* -1000…1000 */
+        const void *affinity;    /* as sched_setaffinity(2) takes it, a cpu_set_t say */
+        size_t affinity_size;    /* in bytes; at most 1,024 */
+        uint64_t timer_slack_ns; /* 0: the usual one */
+
+        uid_t uid; /* real, effective and saved; gid likewise */
+        gid_t gid;
+        const gid_t *groups; /* the supplementary groups, all of them; n_groups 0: none */
+        size_t n_groups;
+        /* Sets of capabilities: bit n is capability n of capabilities(7). After a change of the uid from root to
+         * another the kernel leaves none, but for those that are named here. What is ambient is permitted and
+         * inheritable too. What is not in `cap_bounding` is dropped from the bounding set; nothing can be added. */
+        uint64_t cap_effective, cap_permitted, cap_inheritable, cap_ambient, cap_bounding;
+        uint32_t securebits; /* SECBIT_… of capabilities(7) */
+        /* The controlling terminal: an fd of the caller's, which is borrowed and has to be open at the spawn; or
+         * FSRV_TERMINAL_STDIN, what becomes the child's standard input. It takes a new session
+         * (fsrv_request_set_session()), and the spawn fails with -EINVAL without one. */
+        int terminal;
+        /* The signal for when the *server* ends: it is the process's parent. FSRV_SPAWN_KILL_ON_CLOSE is about the
+         * caller's end. 0: none. */
+        int pdeathsig;
+        const char *title; /* what ps(1) shows of an entry point; at most 239 bytes. A program's is its argv: -EINVAL */
+        /* The directory of a group of cgroups(7), version 2, by path or as an fd of the caller's. Its cgroup.procs is
+         * opened at once, for writing, and the process moves itself. */
+        const char *cgroup;
+        int cgroup_fd;
+        /* Whether a crash of an entry point dumps core, and whether processes of its own user may trace it; 0 or 1. A
+         * change of ids turns it off, and it can be turned on again here. A program becomes dumpable by execve(2):
+         * -EINVAL, its core limit is what counts. */
+        int dumpable;
+        /* A ruleset of landlock(7), which the process enters last of all, with no_new_privs: what the request's sandbox
+         * leaves open it can narrow for this one process, to the one file that it is about, say. Borrowed. */
+        int ruleset_fd;
+};
+
+/*
+ * Sets what the new process is and may do, beyond what comes with the caller: in place of the attributes of an earlier
+ * call. It is copied. What is not in the mask is the server's, as ever. NULL: nothing is set. The file
+ * doc/attributes.md says in which order they are applied, and why.
+ *
+ * They are checked here as far as that can be done ahead: -EINVAL, with a sentence, stage ARGUMENT; for a cgroup the
+ * errno of open(2); -EBADF (no fd), -ENOMEM. What the kernel refuses shows in the spawn, stage ATTRIBUTES, with
+ * a sentence that names the attribute; nothing has run then. They are set with the rights of the process: those of the
+ * server's user, so that a server of root's can give any uid. A named server of root's first gives the process the ids
+ * of the user that asks (FSRV_LISTEN_AS_SERVER).
+ *
+ * They cost the system calls that set them. A program costs a fork more if its request has ids, capabilities,
+ * securebits, a cgroup, an OOM score, a keyring or MDWE.
+ */
+FSRV_PUBLIC int fsrv_request_set_attributes(struct fsrv_request *request, const struct fsrv_attributes *attributes,
+                                            struct fsrv_error *error);
+
+/* Return the name of a limit by its RLIMIT_…, as "NOFILE", and of a capability by its number, as "net_bind_service";
+ * NULL for a number that has none. Static. */
+FSRV_PUBLIC const char *fsrv_limit_name(int resource);
+FSRV_PUBLIC const char *fsrv_capability_name(int capability);
 
 /* ---- Processes --------------------------------------------------------------------------------------------------- */
 
@@ -559,6 +697,10 @@ FSRV_PUBLIC int fsrv_process_get_poll_fd(struct fsrv_process *process);
 #define FSRV_STATUS_NO_RUSAGE   4u  /* the server was gone and the status is from the pidfd: rusage is zero */
 #define FSRV_STATUS_STOPPED     8u  /* it lives, but `signal` has stopped it */
 #define FSRV_STATUS_CONTINUED   16u /* it lives, and goes on */
+#define FSRV_STATUS_REFUSED     32u /* its sandbox has killed it, for refused_call (FSRV_SANDBOX_KILL) */
+
+/* The name of a system call ("socket") by its number on this machine; "unknown". Static. */
+FSRV_PUBLIC const char *fsrv_syscall_name(int number);
 
 struct fsrv_status {
         size_t size;
@@ -566,6 +708,10 @@ struct fsrv_status {
         int exit_code;  /* 0…255 if it exited, else -1 */
         int signal;     /* the signal that ended it, else 0 */
         uint32_t flags; /* FSRV_STATUS_… */
+        /* How many system calls of the process, and of what it started, its sandbox has refused. The number of the
+         * first of them; fsrv_syscall_name() knows its name. */
+        uint32_t refused;
+        int refused_call;
         /* The use of the process since it was forked ahead of time, and of children that it waited for, as wait4(2). */
         struct rusage rusage;
 };
@@ -642,6 +788,179 @@ FSRV_PUBLIC int fsrv_process_kill_group(struct fsrv_process *process, int signal
  * lives on, unless it was spawned with FSRV_SPAWN_KILL_ON_CLOSE. */
 FSRV_PUBLIC struct fsrv_process *fsrv_process_ref(struct fsrv_process *process);
 FSRV_PUBLIC struct fsrv_process *fsrv_process_unref(struct fsrv_process *process);
+
+/* ---- Sandboxes --------------------------------------------------------------------------------------------------- */
+
+/*
+ * A sandbox says what processes may do. Make one from a profile, add to it, seal it, and give it to requests
+ * (fsrv_request_set_sandbox()) or to a server's options. The server has a zygote of its own for each sandbox, which
+ * locks itself in once. So a process in a sandbox takes as long to spawn as any other.
+ *
+ * doc/sandbox.md says what each profile closes, and by what; fsrv_sandbox_seal() reports what this system can enforce.
+ *
+ * All calls before fsrv_sandbox_seal() are for one thread, and copy what they are given. After it nothing can be
+ * changed (-EPERM), and any number of threads may use the sandbox.
+ */
+struct fsrv_sandbox;
+
+/*
+ * A new sandbox with one reference. Profiles:
+ *  - "untrusted": no network, no sockets, no exec, nothing that reaches other processes, few of the kernel's other
+ *    calls; files of the system's libraries and programs may be read, and no others; limits of memory (4 GiB more than
+ *    the zygote has), processor time (60 s), file size (1 GiB), open files (256), and no core dumps. Needs no
+ *    namespace and no privilege;
+ *  - "pure-compute": as untrusted, and no file may be opened, and no process made: what remains is memory, threads, and
+ *    the fds that are given to the process;
+ *  - "no-network", "no-exec": that, and no memory, fds and traces of processes outside, which could do it instead;
+ *  - "none": nothing but what is added.
+ * Errors: -EINVAL: there is no such profile; -ENOMEM.
+ */
+FSRV_PUBLIC int fsrv_sandbox_new(const char *profile, struct fsrv_sandbox **ret_sandbox, struct fsrv_error *error);
+
+/* Groups of system calls. */
+enum fsrv_refuse {
+        FSRV_REFUSE_EXEC = 1u << 0,       /* execve, execveat */
+        FSRV_REFUSE_NETWORK = 1u << 1,    /* sockets but AF_UNIX pairs that are no datagrams */
+        FSRV_REFUSE_SOCKETS = 1u << 2,    /* all sockets, also pairs */
+        FSRV_REFUSE_OTHERS = 1u << 3,     /* calls that reach other processes: ptrace, kill, prlimit, … */
+        FSRV_REFUSE_KERNEL = 1u << 4,     /* calls that few programs need: io_uring, bpf, mounts, keys, modules, … */
+        FSRV_REFUSE_METADATA = 1u << 5,   /* chmod, chown, xattrs, times */
+        FSRV_REFUSE_FILES = 1u << 6,      /* to open, make or remove files at all */
+        FSRV_REFUSE_NAMESPACES = 1u << 7, /* unshare, setns, and clone with such flags */
+        FSRV_REFUSE_FORK = 1u << 8,       /* to make processes; threads may be made */
+};
+
+/* Refuses groups of system calls, or allows groups that the profile refuses. -EINVAL: there is no such group. */
+FSRV_PUBLIC int fsrv_sandbox_refuse(struct fsrv_sandbox *sandbox, uint32_t groups);
+FSRV_PUBLIC int fsrv_sandbox_allow(struct fsrv_sandbox *sandbox, uint32_t groups);
+
+/*
+ * One filter more: instructions of struct sock_filter (linux/filter.h), as bwrap's --seccomp and setpriv's
+ * --seccomp-filter take them; n is their size in bytes. It is installed after the sandbox's own, and the stricter
+ * answer counts. It has to let through what fork server and worker do themselves; doc/sandbox.md lists that. n 0: none.
+ * Errors: -EINVAL: not a multiple of 8 bytes; -E2BIG: over 4,096 instructions; -ENOMEM.
+ */
+FSRV_PUBLIC int fsrv_sandbox_set_filter(struct fsrv_sandbox *sandbox, const void *bytes, size_t n);
+
+/* What may be done with files below a path. */
+#define FSRV_PATH_READ    1u /* read files and list directories */
+#define FSRV_PATH_EXECUTE 2u /* execute files */
+#define FSRV_PATH_WRITE   4u /* write to files, and truncate them */
+#define FSRV_PATH_MAKE    8u /* make, rename and remove files */
+
+/* Allows `access` (FSRV_PATH_…) to a file, or to all below a directory; other files are closed from then on. A relative
+ * path is relative to the caller's working directory at this call. access 0 opens nothing, and other files are
+ * closed all the same. The path has to exist when a zygote locks itself in.
+ * Errors: -EINVAL: an empty path, or another access; -ENAMETOOLONG; -E2BIG: over 512 paths; -ENOMEM; those of
+ * getcwd(3). */
+FSRV_PUBLIC int fsrv_sandbox_add_path(struct fsrv_sandbox *sandbox, const char *path, uint32_t access);
+
+#define FSRV_PORT_CONNECT 1u
+#define FSRV_PORT_BIND    2u
+
+/* Allows TCP to or from this port; other ports are closed from then on (Linux 6.7). UDP stays as it is. It is of use
+ * where FSRV_REFUSE_NETWORK is not asked for: "untrusted" and "no-network" have no sockets to connect. Port 0 to bind
+ * to: any that is free. Errors: -EINVAL, -E2BIG: over 512 ports; -ENOMEM. */
+FSRV_PUBLIC int fsrv_sandbox_add_port(struct fsrv_sandbox *sandbox, uint16_t port, uint32_t access);
+
+enum fsrv_mount {
+        FSRV_MOUNT_BIND = 1, /* source, with all below it */
+        FSRV_MOUNT_BIND_READ_ONLY = 2,
+        FSRV_MOUNT_TMPFS = 3,    /* source: NULL */
+        FSRV_MOUNT_PROC = 4,     /* source: NULL */
+        FSRV_MOUNT_READ_ONLY = 5 /* what is at target already, with all below it; source: NULL */
+};
+
+/*
+ * Mounts something at `target`, in a mount namespace of the sandbox's own, in the order of the calls. With a new root,
+ * and in a tmpfs of the sandbox's, what is missing of `target` is made: directories, and a file for a file. Elsewhere
+ * `target` has to exist, and its links are followed: it must not lie where others may write. With
+ * FSRV_SANDBOX_NEW_ROOT, or where "/" itself is a target of BIND or TMPFS, the root is new and has these mounts alone:
+ * what bwrap(1) does with `--ro-bind / / --tmpfs /tmp` are the mounts (BIND_READ_ONLY, "/", "/") and (TMPFS, NULL,
+ * "/tmp"). Sources are of the tree as it was before.
+ *
+ * Without privileges this makes a user namespace, in which the process keeps its ids. Mounts and namespaces are never
+ * left out: where they cannot be made, spawns fail.
+ * Errors: -EINVAL: another kind, a target that isn't absolute or has "..", or no source; -E2BIG: over 256 mounts;
+ * -ENAMETOOLONG; -ENOMEM; those of getcwd(3).
+ */
+FSRV_PUBLIC int fsrv_sandbox_add_mount(struct fsrv_sandbox *sandbox, enum fsrv_mount kind, const char *source,
+                                       const char *target);
+
+/* Makes namespaces: CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET (with its loopback up), CLONE_NEWIPC, CLONE_NEWUTS,
+ * CLONE_NEWCGROUP, of <sched.h>. -EINVAL: another one. */
+FSRV_PUBLIC int fsrv_sandbox_unshare(struct fsrv_sandbox *sandbox, int namespaces);
+
+/* A limit, soft and hard: a resource of setrlimit(2). RLIM_INFINITY takes the profile's limit away. RLIMIT_AS and
+ * RLIMIT_DATA come on top of what the zygote has mapped; RLIMIT_CPU and RLIMIT_NPROC hold for workers, not for the
+ * zygote. At the limit of RLIMIT_CPU SIGXCPU comes, and SIGKILL a second later. A limit above the server's own hard
+ * limit is that. -EINVAL: no such resource. */
+FSRV_PUBLIC int fsrv_sandbox_limit(struct fsrv_sandbox *sandbox, int resource, uint64_t value);
+
+#define FSRV_SANDBOX_STRICT   1u  /* what this system cannot enforce is an error */
+#define FSRV_SANDBOX_KILL     2u  /* a refused system call kills the process; else it fails with EPERM */
+#define FSRV_SANDBOX_SPAWN    4u  /* its processes may spawn others, into the same sandbox */
+#define FSRV_SANDBOX_MDWE     8u  /* memory that was writable never becomes executable (Linux 6.3) */
+#define FSRV_SANDBOX_NEW_ROOT 16u /* the root is new, and has the mounts alone */
+
+/* Sets all flags anew. -EINVAL: another flag. */
+FSRV_PUBLIC int fsrv_sandbox_set_flags(struct fsrv_sandbox *sandbox, uint32_t flags);
+
+enum fsrv_rule_state {
+        FSRV_RULE_ENFORCED = 1,
+        FSRV_RULE_PARTLY = 2,
+        FSRV_RULE_NOT_ENFORCED = 3,
+};
+
+/* What becomes of one rule on this system. The strings are static. */
+struct fsrv_sandbox_rule {
+        size_t size;
+        const char *what; /* "no network" */
+        const char *by;   /* "seccomp", "landlock ABI 4", … */
+        uint32_t state;   /* enum fsrv_rule_state */
+        const char *why;  /* of a gap: what is open, and what closes it; else "" */
+        uint64_t reserved[4];
+};
+
+/*
+ * Ends the making: checks all of it, and calls report(), unless that is NULL, for each rule. What it says holds for
+ * servers on this system with the caller's privileges. With FSRV_SANDBOX_STRICT a gap is an error; it comes after all
+ * rules were reported, and the sandbox can still be changed.
+ *
+ * Errors, stage SANDBOX: -EOPNOTSUPP: the first gap, by name; -E2BIG: over 60,000 bytes in all; -ENOMEM; -EPERM: it
+ * is sealed already.
+ */
+FSRV_PUBLIC int fsrv_sandbox_seal(struct fsrv_sandbox *sandbox,
+                                  void (*report)(const struct fsrv_sandbox_rule *rule, void *data), void *data,
+                                  struct fsrv_error *error);
+
+/* References may be taken and given by any thread. unref takes NULL and returns NULL. */
+FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_ref(struct fsrv_sandbox *sandbox);
+FSRV_PUBLIC struct fsrv_sandbox *fsrv_sandbox_unref(struct fsrv_sandbox *sandbox);
+
+/*
+ * Finds out what a run would need that the sandbox doesn't give: it runs run(data) in a child of the caller's, a fork,
+ * with nothing closed, and calls learned() once for each word that would have to be added, as the command's --sandbox
+ * has them: "allow=network", "read=/etc/hosts". What run() returns is the child's exit code; *ret_status is
+ * waitpid(2)'s. Limits are not learned, nor what is lacking because of namespaces and mounts. It is for input that you
+ * trust: the child may do all that the caller may. Blocks until the child has ended.
+ *
+ * Errors, stage SANDBOX: -EINVAL (not sealed), -ENOSYS, -EBUSY (another filter listens already, in a container), those
+ * of fork(2).
+ */
+FSRV_PUBLIC int fsrv_sandbox_learn(const struct fsrv_sandbox *sandbox, int (*run)(void *data), void *run_data,
+                                   void (*learned)(const char *word, void *data), void *data, int *ret_status,
+                                   struct fsrv_error *error);
+
+/*
+ * Locks the calling process in, now and for good, as a sealed sandbox says: for code that locks itself later than at
+ * its start, in any process that has one thread, be it a worker or not. RLIMIT_CPU counts from the process's start. In
+ * a worker the lifeline and the tracker are closed, and, without FSRV_SANDBOX_SPAWN, what fsrv_server_inherit() uses.
+ * The process keeps the other fds that it has.
+ * Errors, stage SANDBOX: the step that failed, and what it was for. Then some of it may have been done, and the process
+ * should end. -EINVAL: the sandbox is not sealed, or there are other threads.
+ */
+FSRV_PUBLIC int fsrv_worker_lock(const struct fsrv_sandbox *sandbox, struct fsrv_error *error);
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 

@@ -198,6 +198,75 @@ private:
         fsrv_result raw_;
 };
 
+/* ---- sandboxes ---- */
+
+/* What processes may do. seal() gives one that cannot be changed; copies of it are the same one. */
+class sandbox {
+public:
+        class builder {
+        public:
+                explicit builder(const std::string &profile) {
+                        fsrv_error why{};
+                        fsrv_sandbox *raw = nullptr;
+                        if (fsrv_sandbox_new(profile.c_str(), &raw, &why) < 0)
+                                why_ = why;
+                        raw_.reset(raw);
+                }
+                /* access: FSRV_PATH_…, FSRV_PORT_…; refuse, allow: enum fsrv_refuse; flags: FSRV_SANDBOX_… */
+                builder &path(const std::string &path, std::uint32_t access) {
+                        return keep(raw_ ? fsrv_sandbox_add_path(raw_.get(), path.c_str(), access) : 0, path);
+                }
+                builder &port(std::uint16_t port, std::uint32_t access) {
+                        return keep(raw_ ? fsrv_sandbox_add_port(raw_.get(), port, access) : 0, "a port");
+                }
+                builder &limit(int resource, std::uint64_t value) {
+                        return keep(raw_ ? fsrv_sandbox_limit(raw_.get(), resource, value) : 0, "a limit");
+                }
+                builder &refuse(std::uint32_t groups) {
+                        return keep(raw_ ? fsrv_sandbox_refuse(raw_.get(), groups) : 0, "groups of calls");
+                }
+                builder &allow(std::uint32_t groups) {
+                        return keep(raw_ ? fsrv_sandbox_allow(raw_.get(), groups) : 0, "groups of calls");
+                }
+                builder &flags(std::uint32_t flags) {
+                        return keep(raw_ ? fsrv_sandbox_set_flags(raw_.get(), flags) : 0, "flags");
+                }
+                /* The first error of all these, or of sealing. */
+                expected<sandbox> seal() {
+                        if (why_.err == 0 && fsrv_sandbox_seal(raw_.get(), nullptr, nullptr, &why_) < 0 &&
+                            why_.err == 0)
+                                why_.err = EINVAL;
+                        if (why_.err != 0)
+                                return unexpected(error(why_));
+                        return sandbox(raw_.release());
+                }
+
+        private:
+                builder &keep(int r, const std::string &what) {
+                        if (r < 0 && why_.err == 0) {
+                                why_.err = -r;
+                                why_.stage = FSRV_STAGE_SANDBOX;
+                                std::snprintf(why_.text, sizeof why_.text, "%.200s: %s", what.c_str(),
+                                              std::strerror(-r));
+                        }
+                        return *this;
+                }
+                struct deleter {
+                        void operator()(fsrv_sandbox *raw) const noexcept { fsrv_sandbox_unref(raw); }
+                };
+                std::unique_ptr<fsrv_sandbox, deleter> raw_;
+                fsrv_error why_{};
+        };
+
+        static builder profile(const std::string &name) { return builder(name); }
+
+        fsrv_sandbox *get() const noexcept { return raw_.get(); }
+
+private:
+        explicit sandbox(fsrv_sandbox *raw) : raw_(raw, fsrv_sandbox_unref) {}
+        std::shared_ptr<fsrv_sandbox> raw_;
+};
+
 /* ---- requests ---- */
 
 /* What to run. The first error of a setter comes from the call that uses the request. */
@@ -214,6 +283,11 @@ public:
                 return keep(fsrv_request_set_time_limit(get(), static_cast<std::uint64_t>(limit.count()),
                                                         static_cast<std::uint64_t>(grace.count())));
         }
+        request &attributes(fsrv_attributes all) & { /* the size is set here */
+                all.size = sizeof all;
+                return keep(fsrv_request_set_attributes(get(), &all, nullptr));
+        }
+        request &in(const sandbox &box) & { return keep(fsrv_request_set_sandbox(get(), box.get())); }
         request &payload(bytes all) & { /* borrowed until the spawns have returned */
                 return keep(fsrv_request_set_payload(get(), all.data(), all.size()));
         }
@@ -227,6 +301,8 @@ public:
         request &&time_limit(std::chrono::milliseconds limit, std::chrono::milliseconds grace = {}) && {
                 return std::move(time_limit(limit, grace));
         }
+        request &&attributes(const fsrv_attributes &all) && { return std::move(attributes(all)); }
+        request &&in(const sandbox &box) && { return std::move(in(box)); }
         request &&payload(bytes all) && { return std::move(payload(all)); }
         request &&payload_fd(int fd) && { return std::move(payload_fd(fd)); }
         request &&dup2(int fd, int child_fd) && { return std::move(dup2(fd, child_fd)); }

@@ -16,7 +16,9 @@ import sys
 
 PAGE, WINDOW = 4096, 65536
 SKIPPED = 77  # Meson's
-CODE = re.compile(r"(base|wire|worker)_|zygote_(entries|fork|hot|module|symbols|zygote)\.")
+CODE = re.compile(r"base_(error|fd|huge|linux|title)\.|wire_(channel|inherited|messages|order|patient_send|readiness)\."
+                  r"|wire_(request_codec|strings)\.|worker_(actions|apart|loan|result|run|setup|standby|task|worker)\."
+                  r"|zygote_(entries|fork|hot|module|symbols|zygote)\.")
 VARIABLES = re.compile(r"worker_|wire_inherited\.|zygote_(fork|module)\.")
 # Variables of these files that are written to before the first fork only.
 BEFORE_FORKS = {"twice", "ready", "preloaded", "n_preloaded"}

@@ -72,6 +72,7 @@ class Status:
     def __init__(self, answer):
         self.pid, self.exit_code, self.signal = answer["pid"], answer["exit_code"], answer["signal"]
         self.flags, self.cpu_us, self.maxrss = answer["flags"], answer["cpu_us"], answer["maxrss"]
+        self.refused = answer["refused"], answer["refused_call"]
 
     def __repr__(self):
         return f"exit code {self.exit_code}, signal {self.signal}, flags {self.flags:#x}"
@@ -103,7 +104,8 @@ class Spawner:
     def __init__(self, command, **options):
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen([*command, str(theirs.fileno())], pass_fds=[theirs.fileno()], **options)
+            fds = [theirs.fileno(), *options.pop("pass_fds", ())]
+            self.process = subprocess.Popen([*command, str(theirs.fileno())], pass_fds=fds, **options)
         self.socket, self.file, self.may_die = ours, ours.makefile("rwb"), False
 
     def __call__(self, command, *words):
@@ -131,8 +133,9 @@ class Spawner:
             words += [name, value]
         return self("new", *words, *([] if preload is None else ["preload", *preload]))
 
-    def request(self, argv=None, environment=None, actions=(), **attributes):
-        """actions: tuples of a name and its numbers, in order; a list as a value is several words."""
+    def request(self, argv=None, environment=None, actions=(), set_attributes=(), **attributes):
+        """actions: tuples of a name and its numbers, in order; a list as a value is several words. set_attributes:
+        words NAME=VALUE, as tests/programs/spawner_attributes.c has them."""
         self("request")
         for name, value in attributes.items():
             self("set", name, *(value if isinstance(value, (list, tuple)) else [value]))
@@ -142,6 +145,8 @@ class Spawner:
             self("set", "environment", *environment)
         for action in actions:
             self("set", *action)
+        if set_attributes:
+            self("attributes", *set_attributes)
 
     def spawn(self, **request):
         if request:

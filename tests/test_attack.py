@@ -172,6 +172,17 @@ def test_promises(attack, server, untouched, good):
     before.check()
 
 
+def test_broken_sandboxes(attack, server, untouched, good, sanitized):
+    """No sandbox, no doorbell, more of them than there may be at a time; none of their zygotes stays."""
+    before = untouched()
+    n = 200 if sanitized else 1000
+    with good(f"{n} broken sandboxes, seed {SEED}"):
+        counts = attack("sandbox", server.path, n, SEED)
+    assert counts["sent"] + counts["not_sent"] == n and counts["started"] > 0 and counts["failed"] > 0
+    assert eventually(lambda: not [pid for pid in children(server.process.pid) if "in sandbox" in title(pid)])
+    before.check()
+
+
 def test_answers_that_nobody_reads(attack, server, untouched, good, testmod):
     before = untouched()
     filler = attack.begin("fill", server.path, f"{testmod}:exit_with", 400)

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RUST = ROOT / "bindings/rust"
 LIMIT = 120 * PATIENCE
 
-WORDS = ["3 words", "100 more have two words", "sh exited with 7"]
+WORDS = ["3 words", "100 more have two words", "3 words", "sh exited with 7"]
 
 
 def run(*command, **options):
@@ -68,8 +68,8 @@ def as_c(kind, name=""):
     kind = kind.strip()
     if match := re.fullmatch(r"\[(.*); (\d+)\]", kind):
         return as_c(match[1], f"{name}[{match[2]}]")
-    if match := re.fullmatch(r'Option<extern "C" fn\((.*)\) -> (.*)>', kind, re.DOTALL):
-        return as_c(match[2], f"(*{name})({parameters(match[1])})")
+    if match := re.fullmatch(r'Option<extern "C" fn\((.*)\)(?: -> (.*))?>', kind, re.DOTALL):
+        return as_c(match[2] or "c_void", f"(*{name})({parameters(match[1])})")
     if match := re.fullmatch(r"\*(const|mut) (.*)", kind, re.DOTALL):
         inner = match[2].strip()
         return as_c(inner, f"*{name}") if match[1] == "mut" else as_c_const(inner, name)
@@ -84,7 +84,7 @@ def as_c_const(inner, name):
 
 def parameters(text):
     text = re.sub(r"< ", "<", re.sub(r", ?>", ">", re.sub(r"\s+", " ", text)))
-    pieces = re.findall(r'(\w+): ((?:Option<[^>]*->[^>]*>|[^,])+)', text)
+    pieces = re.findall(r'(\w+): ((?:Option<(?:->|[^>])*>|[^,])+)', text)
     return ", ".join(as_c(re.sub(r",? \)", ")", kind), name) for name, kind in pieces) or "void"
 
 

@@ -26,7 +26,7 @@ def torture(tmp_path, *words):
     return result, json.loads(figures.read_text()) if figures.exists() else None
 
 
-@pytest.mark.parametrize("variant", ["private", "server-untold"])
+@pytest.mark.parametrize("variant", ["private", "sandbox", "server-untold"])
 def test_short(tmp_path, variant):
     result, figures = torture(tmp_path, "--minutes", 0.15, "--only", variant)
     assert result.returncode == 0, result.stdout + result.stderr

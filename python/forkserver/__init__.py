@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from ._error import Error
     from ._executor import Executor
     from ._pool import Pool
+    from ._sandbox import Rule, Sandbox
 
-__all__ = ["Error", "Executor", "Pool", "Process", "RemoteError", "Server", "Status", "WorkerDied", "__version__",
-           "install", "installed", "prepared", "register_joblib", "stats", "status", "uninstall"]
+__all__ = ["Error", "Executor", "Pool", "Process", "RemoteError", "Rule", "Sandbox", "Server", "Status", "WorkerDied",
+           "__version__", "install", "installed", "prepared", "register_joblib", "stats", "status", "uninstall"]
 
 _chosen = None  # install()'s arguments, while it is in force
 _hook = None  # what waits for multiprocessing
@@ -187,6 +188,10 @@ def __getattr__(name):
         from . import _api
 
         return getattr(_api, name)
+    if name in ("Rule", "Sandbox"):
+        from . import _sandbox
+
+        return getattr(_sandbox, name)
     if name in ("Status", "status"):
         from . import _status
 

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence
 
 from multiprocessing import context
 
-from . import _calls, _native, _parcel, _popen, _server, _status
+from . import _attributes, _calls, _native, _parcel, _popen, _sandbox, _server, _status
 
 if TYPE_CHECKING:
     import resource
@@ -54,6 +54,11 @@ class Process:
     def timed_out(self) -> bool:
         """Whether the process was killed for its time limit."""
         return self._native.timed_out
+
+    @property
+    def refused(self) -> Optional[tuple[int, str]]:
+        """How many system calls its sandbox has refused, and the name of the first. None: none, or it still runs."""
+        return self._native.refused and self._native.refused[:2]
 
     def wait(self, timeout: Optional[float] = None) -> Optional[int]:
         """Returns the exit code, minus the signal, or None when the process still runs after `timeout` seconds.
@@ -100,24 +105,35 @@ class Server:
     pickler: what pickles the functions, arguments and values of calls: a module such as cloudpickle, or an object with
     dumps() and loads() as pickle has. None: multiprocessing's rules.
 
+    sandbox: a Sandbox, which all processes are in. The modules are loaded outside of it.
+
+    All that make a process take keywords for what it is and may do, by the names of subprocess where that has them:
+    limits: as {"NOFILE": 64, "AS": (2**30, None)}, by the names of setrlimit(2) without RLIMIT_: a number, or soft and
+    hard ones, where None stays as it is. nice: the value itself. cpu_affinity: the numbers of processors. user, group,
+    extra_groups: by name or number; each alone is what it says, so with `user` the groups stay what the server has.
+    umask. cgroup: the path of a directory of cgroups, version 2. What the system refuses raises Error with stage
+    "attributes". The function of a call can have no arguments of these names by keyword.
+
     Any number of threads may use it. After os.fork() both sides use it. The server ends with close(), and when this
     object and all its processes are gone. Python's signal handlers run while a call waits. If one raises, nothing of
     what was asked for will run."""
 
     def __init__(self, preload: Sequence[str] = (), on_error: str = "warn", memory: str = "auto",
                  main: Optional[str] = "preload", prepare: Optional[Callable[[], Any]] = None,
-                 pickler: Any = None) -> None:
+                 pickler: Any = None, sandbox: Optional[_sandbox.Sandbox] = None) -> None:
         if main not in ("preload", "import", None):
             raise ValueError('main must be "preload", "import" or None')
         if isinstance(preload, str):
             raise TypeError(f"preload must be a list of module names, as [{preload!r}]")
+        if sandbox is not None and not isinstance(sandbox, _sandbox.Sandbox):
+            raise TypeError(f"sandbox must be a Sandbox, as Sandbox({sandbox!r})")
         modules = list(preload)
         if main == "preload" and on_error != "fail" and "__main__" not in modules:
             modules.append("__main__")
         self._pickler = pickler or _parcel
         told = None if prepare is None else pickle.dumps((_calls.name_pickler(self._pickler),
                                                           bytes(self._pickler.dumps(prepare, protocol=5))))
-        self._server = _server.ForkServer(memory, has_main=main is not None, prepare=told)
+        self._server = _server.ForkServer(memory, has_main=main is not None, prepare=told, sandbox=sandbox)
         self._server.set_forkserver_preload(modules, on_error=on_error)
 
     def spawn(self, function: Callable[..., object], *args: Any, kill_on_close: bool = False, time_limit: float = 0.0,
@@ -127,11 +143,13 @@ class Server:
         kill_on_close: the process ends with its handle. time_limit: seconds, after which it is ended, with the
         processes that it has started; 0: no limit. With `grace` it gets SIGTERM at the limit, and SIGKILL that many
         seconds later. Without, it gets SIGKILL at once."""
+        attributes = _attributes.take(kwargs)
         made = context._concrete_contexts["forkserver"].Process(target=function, args=args, kwargs=kwargs)
         carrier = _calls._Carrier()
         payload = _popen.dump(made, carrier, self._server)
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
-        return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit, grace=grace),
+        return Process(self._server.spawn(carrier.fds, payload, flags=flags, time_limit=time_limit, grace=grace,
+                                          attributes=attributes),
                        carrier.kept_for_child)
 
     def call(self, function: Callable[..., Result], *args: Any, timeout: Optional[float] = None,
@@ -147,7 +165,7 @@ class Server:
         Function, arguments and value are pickled. Large buffers in them (arrays, memoryviews) come as views of shared
         memory that are written to without harm, and are not copied here. `bytes` are copied."""
         return _calls.Call(self._server, (function, args, kwargs), timeout=timeout, memory=memory,
-                           pickler=self._pickler).result()
+                           attributes=_attributes.take(kwargs), pickler=self._pickler).result()
 
     def call_bytes(self, function: Callable[..., Any], *args: Any, timeout: Optional[float] = None,
                    memory: Optional[int] = None, **kwargs: Any) -> memoryview:
@@ -155,11 +173,11 @@ class Server:
         process has sent is unpickled here, so it may be one that hostile data has taken over. What the function raises
         comes as the text of a RemoteError."""
         return _calls.Call(self._server, (function, args, kwargs), timeout=timeout, memory=memory,
-                           pickler=self._pickler, is_raw=True).result()
+                           attributes=_attributes.take(kwargs), pickler=self._pickler, is_raw=True).result()
 
     def run(self, argv: Sequence[Path], *, env: Optional[Mapping[Any, Any]] = None, cwd: Optional[Path] = None,
             stdin: Optional[Stream] = None, stdout: Optional[Stream] = None, stderr: Optional[Stream] = None,
-            kill_on_close: bool = False, time_limit: float = 0.0, grace: float = 0.0) -> Process:
+            kill_on_close: bool = False, time_limit: float = 0.0, grace: float = 0.0, **attributes: Any) -> Process:
         """Runs a program, which is looked up in PATH. env: a dict, or the caller's own. stdin, stdout, stderr: an fd
         or a file, or the caller's own. If the program cannot be executed, this raises Error with stage "exec"."""
         if isinstance(argv, (str, bytes)):
@@ -172,7 +190,8 @@ class Server:
         flags = _native.KILL_ON_CLOSE if kill_on_close else 0
         return Process(self._server.run(list(argv), env=words, cwd=None if cwd is None else os.fspath(cwd),
                                         actions=actions,
-                                        flags=flags, time_limit=time_limit, grace=grace))
+                                        flags=flags, time_limit=time_limit, grace=grace,
+                                        attributes=_attributes.make(**attributes)))
 
     def ensure_running(self) -> None:
         """Starts the server now instead of with the first process."""

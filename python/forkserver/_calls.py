@@ -147,7 +147,7 @@ class Doorbell:
 class Call:
     """A call whose process runs. It is for one thread."""
 
-    def __init__(self, server, what, *, timeout=None, memory=None, pickler=_parcel, is_raw=False):
+    def __init__(self, server, what, *, timeout=None, memory=None, attributes=None, pickler=_parcel, is_raw=False):
         """what: (function, its arguments, its keyword arguments)."""
         check_limits(timeout, memory)
         self.has_died = False  # the process, without a result
@@ -157,7 +157,7 @@ class Call:
         try:
             self._carrier = _Carrier()
             self._events = _popen._memory_events.read()
-            self._process = self._spawn(server, what, memory, own)
+            self._process = self._spawn(server, what, memory, attributes, own)
             self.pid = self._process.pid
         except BaseException:
             os.close(own[0])
@@ -166,7 +166,7 @@ class Call:
             for fd in own[1:]:
                 os.close(fd)
 
-    def _spawn(self, server, what, memory, own):
+    def _spawn(self, server, what, memory, attributes, own):
         carrier = self._carrier
         with _popen.spawning(carrier):
             parts = _parcel.dump(self._pickler, what)
@@ -180,7 +180,7 @@ class Call:
         made = context._concrete_contexts["forkserver"].Process(target=answer, args=told)
         payload = _popen.dump(made, carrier, server)
         return server.spawn(carrier.fds, payload, flags=_native.KILL_ON_CLOSE | _native.RESULT,
-                            time_limit=self._timeout or 0.0)
+                            time_limit=self._timeout or 0.0, attributes=attributes)
 
     def result(self, doorbell=None):
         """Waits for the end; returns the value, or raises. It is for one call. doorbell: see Doorbell."""

@@ -15,7 +15,7 @@ from concurrent.futures import _base, process  # noqa: F401 # _calls needs the s
 from concurrent.futures.thread import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
-from . import _calls
+from . import _attributes, _calls
 from ._api import Server
 
 _FULL = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
@@ -65,16 +65,17 @@ class Tasks:
     """What the threads of an executor or a pool know. It doesn't refer to that one, which may go before its tasks
     end."""
 
-    def __init__(self, server, retries, reuse, initializer, initargs, **limits):
+    def __init__(self, server, retries, reuse, initializer, initargs, *, timeout, memory, attributes):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if retries < 0:
             raise ValueError("retries must not be negative")
         if reuse < 1:
             raise ValueError("reuse must be at least 1")
-        _calls.check_limits(**limits)
+        _calls.check_limits(timeout, memory)
         self.reuse, self.workers = reuse, set()
-        self.server, self.limits, self.retries = server, limits, retries
+        self.server, self.retries = server, retries
+        self.limits = {"timeout": timeout, "memory": memory, "attributes": _attributes.make(**attributes)}
         self.initializer, self.initargs = initializer, tuple(initargs)
         self.waiting = set()  # futures
         self.running = 0  # calls, with those that are being begun
@@ -192,7 +193,8 @@ class Executor(_base.Executor):
     max_workers: so many tasks run at a time; by default as many as there are processors. preload, and the options main,
     prepare, pickler and on_error: as in Server.
     initializer, initargs: called in each process before its task. timeout, memory: the limits of each task, as in
-    Server.call(). retries: a task whose process died, or ran out of time, is run so many times more. reuse: so many
+    Server.call(). limits, nice, cpu_affinity, user, group, extra_groups, umask, cgroup: of each process, as in Server.
+    retries: a task whose process died, or ran out of time, is run so many times more. reuse: so many
     tasks share a process, one after the other. server: a Server to be used instead of one of its own; it isn't closed
     here.
 
@@ -205,12 +207,13 @@ class Executor(_base.Executor):
                  timeout: Optional[float] = None, memory: Optional[int] = None, retries: int = 0,
                  reuse: int = 1, server: Optional[Server] = None, **options: Any) -> None:
         max_workers = count_workers(max_workers)
+        attributes = {name: options.pop(name) for name in _attributes.NAMES if name in options}
         self._made_by = dict(max_workers=max_workers, initializer=initializer, initargs=tuple(initargs),
-                             timeout=timeout, memory=memory, retries=retries, reuse=reuse)
+                             timeout=timeout, memory=memory, retries=retries, reuse=reuse, **attributes)
         self._own_server = Server(preload, **options) if server is None else None
         self._max_workers, self._has_submitted = max_workers, False
         self._tasks = Tasks(server or self._own_server, retries, reuse, initializer, initargs, timeout=timeout,
-                            memory=memory)
+                            memory=memory, attributes=attributes)
         self._threads = ThreadPoolExecutor(max_workers, "forkserver.Executor")
 
     def __reduce__(self):

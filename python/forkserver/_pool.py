@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from multiprocessing import pool
 from typing import Any, Callable, Iterable, Optional, Sequence
 
+from . import _attributes
 from ._api import Server
 from ._executor import Tasks, count_workers
 
@@ -29,9 +30,10 @@ class Pool(pool.ThreadPool):
                  server: Optional[Server] = None, **options: Any) -> None:
         self._state = None  # for __del__() of the standard one, if this raises
         processes = count_workers(processes)
+        attributes = {name: options.pop(name) for name in _attributes.NAMES if name in options}
         self._own_server = Server(preload, **options) if server is None else None
         self._tasks = Tasks(server or self._own_server, retries, maxtasksperchild, initializer, initargs,
-                            timeout=timeout, memory=memory)
+                            timeout=timeout, memory=memory, attributes=attributes)
         self._doorbells = weakref.WeakSet()
         self._is_over = False
         super().__init__(processes)

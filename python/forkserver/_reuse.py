@@ -30,14 +30,14 @@ class Worker:
     The process itself is one call, of serve() below. Its calls and their results are messages on a socket. Each has the
     call's number, since a process can have sent anything before, and none is waited for but by the doorbell."""
 
-    def __init__(self, server, left, initializer, initargs, *, timeout, memory, pickler):
+    def __init__(self, server, left, initializer, initargs, *, timeout, memory, attributes, pickler):
         self.left, self.has_died = left, False
         self._timeout, self._pickler, self._server = timeout, pickler, server
         self._number = 0  # of the call
         self._socket, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             what = (serve, (_Fd(there), _calls.name_pickler(pickler), initializer, initargs), {})
-            self._call = _calls.Call(server, what, memory=memory, pickler=pickler)
+            self._call = _calls.Call(server, what, memory=memory, attributes=attributes, pickler=pickler)
         except BaseException:
             self._socket.close()
             raise

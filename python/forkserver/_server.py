@@ -91,15 +91,17 @@ def _tracker():
 class ForkServer:
     """Stands for `multiprocessing.forkserver._forkserver`, on libforkserver. Methods and private names are the same."""
 
-    def __init__(self, memory="auto", has_main=True, prepare=None):
+    def __init__(self, memory="auto", has_main=True, prepare=None, sandbox=None):
         if memory not in _MEMORY:
             raise ValueError(f"memory must be one of {', '.join(_MEMORY)}")
         self._memory = _MEMORY[memory]
+        self._sandbox = sandbox  # a _sandbox.Sandbox, or None
         self._has_main = has_main  # False: children do without the main module
         self._imports = collections.Counter()  # packages that calls have imported
         self._prepare = prepare  # see _calls.to_prepare
         self._main = {}  # how children find it
         self._lock = threading.RLock()
+        self._null = None
         self._server = None  # the native handle; made by the first call that needs it
         self._server_is_inherited = False
         self._preload_modules = ["__main__"]
@@ -156,6 +158,9 @@ class ForkServer:
             inherited, self._server_is_inherited = self._server_is_inherited, False
         if handle is not None and not inherited:
             handle.stop(timeout)
+        if self._null is not None:
+            self._null.close()
+            self._null = None
 
     @property
     def _forkserver_pid(self):
@@ -185,17 +190,29 @@ class ForkServer:
         self._handle()
         return self._prepared is not None and {**data, "name": None, "dir": None} == self._prepared
 
-    def spawn(self, fds, payload, *, flags=0, time_limit=0.0, grace=0.0, owner=None, keeper=None):
-        """Returns a native process object. `payload`: what the child unpickles. owner, keeper: see _popen.Popen."""
+    def spawn(self, fds, payload, *, flags=0, time_limit=0.0, grace=0.0, owner=None, keeper=None,
+              attributes=None):
+        """Returns a native process object. `payload`: what the child unpickles. owner, keeper: see _popen.Popen.
+        attributes: as _attributes.make() makes them."""
         handle = self._handle()
         self._served += 1
         try:
             # No name of ours: if a signal handler raises, a traceback would keep the process alive by it.
-            return handle.spawn([_tracker(), *fds], payload, entry="python:payload", flags=flags,
-                                time_limit=time_limit, grace=grace, owner=owner, keeper=keeper)
+            return handle.spawn([self._trackers_fd(), *fds], payload, entry="python:payload", flags=flags,
+                                time_limit=time_limit, grace=grace, owner=owner, keeper=keeper,
+                                attributes=attributes)
         except BaseException:
             self._served -= 1
             raise
+
+    def _trackers_fd(self):
+        """Returns what children have for the resource tracker. By the tracker a process in a sandbox could remove what
+        is not its own."""
+        if self._sandbox is None:
+            return _tracker()
+        if self._null is None:
+            self._null = open(os.devnull, "wb", buffering=0)
+        return self._null.fileno()
 
     def run(self, argv, **options):
         return self._handle().spawn((), b"", program=os.fspath(argv[0]), argv=argv, **options)
@@ -263,7 +280,8 @@ class ForkServer:
         start = _START.format(directory=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         argv = [executable, *util._args_from_interpreter_flags(), "-c", _BOOTSTRAP.format(start=start)]
         return _native.private(argv, pickle.dumps(told), modules, self._policy,
-                               helpers=helper_directory(), memory=self._memory)
+                               helpers=helper_directory(), memory=self._memory,
+                               sandbox=None if self._sandbox is None else self._sandbox._native)
 
 
 def lost_status(pid):

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import resource
     from multiprocessing.process import BaseProcess
-    from typing import Optional
+    from typing import Optional, Tuple
 
 
 class Status:
@@ -19,15 +19,18 @@ class Status:
     pid. exit_code: 0 to 255, None where a signal ended it. signal: that signal, else None. core: whether it left a
     core dump. timed_out: whether it was killed for its time limit. out_of_memory: whether the kernel killed it
     because memory was short; None where no control group counts such ends. rusage: a resource.struct_rusage, None
-    where it is lost. lost: whether nothing is known but that it has ended, because the fork server died before."""
+    where it is lost. refused: how many system calls its sandbox refused, and the name of the first; None: none. lost:
+    whether nothing is known but that it has ended, because the fork server died before."""
 
-    def __init__(self, pid, exit_code, signal, core, timed_out, out_of_memory, rusage, lost):
+    def __init__(self, pid, exit_code, signal, core, timed_out, out_of_memory, refused, rusage, lost):
         self.pid: int = pid
         self.exit_code: Optional[int] = exit_code
         self.signal: Optional[signals.Signals] = signal
         self.core: bool = core
         self.timed_out: bool = timed_out
         self.out_of_memory: Optional[bool] = out_of_memory
+        self.refused: Optional[Tuple[int, str]] = refused and refused[:2]
+        self._was_refused = bool(refused and refused[2])
         self.lost: bool = lost
         self._rusage = rusage
 
@@ -42,7 +45,9 @@ class Status:
         if self.signal is None:
             return f"process {self.pid} exited with {self.exit_code}"
         why = ""
-        if self.timed_out:
+        if self._was_refused:
+            why = f", because its sandbox refuses {self.refused[1]}"
+        elif self.timed_out:
             why = ", because its time limit had passed"
         elif self.out_of_memory:
             why = ", because memory was short"
@@ -105,7 +110,7 @@ def status_of(native, out_of_memory) -> Status:
     return Status(native.pid, code if code is not None and code >= 0 else None,
                   _signal(-code) if code is not None and code < 0 else None, native.core, native.timed_out,
                   out_of_memory if code == -signals.SIGKILL else None if code is None else False,
-                  native.rusage, code is None)
+                  native.refused, native.rusage, code is None)
 
 
 class MemoryEvents:

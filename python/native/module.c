@@ -28,6 +28,8 @@ PyObject *native_raise_plain(int r, const char *what) {
 static PyMethodDef functions[] = {
         { "private", (PyCFunction)(void (*)(void))native_private, METH_VARARGS | METH_KEYWORDS,
           "A handle on a new server." },
+        { "sandbox", native_sandbox, METH_VARARGS,
+          "sandbox(profile, additions) -> a sealed one, and its rules: (what, state, by, why)" },
         { "inherit", native_inherit, METH_NOARGS, "In a worker: a handle on the server that it came from." },
         { "zygote", native_zygote, METH_VARARGS,
           "zygote(preload, loaded, rehearse, serve): this process, which a server started, serves." },

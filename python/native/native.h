@@ -38,11 +38,18 @@ PyObject *native_process_new(struct fsrv_process *process, const struct native_o
 PyObject *native_result_type(void);
 PyObject *native_result_new(struct fsrv_result *result);
 
-/* audit.c, immortal.c, process.c, result.c, server.c, zygote.c, worker.c: the module's functions. */
+/* sandbox.c: the sandbox of a capsule, borrowed; of None NULL. NULL with an exception: it is something else. */
+struct fsrv_sandbox *native_sandbox_of(PyObject *object);
+
+/* attributes.c: sets what a dict of _attributes.py says, or nothing of None. -1 with an exception. */
+int native_set_attributes(struct fsrv_request *request, PyObject *attributes);
+
+/* audit.c, immortal.c, process.c, result.c, sandbox.c, server.c, zygote.c, worker.c: the module's functions. */
 PyObject *native_result_buffer(PyObject *module, PyObject *args);
 PyObject *native_has_reader(PyObject *module, PyObject *args);
 PyObject *native_drop_payload(PyObject *module, PyObject *ignored);
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords);
+PyObject *native_sandbox(PyObject *module, PyObject *args);
 PyObject *native_inherit(PyObject *module, PyObject *ignored);
 PyObject *native_zygote(PyObject *module, PyObject *args);
 PyObject *native_audit(PyObject *module, PyObject *args);

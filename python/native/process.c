@@ -127,6 +127,17 @@ static PyObject *process_timed_out(PyObject *object, void *data) {
         return PyBool_FromLong(((struct process *)object)->status.flags & FSRV_STATUS_TIMED_OUT);
 }
 
+/* (how many calls, the name of the first, whether it was killed for that); None: none was refused */
+static PyObject *process_refused(PyObject *object, void *data) {
+        const struct fsrv_status *status = &((struct process *)object)->status;
+
+        (void)data;
+        if (status->refused == 0)
+                Py_RETURN_NONE;
+        return Py_BuildValue("(IsO)", status->refused, fsrv_syscall_name(status->refused_call),
+                             status->flags & FSRV_STATUS_REFUSED ? Py_True : Py_False);
+}
+
 static PyObject *process_fileno(PyObject *object, PyObject *ignored) {
         int fd = fsrv_process_get_poll_fd(((struct process *)object)->process);
 
@@ -286,6 +297,7 @@ static PyGetSetDef process_members[] = {
           "The fields of resource.struct_rusage, None before the end or where the server died.", NULL },
         { "core", process_core, NULL, "Whether a core was dumped.", NULL },
         { "timed_out", process_timed_out, NULL, "Whether it was killed for its time limit.", NULL },
+        { "refused", process_refused, NULL, "What its sandbox refused: how many calls, the first one's name.", NULL },
         { NULL, NULL, NULL, NULL, NULL },
 };
 

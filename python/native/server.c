@@ -85,20 +85,23 @@ static PyObject *wrap_server(struct fsrv_server *handle) {
 }
 
 PyObject *native_private(PyObject *module, PyObject *args, PyObject *keywords) {
-        static char *names[] = { "argv",     "data",    "preload", "policy", "threads",
-                                 "standbys", "timeout", "helpers", "memory", NULL };
+        static char *names[] = { "argv",    "data",    "preload", "policy",  "threads", "standbys",
+                                 "timeout", "helpers", "memory",  "sandbox", NULL };
         struct fsrv_server_options options = { .size = sizeof options,
                                                .flags = FSRV_SERVER_PRELOAD_OUTPUT | FSRV_SERVER_IN_TREE };
-        PyObject *argv, *preload, *argv_owner = NULL, *preload_owner = NULL, *result = NULL;
+        PyObject *argv, *preload, *sandbox = NULL, *argv_owner = NULL, *preload_owner = NULL, *result = NULL;
         const char **argv_list = NULL, **preload_list = NULL, *data, *helpers = NULL;
         Py_ssize_t size;
         struct fsrv_error error = { 0 };
         struct fsrv_server *handle;
 
         (void)module;
-        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#O|IIIizI:private", names, &argv, &data, &size, &preload,
+        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#O|IIIizIO:private", names, &argv, &data, &size, &preload,
                                          &options.preload_policy, &options.thread_policy, &options.standbys,
-                                         &options.preload_timeout_ms, &helpers, &options.memory))
+                                         &options.preload_timeout_ms, &helpers, &options.memory, &sandbox))
+                return NULL;
+        options.sandbox = native_sandbox_of(sandbox);
+        if (PyErr_Occurred())
                 return NULL;
         if (take_strings(argv, &argv_list, &argv_owner) == 0 &&
             take_strings(preload, &preload_list, &preload_owner) == 0) {
@@ -231,7 +234,7 @@ static int add_fds(struct fsrv_request *request, PyObject *fds) {
 struct spawn {
         const char *entry, *program, *cwd, *payload;
         Py_ssize_t payload_size;
-        PyObject *argv, *environment, *fds, *actions, *owner, *keeper;
+        PyObject *argv, *environment, *fds, *actions, *owner, *keeper, *attributes;
         double timeout, time_limit, grace;
         int flags, session;
 };
@@ -265,6 +268,8 @@ static int fill_request(struct fsrv_request *request, const struct spawn *spawn)
                 r = add_fds(request, spawn->fds);
                 if (r == 0 && spawn->actions)
                         r = add_actions(request, spawn->actions);
+                if (r == 0)
+                        r = native_set_attributes(request, spawn->attributes);
         }
         free(argv);
         free(environment);
@@ -293,18 +298,19 @@ static PyObject *spawn_request(struct fsrv_server *server, const struct fsrv_req
 }
 
 static PyObject *server_spawn(PyObject *object, PyObject *args, PyObject *keywords) {
-        static char *names[] = { "fds",     "payload",    "entry", "program", "argv",    "env",   "cwd",    "actions",
-                                 "timeout", "time_limit", "grace", "flags",   "session", "owner", "keeper", NULL };
+        static char *names[] = { "fds",     "payload", "entry",   "program",    "argv",  "env",
+                                 "cwd",     "actions", "timeout", "time_limit", "grace", "flags",
+                                 "session", "owner",   "keeper",  "attributes", NULL };
         struct spawn spawn = { .timeout = 120 };
         struct native_owner owner = { 0 };
         struct fsrv_request *request;
         PyObject *result = NULL;
 
-        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#|zzOOzOdddipOO:spawn", names, &spawn.fds, &spawn.payload,
+        if (!PyArg_ParseTupleAndKeywords(args, keywords, "Oy#|zzOOzOdddipOOO:spawn", names, &spawn.fds, &spawn.payload,
                                          &spawn.payload_size, &spawn.entry, &spawn.program, &spawn.argv,
                                          &spawn.environment, &spawn.cwd, &spawn.actions, &spawn.timeout,
                                          &spawn.time_limit, &spawn.grace, &spawn.flags, &spawn.session, &spawn.owner,
-                                         &spawn.keeper))
+                                         &spawn.keeper, &spawn.attributes))
                 return NULL;
         if (spawn.owner && spawn.owner != Py_None) {
                 owner = (struct native_owner){ PyWeakref_NewRef(spawn.owner, NULL), spawn.keeper };

@@ -272,7 +272,7 @@ static PyObject *payload(void) {
 }
 
 static PyObject *number(int r) {
-        if (r == -ENOENT)
+        if (r == -ENOENT || r == -EPERM) /* it has none, or its sandbox has taken it away */
                 Py_RETURN_NONE;
         return PyLong_FromLong(r);
 }

@@ -75,6 +75,8 @@ const char *fsrv_stage_name(uint32_t stage) {
                 [FSRV_STAGE_ADMIN] = "admin",
                 [FSRV_STAGE_TRACKER] = "tracker",
                 [FSRV_STAGE_RESULT] = "result",
+                [FSRV_STAGE_SANDBOX] = "sandbox",
+                [FSRV_STAGE_ATTRIBUTES] = "attributes",
         };
 
         return stage < FSRV_STAGE_COUNT ? names[stage] : "unknown";

@@ -37,7 +37,15 @@ static const char help[] =
         "                              this time more (default: SIGKILL at once)\n"
         "      --quick-exit            don't run exit functions and destructors of preloaded\n"
         "                              modules\n"
-        "  -h, --help                  show this help\n"
+        "      --sandbox PROFILE[,WORD]...  lock the process in: untrusted, pure-compute,\n"
+        "                              no-network, no-exec, none; WORDs add to that, such as\n"
+        "                              read=PATH ('forkserver check --help' has them)\n"
+        "      --strict                fail if this system cannot enforce all of it\n"
+        "      --ro-bind PATH[:TARGET], --bind PATH[:TARGET], --tmpfs TARGET, --proc TARGET,\n"
+        "      --unshare-net, --unshare-ipc, --unshare-uts, --unshare-user,\n"
+        "      --unshare-cgroup, --seccomp-filter FILE\n"
+        "                              the same as WORDs of the sandbox (default: none)\n"
+        "  -h, --help                  show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "A file as standard input is not copied: the process maps it. It must not shrink\n"
         "meanwhile. Anything else is read to its end before the process starts.\n"
@@ -105,9 +113,17 @@ static int redirect_prints(struct fsrv_request *request) {
                        : fsrv_request_add_dup2(request, STDERR_FILENO, STDOUT_FILENO);
 }
 
+/* Opened here: a server that runs entry points alone opens no files. */
+static int close_input(struct fsrv_request *request) {
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        return null < 0 ? -errno : fsrv_request_add_dup2(request, null, STDIN_FILENO);
+}
+
 static int fill_request(struct fsrv_request *request, const struct cli_target *target,
                         const struct cli_inherited *inherited, char **words, int input) {
         uint32_t flags = FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_RESULT;
+        struct fsrv_error error = { 0 };
         int r = fsrv_request_set_entry(request, target->entry);
 
         if (r < 0 || (r = fsrv_request_set_argv(request, (const char *const *)words)) < 0 ||
@@ -116,10 +132,12 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
             (r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout),
                                              cli_milliseconds(target->kill_after))) < 0 ||
             (target->timeout && (r = fsrv_request_set_process_group(request, 0)) < 0) ||
-            (r = cli_inherited_pass_on(inherited, request)) < 0 ||
-            (r = fsrv_request_add_open(request, STDIN_FILENO, "/dev/null", O_RDONLY, 0)) < 0 ||
+            (r = fsrv_request_set_sandbox(request, target->sandbox.sandbox)) < 0 ||
+            (r = cli_inherited_pass_on(inherited, request)) < 0 || (r = close_input(request)) < 0 ||
             (r = redirect_prints(request)) < 0)
                 cli_complain("cannot describe what to call: %s", strerror(-r));
+        else if ((r = cli_attributes_set(&target->attributes, request, &error)) < 0)
+                cli_complain_error(&error);
         return r;
 }
 
@@ -236,6 +254,7 @@ static int parse(int argc, char **argv, struct cli_target *target) {
 int cli_call(int argc, char **argv) {
         struct cli_target target = CLI_TARGET_INIT;
         int r = parse(argc, argv, &target), code = CLI_EXIT_OURS;
+        const char *conflict;
 
         if (r == 1)
                 code = 0;
@@ -247,6 +266,8 @@ int cli_call(int argc, char **argv) {
                 cli_usage_error("call", "'%s' is not MODULE:FUNCTION", target.entry);
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("call", "--kill-after needs --timeout");
+        else if ((conflict = cli_attributes_find_conflict(&target.attributes)))
+                cli_usage_error("call", "%s", conflict);
         else if (cli_leave_pid_1() == 0)
                 code = call_target(&target, argv + optind);
         cli_target_done(&target);

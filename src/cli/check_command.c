@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "check_exit.h"
+#include "check_sandbox.h"
 #include "cli.h"
 #include "text.h"
 
@@ -22,6 +23,9 @@ static const char help[] =
         "      --memory MODE      auto, freeze, collapse or off, as a server's\n"
         "      --verbose          also show what is done to each mapping of the loaded\n"
         "                         memory: frozen, collapsed or left alone, and why\n"
+        "      --sandbox PROFILE[,WORD]...\n"
+        "                         show instead what of a sandbox this system can enforce, and\n"
+        "                         by what\n"
         "      --json             print one JSON object instead\n"
         "  -h, --help             show this help\n"
         "\n"
@@ -43,10 +47,37 @@ static const char help[] =
         "Forks don't copy memory that is frozen. Of collapsed memory they copy one entry\n"
         "for 2 MiB. Memory that is left alone they copy page by page.\n"
         "\n"
+        "A sandbox is one of these profiles:\n"
+        "  untrusted     no network, exec or other processes; the system's libraries are\n"
+        "                the only files; limits of memory, processor time and more\n"
+        "  pure-compute  as untrusted, with no files and no new processes at all\n"
+        "  no-network    without network\n"
+        "  no-exec       without executing programs\n"
+        "  none          nothing but what these words add, which may follow any of them:\n"
+        "  read=PATH, exec=PATH, write=PATH, make=PATH\n"
+        "                files and directories that may be read; executed too; written to\n"
+        "                too; made and removed too. In a PATH '\\,' is a comma\n"
+        "  connect=PORT, listen=PORT\n"
+        "                TCP ports; under untrusted with allow=network,allow=sockets\n"
+        "  refuse=GROUP, allow=GROUP\n"
+        "                system calls: exec, network, sockets, others, kernel, metadata,\n"
+        "                files, namespaces, fork\n"
+        "  filter=FILE   one more filter of system calls, as bwrap --seccomp has it\n"
+        "  limit=NAME:SIZE\n"
+        "                a limit of setrlimit(2): AS, CPU, FSIZE, NOFILE, NPROC ...\n"
+        "  unshare=NAME  a namespace of its own: net, ipc, uts, user, mount, cgroup\n"
+        "  ro-bind=PATH[:TARGET], bind=PATH[:TARGET], tmpfs=TARGET, proc=TARGET,\n"
+        "  read-only=TARGET, new-root\n"
+        "                mounts, as those of bwrap; with new-root they are all there is\n"
+        "  kill          a refused system call kills the process; else it fails\n"
+        "  spawn         its processes may spawn, into the same sandbox\n"
+        "  mdwe          memory that was writable cannot be executed\n"
+        "  strict        as --strict: a gap is an error\n"
+        "\n"
         "Exit code: 0 if all can be loaded, 1 if one cannot (with --strict: or if one is\n"
-        "risky); 125 if forkserver itself fails.\n";
+        "risky), or if a sandbox has a gap; 125 if forkserver itself fails.\n";
 
-enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_MEMORY, OPT_VERBOSE, OPT_STRICT, OPT_JSON };
+enum { OPT_PRELOAD = 256, OPT_TIMEOUT, OPT_MEMORY, OPT_VERBOSE, OPT_STRICT, OPT_JSON, OPT_SANDBOX };
 
 static const struct option options[] = {
         { "preload", required_argument, NULL, OPT_PRELOAD },
@@ -55,6 +86,7 @@ static const struct option options[] = {
         { "verbose", no_argument, NULL, OPT_VERBOSE },
         { "strict", no_argument, NULL, OPT_STRICT },
         { "json", no_argument, NULL, OPT_JSON },
+        { "sandbox", required_argument, NULL, OPT_SANDBOX },
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
@@ -222,6 +254,10 @@ static int parse(int argc, char **argv, struct cli_target *target, struct wish *
                 case OPT_STRICT:
                         ret_wish->strict = true;
                         break;
+                case OPT_SANDBOX:
+                        if (cli_sandbox_take(&target->sandbox, optarg) < 0)
+                                return CLI_EXIT_OURS;
+                        break;
                 case OPT_VERBOSE:
                         ret_wish->verbose = true;
                         break;
@@ -233,7 +269,9 @@ static int parse(int argc, char **argv, struct cli_target *target, struct wish *
         for (; optind < argc; optind++)
                 if (cli_target_add_preload(target, argv[optind]) < 0)
                         return CLI_EXIT_OURS;
-        if (target->n_preload == 0)
+        if (target->n_preload > 0 && target->sandbox.text)
+                return cli_usage_error("check", "--sandbox checks the system; modules are checked without it");
+        if (target->n_preload == 0 && !target->sandbox.text)
                 return cli_usage_error("check", "a MODULE is missing: what is to be checked?");
         return 0;
 }
@@ -281,8 +319,9 @@ int cli_check(int argc, char **argv) {
         struct wish wish = { 0 };
         int r = parse(argc, argv, &target, &wish);
 
+        target.sandbox.strict = wish.strict;
         if (r == 0)
-                r = check(&target, &wish);
+                r = target.sandbox.text ? check_sandbox(&target.sandbox, wish.json) : check(&target, &wish);
         cli_target_done(&target);
         return r < 0 ? 0 : r;
 }

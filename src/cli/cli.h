@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "attribute_options.h"
 #include "forkserver.h"
 
 enum {
@@ -17,6 +18,18 @@ enum {
         CLI_EXIT_OURS = 125,         /* our own failure, as timeout(1), env(1) */
         CLI_EXIT_CANNOT_RUN = 126,
         CLI_EXIT_NOT_FOUND = 127,
+};
+
+/* --sandbox, and what is made of it. */
+struct cli_sandbox {
+        const char *text; /* argv's; NULL: there is none */
+        char **words;     /* of options of their own, as --ro-bind */
+        size_t n_words;
+        bool strict;
+        bool learns;
+        struct fsrv_sandbox *sandbox; /* sealed; NULL: there is none */
+        uint32_t flags;               /* FSRV_SANDBOX_… */
+        const char *word;             /* for a complaint */
 };
 
 /* What run and map have in common: how to reach a server and what to run. */
@@ -31,6 +44,8 @@ struct cli_target {
         bool quick_exit;
         int preload_timeout_ms; /* 0: the library's */
         uint32_t memory;        /* enum fsrv_memory */
+        struct cli_attributes attributes;
+        struct cli_sandbox sandbox;
 };
 
 #define CLI_TARGET_INIT \
@@ -88,7 +103,20 @@ enum {
         CLI_OPT_SERVER_UID,
         CLI_OPT_TIMEOUT,
         CLI_OPT_KILL_AFTER,
-        CLI_OPT_QUICK_EXIT
+        CLI_OPT_QUICK_EXIT,
+        CLI_OPT_SANDBOX,
+        CLI_OPT_STRICT,
+        CLI_OPT_RO_BIND,
+        CLI_OPT_BIND,
+        CLI_OPT_TMPFS,
+        CLI_OPT_PROC,
+        CLI_OPT_UNSHARE_NET,
+        CLI_OPT_UNSHARE_IPC,
+        CLI_OPT_UNSHARE_UTS,
+        CLI_OPT_UNSHARE_USER,
+        CLI_OPT_UNSHARE_CGROUP,
+        CLI_OPT_SANDBOX_LEARN,
+        CLI_OPT_SECCOMP_FILTER
 };
 /* clang-format off */
 #define CLI_TARGET_OPTIONS \
@@ -99,7 +127,20 @@ enum {
         { "server-uid", required_argument, NULL, CLI_OPT_SERVER_UID }, \
         { "timeout", required_argument, NULL, CLI_OPT_TIMEOUT }, \
         { "kill-after", required_argument, NULL, CLI_OPT_KILL_AFTER }, \
-        { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }
+        { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }, \
+        { "sandbox", required_argument, NULL, CLI_OPT_SANDBOX }, \
+        { "strict", no_argument, NULL, CLI_OPT_STRICT }, \
+        { "ro-bind", required_argument, NULL, CLI_OPT_RO_BIND }, \
+        { "bind", required_argument, NULL, CLI_OPT_BIND }, \
+        { "tmpfs", required_argument, NULL, CLI_OPT_TMPFS }, \
+        { "proc", required_argument, NULL, CLI_OPT_PROC }, \
+        { "unshare-net", no_argument, NULL, CLI_OPT_UNSHARE_NET }, \
+        { "unshare-ipc", no_argument, NULL, CLI_OPT_UNSHARE_IPC }, \
+        { "unshare-uts", no_argument, NULL, CLI_OPT_UNSHARE_UTS }, \
+        { "unshare-user", no_argument, NULL, CLI_OPT_UNSHARE_USER }, \
+        { "unshare-cgroup", no_argument, NULL, CLI_OPT_UNSHARE_CGROUP }, \
+        { "seccomp-filter", required_argument, NULL, CLI_OPT_SECCOMP_FILTER }, \
+        CLI_ATTRIBUTE_OPTIONS
 /* clang-format on */
 
 /* Takes the option `c` with its argument. 0, -errno with a complaint; 1: it is none of these. */
@@ -114,15 +155,37 @@ int cli_parse_number(const char *what, const char *text, unsigned long min, unsi
                      unsigned long *ret_number);
 /* One of `words`, which ends with NULL: its number. */
 int cli_parse_word(const char *what, const char *text, const char *const words[], uint32_t *ret_number);
+/* A whole number, with K, M, G or T for powers of 1,024; or "unlimited", which is RLIM_INFINITY. */
+int cli_parse_size(const char *text, uint64_t *ret_size);
 int cli_parse_memory(const char *text, uint32_t *ret_memory);
 /* A time as sleep(1) has it, "1.5", "30s", "2m", "1h", "1d", and "100ms": in seconds. */
 int cli_parse_seconds(const char *text, double *ret_seconds);
 /* Rounded up, so that no time but 0 becomes 0. */
 uint64_t cli_milliseconds(double seconds);
 int cli_parse_preload_timeout(const char *text, int *ret_ms);
-/* A user's name or number, for --server-uid and --allow-uid. */
+/* A user's name or number, for --server-uid, --allow-uid and --reuid; a group's. */
 int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid);
+int cli_parse_gid(const char *what, const char *text, gid_t *ret_gid);
 int cli_parse_socket(const char *text, const char **ret_path);
+
+/* ---- learn_command.c ---- */
+
+/* Runs the target in a child of ours, and says what its sandbox would have to give in addition. The exit code. */
+int cli_learn(const struct cli_target *target, char **words);
+
+/* ---- sandbox_words.c ---- */
+
+/* Takes the value of --sandbox. 0; or -EINVAL, with a complaint. */
+int cli_sandbox_take(struct cli_sandbox *sandbox, const char *text);
+/* Takes an option that stands for one of the sandbox's words. 0, -errno with a complaint; 1: it is none of these. */
+int cli_sandbox_take_option(struct cli_sandbox *sandbox, int c);
+bool cli_sandbox_is_wanted(const struct cli_sandbox *sandbox);
+/* Makes the sandbox that --sandbox describes, if it was given. 0; or -errno, with a complaint. */
+int cli_sandbox_make(struct cli_sandbox *sandbox);
+/* The same, and calls report() for each rule, as fsrv_sandbox_seal() does. */
+int cli_sandbox_make_and_report(struct cli_sandbox *sandbox,
+                                void (*report)(const struct fsrv_sandbox_rule *rule, void *data), void *data);
+void cli_sandbox_done(struct cli_sandbox *sandbox);
 
 /* json.c: a string with its quotes. Bytes that aren't UTF-8 become \\udc80 to \\udcff, as Python's "surrogateescape"
  * has them. */

@@ -33,6 +33,7 @@ static int fill_request(struct fsrv_request *request, const struct map_setting *
             (r = fsrv_request_set_flags(request, spawn_flags(options))) < 0 ||
             (r = fsrv_request_set_time_limit(request, cli_milliseconds(options->target.timeout),
                                              cli_milliseconds(options->target.kill_after))) < 0 ||
+            (r = fsrv_request_set_sandbox(request, options->target.sandbox.sandbox)) < 0 ||
             (options->to_payload && (r = fsrv_request_set_payload_fd(request, input)) < 0) ||
             (r = fsrv_request_add_dup2(request, options->to_payload ? setting->null : input, STDIN_FILENO)) < 0)
                 return r;
@@ -61,7 +62,7 @@ static int spawn(struct map_job *job, const struct map_setting *setting, int inp
                 r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "cannot prepare a process");
         else if ((r = set_arguments(request, setting->options, job)) < 0)
                 r = cli_fail(error, FSRV_STAGE_ARGUMENT, -r, "the arguments");
-        else
+        else if ((r = cli_attributes_set(&setting->options->target.attributes, request, error)) == 0)
                 r = fsrv_spawn(setting->server, request, &job->process, error);
         fsrv_request_free(request);
         if (r < 0)

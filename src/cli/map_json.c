@@ -83,6 +83,9 @@ static void json_status(FILE *out, const struct fsrv_status *status) {
                 fprintf(out, "\"status\": %d, \"signal\": null", status->exit_code);
         if (status->flags & FSRV_STATUS_TIMED_OUT)
                 fputs(", \"timed_out\": true", out);
+        if (status->refused > 0)
+                fprintf(out, ", \"refused\": {\"count\": %u, \"first\": \"%s\"}", status->refused,
+                        fsrv_syscall_name(status->refused_call));
         fprintf(out, ", \"rusage\": {\"utime\": %.6f, \"stime\": %.6f", seconds(&usage->ru_utime),
                 seconds(&usage->ru_stime));
         fprintf(out, ", \"maxrss\": %ld, \"minflt\": %ld, \"majflt\": %ld}", usage->ru_maxrss, usage->ru_minflt,

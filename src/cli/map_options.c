@@ -220,6 +220,8 @@ static const char *find_conflict(const struct map_options *options) {
 
         if (!options->target.entry && !options->args[0])
                 return "a PROGRAM is missing";
+        if (options->target.sandbox.strict && !cli_sandbox_is_wanted(&options->target.sandbox))
+                return "--strict needs --sandbox";
         if (options->tag && options->ungroup)
                 return "--tag and --ungroup exclude each other";
         if (options->tty && (options->tag || options->line_buffer))
@@ -244,7 +246,7 @@ static const char *find_conflict(const struct map_options *options) {
                 return "--tty lends the terminal to the item, so there is no --stdin or --pipe";
         if (many && options->n_sources > 1)
                 return "-n and -X are for one source; of several each process gets a combination";
-        return NULL;
+        return cli_attributes_find_conflict(&options->target.attributes);
 }
 
 static int check(struct map_options *options) {
@@ -272,7 +274,8 @@ int map_options_parse(struct map_options *options, int argc, char **argv) {
                 r = take_option(options, c, argv);
         }
         options->args = argv + optind;
-        if (r < 0 || (r = take_lists(options)) < 0 || (r = check(options)) < 0)
+        if (r < 0 || (r = take_lists(options)) < 0 || (r = check(options)) < 0 ||
+            (r = cli_sandbox_make(&options->target.sandbox)) < 0)
                 return r;
         if (options->tty) {
                 options->jobs = 1;

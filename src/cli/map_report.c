@@ -44,6 +44,9 @@ static void complain_of(const struct map_result *result) {
                 cli_complain("map: '%s': %s", item, text);
         } else if (result->stopped)
                 cli_complain("map: '%s': it was stopped because it wants the terminal (see --tty)", item);
+        else if (status->flags & FSRV_STATUS_REFUSED)
+                cli_complain("map: '%s': killed by its sandbox, which refuses the system call %s", item,
+                             fsrv_syscall_name(status->refused_call));
         else if (status->flags & FSRV_STATUS_TIMED_OUT)
                 cli_complain("map: '%s': %s after its time limit", item,
                              status->signal == SIGKILL ? "killed" : "ended");
@@ -57,7 +60,7 @@ static void complain_of(const struct map_result *result) {
 struct map_failure {
         unsigned long index;
         char item[SHOWN_ITEM + sizeof "..."];
-        char how[64];
+        char how[96];
 };
 
 static void describe_failure(const struct map_result *result, char *text, size_t size) {
@@ -70,6 +73,9 @@ static void describe_failure(const struct map_result *result, char *text, size_t
                 snprintf(text, size, "time limit");
         else if (status->signal)
                 snprintf(text, size, "%s", cli_signal_name(status->signal, name));
+        else if (status->exit_code && status->refused > 0)
+                snprintf(text, size, "exit code %d; its sandbox has refused %s", status->exit_code,
+                         fsrv_syscall_name(status->refused_call));
         else if (status->exit_code)
                 snprintf(text, size, "exit code %d", status->exit_code);
         else if (result->has_failed)

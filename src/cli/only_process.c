@@ -96,9 +96,15 @@ int cli_only_process_wait(struct fsrv_process *process, const struct cli_target 
 void cli_complain_of_death(const struct fsrv_status *status, const struct cli_target *target, const char *name) {
         char signal[32];
 
-        if (status->flags & FSRV_STATUS_TIMED_OUT)
+        if (status->flags & FSRV_STATUS_REFUSED)
+                cli_complain("%s was killed by its sandbox, which refuses the system call %s", name,
+                             fsrv_syscall_name(status->refused_call));
+        else if (status->flags & FSRV_STATUS_TIMED_OUT)
                 cli_complain("%s was ended: it ran longer than %g s", name, target->timeout);
         else if (status->signal && status->signal != SIGINT && status->signal != SIGPIPE)
                 cli_complain("%s was killed by %s%s", name, cli_signal_name(status->signal, signal),
                              status->flags & FSRV_STATUS_CORE_DUMPED ? " (core dumped)" : "");
+        if (status->refused > 0 && (status->signal || status->exit_code) && !(status->flags & FSRV_STATUS_REFUSED))
+                cli_complain("the sandbox of %s has refused %s%s", name, fsrv_syscall_name(status->refused_call),
+                             status->refused > 1 ? ", and more" : "");
 }

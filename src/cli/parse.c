@@ -4,10 +4,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* ---- numbers and words ---- */
 
@@ -87,6 +89,27 @@ uint64_t cli_milliseconds(double seconds) {
         return (double)whole < ms ? whole + 1 : whole;
 }
 
+int cli_parse_size(const char *text, uint64_t *ret_size) {
+        static const char units[] = "KMGT";
+        char *end;
+
+        if (strcmp(text, "unlimited") == 0) {
+                *ret_size = RLIM_INFINITY;
+                return 0;
+        }
+        errno = 0;
+        uint64_t size = strtoull(text, &end, 10);
+        const char *unit = *end ? strchr(units, *end) : NULL;
+        int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+        if (!isdigit((unsigned char)text[0]) || errno || (*end && (!unit || end[1])) ||
+            size > UINT64_MAX >> 1 >> shift) {
+                cli_complain("'%s' is not a size: a number, or one with K, M, G or T behind it, or unlimited", text);
+                return -EINVAL;
+        }
+        *ret_size = size << shift;
+        return 0;
+}
+
 int cli_parse_preload_timeout(const char *text, int *ret_ms) {
         double seconds;
         int r = cli_parse_seconds(text, &seconds);
@@ -103,27 +126,44 @@ int cli_parse_preload_timeout(const char *text, int *ret_ms) {
 
 /* ---- things ---- */
 
-int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid) {
-        unsigned long number;
+/* After getpwnam(3) or getgrnam(3) has found nothing. */
+static int refuse_name(const char *what, const char *kind, const char *name) {
+        if (errno && errno != ENOENT && errno != ESRCH) /* those two are one more way to say that there is none */
+                cli_complain("%s: cannot look up the %s '%s': %s", what, kind, name, strerror(errno));
+        else
+                cli_complain("%s: there is no %s '%s'", what, kind, name);
+        return -EINVAL;
+}
 
-        if (!isdigit((unsigned char)text[0])) {
-                errno = 0;
-                const struct passwd *user = getpwnam(text);
-                if (user) {
-                        *ret_uid = user->pw_uid;
-                        return 0;
-                }
-                if (errno && errno != ENOENT &&
-                    errno != ESRCH) /* those two are one more way to say that there is none */
-                        cli_complain("%s: cannot look up the user '%s': %s", what, text, strerror(errno));
-                else
-                        cli_complain("%s: there is no user '%s'", what, text);
-                return -EINVAL;
-        }
-        int r = cli_parse_number(what, text, 0, (uid_t)-2, &number); /* (uid_t)-1 is nobody's */
-        if (r < 0)
-                return r;
-        *ret_uid = (uid_t)number;
+/* -1 is no id. */
+static int parse_id(const char *what, const char *text, uint32_t *ret_id) {
+        unsigned long number;
+        int r = cli_parse_number(what, text, 0, UINT32_MAX - 1, &number);
+
+        if (r == 0)
+                *ret_id = (uint32_t)number;
+        return r;
+}
+
+int cli_parse_uid(const char *what, const char *text, uid_t *ret_uid) {
+        if (isdigit((unsigned char)text[0]))
+                return parse_id(what, text, ret_uid);
+        errno = 0;
+        const struct passwd *user = getpwnam(text);
+        if (!user)
+                return refuse_name(what, "user", text);
+        *ret_uid = user->pw_uid;
+        return 0;
+}
+
+int cli_parse_gid(const char *what, const char *text, gid_t *ret_gid) {
+        if (isdigit((unsigned char)text[0]))
+                return parse_id(what, text, ret_gid);
+        errno = 0;
+        const struct group *group = getgrnam(text);
+        if (!group)
+                return refuse_name(what, "group", text);
+        *ret_gid = group->gr_gid;
         return 0;
 }
 

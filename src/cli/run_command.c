@@ -32,7 +32,17 @@ static const char help[] =
         "                              this time more (default: SIGKILL at once)\n"
         "      --quick-exit            with --call: don't run exit functions and destructors\n"
         "                              of preloaded modules\n"
-        "  -h, --help                  show this help\n"
+        "      --sandbox PROFILE[,WORD]...  lock the process in: untrusted, pure-compute,\n"
+        "                              no-network, no-exec, none; WORDs add to that, such as\n"
+        "                              read=PATH ('forkserver check --help' has them)\n"
+        "      --strict                fail if this system cannot enforce all of it\n"
+        "      --sandbox-learn         close nothing, and say in the end what the run needed\n"
+        "                              that the sandbox doesn't give; without a server\n"
+        "      --ro-bind PATH[:TARGET], --bind PATH[:TARGET], --tmpfs TARGET, --proc TARGET,\n"
+        "      --unshare-net, --unshare-ipc, --unshare-uts, --unshare-user,\n"
+        "      --unshare-cgroup, --seccomp-filter FILE\n"
+        "                              the same as WORDs of the sandbox (default: none)\n"
+        "  -h, --help                  show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "The process has forkserver's standard streams and other inherited file\n"
         "descriptors, environment, working directory, umask and terminal. It gets the\n"
@@ -61,6 +71,7 @@ static void close_passed_fds(const struct cli_inherited *inherited) {
 
 static int fill_request(struct fsrv_request *request, const struct cli_target *target,
                         const struct cli_inherited *inherited, char **operands) {
+        struct fsrv_error error = { 0 };
         int r;
 
         if (target->entry) {
@@ -81,9 +92,16 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
         if (r >= 0 && target->timeout) /* all that it starts is to end with it, as under timeout(1) */
                 r = fsrv_request_set_process_group(request, 0);
         if (r >= 0)
+                r = fsrv_request_set_sandbox(request, target->sandbox.sandbox);
+        if (r >= 0)
                 r = cli_inherited_pass_on(inherited, request);
-        if (r < 0)
+        if (r < 0) {
                 cli_complain("cannot describe what to run: %s", strerror(-r));
+                return r;
+        }
+        r = cli_attributes_set(&target->attributes, request, &error);
+        if (r < 0)
+                cli_complain_error(&error);
         return r;
 }
 
@@ -125,6 +143,7 @@ static int run_target(const struct cli_target *target, char **operands) {
 static const struct option options[] = {
         { "call", required_argument, NULL, CLI_OPT_CALL },
         CLI_TARGET_OPTIONS,
+        { "sandbox-learn", no_argument, NULL, CLI_OPT_SANDBOX_LEARN },
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
@@ -145,9 +164,18 @@ static int parse(int argc, char **argv, struct cli_target *target) {
         return r;
 }
 
+static int learn_or_run(const struct cli_target *target, char **operands) {
+        if (!target->sandbox.learns)
+                return cli_leave_pid_1() == 0 ? run_target(target, operands) : CLI_EXIT_OURS;
+        if (target->entry)
+                *--operands = (char *)target->entry; /* as in fill_request() */
+        return cli_learn(target, operands);
+}
+
 int cli_run(int argc, char **argv) {
         struct cli_target target = CLI_TARGET_INIT;
         int r = parse(argc, argv, &target), code = CLI_EXIT_OURS;
+        const char *conflict;
 
         if (r == 1)
                 code = 0;
@@ -157,15 +185,23 @@ int cli_run(int argc, char **argv) {
                 cli_usage_error("run", "--call: '%s' is not MODULE:FUNCTION", target.entry);
         else if (target.quick_exit && !target.entry)
                 cli_usage_error("run", "--quick-exit is for --call: a program has exit functions of its own alone");
+        else if (target.sandbox.strict && !cli_sandbox_is_wanted(&target.sandbox))
+                cli_usage_error("run", "--strict needs --sandbox");
+        else if (target.sandbox.learns && !target.sandbox.text)
+                cli_usage_error("run", "--sandbox-learn needs --sandbox: what is there already");
+        else if (target.sandbox.learns && target.socket_path)
+                cli_usage_error("run", "--sandbox-learn runs the program itself, without the server at --socket");
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("run", "--kill-after needs --timeout");
+        else if ((conflict = cli_attributes_find_conflict(&target.attributes)))
+                cli_usage_error("run", "%s", conflict);
         else if (!target.entry && optind == argc)
                 cli_usage_error("run", "what to run is missing: a PROGRAM or --call MODULE:FUNCTION");
         else if (!target.entry && !*argv[optind]) {
                 cli_complain("no program has the empty name");
                 code = CLI_EXIT_NOT_FOUND;
-        } else if (cli_leave_pid_1() == 0)
-                code = run_target(&target, argv + optind);
+        } else if (cli_sandbox_make(&target.sandbox) == 0)
+                code = learn_or_run(&target, argv + optind);
         cli_target_done(&target);
         return code;
 }

@@ -17,9 +17,17 @@ static const char help[] =
         "      --socket PATH              where to listen; at most 107 bytes, in a directory\n"
         "                                 that only you can write to\n"
         "      --mode OCTAL               the socket's mode (default: 600)\n"
-        "      --allow-uid USER           let this user, a name or a number, run anything as\n"
-        "                                 you (as root, if you are root); repeatable. The\n"
-        "                                 mode has to let the user in as well\n"
+        "      --allow-uid USER           let this user, a name or a number, spawn too;\n"
+        "                                 repeatable. From a root server each user's processes\n"
+        "                                 run as that user; from any other they run as you.\n"
+        "                                 The mode has to let the user in as well\n"
+        "      --entries-only             run functions of preloaded modules alone: no\n"
+        "                                 programs, and no other modules\n"
+        "      --as-server                run everything as root, if you are root: only for\n"
+        "                                 users that may do all that root may\n"
+        "      --sandbox PROFILE[,WORD]...  lock all processes in: untrusted, pure-compute,\n"
+        "                                 no-network, no-exec, none; WORDs add to that\n"
+        "                                 ('forkserver check --help' has them)\n"
         "      --preload MODULE           load MODULE first; repeatable\n"
         "      --preload-timeout TIME     limit for loading all modules, and for their fork\n"
         "                                 handlers in each new process (default: 60).\n"
@@ -56,7 +64,10 @@ enum {
         OPT_PRELOAD_TIMEOUT,
         OPT_THREADS,
         OPT_MEMORY,
-        OPT_STANDBYS
+        OPT_STANDBYS,
+        OPT_ENTRIES_ONLY,
+        OPT_AS_SERVER,
+        OPT_SANDBOX
 };
 
 static const struct option options[] = {
@@ -68,6 +79,9 @@ static const struct option options[] = {
         { "threads", required_argument, NULL, OPT_THREADS },
         { "memory", required_argument, NULL, OPT_MEMORY },
         { "standbys", required_argument, NULL, OPT_STANDBYS },
+        { "entries-only", no_argument, NULL, OPT_ENTRIES_ONLY },
+        { "as-server", no_argument, NULL, OPT_AS_SERVER },
+        { "sandbox", required_argument, NULL, OPT_SANDBOX },
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
@@ -140,6 +154,15 @@ static int parse(int argc, char **argv, struct serve *serve) {
                 case OPT_STANDBYS:
                         r = parse_standbys(optarg, &serve->server.standbys);
                         break;
+                case OPT_ENTRIES_ONLY:
+                        serve->listen.flags |= FSRV_LISTEN_ENTRIES_ONLY;
+                        break;
+                case OPT_AS_SERVER:
+                        serve->listen.flags |= FSRV_LISTEN_AS_SERVER;
+                        break;
+                case OPT_SANDBOX:
+                        r = cli_sandbox_take(&serve->target.sandbox, optarg);
+                        break;
                 case 'h':
                         fputs(help, stdout);
                         return 1;
@@ -164,7 +187,8 @@ int cli_serve(int argc, char **argv) {
                 cli_usage_error("serve", "'%s' is one operand too many", argv[optind]);
         else if (r == 0 && !serve.listen.path)
                 cli_usage_error("serve", "--socket PATH is missing");
-        else if (r == 0) {
+        else if (r == 0 && cli_sandbox_make(&serve.target.sandbox) == 0) {
+                serve.server.sandbox = serve.target.sandbox.sandbox;
                 serve.listen.allow_uids = serve.uids;
                 serve.server.preload = serve.target.preload;
                 fsrv_serve(&serve.listen, &serve.server, &error); /* returns only if it failed */

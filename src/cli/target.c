@@ -24,6 +24,7 @@ void cli_target_done(struct cli_target *target) {
         free(target->preload);
         target->preload = NULL;
         target->n_preload = 0;
+        cli_sandbox_done(&target->sandbox);
 }
 
 int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server) {
@@ -52,6 +53,10 @@ int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_se
 }
 
 int cli_target_take_option(struct cli_target *target, int c) {
+        int r = cli_sandbox_take_option(&target->sandbox, c);
+
+        if (r != 1)
+                return r;
         switch (c) {
         case CLI_OPT_CALL:
                 target->entry = optarg;
@@ -70,11 +75,19 @@ int cli_target_take_option(struct cli_target *target, int c) {
                 return cli_parse_seconds(optarg, &target->timeout);
         case CLI_OPT_KILL_AFTER:
                 return cli_parse_seconds(optarg, &target->kill_after);
+        case CLI_OPT_SANDBOX:
+                return cli_sandbox_take(&target->sandbox, optarg);
+        case CLI_OPT_SANDBOX_LEARN:
+                target->sandbox.learns = true;
+                return 0;
+        case CLI_OPT_STRICT:
+                target->sandbox.strict = true;
+                return 0;
         case CLI_OPT_QUICK_EXIT:
                 target->quick_exit = true;
                 return 0;
         default:
-                return 1;
+                return cli_attributes_take_option(&target->attributes, c);
         }
 }
 

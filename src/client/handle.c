@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "client/sandbox.h"
 #include "wire/inherited.h"
 #include "wire/strings.h"
 
@@ -89,6 +90,7 @@ struct fsrv_server *fsrv_server_free(struct fsrv_server *s) {
         if (!s)
                 return NULL;
         delist_handle(s);
+        fsrv_sandbox_unref(s->sandbox);
         fsrv__server_let_go(s);
         fsrv__fd_close(s->tracker);
         fsrv__fd_close(s->lifeline_read);
@@ -112,7 +114,9 @@ static char *make_absolute(const char *module) {
 
         if (!directory)
                 return strdup(module);
-        if (asprintf(&path, "%s/%s", directory, module) < 0)
+        while (strncmp(module, "./", 2) == 0 && module[2])
+                module += 2;
+        if (asprintf(&path, "%s/%s", directory[1] ? directory : "", module) < 0)
                 path = NULL;
         free(directory);
         return path;
@@ -169,11 +173,15 @@ enum { FLAGS = FSRV_SERVER_TRACKER | FSRV_SERVER_PRELOAD_OUTPUT | FSRV_SERVER_IN
 static int configure_handle(struct fsrv_server *s, const struct fsrv_server_options *given, struct fsrv_error *error) {
         static const struct fsrv_server_options none = { .size = sizeof none };
         const struct fsrv_server_options *options = given ? given : &none;
+        size_t size;
 
         if (options->size != sizeof *options || options->flags & ~FLAGS ||
             options->preload_policy > FSRV_PRELOAD_IGNORE || options->thread_policy > FSRV_PRELOAD_IGNORE ||
             options->memory > FSRV_MEMORY_OFF || options->standbys > STANDBYS_MAX || options->preload_timeout_ms < 0)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "an option of the server is out of range");
+        if (options->sandbox && !fsrv__sandbox_get_bytes(options->sandbox, false, &size))
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL, "the server's sandbox is not sealed");
+        s->sandbox = options->sandbox ? fsrv_sandbox_ref(options->sandbox) : NULL;
         s->wants_tracker = options->flags & FSRV_SERVER_TRACKER;
         s->in_tree = options->flags & FSRV_SERVER_IN_TREE;
         s->config.head.has_output = !!(options->flags & FSRV_SERVER_PRELOAD_OUTPUT);
@@ -228,6 +236,10 @@ int fsrv_server_inherit(struct fsrv_server **ret_server, struct fsrv_error *erro
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, ENOENT,
                                        "this process was not made by a fork server");
         struct fsrv_server *s = new_handle(FSRV_SERVER_INHERITED);
+        if (s && fsrv__inherited.doorbell < 0) {
+                fsrv_server_free(s);
+                return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EPERM, "a process in a sandbox may not spawn");
+        }
         int doorbell = s ? fsrv__fd_dup_above(fsrv__inherited.doorbell, 3) : -ENOMEM;
         if (doorbell >= 0)
                 s->link = fsrv__link_new(doorbell);

@@ -14,6 +14,15 @@
 struct fsrv__link {
         atomic_int references;
         int doorbell;
+        struct fsrv__sandbox_link *sandboxes; /* with the handle's lock */
+};
+
+/* The doorbell of a sandbox's zygote, which the server of another link has. */
+struct fsrv__sandbox_link {
+        struct fsrv__sandbox_link *next; /* used longer ago */
+        struct fsrv__link *link;
+        size_t size;
+        char bytes[]; /* the sandbox */
 };
 
 /* What a handle may need, and what a launch brings. */
@@ -32,6 +41,7 @@ struct fsrv_server {
         size_t data_size;
         char *path; /* named */
         uid_t server_uid;
+        struct fsrv_sandbox *sandbox; /* of requests that have none; NULL: none */
 
         struct fsrv__interrupt interrupt; /* may end the waits of calls on this handle; set before the handle is used */
         struct fsrv__link *link;          /* NULL: not running, or not connected */
@@ -53,6 +63,15 @@ struct fsrv_server {
 /* link.c */
 struct fsrv__link *fsrv__link_new(int doorbell); /* takes the fd over, also on failure; NULL: out of memory */
 struct fsrv__link *fsrv__link_unref(struct fsrv__link *link);
+
+/* sandbox_links.c */
+/* The link to the sandbox's zygote at the server of `link`. If this handle has none yet, the server is asked for it;
+ * what it refuses it says on `answer`, which stays the caller's. 0: *ret_link is the caller's to unref; -errno of
+ * making or sending that message, without waiting. */
+int fsrv__sandbox_link_get(struct fsrv_server *server, struct fsrv__link *link, const void *bytes, size_t size,
+                           int answer, struct fsrv__link **ret_link);
+/* Nothing listens there any more. */
+void fsrv__sandbox_link_forget(struct fsrv_server *server, struct fsrv__link *link, const struct fsrv__link *gone);
 
 /* anchors.c: the processes between us and our servers (client/start.h). They have to be reaped by us. */
 void fsrv__anchors_add(pid_t pid);

@@ -14,11 +14,18 @@ struct fsrv__link *fsrv__link_new(int doorbell) {
         }
         atomic_init(&link->references, 1);
         link->doorbell = doorbell;
+        link->sandboxes = NULL;
         return link;
 }
 
 struct fsrv__link *fsrv__link_unref(struct fsrv__link *link) {
         if (link && atomic_fetch_sub(&link->references, 1) == 1) {
+                while (link->sandboxes) {
+                        struct fsrv__sandbox_link *entry = link->sandboxes;
+                        link->sandboxes = entry->next;
+                        fsrv__link_unref(entry->link);
+                        free(entry);
+                }
                 fsrv__fd_close(link->doorbell);
                 free(link);
         }

@@ -92,7 +92,10 @@ static int explain_death(const struct fsrv_status *status, struct fsrv_error *er
         const char *name = sigabbrev_np(status->signal);
         int r;
 
-        if (status->flags & FSRV_STATUS_TIMED_OUT)
+        if (status->flags & FSRV_STATUS_REFUSED)
+                r = fsrv__fail_text(error, FSRV_STAGE_RESULT, EIO, "the sandbox killed the process, as it refuses %s",
+                                    fsrv_syscall_name(status->refused_call));
+        else if (status->flags & FSRV_STATUS_TIMED_OUT)
                 r = fsrv__fail_text(error, FSRV_STAGE_RESULT, ETIMEDOUT, "the time limit ended the process");
         else if (status->signal > 0 && name)
                 r = fsrv__fail_text(error, FSRV_STAGE_RESULT, EIO, "the process was killed by SIG%s%s", name, core);

@@ -19,9 +19,8 @@
 #include "client/process.h"
 #include "client/request.h"
 
-enum {
-        MORE_ACTIONS = 7
-}; /* more than the request has: the standard streams by default, those of the call, and the data */
+/* more than the request has: the standard streams by default, those of the call, the data, the attributes' three fds */
+enum { MORE_ACTIONS = 10 };
 
 /* The actions as the wire has them, and the caller's fds that they name by their number in the list. */
 struct numbered {
@@ -71,6 +70,12 @@ static void number_fds(const struct fsrv__prepared *p, struct numbered *list) {
                         add_action(list, FSRV_WIRE_INSTALL, i, p->extra->streams[i]);
         if (p->extra->data >= 0)
                 add_action(list, FSRV_WIRE_DATA, 0, p->extra->data);
+        if (request->terminal >= 0)
+                list->fds[list->n_fds++] = request->terminal;
+        if (request->cgroup >= 0)
+                list->fds[list->n_fds++] = request->cgroup;
+        if (request->ruleset >= 0)
+                list->fds[list->n_fds++] = request->ruleset;
 }
 
 static uint32_t wire_flags(uint32_t flags) {
@@ -130,6 +135,7 @@ static int encode_request(struct fsrv__prepared *p, struct fsrv__wire_request *h
         struct fsrv__request_parts parts = {
                 .head = *head,
                 .actions = list->actions,
+                .attributes = request->attributes,
                 .name = request->name,
                 .search = search_path(request),
                 .directory = request->directory ? request->directory : "",
@@ -204,6 +210,24 @@ int fsrv__prepared_make(struct fsrv__prepared *p, const struct fsrv__grip *grip,
         return 0;
 }
 
+/* What depends on the rest of the request. */
+static int check_attributes(const struct fsrv_request *request, struct fsrv_error *error) {
+        uint64_t mask = request->attributes ? request->attributes->mask : 0;
+
+        if (mask & FSRV_ATTRIBUTE_TERMINAL && !request->new_session)
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "a controlling terminal needs a new session: fsrv_request_set_session()");
+        if (request->kind != FSRV_WIRE_PROGRAM)
+                return 0;
+        if (mask & FSRV_ATTRIBUTE_TITLE)
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "a program's title is its arguments: a title is for an entry point");
+        if (mask & FSRV_ATTRIBUTE_DUMPABLE)
+                return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
+                                       "execve(2) makes a program dumpable: set its core limit instead");
+        return 0;
+}
+
 static int check_request(const struct fsrv__prepared *p, struct fsrv_error *error) {
         const struct fsrv_request *request = p->request;
 
@@ -216,7 +240,7 @@ static int check_request(const struct fsrv__prepared *p, struct fsrv_error *erro
         if (request->new_session && request->has_group)
                 return fsrv__fail_text(error, FSRV_STAGE_ARGUMENT, EINVAL,
                                        "a new session is a new process group too: the request cannot set both");
-        return 0;
+        return check_attributes(request, error);
 }
 
 /* Its size is that of now: what the file becomes later shows in the process alone. */

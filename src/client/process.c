@@ -179,6 +179,9 @@ static void listen_once(struct fsrv_process *p) {
                 const struct fsrv__wire_exited *exited = &answer.exited;
                 struct fsrv__exit exit = { .pid = exited->pid, .code = exited->code, .status = exited->status };
                 note_end(p, &exit, &exited->rusage, exited->timed_out ? FSRV_STATUS_TIMED_OUT : 0);
+                p->status.flags |= exited->was_refused ? FSRV_STATUS_REFUSED : 0;
+                p->status.refused = exited->refused;
+                p->status.refused_call = exited->refused_call;
                 return;
         }
         if (is_answer && hear_of_change(p, &answer.changed))

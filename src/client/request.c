@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/sandbox.h"
 #include "wire/strings.h"
 
 enum { SPAWN_TIMEOUT_MS = 120000 };
@@ -26,6 +27,7 @@ int fsrv_request_new(struct fsrv_request **ret_request) {
                 return -ENOMEM;
         request->umask = -1;
         request->payload_fd = -1;
+        request->terminal = request->cgroup = request->ruleset = -1;
         request->spawn_timeout_ms = SPAWN_TIMEOUT_MS;
         fsrv_request_clear_actions(request);
         *ret_request = request;
@@ -36,6 +38,8 @@ struct fsrv_request *fsrv_request_free(struct fsrv_request *request) {
         if (!request)
                 return NULL;
         fsrv_request_clear_actions(request);
+        fsrv_sandbox_unref(request->sandbox);
+        fsrv_request_set_attributes(request, NULL, NULL);
         free(request->directory);
         free(request->environment);
         free(request->argv);
@@ -152,6 +156,16 @@ int fsrv_request_set_spawn_timeout(struct fsrv_request *request, int timeout_ms)
 int fsrv_request_set_time_limit(struct fsrv_request *request, uint64_t limit_ms, uint64_t grace_ms) {
         request->time_limit_ms = limit_ms;
         request->grace_ms = grace_ms;
+        return 0;
+}
+
+int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *sandbox) {
+        size_t size;
+
+        if (sandbox && !fsrv__sandbox_get_bytes(sandbox, false, &size))
+                return -EINVAL;
+        fsrv_sandbox_unref(request->sandbox);
+        request->sandbox = sandbox ? fsrv_sandbox_ref(sandbox) : NULL;
         return 0;
 }
 

@@ -21,10 +21,16 @@ struct fsrv_request {
         uint64_t mask, ignored;
         pid_t group;
         int spawn_timeout_ms;
+        struct fsrv_sandbox *sandbox; /* NULL: none, or the server handle's */
         uint64_t time_limit_ms, grace_ms;
         const void *payload; /* borrowed */
         size_t payload_size;
         int payload_fd; /* instead of these, borrowed; -1: none */
+
+        struct fsrv__wire_attributes *attributes; /* with its lists; NULL: none */
+        int terminal;                             /* their fds, of the caller's numbers: borrowed, or -1 */
+        int cgroup;
+        int ruleset;
 
         struct fsrv__wire_action *actions;
         size_t n_actions;

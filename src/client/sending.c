@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "client/request.h"
+#include "client/sandbox.h"
 #include "client/spawning.h"
 #include "wire/messages.h"
 
@@ -22,10 +24,8 @@ static int name_bad_fd(struct fsrv__spawning *s) {
         return fsrv__fail(&s->error, FSRV_STAGE_FDS, EBADF, "an fd of the caller");
 }
 
-static int put_message(struct fsrv__spawning *s, int sock, const void *bytes, size_t size, const int *fds,
-                       size_t n_fds) {
-        int r = fsrv__channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT);
-
+/* `r` is what sending at this socket came to. */
+static int after_sending(struct fsrv__spawning *s, int sock, int r) {
         s->full = r;
         if (r == -EAGAIN)
                 return fsrv__spawning_wait_for(s, sock, POLLOUT, FSRV_NEVER);
@@ -44,6 +44,25 @@ static int put_message(struct fsrv__spawning *s, int sock, const void *bytes, si
         default:
                 return fsrv__fail(&s->error, FSRV_STAGE_QUEUE, -r, "sending the request");
         }
+}
+
+static int put_message(struct fsrv__spawning *s, int sock, const void *bytes, size_t size, const int *fds,
+                       size_t n_fds) {
+        return after_sending(s, sock, fsrv__channel_send(sock, bytes, size, fds, n_fds, MSG_DONTWAIT));
+}
+
+/* To the zygote of the sandbox, if there is one. */
+static int find_doorbell(struct fsrv__spawning *s) {
+        const struct fsrv_sandbox *sandbox = s->prepared->request->sandbox;
+        size_t size;
+
+        if (!sandbox)
+                sandbox = s->server->sandbox;
+        if (!sandbox || s->locked)
+                return 0;
+        const void *bytes = fsrv__sandbox_get_bytes(sandbox, s->prepared->request->kind == FSRV_WIRE_PROGRAM, &size);
+        int r = fsrv__sandbox_link_get(s->server, s->grip.link, bytes, size, s->theirs[0], &s->locked);
+        return after_sending(s, s->grip.link->doorbell, r);
 }
 
 /* A directory that may not be searched can still be opened by its link in /proc. */
@@ -77,7 +96,7 @@ static int make_sockets(struct fsrv__spawning *s) {
 static int put_request(struct fsrv__spawning *s, int directory) {
         const int slots[FSRV_SLOTS] = {
                 [FSRV_SLOT_ANSWER] = s->theirs[0],
-                [FSRV_SLOT_DOORBELL] = s->grip.link->doorbell,
+                [FSRV_SLOT_DOORBELL] = fsrv__spawning_doorbell(s),
                 [FSRV_SLOT_LIFELINE] = s->grip.lifeline,
                 [FSRV_SLOT_DIRECTORY] = directory,
                 [FSRV_SLOT_STATUS] = s->theirs[1],
@@ -89,7 +108,7 @@ static int put_request(struct fsrv__spawning *s, int directory) {
         int fds[FSRV_WIRE_FDS_MAX];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_DOORBELL, s->prepared->bytes, slots, s->prepared->user_fds, fds);
 
-        return put_message(s, s->grip.link->doorbell, s->prepared->bytes, s->prepared->size, fds, n_fds);
+        return put_message(s, fsrv__spawning_doorbell(s), s->prepared->bytes, s->prepared->size, fds, n_fds);
 }
 
 enum { HANG_UP_MS = 20 };
@@ -107,7 +126,9 @@ static int await_answer(struct fsrv__spawning *s) {
 int fsrv__spawning_send(struct fsrv__spawning *s) {
         int r = s->answer < 0 ? make_sockets(s) : 0;
 
-        if (r < 0)
+        if (r == 0)
+                r = find_doorbell(s);
+        if (r != 0)
                 return r;
         FSRV_CLEANUP_FD int directory = open_directory();
         if (directory < 0)

@@ -177,7 +177,7 @@ static int on_silence(struct fsrv__spawning *s) {
 }
 
 static int look_for_death(struct fsrv__spawning *s) {
-        struct pollfd entry = { .fd = s->grip.link->doorbell };
+        struct pollfd entry = { .fd = fsrv__spawning_doorbell(s) };
 
         if (poll(&entry, 1, 0) == 1 && entry.revents & (POLLHUP | POLLERR))
                 return FSRV_STEP_SERVER_GONE;
@@ -220,6 +220,7 @@ static int hear_answer(struct fsrv__spawning *s) {
 
 void fsrv__spawning_leave(struct fsrv__spawning *s) {
         fsrv__server_try_no_more(s->server, &s->pending);
+        s->locked = fsrv__link_unref(s->locked);
         fsrv__server_release(&s->grip);
         s->answer = fsrv__fd_close(s->answer);
         s->status = fsrv__fd_close(s->status);
@@ -230,9 +231,23 @@ void fsrv__spawning_leave(struct fsrv__spawning *s) {
         s->at = FSRV_SPAWNING_ACQUIRE;
 }
 
+/* The sandbox's zygote is gone, or will never be there: then the answer says why. */
+static int on_sandbox_gone(struct fsrv__spawning *s) {
+        struct answer answer;
+
+        fsrv__sandbox_link_forget(s->server, s->grip.link, s->locked);
+        if (receive_answer(s, &answer) == 1 && answer.bytes.type == FSRV_WIRE_FAILED)
+                return on_failed(s, &answer.bytes.failed);
+        return FSRV_STEP_GO_ON;
+}
+
 static int once_more(struct fsrv__spawning *s, int why) {
         if (why == FSRV_STEP_SERVER_GONE) {
-                fsrv__server_forget(s->server, s->grip.link);
+                int r = s->locked ? on_sandbox_gone(s) : FSRV_STEP_GO_ON;
+                if (r != FSRV_STEP_GO_ON)
+                        return r;
+                if (!s->locked)
+                        fsrv__server_forget(s->server, s->grip.link);
                 s->lost = 0; /* a new server, new luck */
                 if (++s->gone >= SERVER_TRIES)
                         return fsrv__fail_text(&s->error, FSRV_STAGE_START, ECONNRESET,

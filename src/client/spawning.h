@@ -31,6 +31,7 @@ struct fsrv__spawning {
         } at;
         struct fsrv__pending pending;
         struct fsrv__grip grip;
+        struct fsrv__link *locked; /* to the zygote of the request's sandbox; NULL: not yet, or it has none */
         int answer;
         int theirs[3]; /* the other ends, until they are sent: of answer, status, result; -1 */
         size_t n_sent; /* of the caller's fds */
@@ -62,6 +63,11 @@ static inline int fsrv__spawning_wait_for(struct fsrv__spawning *s, int fd, shor
         s->events = events;
         s->look_at = look_at;
         return FSRV_STEP_WAIT;
+}
+
+/* The doorbell that the request goes to. */
+static inline int fsrv__spawning_doorbell(const struct fsrv__spawning *s) {
+        return s->locked ? s->locked->doorbell : s->grip.link->doorbell;
 }
 
 /* sending.c: two of the steps. */

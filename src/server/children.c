@@ -15,16 +15,19 @@ struct fsrv__child *fsrv__child_find(const struct fsrv__server *s, pid_t pid) {
         return child;
 }
 
+enum { FDS_OF_LOCKED = 8 }; /* of a zygote in a sandbox: sockets, a pidfd, a memfd, a listener */
+
 /* Each has a pidfd. Those that are still to claim may come with a socket to the client, and with one for the status; a
  * standby's claim may follow those of processes that borrowed its memory. */
 bool fsrv__child_fits(const struct fsrv__server *s) {
-        unsigned alive = HASH_COUNT(s->children), loans = 3 * s->config.head.loans, idle = 0, due = 0;
+        unsigned alive = HASH_COUNT(s->children), loans = 3 * s->config.head.loans, idle = 0, due = 0, zygotes = 0;
 
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 idle += z->idle;
                 due += z->due;
+                zygotes += z != s->zygotes;
         }
-        unsigned now = alive + s->ended + s->answers + s->statuses + s->n_owed;
+        unsigned now = FDS_OF_LOCKED * zygotes + alive + s->ended + s->answers + s->statuses + s->n_owed;
         return now + (2 + loans) * idle + (3 + loans) * (due + 1) <= s->room || alive + due == 0;
 }
 

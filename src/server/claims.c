@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "base/fd.h"
 #include "forkserver.h"
 #include "server/server.h"
 #include "wire/messages.h"
+
+enum { LOCKED_MAX = 64 }; /* zygotes in sandboxes; each has some eight fds here */
 
 /* What standbys say. Each message bears the pid of its sender, stamped by the kernel. */
 
@@ -45,12 +50,52 @@ static void on_retired(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid
                 fsrv__child_add(s, z, borrower, FSRV_ROLE_STRAY);
 }
 
+static bool is_doorbell(int fd) {
+        int domain, type;
+        socklen_t n = sizeof domain, m = sizeof type;
+
+        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && domain == AF_UNIX &&
+               getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &m) == 0 && type == SOCK_SEQPACKET;
+}
+
+static int add_locked_zygote(struct fsrv__server *s, int *doorbell, int *sandbox) {
+        unsigned n = 0;
+
+        for (const struct fsrv__zygote *z = s->zygotes->next; z; z = z->next)
+                n++;
+        if (n >= LOCKED_MAX)
+                return -EAGAIN;
+        if (!is_doorbell(*doorbell))
+                return -EPROTO;
+        return fsrv__zygote_add(s, fsrv__fd_steal(doorbell), -1, fsrv__fd_steal(sandbox));
+}
+
+/* The client hears of a failure alone; the rest it hears on the new doorbell. */
+static void on_wants_zygote(struct fsrv__server *s, int slots[FSRV_SLOTS]) {
+        struct fsrv__wire_failed failed = { .type = FSRV_WIRE_FAILED, .stage = FSRV_STAGE_SANDBOX };
+        int r = s->draining ? -ECONNREFUSED : add_locked_zygote(s, &slots[FSRV_SLOT_DOORBELL], &slots[FSRV_SLOT_BODY]);
+
+        if (r < 0) {
+                failed.err = -r;
+                if (r == -EAGAIN)
+                        snprintf(failed.text, sizeof failed.text,
+                                 "the fork server has %d sandboxes in use, and takes no more at a time", LOCKED_MAX);
+                else
+                        snprintf(failed.text, sizeof failed.text, "a zygote for the sandbox: %s", strerrordesc_np(-r));
+                fsrv__channel_send(slots[FSRV_SLOT_ANSWER], &failed, sizeof failed, NULL, 0, MSG_DONTWAIT);
+        }
+        fsrv__fds_close(slots, FSRV_SLOTS);
+}
+
 /* False: it makes no sense. */
 static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, const struct fsrv__wire_claim *claim,
                        int slots[FSRV_SLOTS]) {
         switch (claim->type) {
         case FSRV_WIRE_CLAIM:
                 on_claim(s, z, pid, claim, slots);
+                return true;
+        case FSRV_WIRE_WANTS_ZYGOTE:
+                on_wants_zygote(s, slots);
                 return true;
         case FSRV_WIRE_RETIRED:
                 on_retired(s, z, pid, claim->borrower);

@@ -36,6 +36,9 @@ static void on_worker_death(struct fsrv__server *s, struct fsrv__child *child, c
                                                   .code = how->code,
                                                   .status = how->status,
                                                   .timed_out = child->timed_out,
+                                                  .refused = child->refused,
+                                                  .refused_call = child->refused_call,
+                                                  .was_refused = child->was_refused,
                                                   .rusage = *rusage };
 
         s->stats.exits++;

@@ -73,6 +73,11 @@ static void write_sentence(const struct fsrv__server *s, const struct fsrv__zygo
         case FSRV_FAILURE_FORK_HANGS:
                 write_hang(s, "the zygote did not fork", ret_text, size);
                 break;
+        case FSRV_FAILURE_BIRTH:
+                snprintf(ret_text, size,
+                         "the zygote for a sandbox ended as it was forked: does a fork handler of a preloaded module "
+                         "fail?");
+                break;
         case FSRV_FAILURE_MIDDLE_HANGS:
                 write_hang(s, "the process between zygote and standby did not fork", ret_text, size);
                 break;
@@ -98,6 +103,7 @@ static int errno_of(const struct fsrv__failure_of *failure) {
         case FSRV_FAILURE_START:
         case FSRV_FAILURE_FORK:
                 return failure->err;
+        case FSRV_FAILURE_BIRTH:
         case FSRV_FAILURE_DEATH:
         case FSRV_FAILURE_STANDBY:
                 return EIO;

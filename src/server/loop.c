@@ -103,17 +103,20 @@ static void receive_event(struct fsrv__server *s, const struct epoll_event *even
                 break;
         case FSRV_SOURCE_ORDERS:
         case FSRV_SOURCE_CLAIMS:
+        case FSRV_SOURCE_REFUSED:
         case FSRV_SOURCE_DEATH:
                 break; /* by zygote; and later */
         }
 }
 
-/* What a process sent before it died is received before it is reaped. What came in time is received before its sender
+/* What a process sent before it died is received before it is reaped, and its claim before its filter refuses it
+ * anything. What came in time is received before its sender
  * is called late. Nothing promises that epoll(7) reports both at once. */
 static bool has_to_receive_all(const struct fsrv__server *s, const struct turn *turn) {
         for (int i = 0; i < turn->n; i++)
-                if (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
-                    (s->is_reaper || !fsrv__is_worker(s, (pid_t)id_of(&turn->events[i]))))
+                if (source_of(&turn->events[i]) == FSRV_SOURCE_REFUSED ||
+                    (source_of(&turn->events[i]) == FSRV_SOURCE_DEATH &&
+                     (s->is_reaper || !fsrv__is_worker(s, (pid_t)id_of(&turn->events[i])))))
                         return true;
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 if (z->deadline <= turn->now)
@@ -131,6 +134,9 @@ static void receive_all(struct fsrv__server *s, const struct turn *turn, bool lo
                 if (all || has_event(turn, FSRV_SOURCE_CLAIMS, z->id))
                         fsrv__claims_receive(s, z);
         }
+        for (int i = 0; i < turn->n; i++)
+                if (source_of(&turn->events[i]) == FSRV_SOURCE_REFUSED)
+                        fsrv__refused_on_event(s, id_of(&turn->events[i]), turn->events[i].events);
 }
 
 /* ---- it reaps ---- */
@@ -193,7 +199,9 @@ static void follow_wish(struct fsrv__server *s) {
 static void decide_zygote(struct fsrv__server *s, struct fsrv__zygote *z, const struct turn *turn) {
         if (z->deadline <= turn->now)
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
-        if (s->draining || z->refusal.until > 0)
+        if (fsrv__zygote_is_unwanted(s, z))
+                fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
+        if (s->draining || fsrv__zygote_is_unwanted(s, z) || z->refusal.until > 0)
                 return;
         fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_WANTED });
         if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id) && !fsrv__refusal_now(s, z))
@@ -214,6 +222,7 @@ static void decide_all(struct fsrv__server *s, const struct turn *turn, bool loo
 
 static void send_owed(struct fsrv__server *s, const struct turn *turn) {
         fsrv__answers_retry(s);
+        fsrv__zygotes_sweep(s);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id))
                         fsrv__refusal_send(s, z);

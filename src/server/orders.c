@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,11 +49,17 @@ static bool on_loaded(const struct fsrv__server *s, const struct fsrv__zygote *z
 /* ---- what changes its state ---- */
 
 static const enum fsrv__zygote_event events[] = {
-        [FSRV_WIRE_LOADING] = FSRV_EVENT_LOADING,       [FSRV_WIRE_LOAD_FAILED] = FSRV_EVENT_LOAD_FAILED,
-        [FSRV_WIRE_FREEZING] = FSRV_EVENT_FREEZING,     [FSRV_WIRE_PRELOADED] = FSRV_EVENT_PRELOADED,
-        [FSRV_WIRE_FORKED] = FSRV_EVENT_FORKED,         [FSRV_WIRE_CANNOT_FORK] = FSRV_EVENT_CANNOT_FORK,
-        [FSRV_WIRE_WANTS_HEIR] = FSRV_EVENT_WANTS_HEIR, [FSRV_WIRE_HEIR] = FSRV_EVENT_HEIR,
-        [FSRV_WIRE_HAND_OVER] = FSRV_EVENT_HAND_OVER,   [FSRV_WIRE_LEFT_OUT] = FSRV_EVENT_LEFT_OUT,
+        [FSRV_WIRE_LOADING] = FSRV_EVENT_LOADING,
+        [FSRV_WIRE_LOAD_FAILED] = FSRV_EVENT_LOAD_FAILED,
+        [FSRV_WIRE_FREEZING] = FSRV_EVENT_FREEZING,
+        [FSRV_WIRE_PRELOADED] = FSRV_EVENT_PRELOADED,
+        [FSRV_WIRE_FORKED] = FSRV_EVENT_FORKED,
+        [FSRV_WIRE_CANNOT_FORK] = FSRV_EVENT_CANNOT_FORK,
+        [FSRV_WIRE_WANTS_HEIR] = FSRV_EVENT_WANTS_HEIR,
+        [FSRV_WIRE_HEIR] = FSRV_EVENT_HEIR,
+        [FSRV_WIRE_HAND_OVER] = FSRV_EVENT_HAND_OVER,
+        [FSRV_WIRE_LEFT_OUT] = FSRV_EVENT_LEFT_OUT,
+        [FSRV_WIRE_BORN] = FSRV_EVENT_BORN,
 };
 
 static bool on_order(struct fsrv__server *s, struct fsrv__zygote *z, uint32_t type, const char *bytes, size_t size) {
@@ -79,10 +86,17 @@ static bool on_message(struct fsrv__server *s, struct fsrv__zygote *z, char *byt
         return true;
 }
 
+static bool kills_for_calls(const char *preloaded) {
+        int32_t value;
+
+        memcpy(&value, preloaded + offsetof(struct fsrv__wire_order, value), sizeof value);
+        return value & 4;
+}
+
 void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
-        int none[FSRV_SLOTS];
+        int slots[FSRV_SLOTS];
 
         while (z->orders >= 0) {
                 int r = fsrv__channel_receive(z->orders, bytes, sizeof bytes, MSG_DONTWAIT, &message);
@@ -92,10 +106,13 @@ void fsrv__orders_receive(struct fsrv__server *s, struct fsrv__zygote *z) {
                         fsrv__message_close(&message);
                 if (r != 1) { /* its end; the pidfd tells when it has died */
                         fsrv__unwatch(s, z->orders);
+                        fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_CLOSED });
                         return;
                 }
-                if (fsrv__message_unpack(FSRV_TABLE_FROM_ZYGOTE, bytes, &message, none) < 0 ||
-                    !on_message(s, z, bytes, message.size))
+                bool is_sound = fsrv__message_unpack(FSRV_TABLE_FROM_ZYGOTE, bytes, &message, slots) == 0;
+                if (is_sound && slots[FSRV_SLOT_LISTENER] >= 0)
+                        fsrv__refused_listen(s, slots[FSRV_SLOT_LISTENER], kills_for_calls(bytes));
+                if (!is_sound || !on_message(s, z, bytes, message.size))
                         s->stats.malformed++;
         }
 }

@@ -48,15 +48,25 @@ static const struct fsrv__wire_failed *at_limit(const struct fsrv__server *s, co
         return &full;
 }
 
+/* The first zygote forks the others. */
 const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__server *s, const struct fsrv__zygote *z) {
         if (z->idle > 0 || s->draining)
                 return NULL;
-        return z->refusal.until > 0 ? &z->refusal.message : at_limit(s, z);
+        if (z->refusal.until > 0)
+                return &z->refusal.message;
+        if (z->pid == 0 && s->zygotes->refusal.until > 0)
+                return &s->zygotes->refusal.message;
+        return at_limit(s, z);
+}
+
+/* Whether a request is what has to come, that the zygote is started again. */
+static bool waits_for_request(const struct fsrv__server *s, const struct fsrv__zygote *z) {
+        return z->state == FSRV_ZYGOTE_FAILED ||
+               (z->state == FSRV_ZYGOTE_ABSENT && s->zygotes->state == FSRV_ZYGOTE_FAILED);
 }
 
 void fsrv__refusal_watch(struct fsrv__server *s, struct fsrv__zygote *z) {
-        bool wanted =
-                !s->draining && z->idle == 0 && (z->state == FSRV_ZYGOTE_FAILED || fsrv__refusal_now(s, z) != NULL);
+        bool wanted = !s->draining && z->idle == 0 && (waits_for_request(s, z) || fsrv__refusal_now(s, z) != NULL);
 
         if (wanted == z->doorbell_watched)
                 return;

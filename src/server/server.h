@@ -29,6 +29,7 @@ enum fsrv__source {
         FSRV_SOURCE_ORDERS,   /* a zygote's id */
         FSRV_SOURCE_CLAIMS,   /* a zygote's id */
         FSRV_SOURCE_DOORBELL, /* a zygote's id */
+        FSRV_SOURCE_REFUSED,  /* an fd: a filter has refused a call */
         FSRV_SOURCE_LISTENER,
         FSRV_SOURCE_PEER,   /* an fd */
         FSRV_SOURCE_ANSWER, /* a pid: its client has gone */
@@ -56,6 +57,9 @@ struct fsrv__child {
                      * it shows whether the client listens: that has closed its end of the answer */
         uint32_t flags;    /* of the request */
         bool timed_out;    /* we have ended it */
+        uint32_t refused;  /* calls, by its sandbox's filter */
+        int refused_call;  /* the first of them */
+        bool was_refused;  /* we have ended it for that */
         int64_t deadline;  /* FSRV_NEVER: none */
         uint64_t grace_ms; /* from SIGTERM at the deadline to SIGKILL */
         int64_t until;     /* ENDED: the end of the grace */
@@ -83,7 +87,8 @@ struct fsrv__refusal {
 enum fsrv__zygote_state {
         FSRV_ZYGOTE_ABSENT,   /* there is no process; the next one is started as soon as nothing is refused */
         FSRV_ZYGOTE_FAILED,   /* there is none; the next one is started when a request comes, after the back-off */
-        FSRV_ZYGOTE_LOADING,  /* it loads modules, within a time limit */
+        FSRV_ZYGOTE_ORDERED,  /* the first zygote has been told to fork it */
+        FSRV_ZYGOTE_LOADING,  /* it loads modules, or locks itself in, within a time limit */
         FSRV_ZYGOTE_FREEZING, /* it sees to its memory, within the same limit */
         FSRV_ZYGOTE_READY,    /* it forks standbys, each within a time limit */
         FSRV_ZYGOTE_SLOW,     /* it has not answered a FORK in time, and gets half the limit more */
@@ -97,7 +102,8 @@ enum fsrv__zygote_event {
         FSRV_EVENT_WANTED, /* nothing keeps it from serving */
         FSRV_EVENT_ASKED,  /* there is a request that nothing refuses */
         FSRV_EVENT_LATE,   /* the state's time is over */
-        FSRV_EVENT_END,    /* the server drains */
+        FSRV_EVENT_END,    /* the server drains, or nobody can ring the doorbell any more */
+        FSRV_EVENT_CLOSED, /* the end of its orders socket */
         FSRV_EVENT_DEATH,
         /* what it says on its orders socket; see enum fsrv__wire_order_type */
         FSRV_EVENT_LOADING,
@@ -110,6 +116,7 @@ enum fsrv__zygote_event {
         FSRV_EVENT_HEIR,
         FSRV_EVENT_HAND_OVER,
         FSRV_EVENT_LEFT_OUT,
+        FSRV_EVENT_BORN,
         FSRV_EVENTS
 };
 
@@ -124,6 +131,7 @@ struct fsrv__zygote {
         bool doorbell_watched;         /* for requests; its hang-up always is */
         bool is_deserted;              /* the doorbell has hung up */
         int claims[2];                 /* [0] ours; [1] for the processes to come */
+        int sandbox;                   /* a memfd: what it locks itself in by; -1: it is the first zygote */
         struct fsrv__refusal refusal;
         unsigned idle; /* standbys */
 
@@ -157,6 +165,13 @@ struct fsrv__peer {
         struct fsrv__peer *next;
 };
 
+/* The system-call filter of a zygote, and of all that came from it. */
+struct fsrv__filter {
+        int listener;
+        bool kills; /* a process for a refused call */
+        struct fsrv__filter *next;
+};
+
 /* What is to become of the server. */
 enum fsrv__wish { FSRV_WISH_SERVE, FSRV_WISH_DRAIN, FSRV_WISH_KILL };
 
@@ -166,6 +181,7 @@ struct fsrv__server {
         int program; /* O_PATH: the program that is to be started with config.argv instead; -1 */
         int data;    /* a memfd for the zygote's FSRV_ZYGOTE_DATA_FD; -1 */
         int output;  /* standard output of zygotes until one has loaded all; -1 */
+        int sandbox; /* a memfd: what the first zygote locks itself in by; -1 */
         int epoll;
         int listener;
         dev_t socket_device; /* what we bound, so that we don't remove a successor's */
@@ -177,11 +193,13 @@ struct fsrv__server {
         enum fsrv__wish wish; /* what was asked for; the next two say what has begun */
         bool draining;
         bool killing;
-        struct fsrv__zygote *zygotes;
+        struct fsrv__zygote *zygotes; /* the first one loads all; the others are in sandboxes, and it forks them */
+        uint32_t last_zygote;
         struct fsrv__child *children; /* hash by pid */
         struct fsrv__child *first_deadline, *last_deadline;
         struct fsrv__owed *owed;
         struct fsrv__peer *peers;
+        struct fsrv__filter *filters;
         unsigned room;     /* fds for children */
         unsigned ended;    /* FSRV_ROLE_ENDED */
         unsigned answers;  /* workers that have a client still */
@@ -210,6 +228,7 @@ enum fsrv__failure {
         FSRV_FAILURE_LATE,          /* it took too long to load */
         FSRV_FAILURE_FORK,          /* err: it cannot fork */
         FSRV_FAILURE_FORK_HANGS,    /* it did not answer */
+        FSRV_FAILURE_BIRTH,         /* a zygote in a sandbox has ended in a fork handler */
         FSRV_FAILURE_MIDDLE_HANGS,  /* nor did the process between zygote and standby */
         FSRV_FAILURE_STANDBY,       /* a standby's death: how */
         FSRV_FAILURE_STANDBY_HANGS, /* it was not ready in time */
@@ -311,8 +330,13 @@ void fsrv__signals_receive(struct fsrv__server *s);
 
 /* ---- zygote_state.c ---- */
 
-/* Adds a zygote without a process. It has this doorbell; the sending end may be -1. 0 or -errno. */
-int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send);
+/* Adds a zygote without a process. It takes over this doorbell, of which the sending end may be -1, and the memfd of
+ * its sandbox; -1: it has none. On failure too. 0 or -errno. */
+int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, int sandbox);
+/* Whether it is of no use any more: it is in a sandbox, and nobody can ring its doorbell. */
+bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z);
+/* Frees those of them of which no process is left that could say anything. */
+void fsrv__zygotes_sweep(struct fsrv__server *s);
 /* Whether it still has modules to load, or its memory to see to. */
 bool fsrv__zygote_is_starting(const struct fsrv__zygote *z);
 /* Changes the state, and sets its deadline. */
@@ -339,6 +363,15 @@ void fsrv__heir_on_born(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pi
 void fsrv__heir_succeed(struct fsrv__server *s, struct fsrv__zygote *z);
 void fsrv__heir_on_left_out(const struct fsrv__server *s, struct fsrv__zygote *z, const char *why);
 
+/* ---- locked_start.c: the same for a zygote in a sandbox ---- */
+
+/* Whether the first zygote can fork it now. */
+bool fsrv__locked_can_start(const struct fsrv__server *s);
+/* Has the first zygote fork it. As fsrv__zygote_start(). */
+int fsrv__locked_start(struct fsrv__server *s, struct fsrv__zygote *z);
+/* It says that it is this process. 0 or -errno. */
+int fsrv__locked_on_born(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid);
+
 /* ---- standbys.c ---- */
 
 /* Orders as many standbys as are wanted and fit. */
@@ -355,6 +388,13 @@ void fsrv__standbys_on_claim(struct fsrv__zygote *z);
  * claims, and ends those that hang. */
 bool fsrv__standbys_look(struct fsrv__server *s, int64_t now);
 void fsrv__standbys_end_hung(struct fsrv__server *s);
+
+/* ---- refused.c: the listeners of system-call filters ---- */
+
+/* Takes the listener of a zygote's filter over. */
+void fsrv__refused_listen(struct fsrv__server *s, int listener, bool kills);
+/* A call waits for its answer, which is that it is refused; it is noted for the worker's client. */
+void fsrv__refused_on_event(struct fsrv__server *s, uint32_t fd, uint32_t events);
 
 /* ---- zygotes.c: what a zygote does at each event ---- */
 

@@ -71,14 +71,14 @@ static int add_zygote(struct fsrv__server *s) {
 
         if (!s->config.path) {
                 int r = fsrv__fd_set_cloexec(DOORBELL_FD, 1);
-                return r < 0 ? r : fsrv__zygote_add(s, DOORBELL_FD, -1);
+                return r < 0 ? r : fsrv__zygote_add(s, DOORBELL_FD, -1, -1);
         }
         int r = fsrv__socketpair(pair);
         if (r < 0)
                 return r;
         if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
                 return -errno;
-        return fsrv__zygote_add(s, pair[0], pair[1]);
+        return fsrv__zygote_add(s, pair[0], pair[1], -1);
 }
 
 /* Modules print to standard error, and read nothing. If we held an output open, its reader would wait for our end. */
@@ -124,6 +124,7 @@ static int receive_config(struct fsrv__server *s) {
         s->program = slots[FSRV_SLOT_PROGRAM];
         s->data = slots[FSRV_SLOT_DATA];
         s->output = slots[FSRV_SLOT_OUTPUT];
+        s->sandbox = slots[FSRV_SLOT_BODY];
         return fsrv__config_decode(bytes, message.size, &s->config);
 }
 

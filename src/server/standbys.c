@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/wait.h>
@@ -86,13 +87,20 @@ static bool may_go_on(struct fsrv__zygote *z, const struct fsrv__exit *how) {
         return now - z->first_kill < KILLED_FORKS_MS;
 }
 
+/* Its standbys read the end of the doorbell. epoll(7) may report their deaths earlier than the hang-up. */
+static bool has_clients(const struct fsrv__zygote *z) {
+        struct pollfd entry = { .fd = z->doorbell };
+
+        return !z->is_deserted && (poll(&entry, 1, 0) <= 0 || !(entry.revents & (POLLHUP | POLLERR)));
+}
+
 /* Its signals are blocked, and all that has run in it are fork handlers and the host's: to fork the next one at once
  * would go on for ever, and requests would wait as long. */
 void fsrv__standbys_on_end(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__exit *how,
                            bool was_late) {
         struct fsrv__failure_of failure = { .kind = FSRV_FAILURE_STANDBY, .how = how };
 
-        if (z->state != FSRV_ZYGOTE_READY && z->state != FSRV_ZYGOTE_SLOW)
+        if ((z->state != FSRV_ZYGOTE_READY && z->state != FSRV_ZYGOTE_SLOW) || !has_clients(z))
                 return;
         if (was_late) { /* a refusal for each: it is for when the last one is gone */
                 failure.kind = FSRV_FAILURE_STANDBY_HANGS;

@@ -81,7 +81,7 @@ static int send_config(const struct fsrv__server *s, const struct fsrv__zygote *
         config.head.has_output = s->output >= 0;
         config.head.killed = z->killed_freezing;
         int n = fsrv__config_encode(&config, bytes);
-        return n < 0 ? n : fsrv__channel_send(boot, bytes, (size_t)n, NULL, 0, MSG_DONTWAIT);
+        return n < 0 ? n : fsrv__channel_send(boot, bytes, (size_t)n, &s->sandbox, s->sandbox >= 0, MSG_DONTWAIT);
 }
 
 /* What it is at until it says something else. */

@@ -23,29 +23,70 @@ static int set_zygote_up(struct fsrv__server *s, struct fsrv__zygote *z) {
         return fsrv__watch(s, z->doorbell, 0, FSRV_SOURCE_DOORBELL, z->id); /* its hang-up is always reported */
 }
 
-int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send) {
+static void free_zygote(struct fsrv__server *s, struct fsrv__zygote *z) {
+        int *const fds[] = { &z->doorbell, &z->doorbell_send, &z->claims[0], &z->claims[1], &z->sandbox };
+
+        fsrv__unwatch(s, z->doorbell);
+        fsrv__unwatch(s, z->claims[0]);
+        for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+                fsrv__fd_close(*fds[i]);
+        free(z);
+}
+
+int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, int sandbox) {
         struct fsrv__zygote *z = calloc(1, sizeof *z), **end = &s->zygotes;
 
-        if (!z)
+        if (!z) {
+                fsrv__fds_close((int[]){ doorbell, doorbell_send, sandbox }, 3);
                 return -ENOMEM;
-        while (*end) {
-                z->id++;
-                end = &(*end)->next;
         }
+        z->id = s->last_zygote++;
         z->doorbell = doorbell;
         z->doorbell_send = doorbell_send;
+        z->sandbox = sandbox;
         z->pidfd = z->orders = z->claims[0] = z->claims[1] = -1;
         z->deadline = FSRV_NEVER;
+        int r = set_zygote_up(s, z);
+        if (r < 0) {
+                free_zygote(s, z);
+                return r;
+        }
+        while (*end)
+                end = &(*end)->next;
         *end = z;
-        return set_zygote_up(s, z);
+        return 0;
+}
+
+bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z) {
+        return z != s->zygotes && z->is_deserted;
+}
+
+/* Its standbys read the end of the doorbell, and end. Its workers go on. */
+void fsrv__zygotes_sweep(struct fsrv__server *s) {
+        struct fsrv__child *child, *next;
+
+        for (struct fsrv__zygote **link = &s->zygotes; *link;) {
+                struct fsrv__zygote *z = *link;
+
+                if (!fsrv__zygote_is_unwanted(s, z) || z->orders >= 0 || z->pid != 0 || z->idle > 0) {
+                        link = &z->next;
+                        continue;
+                }
+                HASH_ITER(hh, s->children, child, next)
+                        if (child->zygote == z)
+                                child->zygote = NULL;
+                *link = z->next;
+                free_zygote(s, z);
+        }
 }
 
 bool fsrv__zygote_is_starting(const struct fsrv__zygote *z) {
-        return z->state == FSRV_ZYGOTE_LOADING || z->state == FSRV_ZYGOTE_FREEZING;
+        return z->state == FSRV_ZYGOTE_ORDERED || z->state == FSRV_ZYGOTE_LOADING || z->state == FSRV_ZYGOTE_FREEZING;
 }
 
 static int64_t deadline_of(const struct fsrv__server *s, const struct fsrv__zygote *z) {
         switch (z->state) {
+        case FSRV_ZYGOTE_ORDERED:
         case FSRV_ZYGOTE_LOADING:
                 return fsrv__deadline(s->config.head.preload_timeout_ms);
         case FSRV_ZYGOTE_FREEZING:

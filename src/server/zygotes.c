@@ -27,10 +27,64 @@ static void start_process(struct fsrv__server *s, struct fsrv__zygote *z, const 
         z->left_out[0] = 0;
         z->due = z->forked = z->hung = 0;
         z->failure.stage = 0;
-        if (fsrv__zygote_start(s, z) < 0)
+        bool is_locked = z != s->zygotes;
+        if ((is_locked ? fsrv__locked_start(s, z) : fsrv__zygote_start(s, z)) < 0)
                 fail_start(s, z);
         else
+                fsrv__zygote_become(s, z, is_locked ? FSRV_ZYGOTE_ORDERED : FSRV_ZYGOTE_LOADING);
+}
+
+/* One in a sandbox waits for the first one, which may have failed to load: a request is what that waits for. */
+static void start_if_possible(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+        if (z == s->zygotes || fsrv__locked_can_start(s))
+                start_process(s, z, news);
+        else if (news->event == FSRV_EVENT_ASKED)
+                fsrv__zygote_on(s, s->zygotes, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
+}
+
+/* ---- one in a sandbox, until it has a process ---- */
+
+static void forget_birth(struct fsrv__server *s, struct fsrv__zygote *z) {
+        fsrv__unwatch(s, z->orders);
+        z->orders = fsrv__fd_close(z->orders); /* if it is born later on, it ends */
+}
+
+static void fail_birth(struct fsrv__server *s, struct fsrv__zygote *z, struct fsrv__failure_of failure) {
+        forget_birth(s, z);
+        fsrv__zygote_blame(s, z, failure);
+        fail_start(s, z);
+}
+
+static void take_birth(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+        int r = news->err ? -news->err : fsrv__locked_on_born(s, z, news->value);
+
+        if (r < 0)
+                fail_birth(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_FORK, .err = -r });
+        else
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_LOADING);
+}
+
+/* The first zygote has died, or the new one, in a fork handler. That may be a child of ours. */
+static void on_birth_lost(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+        (void)news;
+        fsrv__children_find(s, NULL, FSRV_ROLE_STRAY);
+        if (s->zygotes->state == FSRV_ZYGOTE_READY) {
+                fail_birth(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_BIRTH });
+        } else {
+                forget_birth(s, z);
+                fsrv__zygote_become(s, z, FSRV_ZYGOTE_ABSENT);
+        }
+}
+
+static void end_late_birth(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+        (void)news;
+        fail_birth(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_FORK_HANGS });
+}
+
+static void give_birth_up(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+        (void)news;
+        forget_birth(s, z);
+        fsrv__zygote_become(s, z, FSRV_ZYGOTE_ABSENT);
 }
 
 static void name_module(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
@@ -39,11 +93,13 @@ static void name_module(struct fsrv__server *s, struct fsrv__zygote *z, const st
 }
 
 static void note_failure(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
-        (void)s;
         if (z->failure.stage != 0)
                 return;
         z->failure.type = FSRV_WIRE_FAILED;
-        z->failure.stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START;
+        if (z != s->zygotes)
+                z->failure.stage = FSRV_STAGE_SANDBOX;
+        else
+                z->failure.stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START;
         z->failure.err = news->err;
         snprintf(z->failure.text, sizeof z->failure.text, "%s", news->text);
 }
@@ -73,7 +129,7 @@ static int give_sockets(struct fsrv__server *s, struct fsrv__zygote *z) {
 }
 
 static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
-        bool forks_twice = news->value;
+        bool forks_twice = news->value & 1;
         int r = forks_twice ? fsrv__become_reaper(s) : 0;
 
         if (r < 0) {
@@ -156,7 +212,8 @@ static void on_death(struct fsrv__server *s, struct fsrv__zygote *z, const struc
         z->killed_freezing += was_killed && z->state == FSRV_ZYGOTE_FREEZING;
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_DEATH, .how = news->how });
         forget_process(s, z);
-        if (s->draining || (!has_said_why && (z->forked > 0 || (was_killed && may_try_again(z)))))
+        if (s->draining || fsrv__zygote_is_unwanted(s, z) ||
+            (!has_said_why && (z->forked > 0 || (was_killed && may_try_again(z)))))
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_ABSENT);
         else
                 fail_start(s, z);
@@ -208,10 +265,17 @@ typedef void zygote_action(struct fsrv__server *s, struct fsrv__zygote *z, const
 /* clang-format off */
 static zygote_action *const actions[FSRV_ZYGOTE_STATES][FSRV_EVENTS] = {
         [FSRV_ZYGOTE_ABSENT] = {
-                [FSRV_EVENT_WANTED]      = start_process,
+                [FSRV_EVENT_WANTED]      = start_if_possible,
+                [FSRV_EVENT_ASKED]       = start_if_possible,
         },
         [FSRV_ZYGOTE_FAILED] = {
-                [FSRV_EVENT_ASKED]       = start_process,
+                [FSRV_EVENT_ASKED]       = start_if_possible,
+        },
+        [FSRV_ZYGOTE_ORDERED] = {
+                [FSRV_EVENT_BORN]        = take_birth,
+                [FSRV_EVENT_CLOSED]      = on_birth_lost,
+                [FSRV_EVENT_LATE]        = end_late_birth,
+                [FSRV_EVENT_END]         = give_birth_up,
         },
         [FSRV_ZYGOTE_LOADING] = {
                 [FSRV_EVENT_LOADING]     = name_module,

@@ -37,6 +37,7 @@ enum fsrv__slot {
         FSRV_SLOT_DATA,    /* a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD */
         FSRV_SLOT_OUTPUT,  /* standard output for modules until they have been loaded once */
         FSRV_SLOT_SOCKET,
+        FSRV_SLOT_LISTENER, /* of a zygote's system-call filter */
         FSRV_SLOTS
 };
 #define FSRV_NO_FDS \

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x46530009u /* "FS", 9 */
+#define FSRV_WIRE_VERSION 0x4653000au /* "FS", 10 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request without its payload */
@@ -49,7 +49,8 @@ enum {
                 1u << 8, /* exit(3) in an entry point does not run the destructors of what was preloaded */
         FSRV_WIRE_WANTS_RESULT = 1u << 9,     /* of an entry point alone */
         FSRV_WIRE_PAYLOAD_IN_FILE = 1u << 10, /* the payload is no part of the body: a file comes along */
-        FSRV_WIRE_FLAGS = (1u << 11) - 1,
+        FSRV_WIRE_HAS_ATTRIBUTES = 1u << 11,  /* struct fsrv__wire_attributes and its lists are in the body */
+        FSRV_WIRE_FLAGS = (1u << 12) - 1,
 };
 
 struct fsrv__wire_request {
@@ -73,7 +74,8 @@ struct fsrv__wire_request {
         uint64_t grace_ms;      /* between SIGTERM at the limit and SIGKILL; 0: SIGKILL at once */
 };
 
-/* The body begins with n_actions of these. Then come NUL-terminated strings: name, search path, which may be empty,
+/* The body begins with n_actions of these. Then come, if the flags have HAS_ATTRIBUTES, the attributes
+ * (attributes_codec.h). Then come NUL-terminated strings: name, search path, which may be empty,
  * directory, which is empty for the client's own, argv, environment, and one path for each OPEN. The payload is
  * last. */
 enum {
@@ -159,7 +161,9 @@ struct fsrv__wire_exited {
         int32_t code; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
         int32_t status;
         uint32_t timed_out;
-        uint32_t reserved;
+        uint32_t refused;     /* system calls that its sandbox has refused */
+        int32_t refused_call; /* the number of the first of them */
+        uint32_t was_refused; /* it was killed for that */
         struct rusage rusage;
 };
 
@@ -267,6 +271,10 @@ struct fsrv__wire_config {
         /* 1: modules have a standard output until they have been loaded once. It comes along; for a zygote it is in
          * place */
         uint32_t has_output;
+        uint32_t as_sender;    /* 1: a worker has the ids of the user that asked; the server is root's */
+        uint32_t entries_only; /* 1: preloaded entry points alone are run */
+        uint32_t has_sandbox;  /* 1: the zygote locks itself in; a memfd with its sandbox comes along */
+        uint32_t reserved;
         uint64_t nofile; /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };

@@ -15,8 +15,9 @@ enum { FIXED_STRINGS = 3 }; /* name, search, directory */
 int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, size_t *ret_size) {
         struct fsrv__wire_request *head = &parts->head;
         size_t n_argv, n_env, n_paths, size = 0, actions = head->n_actions * sizeof *parts->actions;
+        size_t attributes = parts->attributes ? fsrv__attributes_size(parts->attributes) : 0;
 
-        size += actions;
+        size += actions + attributes;
         size += strlen(parts->name) + strlen(parts->search) + strlen(parts->directory) + FIXED_STRINGS;
         size += fsrv__strings_size((const char *const *)parts->argv, &n_argv);
         size += fsrv__strings_size((const char *const *)parts->environment, &n_env);
@@ -33,12 +34,16 @@ int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, si
         head->version = FSRV_WIRE_VERSION;
         head->n_argv = (uint32_t)n_argv;
         head->n_env = (uint32_t)n_env;
+        if (attributes)
+                head->flags |= FSRV_WIRE_HAS_ATTRIBUTES;
         memcpy(bytes, head, sizeof *head);
 
         char *at = bytes + sizeof *head;
         if (actions)
                 memcpy(at, parts->actions, actions);
-        at = fsrv__string_put(at + actions, parts->name);
+        if (attributes)
+                memcpy(at + actions, parts->attributes, attributes);
+        at = fsrv__string_put(at + actions + attributes, parts->name);
         at = fsrv__string_put(at, parts->search);
         at = fsrv__string_put(at, parts->directory);
         at = fsrv__strings_put(at, (const char *const *)parts->argv);
@@ -74,6 +79,8 @@ int fsrv__request_check_head(const struct fsrv__wire_request *head) {
         /* Each string has at least its NUL, so memory for a count that cannot fit is never asked for. */
         uint64_t least = (uint64_t)head->n_actions * sizeof(struct fsrv__wire_action) + FIXED_STRINGS +
                          (uint64_t)head->n_argv + head->n_env + payload;
+        if (head->flags & FSRV_WIRE_HAS_ATTRIBUTES)
+                least += sizeof(struct fsrv__wire_attributes);
         if (head->n_argv == 0 || head->n_argv > INT_MAX || least > head->body_size || head->umask > 0777)
                 return -EPROTO;
         return 0;
@@ -113,6 +120,20 @@ static int check_actions(const struct fsrv__wire_request *head, const struct fsr
         return 0;
 }
 
+/* The actions are a multiple of 8 bytes, so the struct is where it may be. */
+static int get_attributes(struct fsrv__request_parts *parts, const char **at, const char *end) {
+        const struct fsrv__wire_attributes *attributes = (const void *)*at;
+        size_t size;
+
+        if (!(parts->head.flags & FSRV_WIRE_HAS_ATTRIBUTES))
+                return 0;
+        if (fsrv__attributes_check(attributes, (size_t)(end - *at), parts->head.n_fds, &size) < 0)
+                return -EPROTO;
+        parts->attributes = attributes;
+        *at += size;
+        return 0;
+}
+
 int fsrv__request_decode(const struct fsrv__wire_request *head, const void *body, char **room, size_t n,
                          struct fsrv__request_parts *ret_parts) {
         struct fsrv__request_parts parts = { .head = *head, .actions = body };
@@ -123,6 +144,8 @@ int fsrv__request_decode(const struct fsrv__wire_request *head, const void *body
         int r;
 
         r = check_actions(head, parts.actions, &n_paths);
+        if (r == 0)
+                r = get_attributes(&parts, &at, end);
         if (r < 0)
                 return r;
         size_t needed = head->n_argv + (size_t)head->n_env + n_paths + 3;

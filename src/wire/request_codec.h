@@ -7,11 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "wire/attributes_codec.h"
 #include "wire/protocol.h"
 
 struct fsrv__request_parts {
         struct fsrv__wire_request head;
-        const struct fsrv__wire_action *actions; /* head.n_actions */
+        const struct fsrv__wire_action *actions;        /* head.n_actions */
+        const struct fsrv__wire_attributes *attributes; /* with its lists behind it; NULL: none */
         const char *name;
         const char *search;
         const char *directory;
@@ -23,9 +25,9 @@ struct fsrv__request_parts {
 };
 
 /*
- * Head and body, one after the other, in one new block: free(3) it. Fills in the counts of *parts' head. The caller
- * sets the rest of the head (but FSRV_WIRE_BODY_IN_MEMFD and n_fds_here later, in the bytes). -E2BIG: over
- * FSRV_WIRE_BODY_MAX or FSRV_WIRE_PAYLOAD_MAX; -ENOMEM.
+ * Head and body, one after the other, in one new block: free(3) it. Fills in the counts of *parts' head, and whether it
+ * has attributes. The caller sets the rest of the head (but FSRV_WIRE_BODY_IN_MEMFD and n_fds_here later, in the
+ * bytes). -E2BIG: over FSRV_WIRE_BODY_MAX or FSRV_WIRE_PAYLOAD_MAX; -ENOMEM.
  */
 int fsrv__request_encode(struct fsrv__request_parts *parts, char **ret_bytes, size_t *ret_size);
 
@@ -39,6 +41,14 @@ static inline uint64_t fsrv__request_payload_in_body(const struct fsrv__wire_req
 
 /* Whether n pointers are room enough for the lists of such a request. */
 bool fsrv__request_fits(const struct fsrv__wire_request *head, size_t n);
+
+/* The attributes of a request with a checked head and its whole body, before that is decoded; NULL: none. */
+static inline const struct fsrv__wire_attributes *fsrv__request_attributes(const struct fsrv__wire_request *head,
+                                                                           const void *body) {
+        return head->flags & FSRV_WIRE_HAS_ATTRIBUTES
+                       ? (const void *)((const struct fsrv__wire_action *)body + head->n_actions)
+                       : NULL;
+}
 
 /* A checked head and its body, of exactly head->body_size bytes, which stays in use. The lists go into `room` if its n
  * pointers suffice, else into new memory. Free with fsrv__request_parts_done(). -EPROTO: malformed; -ENOMEM. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 #include "base/linux.h"
 #include "wire/inherited.h"
 #include "wire/messages.h"
+#include "worker/attributes.h"
 #include "worker/worker.h"
 
 /* Only a process that could tell its client goes on: a client that gave up has shut its end down before it looked
@@ -93,12 +95,23 @@ static int exec_file(const char *path, char *const *argv, size_t n_argv, char *c
         return errno;
 }
 
-/* As execvp(3) does: executes the first file that can be. Returns errno: EACCES if nothing better was found. */
-static int exec_search(const struct fsrv__request_parts *request) {
+/* Permissions would let it run: the sandbox doesn't. To run another one of this name instead would surprise, as the
+ * system's python3 for a virtual environment's. */
+static bool is_closed_by_sandbox(const struct fsrv__task *task, const char *path) {
+        struct stat status;
+
+        return task->standby->lock && access(path, X_OK) == 0 && stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* As execvp(3) does: executes the first file that can be. Returns errno: EACCES if nothing better was found. ret_path
+ * is the request's name, or what it stands for. */
+static int exec_search(const struct fsrv__task *task, char ret_path[PATH_MAX]) {
+        const struct fsrv__request_parts *request = &task->request;
         const char *name = request->name;
         size_t name_size = strlen(name) + 1;
         int found = ENOENT;
 
+        snprintf(ret_path, PATH_MAX, "%s", name);
         if (strchr(name, '/'))
                 return exec_file(name, request->argv, request->head.n_argv, request->environment);
         for (const char *next = request->search; next;) {
@@ -112,6 +125,10 @@ static int exec_search(const struct fsrv__request_parts *request) {
                         if (n > 0)
                                 path[n] = '/';
                         int err = exec_file(path, request->argv, request->head.n_argv, request->environment);
+                        if (err == EACCES && is_closed_by_sandbox(task, path)) {
+                                snprintf(ret_path, PATH_MAX, "%s", path);
+                                return err;
+                        }
                         if (err == EACCES)
                                 found = EACCES;
                         else if (err != ENOENT && err != ENOTDIR && err != ESTALE && err != ENODEV && err != ETIMEDOUT)
@@ -142,24 +159,43 @@ void fsrv__core_filter_widen(const struct fsrv__standby *standby) {
                 set_core_filter((standby->core_filter - 1) | FSRV_COREDUMP_FILE_PRIVATE);
 }
 
+static void end_attributes(struct fsrv__task *task) {
+        struct fsrv_error error;
+
+        if (fsrv__attributes_are_there(task) && fsrv__attributes_end(task, &error) < 0)
+                fsrv__task_fail(task, task->answer, &error);
+}
+
+/* Without privileges, and with few open files, a process can send no fds where its user has many in flight (unix(7),
+ * ETOOMANYREFS). So both are taken away last. */
+static void take_rest_away(const struct fsrv__task *task) {
+        if (task->request.attributes || task->standby->lock)
+                fsrv__limits_end(task);
+        if (task->standby->lock && fsrv__lock_finish(task->standby->lock) < 0)
+                _exit(127); /* capset(2) that drops some has no reason to fail */
+}
+
 _Noreturn void fsrv__run_program(struct fsrv__task *task) {
         const struct fsrv__request_parts *request = &task->request;
         struct fsrv_error error;
+        char path[PATH_MAX];
         int ends[2];
 
         if (pipe2(ends, O_CLOEXEC) < 0) {
                 fsrv__fail(&error, FSRV_STAGE_EXEC, errno, "a pipe");
                 fsrv__task_fail(task, task->answer, &error);
         }
-        fsrv__core_filter_restore(task->standby);
+        end_attributes(task);
         send_started(task, ends[0]);
+        take_rest_away(task);
         fsrv__setup_unblock(&request->head);
-        int err = exec_search(request);
+        int err = exec_search(task, path);
         /* The pipe's reader may be gone. SIGPIPE would end this process with a status that looks like a program's. */
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, NULL);
-        fsrv__fail(&error, FSRV_STAGE_EXEC, err, "executing '%s'", request->name);
+        fsrv__fail(&error, FSRV_STAGE_EXEC, err, "executing '%s'%s", path,
+                   task->standby->lock ? " in its sandbox" : "");
         fsrv__task_fail(task, ends[1], &error);
 }
 
@@ -230,15 +266,20 @@ _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
                 fsrv__fail(&error, FSRV_STAGE_SETUP, ENOMEM, "the exit function that sends the result");
                 fsrv__task_fail(task, task->answer, &error);
         }
+        end_attributes(task);
         /* A constructor of a module that isn't preloaded could write to the server. (The answer socket stays open: it
          * is about this process alone.) */
-        if (host->loads && host->loads(request->name)) {
+        bool loads = host->loads && host->loads(request->name);
+        if (loads) {
+                take_rest_away(task);
                 task->claims = fsrv__fd_close(task->claims);
                 send_loads(task);
         }
         if (host->find(request->name, &error) < 0 || keep_for_module(task, &error) < 0)
                 fsrv__task_fail(task, task->answer, &error);
         send_started(task, -1);
+        if (!loads)
+                take_rest_away(task);
         fsrv__fd_close(task->answer);
         fsrv__fd_close(task->claims);
         fsrv__fd_close(task->pidfd);

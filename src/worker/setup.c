@@ -2,9 +2,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -123,12 +125,32 @@ static bool is_here(int directory) {
                wanted.st_dev == own.st_dev && wanted.st_ino == own.st_ino;
 }
 
+/* The caller's directory is outside of them, and would be a way out. */
+static bool has_other_mounts(const struct fsrv__lock *lock) {
+        return lock && lock->has_mounts;
+}
+
+/* Where it is not there by that name it is "/". getcwd(2) tells the name of a directory that is outside, and says so.
+ */
+static long enter_by_name(int directory) {
+        static const char prefix[] = "(unreachable)";
+        char name[PATH_MAX + sizeof prefix];
+        const size_t n = sizeof prefix - 1;
+
+        if (fsrv__call(SYS_fchdir, directory) == 0 && fsrv__call(SYS_getcwd, name, sizeof name) > 0 &&
+            fsrv__call(SYS_chdir, strncmp(name, prefix, n) == 0 ? name + n : name) == 0)
+                return 0;
+        return fsrv__call(SYS_chdir, "/");
+}
+
 int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *error) {
         const char *directory = task->request.directory;
 
         fsrv__call(SYS_umask, task->request.head.umask);
         long r = 0;
-        if (directory[0] != '/')
+        if (directory[0] != '/' && has_other_mounts(task->standby->lock))
+                r = enter_by_name(task->directory);
+        else if (directory[0] != '/')
                 r = fsrv__call(SYS_fchdir, task->directory);
         if (r == -EACCES && !is_here(task->directory))
                 return fsrv__fail_text(error, FSRV_STAGE_DIRECTORY, EACCES,

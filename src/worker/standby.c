@@ -16,6 +16,7 @@
 #include "wire/inherited.h"
 #include "wire/messages.h"
 #include "wire/readiness.h"
+#include "worker/attributes.h"
 #include "worker/worker.h"
 
 /* Answers a request that was not claimed. What is there of it may be anything, so this never blocks, and the answer may
@@ -73,7 +74,11 @@ static int check_request(int received, const struct fsrv__wire_config *config, s
                 return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO,
                                   "the request has %zu bytes and says that it has %llu", fsrv__task_message.size,
                                   (unsigned long long)head->body_size);
-        return check_sender(config, error);
+        r = check_sender(config, error);
+        if (r == 0 && config->entries_only && head->kind == FSRV_WIRE_PROGRAM)
+                return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
+                                       "this fork server runs preloaded entry points alone, and no programs");
+        return r;
 }
 
 /* By the claim the server hears of the spawn. A server that is stopped does not read, and the claim waits for it: the
@@ -109,6 +114,22 @@ static void fill_task(struct fsrv__task *task, int slots[FSRV_SLOTS]) {
         task->client = fsrv__task_message.sender;
 }
 
+static void lock_apart(const struct fsrv__standby *standby) {
+        if (standby->lock && fsrv__lock_apart(standby->lock) < 0)
+                _exit(1);
+}
+
+/* What a process in a sandbox could spawn by, or write to, is not for it; nor is the ruleset that others get. */
+static void take_ways_out(const struct fsrv__standby *standby, struct fsrv__task *task) {
+        if (!standby->lock)
+                return;
+        if (!standby->may_spawn)
+                task->doorbell = fsrv__fd_close(task->doorbell);
+        task->lifeline = fsrv__fd_close(task->lifeline); /* a pipe's end can be opened for writing, by /proc/self/fd */
+        task->tracker = fsrv__fd_close(task->tracker);
+        fsrv__fd_close(standby->lock->apart);
+}
+
 static _Noreturn void become_worker(const struct fsrv__standby *standby) {
         const struct fsrv__wire_request *head = (void *)fsrv__task_bytes;
         int slots[FSRV_SLOTS];
@@ -118,6 +139,7 @@ static _Noreturn void become_worker(const struct fsrv__standby *standby) {
         send_claim(standby, slots, head);
         fsrv__fd_close(standby->doorbell);
         fill_task(&fsrv__task, slots);
+        take_ways_out(standby, &fsrv__task);
         fsrv__worker_main(&fsrv__task, head, fsrv__task_bytes + sizeof *head);
 }
 
@@ -133,8 +155,9 @@ static void become_standby(const struct fsrv__standby *standby, int pidfd) {
 /* ---- the processes of programs borrow this one's memory ---- */
 
 /* Whether the process of this request can do without malloc and opens no files. To open one may take long, a FIFO say;
- * and /proc/self/mem would be the memory of this process. (A malformed request is refused later on.) */
-static bool can_borrow(const struct fsrv__wire_request *head) {
+ * and /proc/self/mem would be the memory of this process. Nor does it change what the kernel has with the memory. (A
+ * malformed request is refused later on.) */
+static bool can_borrow(const struct fsrv__wire_config *config, const struct fsrv__wire_request *head) {
         const struct fsrv__wire_action *actions = (const void *)(head + 1);
 
         if (head->kind != FSRV_WIRE_PROGRAM || head->flags & FSRV_WIRE_BODY_IN_MEMFD ||
@@ -144,10 +167,13 @@ static bool can_borrow(const struct fsrv__wire_request *head) {
         for (uint32_t i = 0; i < head->n_actions; i++)
                 if (actions[i].type == FSRV_WIRE_OPEN)
                         return false;
-        return true;
+        const struct fsrv__wire_attributes *attributes = fsrv__request_attributes(head, head + 1);
+        return (!attributes || fsrv__attributes_can_borrow(attributes)) &&
+               !fsrv__runs_as_sender(config, &fsrv__task_message.sender);
 }
 
 static _Noreturn void run_on_loan(const struct fsrv__standby *standby) {
+        lock_apart(standby); /* from the standby, and from others that borrow its memory */
         fsrv__task.pidfd = fsrv__pidfd_open(getpid());
         become_worker(standby);
 }
@@ -162,6 +188,37 @@ static bool lend_memory(const struct fsrv__standby *standby) {
         become_standby(standby, pidfd);
         fsrv__core_filter_widen(standby);
         return true;
+}
+
+/* ---- a zygote for a sandbox ---- */
+
+static bool is_for_sandbox(int received) {
+        const struct fsrv__wire_admin *message = (void *)fsrv__task_bytes;
+
+        return received == 1 && fsrv__message_check(FSRV_TABLE_DOORBELL, message, fsrv__task_message.size) == 0 &&
+               message->type == FSRV_WIRE_SANDBOX;
+}
+
+/* The server has the zygote forked. */
+static int pass_sandbox_on(const struct fsrv__standby *standby, struct fsrv_error *error) {
+        const struct fsrv__wire_claim claim = { .type = FSRV_WIRE_WANTS_ZYGOTE };
+        size_t n = fsrv__message_count_fds(FSRV_TABLE_DOORBELL, fsrv__task_bytes);
+
+        if (fsrv__task_message.n_fds != n)
+                return fsrv__fail(error, FSRV_STAGE_REQUEST, EPROTO, "a sandbox came with %zu fds instead of %zu",
+                                  fsrv__task_message.n_fds, n);
+        int r = check_sender(standby->config, error);
+        if (r < 0)
+                return r;
+        if (standby->lock)
+                return fsrv__fail_text(error, FSRV_STAGE_SANDBOX, EPERM,
+                                       "the sandbox cannot be had: this process, or the whole fork server, is in one "
+                                       "already");
+        if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fsrv__task_message.fds, n, FSRV_NEVER) <
+            0)
+                _exit(1); /* the server has gone */
+        fsrv__message_close(&fsrv__task_message);
+        return 0;
 }
 
 /* ---- its life ---- */
@@ -181,6 +238,7 @@ _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
         const struct fsrv__wire_word ready = { .type = FSRV_WIRE_READY };
         uint32_t loans = standby->config->loans;
 
+        lock_apart(standby);
         become_standby(standby, fsrv__pidfd_open(getpid()));
         warm_up(standby->host);
         for (;;) {
@@ -190,6 +248,11 @@ _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
 
                 if (r == 0)
                         _exit(0); /* the last client has gone, or the server drains */
+                if (is_for_sandbox(r)) {
+                        if (pass_sandbox_on(standby, &error) < 0)
+                                refuse_request(&error);
+                        continue;
+                }
                 if (check_request(r, standby->config, &error) < 0) {
                         refuse_request(&error);
                         continue;
@@ -198,9 +261,12 @@ _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
                         send_answer(&ready, sizeof ready);
                         continue;
                 }
-                if (loans > 0 && can_borrow(head) && lend_memory(standby))
+                if (loans > 0 && can_borrow(standby->config, head) && lend_memory(standby)) {
                         loans--;
-                else
-                        become_worker(standby);
+                        continue;
+                }
+                if (loans < standby->config->loans) /* landlock lets a process reach those within its own domain */
+                        lock_apart(standby);
+                become_worker(standby);
         }
 }

@@ -20,6 +20,7 @@
 #include "forkserver-host.h"
 #include "wire/inherited.h"
 #include "wire/messages.h"
+#include "worker/attributes.h"
 
 /* The caller's fds that did not fit into the first message. */
 static int receive_more_fds(struct fsrv__task *task, const struct fsrv__wire_request *head, struct fsrv_error *error) {
@@ -133,6 +134,10 @@ static void set_title(const struct fsrv__request_parts *request) {
         char words[FSRV_TITLE_SIZE];
         size_t n = 0;
 
+        if (request->attributes && request->attributes->title_size) {
+                fsrv__title_set(fsrv__attributes_title(request->attributes), NULL);
+                return;
+        }
         for (char *const *arg = request->argv; *arg && n < sizeof words - 1; arg++) {
                 words[n++] = ' ';
                 for (const char *c = *arg; *c && n < sizeof words - 1; c++)
@@ -152,6 +157,25 @@ static void restore_nofile(rlim_t soft) {
         }
 }
 
+/* The standby has refused programs. A relative name is known when the directory is. */
+static int check_entry(const struct fsrv__task *task, struct fsrv_error *error) {
+        const struct fsrv_host *host = task->standby->host;
+
+        if (task->standby->config->entries_only && host->loads && host->loads(task->request.name))
+                return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
+                                       "entry point '%s': this fork server runs preloaded ones alone",
+                                       task->request.name);
+        return 0;
+}
+
+static int check_paths(const struct fsrv__task *task, struct fsrv_error *error) {
+        if (task->standby->config->entries_only && task->request.paths[0])
+                return fsrv__fail_text(error, FSRV_STAGE_CREDENTIALS, EPERM,
+                                       "this fork server opens no files for its clients: pass an fd instead of '%s'",
+                                       task->request.paths[0]);
+        return 0;
+}
+
 static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_request *head, const void *body,
                          struct fsrv_error *error) {
         int r = 0;
@@ -163,11 +187,19 @@ static int set_worker_up(struct fsrv__task *task, const struct fsrv__wire_reques
                 r = read_body(task, head, body, error);
         if (r == 0 && head->flags & FSRV_WIRE_PAYLOAD_IN_FILE)
                 r = map_file(task, head, error);
+        if (r == 0)
+                r = check_paths(task, error);
         if (r < 0)
                 return r;
         set_title(&task->request);
-        if ((r = fsrv__setup_signals(head, error)) < 0 || (r = fsrv__setup_group(head, error)) < 0 ||
-            (r = fsrv__setup_directory(task, error)) < 0 || (r = fsrv__actions_run(task, error)) < 0)
+        if (head->kind == FSRV_WIRE_PROGRAM) /* as root, whose file it is once the ids have changed */
+                fsrv__core_filter_restore(task->standby);
+        if ((r = fsrv__setup_signals(head, error)) < 0 || (r = fsrv__setup_group(head, error)) < 0)
+                return r;
+        if (fsrv__attributes_are_there(task) && (r = fsrv__attributes_begin(task, error)) < 0)
+                return r;
+        if ((r = fsrv__setup_directory(task, error)) < 0 || (r = check_entry(task, error)) < 0 ||
+            (r = fsrv__actions_run(task, error)) < 0)
                 return r;
         restore_nofile(task->standby->config->nofile);
         return 0;
@@ -194,7 +226,9 @@ int fsrv_worker_get_fds(const int **ret_fds, size_t *ret_n_fds) {
 }
 
 int fsrv_worker_get_lifeline(void) {
-        return fsrv__inherited.is_worker ? fsrv__inherited.lifeline : -ENOENT;
+        if (!fsrv__inherited.is_worker)
+                return -ENOENT;
+        return fsrv__inherited.lifeline >= 0 ? fsrv__inherited.lifeline : -EPERM; /* a sandbox has taken it away */
 }
 
 int fsrv_worker_get_data(void) {

@@ -12,14 +12,17 @@
 #include "forkserver-host.h"
 #include "wire/channel.h"
 #include "wire/request_codec.h"
+#include "worker/lock.h"
 
 /* What a standby has from its zygote. */
 struct fsrv__standby {
         int doorbell; /* receiving end */
         int claims;
         const struct fsrv__wire_config *config;
-        const struct fsrv_host *host; /* what runs entry points: of shared objects, or of an interpreter */
-        uint64_t core_filter;         /* what a program's /proc/self/coredump_filter is to be, plus one; 0: as it is */
+        const struct fsrv_host *host;  /* what runs entry points: of shared objects, or of an interpreter */
+        uint64_t core_filter;          /* what a program's /proc/self/coredump_filter is to be, plus one; 0: as it is */
+        const struct fsrv__lock *lock; /* the zygote's sandbox; NULL: it has none */
+        bool may_spawn;                /* in that sandbox workers may spawn, into the same one */
 };
 
 /* A request that was taken from the doorbell, and what it takes to answer it. Owns its fds. */

@@ -16,10 +16,10 @@ static char *map_buffer(void) {
         return bytes == MAP_FAILED ? NULL : bytes;
 }
 
-int fsrv__boot_receive_config(int boot, struct fsrv__config *ret_config) {
+int fsrv__boot_receive_config(int boot, struct fsrv__config *ret_config, int *ret_sandbox) {
         char *bytes = map_buffer();
         struct fsrv__message message;
-        int none[FSRV_SLOTS];
+        int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
         if (!bytes)
                 return -ENOMEM;
@@ -27,11 +27,11 @@ int fsrv__boot_receive_config(int boot, struct fsrv__config *ret_config) {
         if (r == 0)
                 r = -EPROTO;
         if (r == 1)
-                r = fsrv__message_unpack(FSRV_TABLE_NEW_ZYGOTE, bytes, &message, none);
+                r = fsrv__message_unpack(FSRV_TABLE_NEW_ZYGOTE, bytes, &message, slots);
         if (r == 0)
                 r = fsrv__config_decode(bytes, message.size, ret_config);
-        if (bytes)
-                munmap(bytes, FSRV_WIRE_MESSAGE_MAX);
+        munmap(bytes, FSRV_WIRE_MESSAGE_MAX);
+        *ret_sandbox = slots[FSRV_SLOT_BODY];
         return r;
 }
 

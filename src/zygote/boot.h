@@ -7,7 +7,8 @@
 #include "wire/config.h"
 #include "zygote/mappings.h"
 
-int fsrv__boot_receive_config(int boot, struct fsrv__config *ret_config);
+/* *ret_sandbox: a memfd with what the zygote is to lock itself in by; -1. */
+int fsrv__boot_receive_config(int boot, struct fsrv__config *ret_config, int *ret_sandbox);
 /* What the module did to this process, and why it could not be loaded. `err`, `text`: 0 and "" if it was. */
 int fsrv__boot_send_loaded(int boot, const char *module, int err, const char *text);
 /* What became of each mapping. */

@@ -345,6 +345,14 @@ pid_t fsrv__fork_sibling(int orders, const struct fsrv__wire_config *config) {
         return fork_once(config->server);
 }
 
+pid_t fsrv__fork_zygote(const struct fsrv__wire_config *config) {
+        pid_t pid = fsrv__fork_sibling(-1, config);
+
+        if (pid == 0)
+                end_dispatch();
+        return pid;
+}
+
 pid_t fsrv__fork_heir(const struct fsrv__wire_config *config) {
         pid_t pid = fsrv__fork_sibling(-1, config);
 

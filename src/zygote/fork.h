@@ -25,6 +25,9 @@ pid_t fsrv__fork_sibling(int orders, const struct fsrv__wire_config *config);
 /* The same, for a child that loads a module. When forking twice, nobody sends its pid: the child has to do so. */
 pid_t fsrv__fork_heir(const struct fsrv__wire_config *config);
 
+/* The same, for a child that becomes a zygote beside this one. */
+pid_t fsrv__fork_zygote(const struct fsrv__wire_config *config);
+
 /* Forks a child of the zygote's own, for a moment, as fork(2) does. It dies with the zygote, even while a module's fork
  * handler hangs in it. */
 pid_t fsrv__fork_helper(void);

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,12 @@
 typedef int (*main_function)(int argc, char **argv, char **environment);
 FSRV__WORKER_VARIABLE static main_function entry_function;
 FSRV__WORKER_VARIABLE static const struct fsrv_entry *program_entry;
+
+FSRV__WORKER_VARIABLE static bool is_restricted;
+
+void fsrv__module_restrict(void) {
+        is_restricted = true;
+}
 
 /* What was preloaded, by the names in the preload list. (dlopen(3) would find it again, after writing to a dozen of the
  * loader's pages.) */
@@ -43,12 +50,26 @@ static void remember_module(const char *name, void *handle) {
         fsrv__symbols_init(handle, &module->symbols);
 }
 
+/* A relative path counts from the caller's directory, in which the worker is by now. */
 static const struct module *find_preloaded(const char *name, size_t n) {
-        bool relative = name[0] != '/' && memchr(name, '/', n); /* to the caller's directory, not the server's */
+        bool is_relative = name[0] != '/' && memchr(name, '/', n);
+        char here[PATH_MAX] = "";
+        size_t length = 0;
 
-        for (size_t i = 0; i < n_preloaded && !relative; i++)
-                if (strncmp(preloaded[i].name, name, n) == 0 && !preloaded[i].name[n])
+        if (is_relative) {
+                if (!getcwd(here, sizeof here))
+                        return NULL;
+                for (; n > 2 && strncmp(name, "./", 2) == 0; name += 2) /* as in the client */
+                        n -= 2;
+                length = here[1] ? strlen(here) : 0; /* of the root nothing but the '/' */
+                here[length++] = '/';
+        }
+        for (size_t i = 0; i < n_preloaded; i++) {
+                const char *known = preloaded[i].name;
+
+                if (strncmp(known, here, length) == 0 && strncmp(known + length, name, n) == 0 && !known[length + n])
                         return &preloaded[i];
+        }
         return NULL;
 }
 
@@ -179,6 +200,8 @@ static int module_find(const char *entry, struct fsrv_error *error) {
         if (!handle)
                 return -error->err;
         void *symbol = dlsym(handle, colon + 1);
+        if (is_restricted && symbol && !is_in(symbol, handle))
+                symbol = NULL;
         if (!symbol || is_variable(symbol))
                 return explain_missing_entry(handle, entry, (int)n, symbol, error);
         entry_function = (main_function)symbol;

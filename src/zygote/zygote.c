@@ -24,7 +24,9 @@
 #include "zygote/heir.h"
 #include "zygote/hook.h"
 #include "zygote/hot.h"
+#include "zygote/locked.h"
 #include "zygote/memory.h"
+#include "zygote/module.h"
 #include "zygote/patience.h"
 #include "zygote/preload.h"
 #include "zygote/trial.h"
@@ -79,7 +81,7 @@ static int receive_sockets(int boot, const struct fsrv__wire_memory *memory, int
         int r = fsrv__channel_send(boot, memory, sizeof *memory, NULL, 0, 0);
 
         if (r == 0)
-                r = fsrv__order_send(boot, FSRV_WIRE_PRELOADED, 0, fsrv__fork_is_twice(), NULL);
+                r = fsrv__locked_say_preloaded(boot);
         if (r < 0)
                 return r;
         r = fsrv__order_receive(boot, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, &order, ret_slots);
@@ -102,9 +104,10 @@ static int take_sockets(struct fsrv__heir *heir, int boot, const struct fsrv__wi
         return r;
 }
 
-/* 1: one standby is to be forked; 0: the server is gone, or this zygote has an heir. */
-static int next_order(int orders, const struct fsrv__standby *standby, struct fsrv__heir *heir) {
-        struct fsrv__wire_order order;
+/* 1: one standby is to be forked, or a zygote, with the fds in ret_slots; 0: the server is gone, or this zygote has an
+ * heir. */
+static int next_order(int orders, const struct fsrv__standby *standby, struct fsrv__heir *heir,
+                      struct fsrv__wire_order *ret_order, int ret_slots[FSRV_SLOTS]) {
         int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
         if (fsrv__heir_is_ready(heir, orders, FSRV_NEVER)) {
@@ -114,35 +117,45 @@ static int next_order(int orders, const struct fsrv__standby *standby, struct fs
                 fsrv__heir_hand_over(heir, slots);
                 return 0;
         }
-        int r = fsrv__order_receive(orders, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, &order, slots);
+        int r = fsrv__order_receive(orders, FSRV_TABLE_TO_ZYGOTE, FSRV_NEVER, ret_order, ret_slots);
         if (r != 1)
                 return r;
-        return order.type == FSRV_WIRE_FORK ? 1 : -EPROTO;
+        return ret_order->type == FSRV_WIRE_SOCKETS ? -EPROTO : 1;
 }
 
-/* Forks standbys until the server is gone. Returns 1 in a child; in the zygote 0 or -errno. */
-static int fork_standbys(int orders, const struct fsrv__standby *standby, struct fsrv__heir *heir) {
+/* Returns 1 in the standby; in the zygote 0 or -errno. */
+static int fork_standby(int orders, const struct fsrv__standby *standby) {
         const struct fsrv_host *host = standby->host;
-        int r;
 
-        while ((r = next_order(orders, standby, heir)) == 1) {
-                fsrv__hook_run(host->before_fork);
-                pid_t pid = fsrv__fork_sibling(orders, standby->config);
-                if (pid == 0) {
-                        fsrv__hot_copy(); /* before anything is written to, or it comes too late */
-                        fsrv__hook_run(host->after_fork_child);
-                        return 1;
-                }
-                fsrv__hook_run(host->after_fork_zygote);
-                if (pid == FSRV_FORK_TOLD)
-                        continue;
-                if (pid < 0)
-                        r = fsrv__order_send(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL);
-                else
-                        r = fsrv__order_send(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
-                if (r < 0)
+        fsrv__hook_run(host->before_fork);
+        pid_t pid = fsrv__fork_sibling(orders, standby->config);
+        if (pid == 0) {
+                fsrv__hot_copy(); /* before anything is written to, or it comes too late */
+                fsrv__hook_run(host->after_fork_child);
+                return 1;
+        }
+        fsrv__hook_run(host->after_fork_zygote);
+        if (pid == FSRV_FORK_TOLD)
+                return 0;
+        if (pid < 0)
+                return fsrv__order_send(orders, FSRV_WIRE_CANNOT_FORK, -pid, 0, NULL);
+        return fsrv__order_send(orders, FSRV_WIRE_FORKED, 0, pid, NULL);
+}
+
+/* Does what the server says until that is gone. Returns 1 in a standby, with the orders socket of its zygote in
+ * heir->server; in the zygote 0 or -errno. */
+static int follow_orders(struct fsrv__standby *standby, struct fsrv__heir *heir) {
+        int *orders = &heir->server, slots[FSRV_SLOTS], r;
+        struct fsrv__wire_order order;
+
+        while ((r = next_order(*orders, standby, heir, &order, slots)) == 1) {
+                if (order.type == FSRV_WIRE_FORK_ZYGOTE)
+                        fsrv__locked_fork(slots[FSRV_SLOT_ORDERS], slots[FSRV_SLOT_BODY], standby, orders);
+                else if ((r = fork_standby(*orders, standby)) != 0)
                         break;
         }
+        if (standby->lock && r != 1)
+                _exit(0); /* exit functions of modules are the other zygote's */
         return r;
 }
 
@@ -180,8 +193,18 @@ static void end_loading(const struct fsrv__config *config, const struct fsrv_hos
         fsrv__task_adopt_environment();
 }
 
+/* That of all its processes. 0 or -errno. */
+static int enter_sandbox(int boot, int sandbox, struct fsrv__standby *standby) {
+        struct fsrv_error error;
+        int r = sandbox < 0 ? 0 : fsrv__locked_enter(sandbox, standby, &error);
+
+        if (r < 0)
+                fsrv__order_send(boot, FSRV_WIRE_LOAD_FAILED, error.err, 0, error.text);
+        return r;
+}
+
 /* Returns 1 in a standby, 0 when the zygote is to end. */
-static int serve_as_zygote(int boot, const struct fsrv__config *config, const struct fsrv_host *host,
+static int serve_as_zygote(int boot, int sandbox, const struct fsrv__config *config, const struct fsrv_host *host,
                            struct fsrv__heir *heir, struct fsrv__standby *standby) {
         struct fsrv__wire_memory memory;
         int slots[FSRV_SLOTS];
@@ -190,13 +213,13 @@ static int serve_as_zygote(int boot, const struct fsrv__config *config, const st
         standby->config = &config->head;
         standby->host = host;
         if (settle_memory(heir->is_me ? -1 : boot, config, host, standby, &memory) < 0 ||
-            take_sockets(heir, boot, &memory, slots) < 0)
+            enter_sandbox(boot, sandbox, standby) < 0 || take_sockets(heir, boot, &memory, slots) < 0)
                 return 0;
         fsrv__fd_close(boot);
         standby->doorbell = slots[FSRV_SLOT_DOORBELL];
         standby->claims = slots[FSRV_SLOT_CLAIMS];
         heir->server = slots[FSRV_SLOT_ORDERS];
-        if (fork_standbys(heir->server, standby, heir) != 1)
+        if (follow_orders(standby, heir) != 1)
                 return 0;
         fsrv__fd_close(heir->server);
         if (heir->sock >= 0)
@@ -209,11 +232,12 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         static struct fsrv__config config;
         static struct fsrv__standby standby;
         static struct fsrv__heir heir = FSRV_HEIR_NONE;
+        int sandbox = -1;
         char title[FSRV_TITLE_SIZE]; /* on a page that each child writes to, unlike that of argv */
         int64_t started = fsrv__now();
         int r;
 
-        r = fsrv__boot_receive_config(boot, &config);
+        r = fsrv__boot_receive_config(boot, &config, &sandbox);
         if (r < 0) {
                 fsrv__order_send(boot, FSRV_WIRE_LOAD_FAILED, -r, 0,
                                  r == -EPROTONOSUPPORT
@@ -222,6 +246,8 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
                 return 1;
         }
         fsrv__patience_set(config.head.preload_timeout_ms);
+        if (config.head.entries_only)
+                fsrv__module_restrict();
         forget_bind_now();
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != config.head.server)
@@ -231,7 +257,7 @@ int fsrv__zygote_run(int boot, const struct fsrv_host *host) {
         r = init_fork();
         if (r < 0 || fsrv__preload(boot, &config, host) < 0 || fsrv__preload_check_threads(boot, &config, host) < 0 ||
             fsrv__trial_run(&heir, boot, started, &config, host) != 0 ||
-            serve_as_zygote(boot, &config, host, &heir, &standby) != 1)
+            serve_as_zygote(boot, sandbox, &config, host, &heir, &standby) != 1)
                 return !heir.has_taken_over;
         fsrv__standby_run(&standby);
 }

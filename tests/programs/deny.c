@@ -76,6 +76,13 @@ static struct rule {
         { "pidfd_send_signal", 424, 0, ANY, 0, ENOSYS, false, 0 },
         { "subreaper", SYS_prctl, 0, ~0U, PR_SET_CHILD_SUBREAPER, EPERM, false, 0 },
         { "wait_pidfd", SYS_waitid, 0, ~0U, 3, EINVAL, false, 0 },
+        /* what sandboxes are made of: landlock (5.13), filters, namespaces, mounts by fd (5.2, 5.12) */
+        { "landlock", 444, 0, ANY, 0, ENOSYS, false, 0 },
+        { "seccomp", SYS_seccomp, 0, ANY, 0, ENOSYS, false, 0 },
+        { "unshare", SYS_unshare, 0, ANY, 0, EPERM, false, 0 },
+        { "clone_namespace", SYS_clone, 0, CLONE_NEWNS, CLONE_NEWNS, EPERM, false, 0 },
+        { "open_tree", 428, 0, ANY, 0, ENOSYS, false, 0 },
+        { "mount_setattr", 442, 0, ANY, 0, ENOSYS, false, 0 },
         /* what is there and refuses, being short of something */
         { "pwrite", SYS_pwrite64, 0, ANY, 0, ENOSPC, false, 0 },
         /* in a given place, but for the loader's, which says MAP_DENYWRITE too */

@@ -23,6 +23,16 @@ void say(int result);
 /* The same of this program's own system calls: -1 and errno. */
 void say_own(long result);
 
+/* spawner_sandbox.c; NULL: none */
+extern struct fsrv_sandbox *sandbox_of_requests;
+void do_set_sandbox(int argc, char **argv);
+
+/* spawner_api.c: what is to be spawned next */
+struct fsrv_request *current_request(void);
+
+/* spawner_attributes.c */
+void do_attributes(int argc, char **argv);
+
 extern const struct command api_commands[], own_commands[], classic_commands[];
 
 #endif

@@ -139,7 +139,14 @@ static void do_request(int argc, char **argv) {
         fsrv_request_free(request);
         request = NULL;
         fresh_error();
-        say(fsrv_request_new(&request));
+        int r = fsrv_request_new(&request);
+        if (r == 0 && sandbox_of_requests)
+                r = fsrv_request_set_sandbox(request, sandbox_of_requests);
+        say(r);
+}
+
+struct fsrv_request *current_request(void) {
+        return request;
 }
 
 static sigset_t read_signals(char **words) {
@@ -191,6 +198,23 @@ static int set_payload(const char *word, size_t times) {
         return payload ? fsrv_request_set_payload(request, payload, n * times) : -ENOMEM;
 }
 
+/* Made once each: a server has a zygote for each sandbox, known by what it says. "": none. */
+static int set_sandbox(const char *profile, uint32_t flags) {
+        struct fsrv_error *error = fresh_error();
+        struct fsrv_sandbox *sandbox;
+
+        if (!profile[0])
+                return fsrv_request_set_sandbox(request, NULL);
+        int r = fsrv_sandbox_new(profile, &sandbox, error);
+        if (r < 0)
+                return r;
+        if ((r = fsrv_sandbox_set_flags(sandbox, flags)) == 0 &&
+            (r = fsrv_sandbox_seal(sandbox, NULL, NULL, error)) == 0)
+                r = fsrv_request_set_sandbox(request, sandbox);
+        fsrv_sandbox_unref(sandbox);
+        return r;
+}
+
 /* set NAME WORD… */
 static void do_set(int argc, char **argv) {
         const char *name = argv[1], *word = argc > 2 ? argv[2] : "";
@@ -216,6 +240,8 @@ static void do_set(int argc, char **argv) {
                 r = fsrv_request_set_signal_mask(request, &set);
         else if (strcmp(name, "signals_ignored") == 0)
                 r = fsrv_request_set_signals_ignored(request, &set);
+        else if (strcmp(name, "sandbox") == 0)
+                r = set_sandbox(word, argc > 3 ? (uint32_t)atoi(argv[3]) : 0);
         else if (strcmp(name, "payload") == 0 && argc == 4)
                 r = set_payload(word, (size_t)atoi(argv[3]));
         else if (strcmp(name, "dup2") == 0 && argc == 4)
@@ -290,10 +316,12 @@ static struct fsrv_process *named(const char *word) {
 static void say_status(const struct fsrv_status *status) {
         const struct timeval *user = &status->rusage.ru_utime, *system = &status->rusage.ru_stime;
 
-        fprintf(answer, ",\"pid\":%d,\"exit_code\":%d,\"signal\":%d,\"flags\":%u,\"cpu_us\":%lld,\"maxrss\":%ld",
+        fprintf(answer,
+                ",\"pid\":%d,\"exit_code\":%d,\"signal\":%d,\"flags\":%u,\"cpu_us\":%lld,\"maxrss\":%ld"
+                ",\"refused\":%u,\"refused_call\":\"%s\"",
                 (int)status->pid, status->exit_code, status->signal, status->flags,
-                (user->tv_sec + system->tv_sec) * 1000000LL + user->tv_usec + system->tv_usec,
-                status->rusage.ru_maxrss);
+                (user->tv_sec + system->tv_sec) * 1000000LL + user->tv_usec + system->tv_usec, status->rusage.ru_maxrss,
+                status->refused, fsrv_syscall_name(status->refused_call));
 }
 
 static void do_wait(int argc, char **argv) {
@@ -394,6 +422,7 @@ static void do_end(int argc, char **argv) {
         for (int i = 0; i < n_processes; i++)
                 fsrv_process_unref(processes[i]);
         fsrv_request_free(request);
+        fsrv_sandbox_unref(sandbox_of_requests);
         free(payload);
         fsrv_server_free(server);
 }
@@ -429,7 +458,9 @@ const struct command api_commands[] = {
         { "free", 0, do_free },
         { "stats", 0, do_stats },
         { "request", 0, do_request },
+        { "set_sandbox", 0, do_set_sandbox },
         { "set", 1, do_set },
+        { "attributes", 0, do_attributes },
         { "spawn", 0, do_spawn },
         { "spawn_many", 1, do_spawn_many },
         { "spawn_pipes", 1, do_spawn_pipes },

@@ -93,12 +93,19 @@ static int count_fds(void) {
 
 /* ---- all of it ---- */
 
+/* Each zygote has as many. */
+static bool has_standbys(const struct fsrv_stats *stats) {
+        unsigned zygotes = stats->standbys / options.standbys;
+
+        return stats->standbys % options.standbys == 0 && zygotes >= 1 && zygotes <= (options.sandboxes ? 3 : 1);
+}
+
 static struct fsrv_stats rest(void) {
         struct fsrv_stats stats = { .size = sizeof stats };
 
         for (int i = 0; i < REST_LIMIT_MS; i++) {
                 if (fsrv_server_get_stats(server, &stats, NULL) == 0 && (options.socket || stats.workers == 0) &&
-                    stats.standbys == options.standbys)
+                    has_standbys(&stats))
                         break;
                 usleep(1000);
         }
@@ -142,17 +149,10 @@ static void run(void) {
 
 static void read_options(int argc, char **argv) {
         static const struct option known[] = {
-                { "id", 1, NULL, 'i' },
-                { "threads", 1, NULL, 't' },
-                { "standbys", 1, NULL, 's' },
-                { "log", 1, NULL, 'l' },
-                { "ran", 1, NULL, 'r' },
-                { "report", 1, NULL, 'o' },
-                { "server-dies", 0, NULL, 'd' },
-                { "cores", 0, NULL, 'c' },
-                { "socket", 1, NULL, 'p' },
-                { "shared-memory", 1, NULL, 'm' },
-                { NULL, 0, NULL, 0 },
+                { "id", 1, NULL, 'i' },          { "threads", 1, NULL, 't' },       { "standbys", 1, NULL, 's' },
+                { "log", 1, NULL, 'l' },         { "ran", 1, NULL, 'r' },           { "report", 1, NULL, 'o' },
+                { "server-dies", 0, NULL, 'd' }, { "cores", 0, NULL, 'c' },         { "sandboxes", 0, NULL, 'b' },
+                { "socket", 1, NULL, 'p' },      { "shared-memory", 1, NULL, 'm' }, { NULL, 0, NULL, 0 },
         };
         int c;
 
@@ -182,6 +182,9 @@ static void read_options(int argc, char **argv) {
                 case 'c':
                         options.cores = true;
                         break;
+                case 'b':
+                        options.sandboxes = true;
+                        break;
                 case 'm':
                         options.shared_memory = optarg;
                         break;
@@ -195,6 +198,17 @@ static void read_options(int argc, char **argv) {
             !options.shared_memory)
                 exit(2);
         options.module = argv[optind];
+}
+
+/* Two that differ, and in which every kind of item ends as it does outside. */
+static int make_sandboxes(struct fsrv_error *error) {
+        static const char *const profiles[] = { "no-network", "none" };
+        int r = 0;
+
+        for (int i = 0; r == 0 && i < 2; i++)
+                if ((r = fsrv_sandbox_new(profiles[i], &sandboxes[i], error)) == 0)
+                        r = fsrv_sandbox_seal(sandboxes[i], NULL, NULL, error);
+        return r;
 }
 
 static int make_server(struct fsrv_error *error) {
@@ -222,12 +236,16 @@ int main(int argc, char **argv) {
                 usleep(1000); /* it may have been killed just now */
                 r = make_server(&error);
         }
+        if (r == 0 && options.sandboxes)
+                r = make_sandboxes(&error);
         if (r < 0 || make_shared_memory() < 0) {
                 fprintf(stderr, "client: cannot begin: %s\n", error.text);
                 return 1;
         }
         run();
         remove_shared_memory();
+        for (int i = 0; options.sandboxes && i < 2; i++)
+                fsrv_sandbox_unref(sandboxes[i]);
         fsrv_server_free(server);
         return count_fds() == fds ? 0 : 4;
 }

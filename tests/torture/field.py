@@ -86,6 +86,7 @@ class Field:
                    logs / "ran", "--report", logs / f"{self.ids}.json", "--standbys", self.variant.standbys,
                    "--threads", self.variant.threads, "--shared-memory", f"/{self.directory.name}-{self.ids}"]
         command += ["--server-dies"] * self.variant.server_dies + ["--cores"] * self.variant.cores
+        command += ["--sandboxes"] * bool(self.variant.sandboxes)
         command += ["--socket", self.socket] * self.variant.named
         pid, writing = self.start_process([*command, self.module], f"{self.ids}.err", self.ids)
         self.clients[pid] = self.ids, writing
@@ -165,7 +166,9 @@ class Field:
             return self.held([server], "server")
         if whom == "standby":
             return self.hold_standbys(server, 1, TRIES)
-        held = self.held(parts(server, "zygote")[:1], "zygote")
+        # Any of them where there are sandboxes; the oldest is the first.
+        zygotes = parts(server, "zygote")[:1 + self.variant.sandboxes]
+        held = self.held(zygotes[int(choice * 1000) % len(zygotes):][:1] if zygotes else [], "zygote")
         return held + self.hold_standbys(server, self.variant.standbys, 2) if held and whom == "zygote+" else held
 
     def hold_standbys(self, server, wanted, tries):
@@ -237,11 +240,13 @@ class Field:
             self.end_server()
 
     def check_rest(self, reports):
-        """Every server has one zygote and its standbys again, no more and no fewer."""
-        wanted = {"zygote": 1, "standby": self.variant.standbys}
+        """Every server has its zygotes and their standbys again, no more and no fewer. A sandbox's zygote that was
+        killed comes with the next request, and there may be none."""
+        wanted = [{"zygote": n, "standby": n * self.variant.standbys} for n in range(1, 2 + self.variant.sandboxes)]
         for path in reports:
             report = json.loads(path.read_text())
-            if report["workers"] and not self.variant.named or report["standbys"] != self.variant.standbys:
+            if (report["workers"] and not self.variant.named
+                    or report["standbys"] not in [counts["standby"] for counts in wanted]):
                 self.broken.append(f"a server is not at rest: {report}")
             # A server whose zygotes are killed at it twice in a row freezes no more, and says so. Random kills may be
             # such a pair.
@@ -251,13 +256,14 @@ class Field:
 
         def census(server):
             return {word: sum(role(pid) == word and state(pid) not in "ZX" for pid in children(server))
-                    for word in wanted}
+                    for word in wanted[0]}
 
         def at_rest():
-            return all(census(pid) == wanted for pid in servers())
+            return all(census(pid) in wanted for pid in servers())
 
         if not self.eventually(at_rest, END_LIMIT):
-            self.broken += [f"server {pid} is not at rest: {census(pid)}" for pid in servers() if census(pid) != wanted]
+            self.broken += [f"server {pid} is not at rest: {census(pid)}"
+                            for pid in servers() if census(pid) not in wanted]
         if not servers():
             self.broken.append("no server is left")
 

@@ -15,6 +15,7 @@
 /* Not in every version of the library. */
 __attribute__((weak)) int fsrv_run(struct fsrv_server *, const struct fsrv_request *, struct fsrv_status *,
                                    struct fsrv_error *);
+__attribute__((weak)) int fsrv_request_set_sandbox(struct fsrv_request *, struct fsrv_sandbox *);
 
 enum {
         SPAWN_LIMIT_MS = 60000, /* what takes longer is a failure */
@@ -23,6 +24,7 @@ enum {
 
 struct options options = { .threads = 8, .standbys = 2, .log_fd = -1 };
 struct fsrv_server *server;
+struct fsrv_sandbox *sandboxes[2];
 
 int64_t now_ns(void) {
         struct timespec t;
@@ -155,6 +157,9 @@ static struct fsrv_request *prepare(const struct item *item, const char *label) 
                 r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE);
         if (r == 0 && item->kind == IS_LIMITED)
                 r = fsrv_request_set_time_limit(request, 30, 0);
+        /* One in three is in none. */
+        if (r == 0 && options.sandboxes && item->number % 3)
+                r = fsrv_request_set_sandbox(request, sandboxes[item->number % 3 - 1]);
         return r < 0 ? fsrv_request_free(request) : request;
 }
 

@@ -10,12 +10,13 @@
 
 struct options {
         unsigned id, threads, standbys;
-        bool server_dies, cores;
+        bool server_dies, cores, sandboxes;
         int log_fd;
         const char *log, *ran, *report, *shared_memory, *socket, *module;
 };
 extern struct options options;
 extern struct fsrv_server *server;
+extern struct fsrv_sandbox *sandboxes[2]; /* NULL in versions without */
 
 enum { BATCH = 6 }; /* of one fsrv_spawn_many() */
 

@@ -24,6 +24,7 @@ class Variant:
     named: bool = False     # one server at a socket; else each client has its own
     server_dies: bool = False
     may_lose: bool = False  # statuses: where the kernel cannot tell
+    sandboxes: int = 0      # of two in three processes
     cores: bool = False     # whether this machine writes core files
 
 
@@ -35,6 +36,8 @@ def variants():
         Variant("twice", "the same, where the zygote has to fork twice (an older kernel)", deny=("sud", "close_range"),
                 standbys=1),
         Variant("named", "one server at a socket, for all clients, with eight standbys", named=True, standbys=8),
+        Variant("sandbox", "each client has a server of its own, and two of three processes are in a sandbox",
+                sandboxes=2),
         Variant("server", "servers are killed as well", server_dies=True, standbys=4, may_lose=lose),
         Variant("server-twice", "the same, forking twice, with frozen memory", deny=("sud",), mib=64, server_dies=True,
                 may_lose=lose),

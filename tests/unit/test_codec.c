@@ -109,6 +109,85 @@ static void bad_heads_are_refused(void **state) {
         REFUSED(umask, 01000, -EPROTO);
 }
 
+/* Every list is there, behind the struct. */
+struct attributes_with_lists {
+        struct fsrv__wire_attributes head;
+        uint64_t processors;
+        uint32_t groups[2];
+        char title[4];
+};
+
+static const struct attributes_with_lists all_attributes = {
+        .head = { .mask = FSRV_ATTRIBUTE_LIMITS | FSRV_ATTRIBUTE_AFFINITY | FSRV_ATTRIBUTE_GROUPS |
+                          FSRV_ATTRIBUTE_TITLE | FSRV_ATTRIBUTE_TERMINAL | FSRV_ATTRIBUTE_CGROUP_FD,
+                  .limits = 1u << 7,
+                  .limit = { [7] = { 10, 20 } },
+                  .affinity_size = 8,
+                  .n_groups = 2,
+                  .title_size = 4 },
+        .processors = 5,
+        .groups = { 11, 12 },
+        .title = "abc",
+};
+
+static void attributes_come_back_as_they_were(void **state) {
+        struct fsrv__request_parts parts = sample();
+        char *bytes, *room[16];
+        size_t size;
+
+        (void)state;
+        parts.attributes = &all_attributes.head;
+        assert_int_equal(fsrv__attributes_size(parts.attributes), offsetof(struct attributes_with_lists, title) + 4);
+        assert_int_equal(fsrv__request_encode(&parts, &bytes, &size), 0);
+        struct fsrv__wire_request *head = (void *)bytes;
+        assert_true(head->flags & FSRV_WIRE_HAS_ATTRIBUTES);
+        assert_int_equal(fsrv__request_check_head(head), 0);
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 16, &parts), 0);
+        assert_ptr_equal(parts.attributes, fsrv__request_attributes(head, head + 1));
+        assert_memory_equal(parts.attributes, &all_attributes, fsrv__attributes_size(parts.attributes));
+        assert_int_equal(*(const uint64_t *)fsrv__attributes_affinity(parts.attributes), 5);
+        assert_int_equal(fsrv__attributes_groups(parts.attributes)[1], 12);
+        assert_string_equal(fsrv__attributes_title(parts.attributes), "abc");
+        assert_string_equal(parts.name, "prog");
+        head->n_fds = 1; /* they need two of the caller's */
+        assert_int_equal(fsrv__request_decode(head, head + 1, room, 16, &parts), -EPROTO);
+        free(bytes);
+}
+
+static void bad_attributes_are_refused(void **state) {
+        struct attributes_with_lists bad;
+        size_t size;
+
+        (void)state;
+#define CHECKED(n, n_fds) fsrv__attributes_check(&bad.head, n, n_fds, &size)
+        bad = all_attributes;
+        assert_int_equal(CHECKED(sizeof bad, 2), 0);
+        assert_int_equal(size, fsrv__attributes_size(&bad.head));
+        assert_int_equal(CHECKED(size - 1, 2), -EPROTO);
+        assert_int_equal(CHECKED(sizeof bad.head - 1, 2), -EPROTO);
+        assert_int_equal(CHECKED(sizeof bad, 1), -EPROTO);
+#define BAD(field, value) (bad = all_attributes, bad.field = (value), assert_int_equal(CHECKED(sizeof bad, 2), -EPROTO))
+        BAD(head.mask, all_attributes.head.mask | UINT64_C(1) << 25);
+        BAD(head.mask, all_attributes.head.mask | FSRV_ATTRIBUTE_CGROUP);
+        BAD(head.mask, all_attributes.head.mask & ~FSRV_ATTRIBUTE_LIMITS);
+        BAD(head.mask, all_attributes.head.mask & ~FSRV_ATTRIBUTE_AFFINITY);
+        BAD(head.mask, all_attributes.head.mask & ~FSRV_ATTRIBUTE_GROUPS);
+        BAD(head.mask, all_attributes.head.mask & ~FSRV_ATTRIBUTE_TITLE);
+        BAD(head.limits, 0);
+        BAD(head.limits, 1u << 16);
+        BAD(head.affinity_size, 0);
+        BAD(head.affinity_size, 4);
+        BAD(head.affinity_size, FSRV_WIRE_AFFINITY_MAX + 8);
+        BAD(head.n_groups, UINT32_MAX);
+        BAD(head.title_size, 0);
+        BAD(head.title_size, 3);
+        BAD(head.title_size, UINT32_MAX);
+        BAD(head.terminal_is_stdin, 2);
+        BAD(head.dumpable, 2);
+        BAD(head.reserved, 1);
+        BAD(title[3], 'x');
+}
+
 /* It takes no part of the body, and a program has none. */
 static void a_payload_may_be_a_file(void **state) {
         struct fsrv__wire_request good = { .version = FSRV_WIRE_VERSION,
@@ -298,6 +377,8 @@ int main(void) {
                 cmocka_unit_test(a_request_comes_back_as_it_was),
                 cmocka_unit_test(a_small_request_needs_no_memory),
                 cmocka_unit_test(bad_heads_are_refused),
+                cmocka_unit_test(attributes_come_back_as_they_were),
+                cmocka_unit_test(bad_attributes_are_refused),
                 cmocka_unit_test(a_payload_may_be_a_file),
                 cmocka_unit_test(bad_bodies_are_refused),
                 cmocka_unit_test(mutated_requests_do_no_harm),

@@ -20,9 +20,22 @@ pub const FSRV_STAGE_RESULT: u32 = 22;
 pub const FSRV_MANY_IN_ORDER: u32 = 1;
 pub const FSRV_ERROR_TEXT_SIZE: usize = 256;
 
+pub const FSRV_LIMIT_SAME: u64 = u64::MAX - 1;
+pub const FSRV_ATTRIBUTE_LIMITS: u64 = 1;
+pub const FSRV_ATTRIBUTE_NICE: u64 = 2;
+pub const FSRV_ATTRIBUTE_AFFINITY: u64 = 4;
+pub const FSRV_ATTRIBUTE_OOM_SCORE_ADJ: u64 = 32;
+pub const FSRV_ATTRIBUTE_UID: u64 = 128;
+pub const FSRV_ATTRIBUTE_GID: u64 = 256;
+pub const FSRV_ATTRIBUTE_GROUPS: u64 = 512;
+pub const FSRV_ATTRIBUTE_NO_NEW_PRIVS: u64 = 65536;
+pub const FSRV_ATTRIBUTE_CGROUP: u64 = 1048576;
+
 pub enum fsrv_server {}
 pub enum fsrv_request {}
 pub enum fsrv_process {}
+pub enum fsrv_sandbox {}
+pub enum fsrv_sandbox_rule {}
 
 /// struct rusage of getrusage(2): two times of two words each, and 14 counts.
 #[repr(C)]
@@ -56,7 +69,8 @@ pub struct fsrv_server_options {
     pub zygote_argv: *const *const c_char,
     pub zygote_data: *const c_void,
     pub zygote_data_size: usize,
-    pub reserved: [u64; 4],
+    pub sandbox: *mut fsrv_sandbox,
+    pub reserved: [u64; 3],
 }
 
 #[repr(C)]
@@ -67,6 +81,8 @@ pub struct fsrv_status {
     pub exit_code: c_int,
     pub signal: c_int,
     pub flags: u32,
+    pub refused: u32,
+    pub refused_call: c_int,
     pub rusage: rusage,
 }
 
@@ -94,6 +110,49 @@ pub struct fsrv_many {
     pub retries: u32,
     pub flags: u32,
     pub reserved: [u32; 5],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fsrv_limit {
+    pub resource: c_int,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fsrv_attributes {
+    pub size: usize,
+    pub mask: u64,
+    pub limits: *const fsrv_limit,
+    pub n_limits: usize,
+    pub nice: c_int,
+    pub scheduler: c_int,
+    pub scheduler_priority: c_int,
+    pub io_class: c_int,
+    pub io_level: c_int,
+    pub oom_score_adj: c_int,
+    pub affinity: *const c_void,
+    pub affinity_size: usize,
+    pub timer_slack_ns: u64,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: *const u32,
+    pub n_groups: usize,
+    pub cap_effective: u64,
+    pub cap_permitted: u64,
+    pub cap_inheritable: u64,
+    pub cap_ambient: u64,
+    pub cap_bounding: u64,
+    pub securebits: u32,
+    pub terminal: c_int,
+    pub pdeathsig: c_int,
+    pub title: *const c_char,
+    pub cgroup: *const c_char,
+    pub cgroup_fd: c_int,
+    pub dumpable: c_int,
+    pub ruleset_fd: c_int,
 }
 
 #[repr(C)]
@@ -132,6 +191,29 @@ extern "C" {
     pub fn fsrv_request_set_payload_fd(request: *mut fsrv_request, fd: c_int) -> c_int;
     pub fn fsrv_request_set_time_limit(request: *mut fsrv_request, limit_ms: u64, grace_ms: u64) -> c_int;
     pub fn fsrv_request_set_flags(request: *mut fsrv_request, flags: u32) -> c_int;
+    pub fn fsrv_request_set_sandbox(request: *mut fsrv_request, sandbox: *mut fsrv_sandbox) -> c_int;
+    pub fn fsrv_sandbox_new(
+        profile: *const c_char,
+        ret_sandbox: *mut *mut fsrv_sandbox,
+        error: *mut fsrv_error,
+    ) -> c_int;
+    pub fn fsrv_sandbox_add_path(sandbox: *mut fsrv_sandbox, path: *const c_char, access: u32) -> c_int;
+    pub fn fsrv_sandbox_limit(sandbox: *mut fsrv_sandbox, resource: c_int, value: u64) -> c_int;
+    pub fn fsrv_sandbox_refuse(sandbox: *mut fsrv_sandbox, groups: u32) -> c_int;
+    pub fn fsrv_sandbox_allow(sandbox: *mut fsrv_sandbox, groups: u32) -> c_int;
+    pub fn fsrv_sandbox_set_flags(sandbox: *mut fsrv_sandbox, flags: u32) -> c_int;
+    pub fn fsrv_sandbox_seal(
+        sandbox: *mut fsrv_sandbox,
+        report: Option<extern "C" fn(rule: *const fsrv_sandbox_rule, data: *mut c_void)>,
+        data: *mut c_void,
+        error: *mut fsrv_error,
+    ) -> c_int;
+    pub fn fsrv_sandbox_unref(sandbox: *mut fsrv_sandbox) -> *mut fsrv_sandbox;
+    pub fn fsrv_request_set_attributes(
+        request: *mut fsrv_request,
+        attributes: *const fsrv_attributes,
+        error: *mut fsrv_error,
+    ) -> c_int;
     pub fn fsrv_spawn(
         server: *mut fsrv_server,
         request: *const fsrv_request,

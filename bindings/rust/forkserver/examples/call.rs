@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Each text is taken apart in a process of its own. One of them crashes the parser, and one is no text.
 
-use forkserver::{enter, entry, Error, Request, Server, MAIN};
+use forkserver::{enter, entry, Attributes, Error, Limit, Request, Sandbox, Server, MAIN};
 use std::time::Duration;
 
 /// What runs in the processes.
@@ -33,10 +33,25 @@ fn main() -> Result<(), Error> {
     })?;
     println!("{good} more have two words");
 
-    // A program, whose end is waited for.
-    println!(
-        "sh exited with {}",
-        server.run(&Request::program("sh")?.arguments(&["sh", "-c", "exit 7"])?)?
-    );
+    // In a sandbox, which has no network, no programs and few files.
+    let sandbox = Sandbox::profile("untrusted")?.seal()?;
+    let boxed = Request::entry(":count_words")?.in_sandbox(&sandbox);
+    println!("{}", String::from_utf8_lossy(&server.call(&boxed, b"in a box")?));
+
+    // A program, which may have 7 files open, and whose end is waited for.
+    const NOFILE: i32 = 7; // RLIMIT_NOFILE
+    let limit = Limit {
+        resource: NOFILE,
+        soft: Some(7),
+        hard: None,
+    };
+    let few = Attributes {
+        limits: vec![limit],
+        ..Default::default()
+    };
+    let shell = Request::program("sh")?
+        .arguments(&["sh", "-c", "exit $(ulimit -n)"])?
+        .attributes(&few)?;
+    println!("sh exited with {}", server.run(&shell)?);
     Ok(())
 }

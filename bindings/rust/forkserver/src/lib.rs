@@ -28,7 +28,9 @@ use std::ptr;
 use std::slice;
 use std::time::Duration;
 
+mod attributes;
 mod entries;
+pub use attributes::*;
 pub use entries::*;
 pub use sys::fsrv_entry;
 
@@ -120,6 +122,79 @@ fn pointers(list: &[CString]) -> Vec<*const c_char> {
     list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
+/// What processes may do. It is sealed by [`Sandbox::seal`]; before that each call adds to it.
+pub struct SandboxBuilder {
+    raw: *mut sys::fsrv_sandbox,
+}
+
+/// A sealed sandbox. Any number of requests may be in it.
+pub struct Sandbox(SandboxBuilder);
+
+unsafe impl Send for Sandbox {}
+unsafe impl Sync for Sandbox {}
+
+impl Sandbox {
+    /// "untrusted", "pure-compute", "no-network", "no-exec" or "none".
+    pub fn profile(name: &str) -> Result<SandboxBuilder, Error> {
+        let name = c_string(name)?;
+        let mut builder = SandboxBuilder { raw: ptr::null_mut() };
+        check(|error| unsafe { sys::fsrv_sandbox_new(name.as_ptr(), &mut builder.raw, error) })?;
+        Ok(builder)
+    }
+}
+
+impl SandboxBuilder {
+    /// Files and directories: `access` is of FSRV_PATH_….
+    pub fn path(self, path: &Path, access: u32) -> Result<SandboxBuilder, Error> {
+        let text = c_string(path.as_os_str().as_bytes())?;
+        let r = unsafe { sys::fsrv_sandbox_add_path(self.raw, text.as_ptr(), access) };
+        self.keep(r, "a path of the sandbox")
+    }
+
+    /// A limit of setrlimit(2).
+    pub fn limit(self, resource: i32, value: u64) -> Result<SandboxBuilder, Error> {
+        let r = unsafe { sys::fsrv_sandbox_limit(self.raw, resource, value) };
+        self.keep(r, "a limit of the sandbox")
+    }
+
+    /// Groups of system calls, of FSRV_REFUSE_….
+    pub fn refuse(self, groups: u32) -> Result<SandboxBuilder, Error> {
+        let r = unsafe { sys::fsrv_sandbox_refuse(self.raw, groups) };
+        self.keep(r, "groups of system calls")
+    }
+
+    /// Groups of system calls that the profile refuses.
+    pub fn allow(self, groups: u32) -> Result<SandboxBuilder, Error> {
+        let r = unsafe { sys::fsrv_sandbox_allow(self.raw, groups) };
+        self.keep(r, "groups of system calls")
+    }
+
+    /// FSRV_SANDBOX_….
+    pub fn flags(self, flags: u32) -> Result<SandboxBuilder, Error> {
+        let r = unsafe { sys::fsrv_sandbox_set_flags(self.raw, flags) };
+        self.keep(r, "flags of the sandbox")
+    }
+
+    /// Nothing can be added from now on.
+    pub fn seal(self) -> Result<Sandbox, Error> {
+        check(|error| unsafe { sys::fsrv_sandbox_seal(self.raw, None, ptr::null_mut(), error) })?;
+        Ok(Sandbox(self))
+    }
+
+    fn keep(self, r: c_int, what: &str) -> Result<SandboxBuilder, Error> {
+        if r < 0 {
+            return Err(Error::argument(-r, what));
+        }
+        Ok(self)
+    }
+}
+
+impl Drop for SandboxBuilder {
+    fn drop(&mut self) {
+        unsafe { sys::fsrv_sandbox_unref(self.raw) };
+    }
+}
+
 /// What to run.
 pub struct Request {
     raw: *mut sys::fsrv_request,
@@ -170,6 +245,18 @@ impl Request {
         let ms = limit.as_nanos().saturating_add(999_999) / 1_000_000;
         unsafe { sys::fsrv_request_set_time_limit(self.raw, ms.min(u64::MAX as u128) as u64, 0) };
         self
+    }
+
+    /// What the process may do.
+    pub fn in_sandbox(self, sandbox: &Sandbox) -> Request {
+        unsafe { sys::fsrv_request_set_sandbox(self.raw, sandbox.0.raw) }; // it is sealed, so this can't fail
+        self
+    }
+
+    /// What the process is and has.
+    pub fn attributes(self, attributes: &Attributes) -> Result<Request, Error> {
+        attributes.set(self.raw)?;
+        Ok(self)
     }
 
     /// The payload of [`Server::call_on_file`]: the process maps the file, which must not shrink meanwhile.
