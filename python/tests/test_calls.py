@@ -111,6 +111,22 @@ def take_memory(n):
     return len(bytearray(n))
 
 
+def use_up_memory(blocks):
+    """Leaves no byte of it."""
+    size = 16 * MIB
+    while True:
+        try:
+            blocks.append(bytearray(size))
+        except MemoryError:
+            if size == 1:
+                raise
+            size //= 2
+
+
+def use_up_memory_for_ever():
+    use_up_memory(vars(sys).setdefault("blocks", []))
+
+
 def get_zeros(n):
     return memoryview(bytearray(n))
 
@@ -346,6 +362,12 @@ class Calls(unittest.TestCase):
         self.assertIn("in take_memory", str(caught.exception.__cause__))
         with self.assertRaises(MemoryError):
             self.server.call(get_zeros, 48 * MIB, memory=64 * MIB)  # there is room for one of them
+
+    def test_no_memory_is_left_to_tell_of_it(self):
+        for function, *arguments in (use_up_memory, []), (use_up_memory_for_ever,):
+            with self.assertRaises(MemoryError) as caught:
+                self.server.call(function, *arguments, memory=64 * MIB)
+            self.assertIn("in use_up_memory", str(caught.exception.__cause__))
 
     # ---- what is large ----
 
