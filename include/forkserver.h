@@ -270,7 +270,7 @@ struct fsrv_stats {
         uint64_t claims; /* requests that a standby took */
         uint64_t exits;  /* workers that ended */
         uint64_t zygote_starts;
-        uint64_t zygote_restarts;  /* starts after one died or failed to start */
+        uint64_t zygote_restarts;  /* starts after one died or failed to start; not those of a reload */
         uint64_t malformed;        /* messages of an unknown type or a wrong size, which the server left unread */
         uint32_t workers;          /* alive now */
         uint32_t standbys;         /* idle now */
@@ -287,6 +287,15 @@ struct fsrv_stats {
          * preloaded are not counted: the client alone hears of them. */
         uint64_t failures[32];
         uint64_t signals[65]; /* how many workers signal n has ended */
+        uint32_t is_ready;    /* the modules are loaded, and requests are served */
+        uint64_t reloads;     /* that have succeeded */
+        uint64_t failed_reloads;
+        /* Why requests are refused now, a sentence; "": they aren't. It stays when the modules could not be loaded, until
+         * a request makes the server try again. */
+        char failure[256];
+        /* A named server's: the path of a file which the zygote has loaded, and which has been replaced on disk since;
+         * "": there is none. */
+        char replaced[256];
 };
 
 /* Asks what the server counted since it started. Set ret_stats->size. A private server that doesn't run yields zeros.
@@ -302,6 +311,19 @@ FSRV_PUBLIC int fsrv_server_get_stats(struct fsrv_server *server, struct fsrv_st
  * uid and root may stop it), -EOPNOTSUPP (a handle from fsrv_server_inherit()).
  */
 FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
+
+/*
+ * Has a new zygote load the modules anew, beside the one that serves. When it has loaded them it takes over; the call
+ * waits for that, and for the last idle process of the old one. No request fails or waits meanwhile, except that a
+ * sandbox is set up anew, with which its requests wait. If the modules can't be loaded, the old zygote stays. Workers
+ * go on in both cases. For a while both zygotes are in memory. A reload that is asked for while one is under way comes
+ * after it. A private server that doesn't run has nothing to reload.
+ *
+ * Errors: stage PRELOAD and others as fsrv_server_wait_ready(): why the old zygote stays; -ETIMEDOUT (the reload goes
+ * on), -EACCES (a named server of another uid), -ECONNREFUSED (it is ending), -EOPNOTSUPP (a handle from
+ * fsrv_server_inherit()).
+ */
+FSRV_PUBLIC int fsrv_server_reload(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
 
 /*
  * Lets the caller interrupt calls that wait on this handle: for the server's start, for modules, for an answer. Such a
@@ -348,6 +370,26 @@ FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv
  * a preloaded module exports can be called, with arguments and an environment of the client's choice. Not for another
  * program as the zygote (zygote_argv): -EINVAL. */
 #define FSRV_LISTEN_ENTRIES_ONLY 2u
+/* The socket is `listener`: a listening SOCK_SEQPACKET Unix socket, as systemd's socket units hand it over. `path` says
+ * where it is, for messages. The server doesn't remove it. */
+#define FSRV_LISTEN_ON_FD 4u
+/* When all modules are loaded the server writes a newline to `ready_fd` and closes it, as supervisors of the s6 kind
+ * expect. systemd is told by itself ($NOTIFY_SOCKET). */
+#define FSRV_LISTEN_READY_FD 8u
+/* If the first try to load the modules fails, the server ends with 125. */
+#define FSRV_LISTEN_FAIL_FAST 16u
+/* When a file that the zygote has loaded is replaced on disk, the server reloads. Without this it says so in its log and
+ * in struct fsrv_stats alone. */
+#define FSRV_LISTEN_AUTO_RELOAD 32u
+/* Each line of the log is a JSON object: time, level, pid, message. */
+#define FSRV_LISTEN_JSON_LOG 64u
+/* A server that listens at `path` already hands its socket and its doorbell over once the new one has loaded its
+ * modules, and ends when its last process has. No client notices. The two must speak the same version of the protocol.
+ */
+#define FSRV_LISTEN_TAKEOVER 128u
+/* `metrics` is a listening stream socket, at which the server answers HTTP requests with its counters, as OpenMetrics
+ * text. Whoever can connect there can read them. */
+#define FSRV_LISTEN_METRICS 256u
 
 struct fsrv_listen_options {
         size_t size;
@@ -358,14 +400,15 @@ struct fsrv_listen_options {
         const uid_t *allow_uids;
         size_t n_allow_uids; /* at most 64 */
         uint32_t flags;      /* FSRV_LISTEN_… */
+        int listener, ready_fd, metrics; /* each with its flag; they stay the caller's if the call fails */
         uint64_t reserved[4];
 };
 
 /*
  * Replaces the calling program by a named server in the foreground. It does so as execve(2) does, with the same pid, so
  * that a supervisor sees it. The server logs on its standard error. SIGTERM and SIGINT drain it: it takes no new
- * spawns, and its workers finish. A second signal kills the workers. It removes its socket at the end. The call returns
- * only on failure.
+ * spawns, and its workers finish. A second signal kills the workers. SIGHUP reloads (fsrv_server_reload()). It removes
+ * its socket at the end. The call returns only on failure.
  */
 FSRV_PUBLIC int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_server_options *options,
                            struct fsrv_error *error);

@@ -38,6 +38,7 @@ struct cli_target {
         size_t n_preload;
         const char *socket_path; /* NULL: a private server */
         uid_t server_uid;        /* FSRV_UID_OWN unless --server-uid */
+        double wait;             /* for that server to listen, in seconds */
         const char *entry;       /* --call; NULL: a program */
         double timeout;          /* seconds, 0: none */
         double kill_after;       /* seconds from SIGTERM at the time-out to SIGKILL; 0: SIGKILL at once */
@@ -56,6 +57,7 @@ int cli_call(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_map(int argc, char **argv);
 int cli_serve(int argc, char **argv);
+int cli_reload(int argc, char **argv);
 int cli_stop(int argc, char **argv);
 int cli_ping(int argc, char **argv);
 int cli_stats(int argc, char **argv);
@@ -92,6 +94,9 @@ int cli_target_add_preload(struct cli_target *target, const char *module);
 void cli_target_done(struct cli_target *target);
 /* Makes the handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */
 int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server);
+/* Connects to a server that may be about to listen. seconds: how long it has for that. */
+int cli_connect(const char *path, uid_t server_uid, double seconds, struct fsrv_server **ret_server,
+                struct fsrv_error *error);
 
 /* The options of run, call and map that a target has, for getopt_long(). */
 enum {
@@ -101,6 +106,7 @@ enum {
         CLI_OPT_MEMORY,
         CLI_OPT_SOCKET,
         CLI_OPT_SERVER_UID,
+        CLI_OPT_WAIT,
         CLI_OPT_TIMEOUT,
         CLI_OPT_KILL_AFTER,
         CLI_OPT_QUICK_EXIT,
@@ -125,6 +131,7 @@ enum {
         { "memory", required_argument, NULL, CLI_OPT_MEMORY }, \
         { "socket", required_argument, NULL, CLI_OPT_SOCKET }, \
         { "server-uid", required_argument, NULL, CLI_OPT_SERVER_UID }, \
+        { "wait", required_argument, NULL, CLI_OPT_WAIT }, \
         { "timeout", required_argument, NULL, CLI_OPT_TIMEOUT }, \
         { "kill-after", required_argument, NULL, CLI_OPT_KILL_AFTER }, \
         { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }, \

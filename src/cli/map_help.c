@@ -91,6 +91,7 @@ const char map_help[] =
         "      --socket PATH      use the server that listens at PATH\n"
         "      --server-uid USER  the user that has to run that server, a name or a number (default: you\n"
         "                         yourself, or root)\n"
+        "      --wait TIME        wait so long at most until that server listens\n"
         "      --sandbox PROFILE[,WORD]...\n"
         "                         lock each process in: untrusted, pure-compute, no-network, no-exec, none; WORDs\n"
         "                         add to that, such as read=PATH ('forkserver check --help' has them)\n"

@@ -25,6 +25,7 @@ static const char help[] =
         "                              private one\n"
         "      --server-uid USER       the user that has to run that server, a name or a\n"
         "                              number (default: you yourself, or root)\n"
+        "      --wait TIME             wait so long at most until that server listens\n"
         "      --timeout TIME          end the process after this time (0: never), with all\n"
         "                              in its process group, which is a new one then. A TIME\n"
         "                              is in seconds, or as in 500ms, 2m, 1h, 1d\n"

@@ -137,6 +137,15 @@ static void convert_stats(const struct fsrv__wire_stats *from, struct fsrv_stats
         _Static_assert(sizeof to.left_out == sizeof from->left_out, "one sentence");
         memcpy(to.left_out, from->left_out, sizeof to.left_out);
         to.left_out[sizeof to.left_out - 1] = 0;
+        to.is_ready = from->is_ready;
+        to.reloads = from->reloads;
+        to.failed_reloads = from->failed_reloads;
+        _Static_assert(sizeof to.failure == sizeof from->failure && sizeof to.replaced == sizeof from->replaced,
+                       "texts of one size");
+        memcpy(to.failure, from->failure, sizeof to.failure);
+        to.failure[sizeof to.failure - 1] = 0;
+        memcpy(to.replaced, from->replaced, sizeof to.replaced);
+        to.replaced[sizeof to.replaced - 1] = 0;
         _Static_assert(sizeof to.failures == sizeof from->failures, "one list of stages");
         memcpy(to.failures, from->failures, sizeof to.failures);
         _Static_assert(sizeof to.signals == sizeof from->signals, "one list of signals");
@@ -158,6 +167,13 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
         if (r == 0)
                 convert_stats(&stats, ret_stats);
         return r;
+}
+
+int fsrv_server_reload(struct fsrv_server *s, int timeout_ms, struct fsrv_error *error) {
+        struct fsrv__wire_reply reply;
+        int r = ask_server(s, FSRV_WIRE_ADMIN_RELOAD, fsrv__deadline(timeout_ms), &reply, sizeof reply, NULL, error);
+
+        return r == -ENOTCONN ? 0 : r;
 }
 
 /* Gives up the server; the next spawn has another one. Returns its anchor, if it has one. */

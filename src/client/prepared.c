@@ -195,6 +195,7 @@ int fsrv__prepared_make(struct fsrv__prepared *p, const struct fsrv__grip *grip,
 
         if (r < 0)
                 return r;
+        head.made_us = (uint32_t)fsrv__now_us();
         if (deadline != FSRV_NEVER)
                 head.setup_limit_ms = (uint32_t)fsrv__left(deadline);
         p->tracker = grip->tracker;

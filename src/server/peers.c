@@ -66,12 +66,9 @@ void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const i
 
 static void count_processes(const struct fsrv__server *s, struct fsrv__wire_stats *stats) {
         stats->standbys = stats->trying = 0;
-        stats->zygote_starts = stats->zygote_restarts = 0;
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 stats->standbys += z->idle;
                 stats->trying += fsrv__heir_of(s, z) != NULL;
-                stats->zygote_starts += z->starts;
-                stats->zygote_restarts += z->starts > 1 ? z->starts - 1 : 0;
         }
         stats->workers = HASH_COUNT(s->children) - stats->standbys - stats->trying;
 }
@@ -85,6 +82,10 @@ static void send_stats(struct fsrv__server *s, int fd) {
         stats->memory = z->memory;
         memcpy(stats->left_out, z->left_out, sizeof stats->left_out);
         count_processes(s, stats);
+        stats->is_ready = z->state == FSRV_ZYGOTE_READY || z->state == FSRV_ZYGOTE_SLOW;
+        snprintf(stats->failure, sizeof stats->failure, "%s",
+                 z->refusal.until > 0 || z->state == FSRV_ZYGOTE_FAILED ? z->refusal.message.text : "");
+        memcpy(stats->replaced, s->files.replaced, sizeof stats->replaced);
         stats->uptime_ms = (uint64_t)(fsrv__now() - s->started);
         fsrv__channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
 }
@@ -98,16 +99,49 @@ static void give_doorbell(const struct fsrv__server *s, int fd) {
                 fsrv__peer_reply(fd, 0, 0, "", &z->doorbell_send, 1);
 }
 
+static bool may_govern(const struct fsrv__peer *peer, const char *what) {
+        char text[96];
+
+        if (peer->uid == fsrv__euid() || peer->uid == 0)
+                return true;
+        snprintf(text, sizeof text, "only its own uid and root may %s a fork server", what);
+        fsrv__peer_reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, text, NULL, 0);
+        return false;
+}
+
 static void stop_server(struct fsrv__server *s, struct fsrv__peer *peer) {
-        if (peer->uid != fsrv__euid() && peer->uid != 0) {
-                fsrv__peer_reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, "only its own uid and root may stop a fork server",
-                                 NULL, 0);
+        if (!may_govern(peer, "stop"))
                 return;
-        }
         peer->deadline = FSRV_NEVER; /* it hears our end as end-of-file */
         fsrv__peer_reply(peer->fd, 0, 0, "", NULL, 0);
         if (s->wish == FSRV_WISH_SERVE)
                 s->wish = FSRV_WISH_DRAIN;
+}
+
+static void reload_server(struct fsrv__server *s, struct fsrv__peer *peer) {
+        if (!may_govern(peer, "reload"))
+                return;
+        if (s->draining) {
+                fsrv__peer_reply(peer->fd, ECONNREFUSED, FSRV_STAGE_ADMIN, "the fork server is ending", NULL, 0);
+                return;
+        }
+        peer->reload = fsrv__reload_ask(s);
+        peer->deadline = FSRV_NEVER; /* loading has a time limit */
+}
+
+void fsrv__peers_on_reload(struct fsrv__server *s) {
+        const struct fsrv__wire_failed *failure = &s->reload_failure;
+
+        for (struct fsrv__peer *peer = s->peers; peer; peer = peer->next) {
+                if (peer->reload == 0 || peer->reload > s->reload_over)
+                        continue;
+                if (failure->stage)
+                        fsrv__peer_reply(peer->fd, failure->err ? failure->err : EIO, failure->stage, failure->text, NULL, 0);
+                else
+                        fsrv__peer_reply(peer->fd, 0, 0, "", NULL, 0);
+                peer->reload = 0;
+                peer->deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
+        }
 }
 
 static void answer_question(struct fsrv__server *s, struct fsrv__peer *peer, uint32_t type, int socket) {
@@ -123,6 +157,9 @@ static void answer_question(struct fsrv__server *s, struct fsrv__peer *peer, uin
                 break;
         case FSRV_WIRE_ADMIN_STOP:
                 stop_server(s, peer);
+                break;
+        case FSRV_WIRE_ADMIN_RELOAD:
+                reload_server(s, peer);
                 break;
         }
 }

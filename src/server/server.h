@@ -32,6 +32,7 @@ enum fsrv__source {
         FSRV_SOURCE_REFUSED,  /* an fd: a filter has refused a call */
         FSRV_SOURCE_LISTENER,
         FSRV_SOURCE_PEER,   /* an fd */
+        FSRV_SOURCE_FILES,  /* directories of loaded files have changed */
         FSRV_SOURCE_ANSWER, /* a pid: its client has gone */
         FSRV_SOURCE_DEATH,  /* a pid */
 };
@@ -65,7 +66,11 @@ struct fsrv__child {
         int64_t until;     /* ENDED: the end of the grace */
         /* of a standby: its fork handlers have run; they had not, at the last look, and before it; at this turn's */
         bool is_ready, is_late, hangs;
-        int64_t since;
+        bool retires, is_stopped; /* retire.c */
+        int64_t since;            /* as a standby; of a worker: the claim */
+        uint64_t ordered_us;      /* of a worker: the claim */
+        pid_t client;             /* who asked for it */
+        uid_t uid;
         struct fsrv__child *next_deadline, *previous_deadline;
         UT_hash_handle hh;
 };
@@ -131,7 +136,9 @@ struct fsrv__zygote {
         bool doorbell_watched;         /* for requests; its hang-up always is */
         bool is_deserted;              /* the doorbell has hung up */
         int claims[2];                 /* [0] ours; [1] for the processes to come */
-        int sandbox;                   /* a memfd: what it locks itself in by; -1: it is the first zygote */
+        int sandbox;                   /* a memfd: what it locks itself in by; -1: it has loaded the modules itself */
+        bool is_old;                   /* its standbys take no more requests: they retire */
+        bool is_gone;                  /* another one has taken its place, or it could not take another one's */
         struct fsrv__refusal refusal;
         unsigned idle; /* standbys */
 
@@ -162,6 +169,7 @@ struct fsrv__peer {
         int fd;
         uid_t uid;
         int64_t deadline;
+        unsigned reload; /* the number of the reload that it waits for; 0: none */
         struct fsrv__peer *next;
 };
 
@@ -170,6 +178,33 @@ struct fsrv__filter {
         int listener;
         bool kills; /* a process for a refused call */
         struct fsrv__filter *next;
+};
+
+/* What a supervisor wants to hear: systemd's notifications, and a newline at an fd. */
+struct fsrv__supervisor {
+        int socket;           /* connected; -1 */
+        int ready;            /* -1: it is not wanted, or has been said */
+        int64_t watchdog_ms;  /* between two signs of life; 0: none are wanted */
+        int64_t next_sign;
+        bool has_journal; /* standard error is the journal */
+};
+
+/* A file that a zygote has mapped. */
+struct fsrv__file {
+        char *path;
+        dev_t device;
+        ino_t inode;
+        struct timespec mtime;
+};
+
+struct fsrv__files {
+        int inotify; /* -1 */
+        struct fsrv__file *list;
+        size_t n;
+        int64_t look;   /* for missing ones; FSRV_NEVER */
+        int64_t reload; /* when no event has come for a while; FSRV_NEVER */
+        int64_t wait_ms;
+        char replaced[FSRV_WIRE_TEXT_MAX];
 };
 
 /* What is to become of the server. */
@@ -193,8 +228,21 @@ struct fsrv__server {
         enum fsrv__wish wish; /* what was asked for; the next two say what has begun */
         bool draining;
         bool killing;
-        struct fsrv__zygote *zygotes; /* the first one loads all; the others are in sandboxes, and it forks them */
+        bool is_succeeded;            /* another server has taken over: the socket and the doorbells are its */
+        int exit_code;
+        struct fsrv__zygote *zygotes; /* the first one has loaded all; it forks those in sandboxes */
+        struct fsrv__zygote *next;    /* in the list too: loads all anew, to be the first one; NULL */
         uint32_t last_zygote;
+        bool has_served;      /* the first zygote has been ready once */
+        unsigned reload;      /* the number of the last reload that was begun */
+        unsigned reload_over; /* of the last one that is over, with all standbys of before */
+        bool wants_reload;    /* one more is asked for */
+        struct fsrv__wire_failed reload_failure; /* of the last one; stage 0: it has not failed */
+        unsigned retiring;        /* standbys that are to stop */
+        int64_t next_stop_look;   /* at them; 0: none */
+        struct fsrv__files files; /* that the first zygote has loaded */
+        struct fsrv__supervisor supervisor;
+        bool listener_is_given; /* somebody else has made the socket, and removes it */
         struct fsrv__child *children; /* hash by pid */
         struct fsrv__child *first_deadline, *last_deadline;
         struct fsrv__owed *owed;
@@ -217,8 +265,25 @@ int fsrv__watch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__sour
 /* Other events of an fd that is watched. */
 void fsrv__rewatch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id);
 void fsrv__unwatch(struct fsrv__server *s, int fd);
-/* A line on standard error, from a named server; a private one is quiet. */
-void fsrv__log(const struct fsrv__server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- log.c ---- */
+
+/* As syslog(3) numbers them. */
+enum fsrv__level { FSRV_ERROR = 3, FSRV_WARNING = 4, FSRV_INFO = 6 };
+/* A line on standard error, from a named server; a private one is quiet. What nobody reads, or there is no room for, is
+ * lost, and the number of lost lines is told as soon as that is possible. */
+void fsrv__log(const struct fsrv__server *s, enum fsrv__level level, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* ---- supervisor.c ---- */
+
+/* Takes what the environment says of a supervisor out of it. */
+void fsrv__supervisor_init(struct fsrv__server *s);
+/* Says this in the words of sd_notify(3), if somebody listens. */
+void fsrv__supervisor_say(const struct fsrv__server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The modules are loaded. */
+void fsrv__supervisor_say_ready(struct fsrv__server *s);
+void fsrv__supervisor_on_time(struct fsrv__server *s, int64_t now);
 
 /* ---- failures.c: what is said when no standby can be had ---- */
 
@@ -328,13 +393,54 @@ int fsrv__signals_take_children(struct fsrv__server *s);
 /* Records what the signals that have come ask for. */
 void fsrv__signals_receive(struct fsrv__server *s);
 
+/* ---- retire.c: standbys of a zygote whose place another one has taken ---- */
+
+/* A standby may have taken a request of which nothing has come in yet. So it is stopped first. When it stands still and
+ * all claims have come in, it is a worker, which goes on, or is ended. If it had a request, it has not claimed it: the
+ * client reads end-of-file and asks again. */
+void fsrv__standby_retire(struct fsrv__server *s, struct fsrv__child *standby);
+/* The same for all of this zygote's. */
+void fsrv__standbys_retire(struct fsrv__server *s, const struct fsrv__zygote *z);
+/* If it is time, looks which of them have stopped, and returns true. The caller then receives all claims, and ends
+ * those that are standbys still. */
+bool fsrv__retiring_look(struct fsrv__server *s, int64_t now);
+void fsrv__retiring_end(struct fsrv__server *s);
+
+/* ---- files.c: what a zygote has loaded, and whether it is still what lies on the disk ---- */
+
+/* Finds the files that the first zygote has mapped, and watches them. */
+void fsrv__files_take(struct fsrv__server *s);
+void fsrv__files_on_change(struct fsrv__server *s);
+void fsrv__files_on_time(struct fsrv__server *s, int64_t now);
+
+/* ---- reload.c: a new zygote beside the first one ---- */
+
+/* Asks for one more; the number that it will have. */
+unsigned fsrv__reload_ask(struct fsrv__server *s);
+/* Begins what was asked for, and finds out whether it is over. */
+void fsrv__reload_follow(struct fsrv__server *s);
+/* The new zygote has loaded all: it is the first one from now on. */
+void fsrv__reload_succeed(struct fsrv__server *s);
+/* It has not, for z->failure. */
+void fsrv__reload_fail(struct fsrv__server *s);
+/* The server drains. */
+void fsrv__reload_give_up(struct fsrv__server *s);
+/* All zygotes end, and their standbys take no more requests. */
+void fsrv__zygotes_retire(struct fsrv__server *s);
+
 /* ---- zygote_state.c ---- */
+
+/* Whether it is in a sandbox, and forked by the first one. */
+bool fsrv__zygote_is_locked(const struct fsrv__zygote *z);
+/* Whether its doorbell is to be answered for: it serves, or will. */
+bool fsrv__zygote_serves(const struct fsrv__server *s, const struct fsrv__zygote *z);
 
 /* Adds a zygote without a process. It takes over this doorbell, of which the sending end may be -1, and the memfd of
  * its sandbox; -1: it has none. On failure too. 0 or -errno. */
 int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, int sandbox);
-/* Whether it is of no use any more: it is in a sandbox, and nobody can ring its doorbell. */
-bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z);
+/* Whether it is of no use any more: another one has its place; or it is in a sandbox, and nobody can ring its doorbell.
+ */
+bool fsrv__zygote_is_unwanted(const struct fsrv__zygote *z);
 /* Frees those of them of which no process is left that could say anything. */
 void fsrv__zygotes_sweep(struct fsrv__server *s);
 /* Whether it still has modules to load, or its memory to see to. */
@@ -430,10 +536,13 @@ int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline);
 void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds);
 void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd);
 void fsrv__peers_on_time(struct fsrv__server *s, int64_t now);
+/* Answers those that wait for a reload that is over. */
+void fsrv__peers_on_reload(struct fsrv__server *s);
 
 /* ---- listener.c: where a named server's come in ---- */
 
-int fsrv__listen(struct fsrv__server *s);
+/* Takes this socket, which somebody else has made; -1: makes one, unless a server listens there. */
+int fsrv__listen(struct fsrv__server *s, int given);
 void fsrv__unlisten(struct fsrv__server *s);
 void fsrv__listener_on_peers(struct fsrv__server *s);
 

@@ -97,6 +97,9 @@ static int set_server_up(struct fsrv__server *s) {
         int r;
 
         raise_limit(s);
+        fsrv__supervisor_init(s);
+        s->files.inotify = -1;
+        s->files.look = s->files.reload = FSRV_NEVER;
         s->started = fsrv__now();
         s->listener = -1;
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -109,7 +112,7 @@ static int set_server_up(struct fsrv__server *s) {
 
 /* Its configuration, and the fds that came along: of another zygote program than ours, of what it is to know, and of
  * its first output. */
-static int receive_config(struct fsrv__server *s) {
+static int receive_config(struct fsrv__server *s, int *ret_listener) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
         int slots[FSRV_SLOTS];
@@ -125,6 +128,8 @@ static int receive_config(struct fsrv__server *s) {
         s->data = slots[FSRV_SLOT_DATA];
         s->output = slots[FSRV_SLOT_OUTPUT];
         s->sandbox = slots[FSRV_SLOT_BODY];
+        s->supervisor.ready = slots[FSRV_SLOT_READY];
+        *ret_listener = slots[FSRV_SLOT_LISTENER];
         return fsrv__config_decode(bytes, message.size, &s->config);
 }
 
@@ -142,7 +147,7 @@ static void say_ready(const struct fsrv__server *s, int err, const char *what) {
 
 int main(int argc, char **argv) {
         static struct fsrv__server s;
-        int r;
+        int listener, r;
 
         (void)argc;
         fsrv__title_init(argv);
@@ -152,7 +157,7 @@ int main(int argc, char **argv) {
                         "forkserver-server: libforkserver starts this program; use 'forkserver serve' instead\n");
                 return 125;
         }
-        r = receive_config(&s);
+        r = receive_config(&s, &listener);
         if (r < 0) {
                 say_ready(&s, -r, "its configuration");
                 return complain_of("configuration", -r);
@@ -168,9 +173,9 @@ int main(int argc, char **argv) {
         }
         if (s.config.path) {
                 close(ADMIN_FD);
-                if ((r = fsrv__listen(&s)) < 0)
+                if ((r = fsrv__listen(&s, listener)) < 0)
                         return complain_of(s.config.path, -r);
-                fsrv__log(&s, "listening on %s, pid %d", s.config.path, (int)getpid());
+                fsrv__log(&s, FSRV_INFO, "listening on %s, pid %d", s.config.path, (int)getpid());
         } else {
                 say_ready(&s, 0, "");
                 fsrv__peer_add(&s, ADMIN_FD, fsrv__euid(), FSRV_NEVER);

@@ -14,6 +14,7 @@ static void fill_own(const struct fsrv__server *s, sigset_t *ret_set) {
                 return;
         sigaddset(ret_set, SIGTERM);
         sigaddset(ret_set, SIGINT);
+        sigaddset(ret_set, SIGHUP);
 }
 
 /* A first signalfd is watched; another set of signals goes into the same one. */
@@ -69,6 +70,8 @@ void fsrv__signals_receive(struct fsrv__server *s) {
         while (read(s->signals, &info, sizeof info) == sizeof info) {
                 if (info.ssi_signo == SIGCHLD)
                         s->has_changes = true;
+                else if (info.ssi_signo == SIGHUP)
+                        fsrv__reload_ask(s);
                 else
                         s->wish = s->wish == FSRV_WISH_SERVE ? FSRV_WISH_DRAIN : FSRV_WISH_KILL;
         }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { FDS_MAX = 10 }; /* named ones of one message, and the caller's */
+enum { FDS_MAX = 12 }; /* named ones of one message, and the caller's */
 
 enum { NO_FD, ALWAYS, IF, UNLESS, ANY };
 

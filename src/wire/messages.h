@@ -37,7 +37,9 @@ enum fsrv__slot {
         FSRV_SLOT_DATA,    /* a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD */
         FSRV_SLOT_OUTPUT,  /* standard output for modules until they have been loaded once */
         FSRV_SLOT_SOCKET,
-        FSRV_SLOT_LISTENER, /* of a zygote's system-call filter */
+        FSRV_SLOT_LISTENER, /* of a zygote's system-call filter; or a named server's socket */
+        FSRV_SLOT_READY,    /* of a named server: FSRV_WIRE_HAS_READY */
+        FSRV_SLOT_METRICS,  /* the same: FSRV_WIRE_HAS_METRICS */
         FSRV_SLOTS
 };
 #define FSRV_NO_FDS \

@@ -89,7 +89,10 @@ static void send_claim(const struct fsrv__standby *standby, const int slots[FSRV
         struct fsrv__wire_claim claim = { .type = FSRV_WIRE_CLAIM,
                                           .flags = head->flags,
                                           .time_limit_ms = head->time_limit_ms,
-                                          .grace_ms = head->grace_ms };
+                                          .grace_ms = head->grace_ms,
+                                          .client = fsrv__task_message.sender.pid,
+                                          .uid = fsrv__task_message.sender.uid,
+                                          .queue_us = (uint32_t)fsrv__now_us() - head->made_us };
         int fds[FSRV_SLOTS];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_CLAIMS, &claim, slots, NULL, fds);
 
