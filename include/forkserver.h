@@ -303,6 +303,34 @@ struct fsrv_stats {
 FSRV_PUBLIC int fsrv_server_get_stats(struct fsrv_server *server, struct fsrv_stats *ret_stats,
                                       struct fsrv_error *error);
 
+enum fsrv_process_role {
+        FSRV_PROCESS_ZYGOTE = 1,
+        FSRV_PROCESS_STANDBY = 2,
+        FSRV_PROCESS_WORKER = 3,
+        FSRV_PROCESS_HEIR = 4,  /* tries a module (is_tried in forkserver-host.h) */
+        FSRV_PROCESS_OTHER = 5, /* is about to begin, or to end */
+};
+
+struct fsrv_listed {
+        pid_t pid; /* as the server sees it: in another pid namespace it has another number */
+        uint32_t role;
+        pid_t client_pid; /* who asked for a worker, as the server sees it; 0 if that is not to be seen there */
+        uid_t client_uid;
+        uint64_t age_ms;    /* a worker: since its request was taken */
+        uint64_t left_ms;   /* of its time limit; UINT64_MAX: it has none */
+        uint32_t zygote;    /* the number of the zygote that it comes from, or is: a new one for each reload and sandbox */
+        uint32_t is_locked; /* it is in a sandbox */
+};
+
+/* Lists the processes of a server, at one moment. free() the list. A private server that doesn't run has none. Errors:
+ * -ENOMEM, and as fsrv_server_get_stats(). */
+FSRV_PUBLIC int fsrv_server_list(struct fsrv_server *server, struct fsrv_listed **ret_list, size_t *ret_n,
+                                 struct fsrv_error *error);
+
+/* Yields the counters as OpenMetrics text, NUL-terminated, which Prometheus and others read. free() it. A private server
+ * that doesn't run yields "". Errors: as fsrv_server_list(). */
+FSRV_PUBLIC int fsrv_server_get_metrics(struct fsrv_server *server, char **ret_text, struct fsrv_error *error);
+
 /*
  * Stops the server: it takes no new request, and ends when its last worker has. The call waits for that. A later spawn
  * on a private handle starts a new server. A server that isn't running is stopped already.

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 static const char help_stop[] =
@@ -70,6 +71,7 @@ static const char help_stats[] =
         "      --server-uid USER  the user that has to run it, a name or a number (default:\n"
         "                         you, or root)\n"
         "      --json             print one JSON object instead\n"
+        "      --prometheus       print OpenMetrics text instead, with histograms of times\n"
         "  -h, --help             show this help\n"
         "\n"
         "Exit code: 0; 125 if it doesn't answer.\n";
@@ -81,12 +83,13 @@ struct question {
         uid_t server_uid;
         bool json;
         bool ready;
+        bool prometheus;
         int timeout_ms;
         double wait;      /* for ping's connection; 0: there is one try */
         int64_t deadline; /* the end of that, in now_ms()'s time */
 };
 
-enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_WAIT, OPT_JSON, OPT_READY };
+enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_WAIT, OPT_JSON, OPT_READY, OPT_PROMETHEUS };
 
 /* A command's last options are its own. */
 #define OPTIONS(name, ...) \
@@ -99,7 +102,7 @@ enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_WAIT, OPT_JSON, OPT_RE
 OPTIONS(options_with_timeout, { "timeout", required_argument, NULL, OPT_TIMEOUT }, { 0 });
 OPTIONS(options_of_ping, { "wait", required_argument, NULL, OPT_WAIT }, { "ready", no_argument, NULL, OPT_READY },
         { 0 });
-OPTIONS(options_of_stats, { 0 });
+OPTIONS(options_of_stats, { "prometheus", no_argument, NULL, OPT_PROMETHEUS }, { 0 });
 
 static int64_t now_ms(void) {
         struct timespec now;
@@ -136,6 +139,9 @@ static int parse(int argc, char **argv, const struct option *known, struct quest
                 case OPT_WAIT:
                         r = cli_parse_seconds(optarg, &question->wait);
                         question->deadline = now_ms() + (int64_t)cli_milliseconds(question->wait);
+                        break;
+                case OPT_PROMETHEUS:
+                        question->prometheus = true;
                         break;
                 case OPT_READY:
                         question->ready = true;
@@ -279,10 +285,24 @@ static void print_text(bool json, const char *name, const char *text) {
         }
 }
 
+static int print_metrics(struct fsrv_server *server, struct fsrv_error *error) {
+        char *text;
+        int r = fsrv_server_get_metrics(server, &text, error);
+
+        if (r < 0)
+                return r;
+        fputs(text, stdout);
+        free(text);
+        return 0;
+}
+
 static int ask_stats(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
         struct fsrv_stats stats = { .size = sizeof stats };
         bool json = question->json;
-        int r = fsrv_server_get_stats(server, &stats, error);
+        int r = question->prometheus ? print_metrics(server, error) : fsrv_server_get_stats(server, &stats, error);
+
+        if (question->prometheus)
+                return r;
 
         if (r < 0)
                 return r;

@@ -267,7 +267,7 @@ static void serve_now(struct serve *serve) {
                 return;
         }
         if (serve->metrics) {
-                serve->listen.metrics = cli_metrics_listen(serve->metrics);
+                serve->listen.metrics = cli_metrics_listen(serve->metrics, serve->listen.flags & FSRV_LISTEN_TAKEOVER);
                 if (serve->listen.metrics < 0)
                         return;
                 serve->listen.flags |= FSRV_LISTEN_METRICS;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -167,6 +169,75 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
         if (r == 0)
                 convert_stats(&stats, ret_stats);
         return r;
+}
+
+/* Asks for what comes in a file. Its contents with a NUL behind them, which the caller frees; the size. -ENOTCONN: a
+ * private server isn't running. */
+static int ask_file(struct fsrv_server *s, uint32_t type, char **ret_bytes, size_t *ret_size, struct fsrv_error *error) {
+        struct fsrv__question question = { .type = type,
+                                           .name = s->path ? s->path : "the fork server",
+                                           .deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS),
+                                           .interrupt = &s->interrupt };
+        FSRV_CLEANUP_FD int admin = open_admin(s, question.deadline, error);
+        FSRV_CLEANUP_FD int file = -1;
+        struct stat st;
+
+        if (admin < 0)
+                return fsrv__fd_steal(&admin);
+        int r = fsrv__ask_file(admin, &question, &file, error);
+        if (r < 0)
+                return r == -ECONNRESET && s->kind == FSRV_SERVER_PRIVATE ? -ENOTCONN : r;
+        if (fstat(file, &st) < 0)
+                return fsrv__fail(error, FSRV_STAGE_ADMIN, errno, "the answer of the fork server");
+        char *bytes = calloc(1, (size_t)st.st_size + 1);
+        if (!bytes)
+                return fsrv__fail(error, FSRV_STAGE_ADMIN, ENOMEM, "the answer of the fork server");
+        ssize_t n = pread(file, bytes, (size_t)st.st_size, 0);
+        *ret_bytes = bytes;
+        *ret_size = n < 0 ? 0 : (size_t)n;
+        return 0;
+}
+
+static struct fsrv_listed convert_listed(const struct fsrv__wire_listed *from) {
+        return (struct fsrv_listed){ .pid = from->pid,
+                                     .role = from->role,
+                                     .client_pid = from->client,
+                                     .client_uid = from->uid,
+                                     .age_ms = from->age_ms,
+                                     .left_ms = from->left_ms,
+                                     .zygote = from->zygote,
+                                     .is_locked = from->is_locked };
+}
+
+int fsrv_server_list(struct fsrv_server *s, struct fsrv_listed **ret_list, size_t *ret_n, struct fsrv_error *error) {
+        struct fsrv__wire_listed *wire = NULL;
+        size_t size = 0;
+
+        int r = ask_file(s, FSRV_WIRE_ADMIN_LIST, (char **)&wire, &size, error);
+        if (r < 0 && r != -ENOTCONN)
+                return r;
+        size_t n = size / sizeof *wire;
+        struct fsrv_listed *list = calloc(n + 1, sizeof *list);
+        if (!list) {
+                free(wire);
+                return fsrv__fail(error, FSRV_STAGE_ADMIN, ENOMEM, "the list of processes");
+        }
+        for (size_t i = 0; i < n; i++)
+                list[i] = convert_listed(&wire[i]);
+        free(wire);
+        *ret_list = list;
+        *ret_n = n;
+        return 0;
+}
+
+int fsrv_server_get_metrics(struct fsrv_server *s, char **ret_text, struct fsrv_error *error) {
+        size_t size;
+        int r = ask_file(s, FSRV_WIRE_ADMIN_METRICS, ret_text, &size, error);
+
+        if (r != -ENOTCONN)
+                return r;
+        *ret_text = calloc(1, 1);
+        return *ret_text ? 0 : fsrv__fail(error, FSRV_STAGE_ADMIN, ENOMEM, "the counters");
 }
 
 int fsrv_server_reload(struct fsrv_server *s, int timeout_ms, struct fsrv_error *error) {

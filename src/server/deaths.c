@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "server/server.h"
 
 /* Of a worker all is known. Of any other process, and of its zygote, something that matters for its death may be
@@ -42,6 +43,10 @@ static void on_worker_death(struct fsrv__server *s, struct fsrv__child *child, c
                                                   .rusage = *rusage };
 
         s->stats.exits++;
+        s->counts.exit_failures += how->code == CLD_EXITED && how->status != 0;
+        s->counts.timed_out += child->timed_out;
+        s->counts.refused_kills += child->was_refused;
+        fsrv__histogram_add(&s->counts.run, fsrv__now_us() - child->claimed_us);
         if (how->code != CLD_EXITED && how->status < (int)(sizeof s->stats.signals / sizeof *s->stats.signals))
                 s->stats.signals[how->status]++;
         fsrv__answer_deliver(s, child, &exited);

@@ -142,6 +142,8 @@ void fsrv__files_on_change(struct fsrv__server *s) {
 
         while (read(s->files.inotify, events, sizeof events) > 0)
                 ;
+        if (s->draining)
+                return;
         s->files.wait_ms = SETTLE_MS / 2;
         compare(s);
 }

@@ -61,6 +61,8 @@ static int64_t next_deadline(const struct fsrv__server *s) {
                 deadline = earlier(deadline, s->first_deadline->deadline);
         for (const struct fsrv__peer *peer = s->peers; peer; peer = peer->next)
                 deadline = earlier(deadline, peer->deadline);
+        for (const struct fsrv__scrape *scrape = s->scrapes; scrape; scrape = scrape->next)
+                deadline = earlier(deadline, scrape->deadline);
         return deadline;
 }
 
@@ -103,6 +105,12 @@ static void receive_event(struct fsrv__server *s, const struct epoll_event *even
                 break;
         case FSRV_SOURCE_PEER:
                 fsrv__peer_on_message(s, id_of(event));
+                break;
+        case FSRV_SOURCE_METRICS:
+                fsrv__scrapes_on_connect(s);
+                break;
+        case FSRV_SOURCE_SCRAPE:
+                fsrv__scrapes_on_message(s, id_of(event));
                 break;
         case FSRV_SOURCE_FILES:
                 fsrv__files_on_change(s);
@@ -184,6 +192,7 @@ static bool is_abandoned(const struct fsrv__server *s) {
 
 /* What is queued on a doorbell is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle
  * standbys instead could hit one that has just begun to work. */
+/* What is handed over is another server's to answer. */
 static void drain_server(struct fsrv__server *s) {
         unsigned idle = 0;
 
@@ -206,6 +215,8 @@ static void follow_wish(struct fsrv__server *s) {
                 s->wish = FSRV_WISH_DRAIN;
         if (s->wish >= FSRV_WISH_DRAIN && !s->draining)
                 drain_server(s);
+        if (s->draining)
+                fsrv__scrapes_unlisten(s);
         if (s->wish == FSRV_WISH_KILL) {
                 s->wish = FSRV_WISH_DRAIN; /* the next signal kills what has come since */
                 s->killing = true;
@@ -236,6 +247,7 @@ static void decide_all(struct fsrv__server *s, const struct turn *turn, struct l
         fsrv__supervisor_on_time(s, turn->now);
         fsrv__families_on_time(s, turn->now);
         fsrv__peers_on_time(s, turn->now);
+        fsrv__scrapes_on_time(s, turn->now);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 decide_zygote(s, z, turn);
 }

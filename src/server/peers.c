@@ -73,10 +73,10 @@ static void count_processes(const struct fsrv__server *s, struct fsrv__wire_stat
         stats->workers = HASH_COUNT(s->children) - stats->standbys - stats->trying;
 }
 
-static void send_stats(struct fsrv__server *s, int fd) {
-        const struct fsrv__zygote *z = s->zygotes; /* the one that there is */
-        struct fsrv__wire_stats *stats = &s->stats;
+void fsrv__stats_fill(const struct fsrv__server *s, struct fsrv__wire_stats *stats) {
+        const struct fsrv__zygote *z = s->zygotes; /* the first one */
 
+        *stats = s->stats;
         stats->reply = (struct fsrv__wire_reply){ .version = FSRV_WIRE_VERSION, .server_pid = getpid() };
         stats->zygote_pid = z->pid;
         stats->memory = z->memory;
@@ -87,7 +87,37 @@ static void send_stats(struct fsrv__server *s, int fd) {
                  z->refusal.until > 0 || z->state == FSRV_ZYGOTE_FAILED ? z->refusal.message.text : "");
         memcpy(stats->replaced, s->files.replaced, sizeof stats->replaced);
         stats->uptime_ms = (uint64_t)(fsrv__now() - s->started);
-        fsrv__channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
+}
+
+static void send_stats(const struct fsrv__server *s, int fd) {
+        struct fsrv__wire_stats stats;
+
+        fsrv__stats_fill(s, &stats);
+        fsrv__channel_send(fd, &stats, sizeof stats, NULL, 0, MSG_DONTWAIT);
+}
+
+/* file: a memfd, or -errno. */
+static void send_file(int fd, int file, const char *what) {
+        char text[96];
+
+        if (file >= 0) {
+                fsrv__peer_reply(fd, 0, 0, "", &file, 1);
+                fsrv__fd_close(file);
+                return;
+        }
+        snprintf(text, sizeof text, "%s: %s", what, strerrordesc_np(-file));
+        fsrv__peer_reply(fd, -file, FSRV_STAGE_ADMIN, text, NULL, 0);
+}
+
+static int write_metrics(const struct fsrv__server *s) {
+        struct fsrv__wire_stats stats;
+        size_t size;
+
+        fsrv__stats_fill(s, &stats);
+        char *text = fsrv__metrics_write(s, &stats, &size);
+        int fd = text ? fsrv__sealed_memfd("forkserver metrics", text, size) : -ENOMEM;
+        free(text);
+        return fd;
 }
 
 static void give_doorbell(const struct fsrv__server *s, int fd) {
@@ -129,6 +159,18 @@ static void reload_server(struct fsrv__server *s, struct fsrv__peer *peer) {
         peer->deadline = FSRV_NEVER; /* loading has a time limit */
 }
 
+static void hand_over(struct fsrv__server *s, struct fsrv__peer *peer) {
+        if (!may_govern(peer, "take over"))
+                return;
+        if (s->draining || s->listener < 0) {
+                fsrv__peer_reply(peer->fd, ECONNREFUSED, FSRV_STAGE_ADMIN, "the fork server is ending", NULL, 0);
+                return;
+        }
+        int r = fsrv__takeover_give(s, peer->fd);
+        if (r < 0)
+                fsrv__log(s, FSRV_ERROR, "another server could not take over: %s", strerrordesc_np(-r));
+}
+
 void fsrv__peers_on_reload(struct fsrv__server *s) {
         const struct fsrv__wire_failed *failure = &s->reload_failure;
 
@@ -160,6 +202,15 @@ static void answer_question(struct fsrv__server *s, struct fsrv__peer *peer, uin
                 break;
         case FSRV_WIRE_ADMIN_RELOAD:
                 reload_server(s, peer);
+                break;
+        case FSRV_WIRE_ADMIN_TAKEOVER:
+                hand_over(s, peer);
+                break;
+        case FSRV_WIRE_ADMIN_LIST:
+                send_file(peer->fd, fsrv__listing_make(s), "the list of processes");
+                break;
+        case FSRV_WIRE_ADMIN_METRICS:
+                send_file(peer->fd, write_metrics(s), "the counters as text");
                 break;
         }
 }

@@ -22,6 +22,8 @@
 #include "wire/channel.h"
 #include "wire/config.h"
 
+#include "server/histogram.h"
+
 /* What an epoll event is about: the source in the upper half, an id in the lower. Events are looked up by it and don't
  * point to anything: one handler may end what a later event of the same turn is about. */
 enum fsrv__source {
@@ -32,7 +34,9 @@ enum fsrv__source {
         FSRV_SOURCE_REFUSED,  /* an fd: a filter has refused a call */
         FSRV_SOURCE_LISTENER,
         FSRV_SOURCE_PEER,   /* an fd */
-        FSRV_SOURCE_FILES,  /* directories of loaded files have changed */
+        FSRV_SOURCE_FILES,  /* loaded files have changed */
+        FSRV_SOURCE_METRICS,
+        FSRV_SOURCE_SCRAPE, /* an fd */
         FSRV_SOURCE_ANSWER, /* a pid: its client has gone */
         FSRV_SOURCE_DEATH,  /* a pid */
 };
@@ -68,7 +72,7 @@ struct fsrv__child {
         bool is_ready, is_late, hangs;
         bool retires, is_stopped; /* retire.c */
         int64_t since;            /* as a standby; of a worker: the claim */
-        uint64_t ordered_us;      /* of a worker: the claim */
+        uint64_t claimed_us;
         pid_t client;             /* who asked for it */
         uid_t uid;
         struct fsrv__child *next_deadline, *previous_deadline;
@@ -148,7 +152,9 @@ struct fsrv__zygote {
         int orders; /* until it has preloaded: the boot socket */
         pid_t heir; /* as it was; 0: it has had none */
         char loading[FSRV_WIRE_TEXT_MAX];
+        int64_t since;                    /* its start */
         unsigned due;                     /* FORK orders without an answer yet */
+        uint64_t ordered_us;              /* when the oldest of them, as far as we know, was given */
         unsigned forked;                  /* standbys */
         struct fsrv__wire_failed failure; /* what it said before it ended, or what we found; stage 0: nothing */
 
@@ -171,6 +177,20 @@ struct fsrv__peer {
         int64_t deadline;
         unsigned reload; /* the number of the reload that it waits for; 0: none */
         struct fsrv__peer *next;
+};
+
+/* A connection to the metrics socket. */
+struct fsrv__scrape {
+        int fd;
+        int64_t deadline;
+        bool is_answered;
+        struct fsrv__scrape *next;
+};
+
+/* What struct fsrv__wire_stats doesn't count. */
+struct fsrv__counts {
+        uint64_t exit_failures, timed_out, refused, refused_kills;
+        struct fsrv__histogram queue, fork, run;
 };
 
 /* The system-call filter of a zygote, and of all that came from it. */
@@ -228,6 +248,7 @@ struct fsrv__server {
         enum fsrv__wish wish; /* what was asked for; the next two say what has begun */
         bool draining;
         bool killing;
+        bool takes_over;              /* another server listens: when the modules are loaded, all that it has is ours */
         bool is_succeeded;            /* another server has taken over: the socket and the doorbells are its */
         int exit_code;
         struct fsrv__zygote *zygotes; /* the first one has loaded all; it forks those in sandboxes */
@@ -248,6 +269,11 @@ struct fsrv__server {
         struct fsrv__owed *owed;
         struct fsrv__peer *peers;
         struct fsrv__filter *filters;
+        int metrics; /* a listening socket; -1 */
+        ino_t metrics_inode;
+        struct fsrv__scrape *scrapes;
+        unsigned n_scrapes;
+        struct fsrv__counts counts;
         unsigned room;     /* fds for children */
         unsigned ended;    /* FSRV_ROLE_ENDED */
         unsigned answers;  /* workers that have a client still */
@@ -502,6 +528,23 @@ void fsrv__refused_listen(struct fsrv__server *s, int listener, bool kills);
 /* A call waits for its answer, which is that it is refused; it is noted for the worker's client. */
 void fsrv__refused_on_event(struct fsrv__server *s, uint32_t fd, uint32_t events);
 
+/* ---- listener.c: a named server's socket ---- */
+
+/* Takes this socket, which somebody else has made; -1: makes one, unless a server listens there. 0 or -errno. */
+int fsrv__listen(struct fsrv__server *s, int given);
+/* Removes it, if it is its own. */
+void fsrv__unlisten(struct fsrv__server *s);
+
+/* ---- takeover.c: from another server, of which the sockets are ours then ---- */
+
+/* Whether a server listens at the path. */
+bool fsrv__takeover_has_other(const struct fsrv__server *s);
+/* For the first zygote, which has loaded all: takes the socket and the doorbells over. If the other server has ended
+ * meanwhile, it listens instead. 0 or -errno, and *failure. */
+int fsrv__takeover_take(struct fsrv__server *s, struct fsrv__wire_failed *failure);
+/* Gives all to the other server, on its connection. 0 or -errno, and nothing has changed. */
+int fsrv__takeover_give(struct fsrv__server *s, int peer);
+
 /* ---- zygotes.c: what a zygote does at each event ---- */
 
 struct fsrv__news {
@@ -530,7 +573,16 @@ bool fsrv__death_of(struct fsrv__server *s, pid_t pid);
  * everything dead is reaped, known or not. */
 void fsrv__changes_take(struct fsrv__server *s);
 
+/* ---- metrics.c, listing.c ---- */
+
+/* The caller frees it. NULL: out of memory. */
+char *fsrv__metrics_write(const struct fsrv__server *s, const struct fsrv__wire_stats *stats, size_t *ret_size);
+/* A sealed memfd with the list of processes, or -errno. */
+int fsrv__listing_make(const struct fsrv__server *s);
+
 /* ---- peers.c: admin connections ---- */
+
+void fsrv__stats_fill(const struct fsrv__server *s, struct fsrv__wire_stats *ret_stats);
 
 int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline);
 void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds);
@@ -539,11 +591,17 @@ void fsrv__peers_on_time(struct fsrv__server *s, int64_t now);
 /* Answers those that wait for a reload that is over. */
 void fsrv__peers_on_reload(struct fsrv__server *s);
 
-/* ---- listener.c: where a named server's come in ---- */
+/* ---- scrapes.c: connections to the metrics socket ---- */
 
-/* Takes this socket, which somebody else has made; -1: makes one, unless a server listens there. */
-int fsrv__listen(struct fsrv__server *s, int given);
-void fsrv__unlisten(struct fsrv__server *s);
+/* Takes the listening socket over; -1: there is none. */
+int fsrv__scrapes_listen(struct fsrv__server *s, int listener);
+void fsrv__scrapes_unlisten(struct fsrv__server *s);
+void fsrv__scrapes_on_connect(struct fsrv__server *s);
+void fsrv__scrapes_on_message(struct fsrv__server *s, uint32_t fd);
+void fsrv__scrapes_on_time(struct fsrv__server *s, int64_t now);
+
+/* ---- arrivals.c: a named server's clients ---- */
+
 void fsrv__listener_on_peers(struct fsrv__server *s);
 
 /* ---- loop.c ---- */

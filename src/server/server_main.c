@@ -129,6 +129,7 @@ static int receive_config(struct fsrv__server *s, int *ret_listener) {
         s->output = slots[FSRV_SLOT_OUTPUT];
         s->sandbox = slots[FSRV_SLOT_BODY];
         s->supervisor.ready = slots[FSRV_SLOT_READY];
+        s->metrics = slots[FSRV_SLOT_METRICS];
         *ret_listener = slots[FSRV_SLOT_LISTENER];
         return fsrv__config_decode(bytes, message.size, &s->config);
 }
@@ -173,9 +174,13 @@ int main(int argc, char **argv) {
         }
         if (s.config.path) {
                 close(ADMIN_FD);
-                if ((r = fsrv__listen(&s, listener)) < 0)
+                s.takes_over = s.config.head.options & FSRV_WIRE_TAKEOVER && listener < 0 && fsrv__takeover_has_other(&s);
+                if (!s.takes_over && (r = fsrv__listen(&s, listener)) < 0)
                         return complain_of(s.config.path, -r);
-                fsrv__log(&s, FSRV_INFO, "listening on %s, pid %d", s.config.path, (int)getpid());
+                if ((r = fsrv__scrapes_listen(&s, s.metrics)) < 0)
+                        return complain_of("the metrics socket", -r);
+                fsrv__log(&s, FSRV_INFO, "%s %s, pid %d", s.takes_over ? "loading, to take over" : "listening on",
+                          s.config.path, (int)getpid());
         } else {
                 say_ready(&s, 0, "");
                 fsrv__peer_add(&s, ADMIN_FD, fsrv__euid(), FSRV_NEVER);

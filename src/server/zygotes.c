@@ -26,7 +26,7 @@ static void fail_start(struct fsrv__server *s, struct fsrv__zygote *z) {
         if (z != s->zygotes)
                 return;
         fsrv__supervisor_say(s, "STATUS=%s", z->failure.text);
-        if (s->config.head.options & FSRV_WIRE_FAIL_FAST && !s->has_served) {
+        if ((s->config.head.options & FSRV_WIRE_FAIL_FAST || s->takes_over) && !s->has_served) {
                 s->exit_code = 125;
                 s->wish = FSRV_WISH_DRAIN;
         }
@@ -37,6 +37,7 @@ static void start_process(struct fsrv__server *s, struct fsrv__zygote *z, const 
         s->stats.zygote_starts++;
         s->stats.zygote_restarts += z->starts > 0 && !z->is_old;
         z->starts++;
+        z->since = fsrv__now();
         z->is_old = false;
         z->left_out[0] = 0;
         z->due = z->forked = z->hung = 0;
@@ -159,6 +160,10 @@ static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const 
         if (r < 0) {
                 const char *what = "becoming the parent of orphans (PR_SET_CHILD_SUBREAPER)";
                 fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ FSRV_FAILURE_START, -r, what, NULL });
+                fsrv__zygote_kill(s, z);
+                return;
+        }
+        if (s->takes_over && (r = fsrv__takeover_take(s, &z->failure)) < 0) {
                 fsrv__zygote_kill(s, z);
                 return;
         }

@@ -63,4 +63,8 @@ int fsrv__message_unpack(enum fsrv__table table, const void *bytes, struct fsrv_
 /* The same for a reply to this question. A reply that says no has the size of a plain reply. */
 int fsrv__reply_unpack(uint32_t question, const void *bytes, struct fsrv__message *message, int ret_slots[FSRV_SLOTS]);
 
+/* As fsrv__message_pack(), for a reply to this question. */
+size_t fsrv__reply_pack(uint32_t question, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
+                        int *ret_fds);
+
 #endif

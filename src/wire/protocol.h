@@ -312,7 +312,8 @@ struct fsrv__wire_reply {
  * doorbell and the memfd of its sandbox. */
 struct fsrv__wire_takeover {
         struct fsrv__wire_reply reply;
-        uint32_t n_fds; /* of those in sandboxes: two for each */
+        uint32_t n_fds;    /* of those in sandboxes: two for each */
+        uint32_t is_given; /* 1: somebody else removes the socket */
 };
 
 /* The memfd of LIST has one of these for each process, and nothing else. */
