@@ -290,8 +290,8 @@ struct fsrv_stats {
         uint32_t is_ready;    /* the modules are loaded, and requests are served */
         uint64_t reloads;     /* that have succeeded */
         uint64_t failed_reloads;
-        /* Why requests are refused now, a sentence; "": they aren't. It stays when the modules could not be loaded, until
-         * a request makes the server try again. */
+        /* Why requests are refused now, a sentence; "": they aren't. It stays when the modules could not be loaded,
+         * until a request makes the server try again. */
         char failure[256];
         /* A named server's: the path of a file which the zygote has loaded, and which has been replaced on disk since;
          * "": there is none. */
@@ -314,11 +314,11 @@ enum fsrv_process_role {
 struct fsrv_listed {
         pid_t pid; /* as the server sees it: in another pid namespace it has another number */
         uint32_t role;
-        pid_t client_pid; /* who asked for a worker, as the server sees it; 0 if that is not to be seen there */
+        pid_t client_pid; /* that asked for a worker, as the server sees it; 0 if that is not to be seen there */
         uid_t client_uid;
-        uint64_t age_ms;    /* a worker: since its request was taken */
-        uint64_t left_ms;   /* of its time limit; UINT64_MAX: it has none */
-        uint32_t zygote;    /* the number of the zygote that it comes from, or is: a new one for each reload and sandbox */
+        uint64_t age_ms;  /* a worker: since its request was taken */
+        uint64_t left_ms; /* of its time limit; UINT64_MAX: it has none */
+        uint32_t zygote; /* the number of the zygote that it comes from, or is: a new one for each reload and sandbox */
         uint32_t is_locked; /* it is in a sandbox */
 };
 
@@ -327,8 +327,8 @@ struct fsrv_listed {
 FSRV_PUBLIC int fsrv_server_list(struct fsrv_server *server, struct fsrv_listed **ret_list, size_t *ret_n,
                                  struct fsrv_error *error);
 
-/* Yields the counters as OpenMetrics text, NUL-terminated, which Prometheus and others read. free() it. A private server
- * that doesn't run yields "". Errors: as fsrv_server_list(). */
+/* Yields the counters as OpenMetrics text, NUL-terminated, which Prometheus and others read. free() it. A private
+ * server that doesn't run yields "". Errors: as fsrv_server_list(). */
 FSRV_PUBLIC int fsrv_server_get_metrics(struct fsrv_server *server, char **ret_text, struct fsrv_error *error);
 
 /*
@@ -406,8 +406,8 @@ FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv
 #define FSRV_LISTEN_READY_FD 8u
 /* If the first try to load the modules fails, the server ends with 125. */
 #define FSRV_LISTEN_FAIL_FAST 16u
-/* When a file that the zygote has loaded is replaced on disk, the server reloads. Without this it says so in its log and
- * in struct fsrv_stats alone. */
+/* When a file that the zygote has loaded is replaced on disk, the server reloads. Without this it says so in its log
+ * and in struct fsrv_stats alone. */
 #define FSRV_LISTEN_AUTO_RELOAD 32u
 /* Each line of the log is a JSON object: time, level, pid, message. */
 #define FSRV_LISTEN_JSON_LOG 64u
@@ -426,8 +426,8 @@ struct fsrv_listen_options {
         /* Users that may spawn, besides the server's own uid and root. What they spawn from a root server runs as
          * themselves; from another server, as the server's user. */
         const uid_t *allow_uids;
-        size_t n_allow_uids; /* at most 64 */
-        uint32_t flags;      /* FSRV_LISTEN_… */
+        size_t n_allow_uids;             /* at most 64 */
+        uint32_t flags;                  /* FSRV_LISTEN_… */
         int listener, ready_fd, metrics; /* each with its flag; they stay the caller's if the call fails */
         uint64_t reserved[4];
 };

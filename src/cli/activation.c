@@ -19,7 +19,9 @@ static int count_fds(void) {
         if (!pid || !n || strtol(pid, NULL, 10) != getpid())
                 return 0;
         long count = strtol(n, NULL, 10);
-        return count < 0 ? 0 : count > MOST_FDS ? MOST_FDS : (int)count;
+        if (count < 0)
+                return 0;
+        return count < MOST_FDS ? (int)count : MOST_FDS;
 }
 
 /* A listening socket of the kind that we serve at; its path. */
@@ -51,8 +53,9 @@ int cli_activation_take(struct fsrv_listen_options *listen) {
         }
         if (n == 0 || listen->path)
                 return 0; /* none is for us; then one is made */
-        cli_complain("none of the %d sockets that were handed over is a listening SOCK_SEQPACKET socket with a path "
-                     "(ListenSequentialPacket= in a systemd unit)",
-                     n);
+        cli_complain(
+                "none of the %d sockets that were handed over is a listening SOCK_SEQPACKET socket with a path "
+                "(ListenSequentialPacket= in a systemd unit)",
+                n);
         return -EPROTOTYPE;
 }

@@ -91,18 +91,32 @@ struct question {
 
 enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_WAIT, OPT_JSON, OPT_READY, OPT_PROMETHEUS };
 
-/* A command's last options are its own. */
-#define OPTIONS(name, ...) \
-        static const struct option name[] = { { "socket", required_argument, NULL, OPT_SOCKET }, \
-                                              { "server-uid", required_argument, NULL, OPT_SERVER_UID }, \
-                                              { "json", no_argument, NULL, OPT_JSON }, \
-                                              { "help", no_argument, NULL, 'h' }, \
-                                              __VA_ARGS__ }
+/* clang-format off */
+#define COMMON_OPTIONS \
+        { "socket", required_argument, NULL, OPT_SOCKET }, \
+        { "server-uid", required_argument, NULL, OPT_SERVER_UID }, \
+        { "json", no_argument, NULL, OPT_JSON }, \
+        { "help", no_argument, NULL, 'h' }
+/* clang-format on */
 
-OPTIONS(options_with_timeout, { "timeout", required_argument, NULL, OPT_TIMEOUT }, { 0 });
-OPTIONS(options_of_ping, { "wait", required_argument, NULL, OPT_WAIT }, { "ready", no_argument, NULL, OPT_READY },
-        { 0 });
-OPTIONS(options_of_stats, { "prometheus", no_argument, NULL, OPT_PROMETHEUS }, { 0 });
+static const struct option options_with_timeout[] = {
+        COMMON_OPTIONS,
+        { "timeout", required_argument, NULL, OPT_TIMEOUT },
+        { 0 },
+};
+
+static const struct option options_of_ping[] = {
+        COMMON_OPTIONS,
+        { "wait", required_argument, NULL, OPT_WAIT },
+        { "ready", no_argument, NULL, OPT_READY },
+        { 0 },
+};
+
+static const struct option options_of_stats[] = {
+        COMMON_OPTIONS,
+        { "prometheus", no_argument, NULL, OPT_PROMETHEUS },
+        { 0 },
+};
 
 static int64_t now_ms(void) {
         struct timespec now;
@@ -216,13 +230,19 @@ static int refuse_stats(const struct fsrv_stats *stats, bool ready, struct fsrv_
         return -EAGAIN;
 }
 
+static int clamp(int64_t ms) {
+        if (ms < 1)
+                return 1;
+        return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
 static int ask_ping(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
         struct fsrv_stats stats = { .size = sizeof stats };
         int64_t left = question->deadline - now_ms();
         int r = 0;
 
         if (question->wait > 0)
-                r = fsrv_server_wait_ready(server, left < 1 ? 1 : left < INT_MAX ? (int)left : INT_MAX, error);
+                r = fsrv_server_wait_ready(server, clamp(left), error);
         if (r >= 0)
                 r = fsrv_server_get_stats(server, &stats, error);
         if (r >= 0)

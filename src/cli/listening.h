@@ -10,7 +10,8 @@
  * options it has to be that one. 0, or negative with a complaint. */
 int cli_activation_take(struct fsrv_listen_options *listen);
 /* metrics_socket.c: makes a listening stream socket: at a path, which is replaced if no process listens there; or at a
- * port of the loopback device. takes_over: another process may listen there still. The fd, or negative with a complaint. */
+ * port of the loopback device. takes_over: another process may listen there still. The fd, or negative with a
+ * complaint. */
 int cli_metrics_listen(const char *where, bool takes_over);
 
 #endif

@@ -32,9 +32,9 @@ static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
 } commands[] = {
-        { "run", cli_run },     { "call", cli_call }, { "map", cli_map },   { "check", cli_check },
-        { "serve", cli_serve }, { "stop", cli_stop }, { "reload", cli_reload }, { "ping", cli_ping },
-        { "stats", cli_stats },
+        { "run", cli_run },       { "call", cli_call },   { "map", cli_map },
+        { "check", cli_check },   { "serve", cli_serve }, { "stop", cli_stop },
+        { "reload", cli_reload }, { "ping", cli_ping },   { "stats", cli_stats },
 };
 
 static int run_named(int argc, char **argv) {

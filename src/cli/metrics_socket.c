@@ -23,7 +23,8 @@ static int complain_of(const char *where, int fd) {
         return -err;
 }
 
-/* A server that takes over listens there beside the old one. So the port is reusable, and who else has it is asked. */
+/* A server that takes over listens there beside the old one. So the port is reusable, and
+ * it is tried whether another process listens there. */
 static int listen_at_port(const char *where, unsigned long port, bool takes_over) {
         struct sockaddr_in address = { .sin_family = AF_INET,
                                        .sin_port = htons((uint16_t)port),

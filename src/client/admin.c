@@ -173,7 +173,8 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
 
 /* Asks for what comes in a file. Its contents with a NUL behind them, which the caller frees; the size. -ENOTCONN: a
  * private server isn't running. */
-static int ask_file(struct fsrv_server *s, uint32_t type, char **ret_bytes, size_t *ret_size, struct fsrv_error *error) {
+static int ask_file(struct fsrv_server *s, uint32_t type, char **ret_bytes, size_t *ret_size,
+                    struct fsrv_error *error) {
         struct fsrv__question question = { .type = type,
                                            .name = s->path ? s->path : "the fork server",
                                            .deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS),

@@ -102,8 +102,7 @@ static int send_question(int admin, uint32_t type, int64_t deadline) {
 
 /* `received` is what receiving the message came to. *ret_fd, if wanted, is the caller's: the doorbell, or a file. */
 static int check_reply(int received, uint32_t question, struct fsrv__message *message,
-                       const struct fsrv__wire_reply *reply, const char *name, int *ret_fd,
-                       struct fsrv_error *error) {
+                       const struct fsrv__wire_reply *reply, const char *name, int *ret_fd, struct fsrv_error *error) {
         int slots[FSRV_SLOTS];
 
         if (received == -EINTR)
@@ -142,7 +141,8 @@ int fsrv__ask_file(int admin, const struct fsrv__question *question, int *ret_fi
 
         if (r < 0)
                 return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", question->name);
-        r = fsrv__channel_receive_unless(admin, &reply, sizeof reply, question->deadline, question->interrupt, &message);
+        r = fsrv__channel_receive_unless(admin, &reply, sizeof reply, question->deadline, question->interrupt,
+                                         &message);
         return check_reply(r, question->type, &message, &reply, question->name, ret_file, error);
 }
 

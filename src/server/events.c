@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include <errno.h>
 #include "server/server.h"
+#include <errno.h>
 
 static struct epoll_event event_of(uint32_t events, enum fsrv__source source, uint32_t id) {
         return (struct epoll_event){ .events = events, .data.u64 = (uint64_t)source << 32 | id };

@@ -15,8 +15,8 @@ enum {
         FILES_MAX = 4096,
         SETTLE_MS = 300, /* so long no event has to come before a reload: an upgrade replaces more than one file */
         LOOK_MAX_MS = 60000,
-        /* A file that loses a name has other attributes. The files are watched, not their directories, in which much may
-         * go on. */
+        /* A file that loses a name has other attributes. The files are watched, not their directories, in which much
+         * may go on. */
         EVENTS = IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVE_SELF | IN_DELETE_SELF,
 };
 
@@ -154,5 +154,5 @@ void fsrv__files_on_time(struct fsrv__server *s, int64_t now) {
         if (s->files.reload > now)
                 return;
         s->files.reload = FSRV_NEVER;
-        fsrv__reload_ask(s);
+        s->wants_reload = true;
 }

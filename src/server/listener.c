@@ -24,8 +24,8 @@
 enum { LOCK_TRIES = 200, LOCK_MS = 5 }; /* others hold it for less than a millisecond */
 
 /* Others that want to listen in the same directory wait for us, and we for them. There is no file for that which could
- * be left behind. Who may only read the directory can hold the lock for ever, so a server goes on without it in the
- * end. The fd or -1. */
+ * be left behind. A process that may only read the directory can hold the lock for ever, so a server goes on without it
+ * in the end. The fd or -1. */
 static int lock_directory(const char *path) {
         char copy[sizeof((struct sockaddr_un *)0)->sun_path];
         int fd = fsrv__open(dirname(strcpy(copy, path)), O_RDONLY | O_DIRECTORY);
@@ -139,7 +139,8 @@ void fsrv__unlisten(struct fsrv__server *s) {
 
         if (s->listener < 0)
                 return;
-        if (!s->listener_is_given && lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device && st.st_ino == s->socket_inode)
+        if (!s->listener_is_given && lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device &&
+            st.st_ino == s->socket_inode)
                 unlink(s->config.path);
         s->listener = fsrv__fd_close(s->listener);
 }

@@ -43,7 +43,9 @@ static void escape(const char *text, char *ret_json) {
 }
 
 static const char *name_of(enum fsrv__level level) {
-        return level == FSRV_ERROR ? "error" : level == FSRV_WARNING ? "warning" : "info";
+        if (level == FSRV_ERROR)
+                return "error";
+        return level == FSRV_WARNING ? "warning" : "info";
 }
 
 static int write_object(enum fsrv__level level, const char *text, char *ret_line, size_t size) {
@@ -54,8 +56,9 @@ static int write_object(enum fsrv__level level, const char *text, char *ret_line
         clock_gettime(CLOCK_REALTIME, &now);
         strftime(when, sizeof when, "%FT%T", gmtime_r(&now.tv_sec, &tm));
         escape(text, json);
-        return snprintf(ret_line, size, "{\"time\": \"%s.%03dZ\", \"level\": \"%s\", \"pid\": %d, \"message\": \"%s\"}\n",
-                        when, (int)(now.tv_nsec / 1000000), name_of(level), (int)getpid(), json);
+        return snprintf(ret_line, size,
+                        "{\"time\": \"%s.%03dZ\", \"level\": \"%s\", \"pid\": %d, \"message\": \"%s\"}\n", when,
+                        (int)(now.tv_nsec / 1000000), name_of(level), (int)getpid(), json);
 }
 
 static bool put_line(const struct fsrv__server *s, enum fsrv__level level, const char *text) {

@@ -49,7 +49,8 @@ static void put_deaths(FILE *out, const uint64_t *signals, int n) {
                 const char *name = sigabbrev_np(i);
 
                 if (name)
-                        fprintf(out, "forkserver_worker_deaths_total{signal=\"SIG%s\"} %" PRIu64 "\n", name, signals[i]);
+                        fprintf(out, "forkserver_worker_deaths_total{signal=\"SIG%s\"} %" PRIu64 "\n", name,
+                                signals[i]);
                 else if (i >= 32) /* real-time signals */
                         fprintf(out, "forkserver_worker_deaths_total{signal=\"%d\"} %" PRIu64 "\n", i, signals[i]);
         }
@@ -86,11 +87,14 @@ static void put_processes(FILE *out, const struct fsrv__wire_stats *stats) {
         put_gauge(out, "ready", "1 while the modules are loaded and requests are served.", stats->is_ready);
         put_gauge(out, "workers", "Workers that are alive.", stats->workers);
         put_gauge(out, "standbys", "Processes that are ready for a request.", stats->standbys);
-        put_gauge(out, "files_replaced", "1 if a loaded file has been replaced on disk since.", stats->replaced[0] != 0);
+        put_gauge(out, "files_replaced", "1 if a loaded file has been replaced on disk since.",
+                  stats->replaced[0] != 0);
         put_family(out, "zygote_memory_bytes", "gauge", "The zygote's private memory, by what was done to it.");
         fprintf(out,
-                "forkserver_zygote_memory_bytes{state=\"frozen\"} %" PRIu64 "\n"
-                "forkserver_zygote_memory_bytes{state=\"collapsed\"} %" PRIu64 "\n"
+                "forkserver_zygote_memory_bytes{state=\"frozen\"} %" PRIu64
+                "\n"
+                "forkserver_zygote_memory_bytes{state=\"collapsed\"} %" PRIu64
+                "\n"
                 "forkserver_zygote_memory_bytes{state=\"left\"} %" PRIu64 "\n",
                 stats->memory.frozen, stats->memory.collapsed, stats->memory.left);
 }

@@ -14,55 +14,7 @@
 #include "server/server.h"
 #include "wire/messages.h"
 
-/* Admin connections: a private server's client has one from the start; a named server's come by its listener, say what
- * they want, get it and leave. */
-
-enum { PEERS_MAX = 128 };
-
-static void close_peer(struct fsrv__server *s, struct fsrv__peer **link) {
-        struct fsrv__peer *peer = *link;
-
-        *link = peer->next;
-        fsrv__fd_close(peer->fd);
-        free(peer);
-        s->n_peers--;
-}
-
-/* The longest silent one makes room: the last of the list that has a deadline at all. */
-static void close_oldest(struct fsrv__server *s) {
-        struct fsrv__peer **oldest = NULL;
-
-        for (struct fsrv__peer **link = &s->peers; *link; link = &(*link)->next)
-                if ((*link)->deadline != FSRV_NEVER)
-                        oldest = link;
-        if (oldest)
-                close_peer(s, oldest);
-}
-
-int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline) {
-        struct fsrv__peer *peer = malloc(sizeof *peer);
-
-        if (s->n_peers >= PEERS_MAX)
-                close_oldest(s);
-        if (!peer || fsrv__watch(s, fd, EPOLLIN, FSRV_SOURCE_PEER, (uint32_t)fd) < 0) {
-                free(peer);
-                fsrv__fd_close(fd);
-                return -ENOMEM;
-        }
-        *peer = (struct fsrv__peer){ .fd = fd, .uid = uid, .deadline = deadline, .next = s->peers };
-        s->peers = peer;
-        s->n_peers++;
-        return 0;
-}
-
-void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds) {
-        struct fsrv__wire_reply reply = {
-                .version = FSRV_WIRE_VERSION, .err = err, .stage = stage, .server_pid = getpid()
-        };
-
-        snprintf(reply.text, sizeof reply.text, "%s", text);
-        fsrv__channel_send(fd, &reply, sizeof reply, fds, n_fds, MSG_DONTWAIT);
-}
+/* Questions to the server about itself. */
 
 static void count_processes(const struct fsrv__server *s, struct fsrv__wire_stats *stats) {
         stats->standbys = stats->trying = 0;
@@ -167,7 +119,9 @@ static void hand_over(struct fsrv__server *s, struct fsrv__peer *peer) {
                 return;
         }
         int r = fsrv__takeover_give(s, peer->fd);
-        if (r < 0)
+        if (r >= 0)
+                fsrv__peers_close_others(s, peer);
+        else
                 fsrv__log(s, FSRV_ERROR, "another server could not take over: %s", strerrordesc_np(-r));
 }
 
@@ -178,7 +132,8 @@ void fsrv__peers_on_reload(struct fsrv__server *s) {
                 if (peer->reload == 0 || peer->reload > s->reload_over)
                         continue;
                 if (failure->stage)
-                        fsrv__peer_reply(peer->fd, failure->err ? failure->err : EIO, failure->stage, failure->text, NULL, 0);
+                        fsrv__peer_reply(peer->fd, failure->err ? failure->err : EIO, failure->stage, failure->text,
+                                         NULL, 0);
                 else
                         fsrv__peer_reply(peer->fd, 0, 0, "", NULL, 0);
                 peer->reload = 0;
@@ -242,7 +197,7 @@ void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd) {
         if (r == -EMFILE)
                 fsrv__message_close(&message);
         if (r != 1) {
-                close_peer(s, link);
+                fsrv__peer_close(s, link);
                 return;
         }
         r = fsrv__message_unpack(FSRV_TABLE_ADMIN, &admin, &message, slots);
@@ -253,13 +208,5 @@ void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd) {
         s->stats.malformed++;
         refuse_question((int)fd, -r, admin.version);
         if ((*link)->deadline != FSRV_NEVER) /* a private server's only one is kept, whatever it says */
-                close_peer(s, link);
-}
-
-void fsrv__peers_on_time(struct fsrv__server *s, int64_t now) {
-        for (struct fsrv__peer **link = &s->peers; *link;)
-                if ((*link)->deadline <= now)
-                        close_peer(s, link);
-                else
-                        link = &(*link)->next;
+                fsrv__peer_close(s, link);
 }

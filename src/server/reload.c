@@ -59,7 +59,8 @@ static void begin(struct fsrv__server *s) {
         s->reload++;
         s->reload_failure.stage = 0;
         fsrv__log(s, FSRV_INFO, "reload: a new zygote loads the modules");
-        fsrv__supervisor_say(s, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reloading", (unsigned long long)fsrv__now_us());
+        fsrv__supervisor_say(s, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reloading",
+                             (unsigned long long)fsrv__now_us());
         int r = add_next(s);
         if (r == 0)
                 return;

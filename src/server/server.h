@@ -33,8 +33,8 @@ enum fsrv__source {
         FSRV_SOURCE_DOORBELL, /* a zygote's id */
         FSRV_SOURCE_REFUSED,  /* an fd: a filter has refused a call */
         FSRV_SOURCE_LISTENER,
-        FSRV_SOURCE_PEER,   /* an fd */
-        FSRV_SOURCE_FILES,  /* loaded files have changed */
+        FSRV_SOURCE_PEER,  /* an fd */
+        FSRV_SOURCE_FILES, /* loaded files have changed */
         FSRV_SOURCE_METRICS,
         FSRV_SOURCE_SCRAPE, /* an fd */
         FSRV_SOURCE_ANSWER, /* a pid: its client has gone */
@@ -73,7 +73,7 @@ struct fsrv__child {
         bool retires, is_stopped; /* retire.c */
         int64_t since;            /* as a standby; of a worker: the claim */
         uint64_t claimed_us;
-        pid_t client;             /* who asked for it */
+        pid_t client; /* that asked for it */
         uid_t uid;
         struct fsrv__child *next_deadline, *previous_deadline;
         UT_hash_handle hh;
@@ -202,9 +202,9 @@ struct fsrv__filter {
 
 /* What a supervisor wants to hear: systemd's notifications, and a newline at an fd. */
 struct fsrv__supervisor {
-        int socket;           /* connected; -1 */
-        int ready;            /* -1: it is not wanted, or has been said */
-        int64_t watchdog_ms;  /* between two signs of life; 0: none are wanted */
+        int socket;          /* connected; -1 */
+        int ready;           /* -1: it is not wanted, or has been said */
+        int64_t watchdog_ms; /* between two signs of life; 0: none are wanted */
         int64_t next_sign;
         bool has_journal; /* standard error is the journal */
 };
@@ -248,22 +248,22 @@ struct fsrv__server {
         enum fsrv__wish wish; /* what was asked for; the next two say what has begun */
         bool draining;
         bool killing;
-        bool takes_over;              /* another server listens: when the modules are loaded, all that it has is ours */
-        bool is_succeeded;            /* another server has taken over: the socket and the doorbells are its */
+        bool takes_over;   /* another server listens: when the modules are loaded, all that it has is ours */
+        bool is_succeeded; /* another server has taken over: the socket and the doorbells are its */
         int exit_code;
         struct fsrv__zygote *zygotes; /* the first one has loaded all; it forks those in sandboxes */
         struct fsrv__zygote *next;    /* in the list too: loads all anew, to be the first one; NULL */
         uint32_t last_zygote;
-        bool has_served;      /* the first zygote has been ready once */
-        unsigned reload;      /* the number of the last reload that was begun */
-        unsigned reload_over; /* of the last one that is over, with all standbys of before */
-        bool wants_reload;    /* one more is asked for */
+        bool has_served;                         /* the first zygote has been ready once */
+        unsigned reload;                         /* the number of the last reload that was begun */
+        unsigned reload_over;                    /* of the last one that is over, with all standbys of before */
+        bool wants_reload;                       /* one more is asked for */
         struct fsrv__wire_failed reload_failure; /* of the last one; stage 0: it has not failed */
-        unsigned retiring;        /* standbys that are to stop */
-        int64_t next_stop_look;   /* at them; 0: none */
-        struct fsrv__files files; /* that the first zygote has loaded */
+        unsigned retiring;                       /* standbys that are to stop */
+        int64_t next_stop_look;                  /* at them; 0: none */
+        struct fsrv__files files;                /* that the first zygote has loaded */
         struct fsrv__supervisor supervisor;
-        bool listener_is_given; /* somebody else has made the socket, and removes it */
+        bool listener_is_given;       /* somebody else has made the socket, and removes it */
         struct fsrv__child *children; /* hash by pid */
         struct fsrv__child *first_deadline, *last_deadline;
         struct fsrv__owed *owed;
@@ -535,6 +535,15 @@ int fsrv__listen(struct fsrv__server *s, int given);
 /* Removes it, if it is its own. */
 void fsrv__unlisten(struct fsrv__server *s);
 
+/* ---- connections.c: admin connections ---- */
+
+int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline);
+void fsrv__peer_close(struct fsrv__server *s, struct fsrv__peer **link);
+void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds);
+/* Closes those that are another server's now: all but this one, and those that wait for something of ours. */
+void fsrv__peers_close_others(struct fsrv__server *s, const struct fsrv__peer *peer);
+void fsrv__peers_on_time(struct fsrv__server *s, int64_t now);
+
 /* ---- takeover.c: from another server, of which the sockets are ours then ---- */
 
 /* Whether a server listens at the path. */
@@ -580,14 +589,10 @@ char *fsrv__metrics_write(const struct fsrv__server *s, const struct fsrv__wire_
 /* A sealed memfd with the list of processes, or -errno. */
 int fsrv__listing_make(const struct fsrv__server *s);
 
-/* ---- peers.c: admin connections ---- */
+/* ---- peers.c: questions on admin connections ---- */
 
 void fsrv__stats_fill(const struct fsrv__server *s, struct fsrv__wire_stats *ret_stats);
-
-int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline);
-void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds);
 void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd);
-void fsrv__peers_on_time(struct fsrv__server *s, int64_t now);
 /* Answers those that wait for a reload that is over. */
 void fsrv__peers_on_reload(struct fsrv__server *s);
 

@@ -174,7 +174,8 @@ int main(int argc, char **argv) {
         }
         if (s.config.path) {
                 close(ADMIN_FD);
-                s.takes_over = s.config.head.options & FSRV_WIRE_TAKEOVER && listener < 0 && fsrv__takeover_has_other(&s);
+                s.takes_over =
+                        s.config.head.options & FSRV_WIRE_TAKEOVER && listener < 0 && fsrv__takeover_has_other(&s);
                 if (!s.takes_over && (r = fsrv__listen(&s, listener)) < 0)
                         return complain_of(s.config.path, -r);
                 if ((r = fsrv__scrapes_listen(&s, s.metrics)) < 0)

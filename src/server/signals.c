@@ -71,7 +71,7 @@ void fsrv__signals_receive(struct fsrv__server *s) {
                 if (info.ssi_signo == SIGCHLD)
                         s->has_changes = true;
                 else if (info.ssi_signo == SIGHUP)
-                        fsrv__reload_ask(s);
+                        s->wants_reload = true;
                 else
                         s->wish = s->wish == FSRV_WISH_SERVE ? FSRV_WISH_DRAIN : FSRV_WISH_KILL;
         }

@@ -28,7 +28,8 @@ static int connect_to(const char *path) {
         if (path[0] == '@')
                 address.sun_path[0] = 0;
         FSRV_CLEANUP_FD int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (sock < 0 || connect(sock, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+        if (sock < 0 ||
+            connect(sock, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
                 return -1;
         return fsrv__fd_steal(&sock);
 }
@@ -43,8 +44,8 @@ static bool has_journal(const char *stream) {
 }
 
 void fsrv__supervisor_init(struct fsrv__server *s) {
-        static const char *const names[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID",
-                                             "LISTEN_FDS",    "LISTEN_FDNAMES" };
+        static const char *const names[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                             "LISTEN_PID",    "LISTEN_FDS",    "LISTEN_FDNAMES" };
         const char *path = getenv("NOTIFY_SOCKET"), *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
         struct fsrv__supervisor *supervisor = &s->supervisor;
 

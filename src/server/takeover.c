@@ -13,10 +13,10 @@
 #include "server/server.h"
 #include "wire/messages.h"
 
-/* The workers of the old server are its children. It alone can hear how they end, so they stay its own, and it stays for
- * them. What can go over are the sockets at which new requests arrive. */
+/* The workers of the old server are its children. It alone can hear how they end, so they stay its own, and it stays
+ * for them. What can go over are the sockets at which new requests arrive. */
 
-enum { ANSWER_MS = 5000, PER_LOCKED = 2 }; /* fds of a zygote in a sandbox */
+enum { ANSWER_MS = 5000, PER_LOCKED = 2, CALLERS_MAX = FSRV_WIRE_FDS_MAX - 3 };
 
 /* ---- the new one ---- */
 
@@ -78,15 +78,31 @@ static int replace_doorbell(struct fsrv__server *s, int slots[FSRV_SLOTS]) {
         return fsrv__watch(s, z->doorbell, 0, FSRV_SOURCE_DOORBELL, z->id);
 }
 
+/* A client that has connected, and is to ask. */
+static void take_peer(struct fsrv__server *s, int fd) {
+        struct ucred cred;
+        socklen_t size = sizeof cred;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+                fsrv__fd_close(fd);
+        else
+                fsrv__peer_add(s, fd, cred.uid, fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS));
+}
+
 static int take_sockets(struct fsrv__server *s, const struct fsrv__wire_takeover *reply, int slots[FSRV_SLOTS],
                         struct fsrv__message *message) {
         struct stat st;
         int r = replace_doorbell(s, slots);
 
-        for (uint32_t i = 0; r == 0 && i + 1 < reply->n_fds; i += PER_LOCKED)
+        if (reply->n_peers > reply->n_fds)
+                return -EPROTO;
+        uint32_t locked = reply->n_fds - reply->n_peers;
+        for (uint32_t i = 0; r == 0 && i + 1 < locked; i += PER_LOCKED)
                 r = fsrv__zygote_add(s, fsrv__fd_steal(&message->fds[i]), -1, fsrv__fd_steal(&message->fds[i + 1]));
         if (r < 0)
                 return r;
+        for (uint32_t i = locked; i < reply->n_fds; i++)
+                take_peer(s, fsrv__fd_steal(&message->fds[i]));
         s->listener = fsrv__fd_steal(&slots[FSRV_SLOT_LISTENER]);
         s->listener_is_given = reply->is_given;
         if (lstat(s->config.path, &st) == 0) {
@@ -100,7 +116,7 @@ static int fail(struct fsrv__wire_failed *failure, int r, const char *text) {
         failure->type = FSRV_WIRE_FAILED;
         failure->stage = FSRV_STAGE_ADMIN;
         failure->err = -r;
-        snprintf(failure->text, sizeof failure->text, "taking over from the other server: %s",
+        snprintf(failure->text, sizeof failure->text, "taking over from the other server: %.200s",
                  text ? text : strerrordesc_np(-r));
         return r;
 }
@@ -123,7 +139,9 @@ int fsrv__takeover_take(struct fsrv__server *s, struct fsrv__wire_failed *failur
         fsrv__fds_close(slots, FSRV_SLOTS);
         fsrv__message_close(&message);
         s->takes_over = r < 0;
-        return r < 0 ? fail(failure, r, r == -EPROTONOSUPPORT ? "it speaks another version of the protocol" : NULL) : 0;
+        if (r == -EPROTONOSUPPORT)
+                return fail(failure, r, "it speaks another version of the protocol");
+        return r < 0 ? fail(failure, r, NULL) : 0;
 }
 
 /* ---- the old one ---- */
@@ -141,6 +159,11 @@ static int send_sockets(const struct fsrv__server *s, int peer) {
                 if (fsrv__zygote_is_locked(z) && !z->is_deserted) {
                         callers[reply.n_fds++] = z->doorbell;
                         callers[reply.n_fds++] = z->sandbox;
+                }
+        for (const struct fsrv__peer *other = s->peers; other && reply.n_fds < CALLERS_MAX; other = other->next)
+                if (other->fd != peer && other->deadline != FSRV_NEVER) {
+                        callers[reply.n_fds++] = other->fd;
+                        reply.n_peers++;
                 }
         size_t n = fsrv__reply_pack(FSRV_WIRE_ADMIN_TAKEOVER, &reply, slots, callers, fds);
         return fsrv__channel_send(peer, &reply, sizeof reply, fds, n, MSG_DONTWAIT);

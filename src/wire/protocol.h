@@ -192,8 +192,8 @@ struct fsrv__wire_claim {
         int32_t borrower; /* RETIRED: its pid, if it has not claimed; a child of the server's */
         uint64_t time_limit_ms;
         uint64_t grace_ms;
-        int32_t client; /* the pid that the kernel has stamped on the request, as the zygote's namespace has it */
-        uint32_t uid;   /* and the uid */
+        int32_t client;    /* the pid that the kernel has stamped on the request, as the zygote's namespace has it */
+        uint32_t uid;      /* and the uid */
         uint32_t queue_us; /* from the request's making to its receipt */
         uint32_t reserved;
 };
@@ -252,13 +252,14 @@ enum {
 
 /* To a named server. The first three bring an fd. */
 enum {
-        FSRV_WIRE_HAS_LISTENER = 1u << 0, /* its socket, which somebody else has made and removes (systemd's socket units) */
-        FSRV_WIRE_HAS_READY = 1u << 1,    /* gets a newline, and is closed, when the modules are loaded */
-        FSRV_WIRE_HAS_METRICS = 1u << 2,  /* a listening stream socket, at which the counters can be read by HTTP */
-        FSRV_WIRE_FAIL_FAST = 1u << 3,    /* end if the first start of the zygote fails */
-        FSRV_WIRE_AUTO_RELOAD = 1u << 4,  /* reload when a loaded file has been replaced */
-        FSRV_WIRE_JSON_LOG = 1u << 5,     /* each line of the log is an object */
-        FSRV_WIRE_TAKEOVER = 1u << 6,     /* take the socket over from the server that has it */
+        FSRV_WIRE_HAS_LISTENER =
+                1u << 0, /* its socket, which somebody else has made and removes (systemd's socket units) */
+        FSRV_WIRE_HAS_READY = 1u << 1,   /* gets a newline, and is closed, when the modules are loaded */
+        FSRV_WIRE_HAS_METRICS = 1u << 2, /* a listening stream socket, at which the counters can be read by HTTP */
+        FSRV_WIRE_FAIL_FAST = 1u << 3,   /* end if the first start of the zygote fails */
+        FSRV_WIRE_AUTO_RELOAD = 1u << 4, /* reload when a loaded file has been replaced */
+        FSRV_WIRE_JSON_LOG = 1u << 5,    /* each line of the log is an object */
+        FSRV_WIRE_TAKEOVER = 1u << 6,    /* take the socket over from the server that has it */
         FSRV_WIRE_OPTIONS = (1u << 7) - 1,
 };
 
@@ -291,7 +292,7 @@ struct fsrv__wire_config {
         uint32_t entries_only; /* 1: preloaded entry points alone are run */
         uint32_t has_sandbox;  /* 1: the zygote locks itself in; a memfd with its sandbox comes along */
         uint32_t options;      /* FSRV_WIRE_HAS_LISTENER and the others there; 0 to a zygote */
-        uint64_t nofile; /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
+        uint64_t nofile;       /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };
 
@@ -308,11 +309,12 @@ struct fsrv__wire_reply {
         char text[FSRV_WIRE_TEXT_MAX];
 };
 
-/* The fds of TAKEOVER: listener, both ends of the doorbell, and for each zygote in a sandbox the receiving end of its
- * doorbell and the memfd of its sandbox. */
+/* The fds of TAKEOVER: listener, both ends of the doorbell, for each zygote in a sandbox the receiving end of its
+ * doorbell and the memfd of its sandbox, and the connections of clients that have not asked yet. */
 struct fsrv__wire_takeover {
         struct fsrv__wire_reply reply;
-        uint32_t n_fds;    /* of those in sandboxes: two for each */
+        uint32_t n_fds;    /* of those in sandboxes, two for each, and connections */
+        uint32_t n_peers;  /* connections */
         uint32_t is_given; /* 1: somebody else removes the socket */
 };
 
@@ -320,7 +322,7 @@ struct fsrv__wire_takeover {
 struct fsrv__wire_listed {
         int32_t pid;
         uint32_t role;      /* enum fsrv_process_role */
-        int32_t client;     /* a worker's: who asked for it, as in struct fsrv__wire_claim; 0 */
+        int32_t client;     /* a worker's: its request's sender, as in struct fsrv__wire_claim; 0 */
         uint32_t uid;       /* the client's */
         uint64_t age_ms;    /* since the server knows of it; a worker: since its claim */
         uint64_t left_ms;   /* of its time limit; UINT64_MAX: it has none */
