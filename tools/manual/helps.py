@@ -67,8 +67,10 @@ class Command:
         """What each form of use takes behind its options: [("", ["PROGRAM", "[ARG]..."]), ("--call", ["[ARG]..."])]"""
         result = []
         for line in self.usage:
-            words = line.split("[OPTION]...", 1)[-1].split()
-            words = [word for word in words if word != "[--]" and word[0] not in "<>"]
+            before, found, after = line.partition("[OPTION]...")
+            if not found:  # only options that it has to have
+                after = re.sub(r"\[?--[a-z-]+( [A-Z]+)?\]?", "", " ".join(before.split()[2:]))
+            words = [word for word in after.split() if word != "[--]" and word[0] not in "<>"]
             option = words[0] if words and words[0].startswith("--") else ""
             result.append((option, words[2:] if option else words))
         return result
@@ -185,7 +187,8 @@ class Program:
     def known_words(self, *words):
         """Those that the complaint of the word `?`, the last one of these, names."""
         match = KNOWN_WORDS.search(self.run(*words).stderr.strip())
-        return re.split(", | and ", match[1] or match[2]) if match else []
+        known = re.split(", | and ", match[1] or match[2]) if match else []
+        return known if all(re.fullmatch(r"[\w.-]+", word) for word in known) else []
 
     def find_words(self, command):
         for option in command.options():

@@ -4,11 +4,13 @@ import glob
 import os
 import re
 
+import bash_table
 import call_pages
 import command_pages
 import header
+import fish_table
 import helps
-import shells
+import zsh_table
 from scd import bold, entry, mark
 
 PAGES = "doc/man"
@@ -113,7 +115,8 @@ def collect(root, forkserver):
     manual.add_calls()
     manual.add_glossary()
     manual.end()
-    for path, lines in shells.write_all(whole, commands):
-        source = "what `forkserver help` says"
-        manual.files[path] = between_markers(path, manual.read(path), source, lines, "#")
+    for shell in (bash_table, fish_table, zsh_table):
+        source = "what `forkserver help` and `forkserver COMMAND --help` say"
+        manual.files[shell.PATH] = between_markers(shell.PATH, manual.read(shell.PATH), source,
+                                                   shell.write(whole, commands), "#")
     return manual.files
