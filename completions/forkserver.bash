@@ -55,15 +55,16 @@ _forkserver_table() {
         flags=(-0 --null -X --fill --stdin --payload --pipe -k --ordered --tag --line-buffer -u --ungroup --tty
             --dry-run -t --verbose --resume --progress --quiet --quick-exit --strict --unshare-net --unshare-ipc
             --unshare-uts --unshare-user --unshare-cgroup -h --help --clear-groups --no-new-privs)
-        takes=([-j]='' [-P]='' [--jobs]='' [-a]=@file [--arg-file]=@file [-n]='' [--max-args]='' [--block]=''
-            [--slice]='' [--timeout]='' [--kill-after]='' [--retries]='' [--halt]='' [--delay]='' [--load]=''
-            [--json]=@file [--result]=@directory [--preload]=@file [--preload-timeout]='' [--memory]='auto freeze
-            collapse off' [--socket]=@file [--server-uid]=@user [--sandbox]='untrusted pure-compute no-network no-exec
-            none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file [--seccomp-filter]=@file
-            [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS= SIGPENDING= MSGQUEUE=
-            NICE= RTPRIO= RTTIME=' [--nice]='' [--oom-score-adj]='' [--cpu-list]='' [--ionice]='none realtime
-            best-effort idle' [--reuid]=@user [--regid]=@group [--groups]='' [--bounding-set]='' [--ambient-caps]=''
-            [--inh-caps]='' [--securebits]='' [--pdeathsig]=@signal [--cgroup]=@file)
+        takes=([-j]='' [-P]='' [--jobs]='' [--max-procs]='' [--call]=@entry [-a]=@file [--arg-file]=@file [-n]=''
+            [--max-args]='' [--block]='' [--slice]='' [--timeout]='' [--kill-after]='' [--retries]='' [--halt]=''
+            [--delay]='' [--load]='' [--json]=@file [--result]=@directory [--preload]=@file [--preload-timeout]=''
+            [--memory]='auto freeze collapse off' [--socket]=@file [--server-uid]=@user [--sandbox]='untrusted
+            pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file
+            [--seccomp-filter]=@file [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS=
+            SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]='' [--oom-score-adj]='' [--cpu-list]=''
+            [--ionice]='none realtime best-effort idle' [--reuid]=@user [--regid]=@group [--groups]=''
+            [--bounding-set]='' [--ambient-caps]='' [--inh-caps]='' [--securebits]='' [--pdeathsig]=@signal
+            [--cgroup]=@file)
         behind=([--sandbox]='read=@file exec=@file write=@file make=@file connect= listen=
             refuse=exec|network|sockets|others|kernel|metadata|files|namespaces|fork
             allow=exec|network|sockets|others|kernel|metadata|files|namespaces|fork filter=@file

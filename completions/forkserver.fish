@@ -13,7 +13,7 @@ function __forkserver_takes
         case call
             printf '%s\n' --preload --preload-timeout --memory --socket --server-uid --timeout --kill-after --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
         case map
-            printf '%s\n' -j -P --jobs -a --arg-file -n --max-args --block --slice --timeout --kill-after --retries --halt --delay --load --json --result --preload --preload-timeout --memory --socket --server-uid --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
+            printf '%s\n' -j -P --jobs --max-procs --call -a --arg-file -n --max-args --block --slice --timeout --kill-after --retries --halt --delay --load --json --result --preload --preload-timeout --memory --socket --server-uid --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
         case check
             printf '%s\n' --preload --timeout --memory --sandbox
         case serve
@@ -154,6 +154,8 @@ complete -c forkserver -n '__forkserver_at call first' -f -a '(__forkserver_entr
 complete -c forkserver -n '__forkserver_at call rest' -F
 
 complete -c forkserver -n '__forkserver_at map option' -s j -s P -l jobs -x -d 'processes at a time'
+complete -c forkserver -n '__forkserver_at map option' -l max-procs -x -d 'the same as --jobs'
+complete -c forkserver -n '__forkserver_at map option' -l call -x -a '(__forkserver_entries)' -d 'run this for each item instead of PROGRAM'
 complete -c forkserver -n '__forkserver_at map option' -s 0 -l null -d 'items end with NUL instead of a newline'
 complete -c forkserver -n '__forkserver_at map option' -s a -l arg-file -r -F -d 'read items from FILE'
 complete -c forkserver -n '__forkserver_at map option' -s n -l max-args -x -d 'give each process N items'

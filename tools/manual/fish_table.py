@@ -40,7 +40,8 @@ def write_operands(command):
         for place, kind in zip(("first", "rest"), kinds):
             if kind:
                 given = f" {option}" if option else f" not {others}" if others else ""
-                yield f"complete -c forkserver -n {quote(f'__forkserver_at {command.name} {place}{given}')} {OPERANDS[kind]}"
+                condition = quote(f"__forkserver_at {command.name} {place}{given}")
+                yield f"complete -c forkserver -n {condition} {OPERANDS[kind]}"
 
 
 def write_lists(commands):

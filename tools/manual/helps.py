@@ -190,12 +190,16 @@ class Program:
         known = re.split(", | and ", match[1] or match[2]) if match else []
         return known if all(re.fullmatch(r"[\w.-]+", word) for word in known) else []
 
-    def find_words(self, command):
+    def find_words(self, command, known):
+        """Options of the same name and argument take the same words, so that one command has to be asked. A list is
+        looked at late: not every command without operands comes as far."""
         for option in command.options():
-            if option.argument and not FREE.match(option.argument):
-                # a second option, which isn't there, sees to it that nothing runs, whatever the first one means
-                words = command.name, option.names[-1], "?"
-                option.words = self.known_words(*words, "--?") or self.known_words(*words)
+            key = option.names[-1], option.argument
+            is_list = ",WORD" in option.argument
+            if option.argument and not FREE.match(option.argument) and (key not in known or
+                                                                        is_list and not known[key]):
+                # elsewhere a second option, which isn't there, sees to it that nothing runs
+                known[key] = self.known_words(command.name, option.names[-1], "?", *["--?"] * (not is_list))
 
     def find_more(self, command, option):
         """What may follow an option's word is in the list of terms that has those words, too."""
@@ -208,21 +212,19 @@ class Program:
                 known = argument and not re.match("PATH|FILE|TARGET", argument)
                 yield Word(name, argument, self.known_words(command.name, option.names[-1], value) if known else [])
 
-    def share(self, commands):
-        """Options of the same name and argument take the same words: one command may say which they are, and which
-        follow them."""
-        known = {}
+    def find_all_words(self, commands):
+        words, more = {}, {}
+        for command in commands:
+            self.find_words(command, words)
         for command in commands:
             for option in command.options():
+                key = option.names[-1], option.argument
+                option.words = words.get(key, [])
                 if option.words:
-                    option.more = list(self.find_more(command, option))
-                best = known.setdefault((option.names[-1], option.argument), option)
-                if len(option.words + option.more) > len(best.words + best.more):
-                    known[option.names[-1], option.argument] = option
+                    more[key] = more.get(key) or list(self.find_more(command, option))
         for command in commands:
             for option in command.options():
-                best = known[option.names[-1], option.argument]
-                option.words, option.more = best.words, best.more
+                option.more = more.get((option.names[-1], option.argument), [])
 
     def read(self):
         """Returns the program itself and its commands."""
@@ -233,6 +235,5 @@ class Program:
                 if name == "help":
                     continue
                 commands.append(read_help(name, summary, self.ask(name, "--help")))
-                self.find_words(commands[-1])
-        self.share(commands)
+        self.find_all_words(commands)
         return whole, commands
