@@ -197,7 +197,7 @@ _forkserver_programs() {
 _forkserver_entries() {
     local module=${2%%:*} found
     if [[ $2 == *:* ]]; then
-        mapfile -t found < <(nm -D --defined-only -- "$module" 2>/dev/null | sed -n "s/^[^ ]* [TW] \([^@]*\).*/\1/p")
+        mapfile -t found < <(nm -D --defined-only -- "${module/#\~\//$HOME/}" 2>/dev/null | sed -n "s/^[^ ]* [TW] \([^@]*\).*/\1/p")
         _forkserver_offer "$1" "$2" "${found[@]/#/$module:}"
         return
     fi

@@ -69,7 +69,7 @@ complete -c forkserver -n '__forkserver_at command first' -f -a help -d 'show th
 complete -c forkserver -n '__forkserver_at command option' -s h -l help -d 'the same as \'help\''
 complete -c forkserver -n '__forkserver_at command option' -l version -d 'show the version'
 
-complete -c forkserver -n '__forkserver_at run option' -l call -x -a '(__forkserver_entries)' -d 'run this instead of a program'
+complete -c forkserver -n '__forkserver_at run option' -l call -r -F -a '(__forkserver_functions)' -d 'run this instead of a program'
 complete -c forkserver -n '__forkserver_at run option' -l preload -r -F -d 'load MODULE into the server first'
 complete -c forkserver -n '__forkserver_at run option' -l preload-timeout -x -d 'limit for loading all of them'
 complete -c forkserver -n '__forkserver_at run option' -l memory -x -a 'auto freeze collapse off' -d 'what is done to the loaded memory, so that a process costs …'
@@ -150,12 +150,12 @@ complete -c forkserver -n '__forkserver_at call option' -l securebits -x -d 'as 
 complete -c forkserver -n '__forkserver_at call option' -l no-new-privs -d 'execve(2) gives no privileges any more'
 complete -c forkserver -n '__forkserver_at call option' -l pdeathsig -x -a '(__forkserver_signals)' -d 'the signal for when the server ends'
 complete -c forkserver -n '__forkserver_at call option' -l cgroup -r -F -d 'a directory of cgroups, version 2'
-complete -c forkserver -n '__forkserver_at call first' -f -a '(__forkserver_entries)'
+complete -c forkserver -n '__forkserver_at call first' -F -a '(__forkserver_functions)'
 complete -c forkserver -n '__forkserver_at call rest' -F
 
 complete -c forkserver -n '__forkserver_at map option' -s j -s P -l jobs -x -d 'processes at a time'
 complete -c forkserver -n '__forkserver_at map option' -l max-procs -x -d 'the same as --jobs'
-complete -c forkserver -n '__forkserver_at map option' -l call -x -a '(__forkserver_entries)' -d 'run this for each item instead of PROGRAM'
+complete -c forkserver -n '__forkserver_at map option' -l call -r -F -a '(__forkserver_functions)' -d 'run this for each item instead of PROGRAM'
 complete -c forkserver -n '__forkserver_at map option' -s 0 -l null -d 'items end with NUL instead of a newline'
 complete -c forkserver -n '__forkserver_at map option' -s a -l arg-file -r -F -d 'read items from FILE'
 complete -c forkserver -n '__forkserver_at map option' -s n -l max-args -x -d 'give each process N items'
@@ -342,15 +342,13 @@ function __forkserver_command_line
     complete --do-complete=(string join ' ' -- (string escape -- $words[$at..-1]) (commandline -ct))
 end
 
-# The module of an entry point, and behind the colon a function of it.
-function __forkserver_entries
-    set -l token (__forkserver_token)
-    set -l module (string split -m 1 : -- $token)
+# Behind the colon of an entry point: functions of its module.
+function __forkserver_functions
+    set -l module (string split -m 1 : -- (__forkserver_token))
     if set -q module[2]
         set -l path (string unescape -- $module[1])
-        nm -D --defined-only -- $path 2>/dev/null | string replace -rf '^\S* [TW] ([^@]*).*' "$path:\$1"
-    else
-        __fish_complete_path $token
+        nm -D --defined-only -- (string replace -r '^~/' "$HOME/" -- $path) 2>/dev/null |
+            string replace -rf '^\S* [TW] ([^@]*).*' "$path:\$1"
     end
 end
 

@@ -53,6 +53,10 @@ LINES = [
     ("forkserver run --preload=my\\ d", "forkserver run --preload=my\\ dir/"),
     ("forkserver run --preload my\\ dir/f", "forkserver run --preload my\\ dir/file.so "),
     ("forkserver run --preload \"my dir/f", "forkserver run --preload \"my dir/file.so\" "),
+    ("forkserver run --preload it", "forkserver run --preload it\\'s.so "),
+    ("forkserver run --preload it\\'", "forkserver run --preload it\\'s.so "),
+    ("forkserver run --preload=./pr", "forkserver run --preload=./pr\\$x.so "),
+    ("forkserver run --preload=~/ab", "forkserver run --preload=~/abc.so "),
     ("forkserver check --strict ab", "forkserver check --strict abc.so "),
     ("forkserver check abc.so my\\ dir/f", "forkserver check abc.so my\\ dir/file.so "),
     # values that go on
@@ -70,6 +74,7 @@ LINES = [
     ("forkserver call ./testmod.so:exi", "forkserver call ./testmod.so:exit_with "),
     ("forkserver call my\\ dir/file.so:exi", "forkserver call my\\ dir/file.so:exit_with "),
     ("forkserver run --call ./testmod.so:exi| --memory", "forkserver run --call ./testmod.so:exit_with"),
+    ("forkserver call ~/testmod.so:exi", "forkserver call ~/testmod.so:exit_with "),
     ("forkserver run --call=./testmod.so:exi", "forkserver run --call=./testmod.so:exit_with "),
     ("forkserver run --call ./testmod.so:exit_with ab", "forkserver run --call ./testmod.so:exit_with abc.so "),
     ("forkserver map --call ./testmod.so:exit_with setpri",),
@@ -88,7 +93,8 @@ def folder(tmp_path, testmod):
     (tmp_path / "my dir").mkdir()
     for name in "testmod.so", "my dir/file.so":
         shutil.copy(testmod, tmp_path / name)
-    (tmp_path / "abc.so").touch()
+    for name in "abc.so", "it's.so", "pr$x.so":
+        (tmp_path / name).touch()
     return tmp_path
 
 
@@ -222,7 +228,9 @@ def comp_reply(folder, line, words, at=-1):
     ("forkserver st|ats --json", ["forkserver", "stats", "--json"], "stop stats"),
     ("forkserver call x <ab", ["forkserver", "call", "x", "<", "ab"], "abc.so"),
     ("forkserver run \"a b\" ab", ["forkserver", "run", '"a b"', "ab"], "abc.so"),
-    ("forkserver run --preload 'it", ["forkserver", "run", "--preload", "'it"], ""),
+    ("forkserver run --preload 'it", ["forkserver", "run", "--preload", "'it"], "it's.so"),
+    ("forkserver run --x[$(touch bad)] --$(touch bad)=`touch bad`/x",
+     ["forkserver", "run", "--x[$(touch bad)]", "--$(touch bad)=`touch bad`/x"], ""),
 ])
 def test_the_function_of_bash(folder, line, words, reply):
     found = comp_reply(folder, line, words, words.index("stats") if "|" in line else -1)
@@ -230,6 +238,7 @@ def test_the_function_of_bash(folder, line, words, reply):
         assert "setpriv" in found
     else:
         assert found == reply.split()
+    assert not (folder / "bad").exists()
 
 
 # ---- the tables ----

@@ -7,7 +7,7 @@ import re
 from scd import bold, entry, escape, literal, mark, paragraph, wrap
 
 PROTOTYPE_WIDTH = 68
-ERRORS = re.compile(r"^(Errors[^:]*:)")
+ERRORS = re.compile(r"^(Errors\b[^:]*:)")
 
 
 # ---- comments ----
@@ -64,6 +64,8 @@ class Comment:
             self.take_row(*(re.split(r" {2,}", line.strip()) + [""])[:2])
         else:
             self.end_list()
+            if ERRORS.match(line) or self.code or self.rows:
+                self.flush()
             self.text.append(line.strip())
 
 

@@ -5,8 +5,8 @@ from shells import behind_of, brief, forms_of, kind_of, words_of
 PATH = "completions/forkserver.fish"
 ARGUMENTS = {"": "-x", "@file": "-r -F", "@directory": "-x -a '(__fish_complete_directories (__forkserver_token))'",
              "@user": "-x -a '(__fish_complete_users)'", "@group": "-x -a '(__fish_complete_groups)'",
-             "@signal": "-x -a '(__forkserver_signals)'", "@entry": "-x -a '(__forkserver_entries)'"}
-OPERANDS = {"@file": "-F", "@entry": "-f -a '(__forkserver_entries)'", "@program": "-f -a '(__forkserver_programs)'",
+             "@signal": "-x -a '(__forkserver_signals)'", "@entry": "-r -F -a '(__forkserver_functions)'"}
+OPERANDS = {"@file": "-F", "@entry": "-F -a '(__forkserver_functions)'", "@program": "-f -a '(__forkserver_programs)'",
             "@command": "-f -a '(__forkserver_command_line)'"}
 
 
