@@ -17,7 +17,7 @@ BRIEF = 60
 
 def kind_of(argument):
     for pattern, kind in KINDS:
-        if re.fullmatch(pattern, argument):
+        if any(re.fullmatch(pattern, part) for part in argument.split("|")):  # as PATH|PORT
             return f"@{kind}"
     return ""
 
