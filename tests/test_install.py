@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """An installation: complete, usable with pkg-config alone, and still so after its prefix was moved."""
+import json
 import os
 import shutil
 import subprocess
@@ -136,3 +137,18 @@ def test_destdir(prefix, tmp_path):
     run("/usr/bin/meson", "install", "-C", str(prefix.parent / "build"), DESTDIR=str(tmp_path))
     assert list(tmp_path.rglob("libforkserver.so.0"))
     shutil.rmtree(tmp_path / str(prefix.parent)[1:])
+
+
+def test_man_pages_and_completions(prefix):
+    for path in "bash-completion/completions/forkserver", "zsh/site-functions/_forkserver", \
+            "fish/vendor_completions.d/forkserver.fish":
+        assert (prefix / "share" / path).is_file()
+    if not shutil.which("scdoc"):
+        pytest.skip("there is no scdoc here")
+    assert (prefix / "share/man/man3/fsrv_spawn.3").read_text() == ".so man3/forkserver-processes.3\n"
+    assert ".SH EXAMPLES" in (prefix / "share/man/man1/forkserver-map.1").read_text()
+
+
+def test_all_lies_below_the_prefix(prefix):
+    places = json.loads(run("/usr/bin/meson", "introspect", "--installed", str(prefix.parent / "build"))).values()
+    assert len(places) > 20 and all(place.startswith(f"{prefix.parent / 'first'}/") for place in places)
