@@ -10,15 +10,15 @@
 _forkserver_table() {
     case $1 in
     '')
-        commands=(run call map check serve stop ping stats help)
+        commands=(run call map check serve stop reload ping stats help)
         flags=(-h --help --version)
         ;;
     run)
         flags=(--quick-exit --strict --sandbox-learn --unshare-net --unshare-ipc --unshare-uts --unshare-user
             --unshare-cgroup -h --help --clear-groups --no-new-privs)
         takes=([--call]=@entry [--preload]=@file [--preload-timeout]='' [--memory]='auto freeze collapse off'
-            [--socket]=@file [--server-uid]=@user [--timeout]='' [--kill-after]='' [--sandbox]='untrusted pure-compute
-            no-network no-exec none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file
+            [--socket]=@file [--server-uid]=@user [--wait]='' [--timeout]='' [--kill-after]='' [--sandbox]='untrusted
+            pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file
             [--seccomp-filter]=@file [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS=
             SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]='' [--oom-score-adj]='' [--cpu-list]=''
             [--ionice]='none realtime best-effort idle' [--reuid]=@user [--regid]=@group [--groups]=''
@@ -37,12 +37,13 @@ _forkserver_table() {
         flags=(--quick-exit --strict --unshare-net --unshare-ipc --unshare-uts --unshare-user --unshare-cgroup -h --help
             --clear-groups --no-new-privs)
         takes=([--preload]=@file [--preload-timeout]='' [--memory]='auto freeze collapse off' [--socket]=@file
-            [--server-uid]=@user [--timeout]='' [--kill-after]='' [--sandbox]='untrusted pure-compute no-network no-exec
-            none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file [--seccomp-filter]=@file
-            [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS= SIGPENDING= MSGQUEUE=
-            NICE= RTPRIO= RTTIME=' [--nice]='' [--oom-score-adj]='' [--cpu-list]='' [--ionice]='none realtime
-            best-effort idle' [--reuid]=@user [--regid]=@group [--groups]='' [--bounding-set]='' [--ambient-caps]=''
-            [--inh-caps]='' [--securebits]='' [--pdeathsig]=@signal [--cgroup]=@file)
+            [--server-uid]=@user [--wait]='' [--timeout]='' [--kill-after]='' [--sandbox]='untrusted pure-compute
+            no-network no-exec none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file
+            [--seccomp-filter]=@file [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS=
+            SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]='' [--oom-score-adj]='' [--cpu-list]=''
+            [--ionice]='none realtime best-effort idle' [--reuid]=@user [--regid]=@group [--groups]=''
+            [--bounding-set]='' [--ambient-caps]='' [--inh-caps]='' [--securebits]='' [--pdeathsig]=@signal
+            [--cgroup]=@file)
         behind=([--sandbox]='read=@file exec=@file write=@file make=@file connect= listen=
             refuse=exec|network|sockets|others|kernel|metadata|files|namespaces|fork
             allow=exec|network|sockets|others|kernel|metadata|files|namespaces|fork filter=@file
@@ -58,13 +59,13 @@ _forkserver_table() {
         takes=([-j]='' [-P]='' [--jobs]='' [--max-procs]='' [--call]=@entry [-a]=@file [--arg-file]=@file [-n]=''
             [--max-args]='' [--block]='' [--slice]='' [--timeout]='' [--kill-after]='' [--retries]='' [--halt]=''
             [--delay]='' [--load]='' [--json]=@file [--result]=@directory [--preload]=@file [--preload-timeout]=''
-            [--memory]='auto freeze collapse off' [--socket]=@file [--server-uid]=@user [--sandbox]='untrusted
-            pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file
-            [--seccomp-filter]=@file [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS=
-            SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]='' [--oom-score-adj]='' [--cpu-list]=''
-            [--ionice]='none realtime best-effort idle' [--reuid]=@user [--regid]=@group [--groups]=''
-            [--bounding-set]='' [--ambient-caps]='' [--inh-caps]='' [--securebits]='' [--pdeathsig]=@signal
-            [--cgroup]=@file)
+            [--memory]='auto freeze collapse off' [--socket]=@file [--server-uid]=@user [--wait]=''
+            [--sandbox]='untrusted pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file
+            [--tmpfs]=@file [--proc]=@file [--seccomp-filter]=@file [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS=
+            NPROC= NOFILE= MEMLOCK= AS= LOCKS= SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]=''
+            [--oom-score-adj]='' [--cpu-list]='' [--ionice]='none realtime best-effort idle' [--reuid]=@user
+            [--regid]=@group [--groups]='' [--bounding-set]='' [--ambient-caps]='' [--inh-caps]='' [--securebits]=''
+            [--pdeathsig]=@signal [--cgroup]=@file)
         behind=([--sandbox]='read=@file exec=@file write=@file make=@file connect= listen=
             refuse=exec|network|sockets|others|kernel|metadata|files|namespaces|fork
             allow=exec|network|sockets|others|kernel|metadata|files|namespaces|fork filter=@file
@@ -87,10 +88,10 @@ _forkserver_table() {
         operands=(@file @file)
         ;;
     serve)
-        flags=(--entries-only --as-server -h --help)
+        flags=(--entries-only --as-server --fail-fast --auto-reload --takeover -h --help)
         takes=([--socket]=@file [--mode]='' [--allow-uid]=@user [--sandbox]='untrusted pure-compute no-network no-exec
             none' [--preload]=@file [--preload-timeout]='' [--threads]='warn fail ignore' [--memory]='auto freeze
-            collapse off' [--standbys]='')
+            collapse off' [--standbys]='' [--ready-fd]='' [--metrics]=@file [--log-format]='lines json')
         behind=([--sandbox]='read=@file exec=@file write=@file make=@file connect= listen=
             refuse=exec|network|sockets|others|kernel|metadata|files|namespaces|fork
             allow=exec|network|sockets|others|kernel|metadata|files|namespaces|fork filter=@file
@@ -102,12 +103,16 @@ _forkserver_table() {
         flags=(--json -h --help)
         takes=([--socket]=@file [--server-uid]=@user [--timeout]='')
         ;;
-    ping)
+    reload)
         flags=(--json -h --help)
+        takes=([--socket]=@file [--server-uid]=@user [--timeout]='')
+        ;;
+    ping)
+        flags=(--ready --json -h --help)
         takes=([--socket]=@file [--server-uid]=@user [--wait]='')
         ;;
     stats)
-        flags=(--json -h --help)
+        flags=(--json --prometheus -h --help)
         takes=([--socket]=@file [--server-uid]=@user)
         ;;
     *) return 1 ;;

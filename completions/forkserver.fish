@@ -9,16 +9,18 @@ complete -c forkserver -f
 function __forkserver_takes
     switch $argv[1]
         case run
-            printf '%s\n' --call --preload --preload-timeout --memory --socket --server-uid --timeout --kill-after --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
+            printf '%s\n' --call --preload --preload-timeout --memory --socket --server-uid --wait --timeout --kill-after --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
         case call
-            printf '%s\n' --preload --preload-timeout --memory --socket --server-uid --timeout --kill-after --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
+            printf '%s\n' --preload --preload-timeout --memory --socket --server-uid --wait --timeout --kill-after --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
         case map
-            printf '%s\n' -j -P --jobs --max-procs --call -a --arg-file -n --max-args --block --slice --timeout --kill-after --retries --halt --delay --load --json --result --preload --preload-timeout --memory --socket --server-uid --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
+            printf '%s\n' -j -P --jobs --max-procs --call -a --arg-file -n --max-args --block --slice --timeout --kill-after --retries --halt --delay --load --json --result --preload --preload-timeout --memory --socket --server-uid --wait --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
         case check
             printf '%s\n' --preload --timeout --memory --sandbox
         case serve
-            printf '%s\n' --socket --mode --allow-uid --sandbox --preload --preload-timeout --threads --memory --standbys
+            printf '%s\n' --socket --mode --allow-uid --sandbox --preload --preload-timeout --threads --memory --standbys --ready-fd --metrics --log-format
         case stop
+            printf '%s\n' --socket --server-uid --timeout
+        case reload
             printf '%s\n' --socket --server-uid --timeout
         case ping
             printf '%s\n' --socket --server-uid --wait
@@ -62,6 +64,7 @@ complete -c forkserver -n __forkserver_at_name -f -a map -d 'run one process for
 complete -c forkserver -n __forkserver_at_name -f -a check -d 'show what preloading a module costs, and what speaks against forking after it'
 complete -c forkserver -n __forkserver_at_name -f -a serve -d 'run a server that others use by a socket'
 complete -c forkserver -n __forkserver_at_name -f -a stop -d 'let such a server finish its work and end'
+complete -c forkserver -n __forkserver_at_name -f -a reload -d 'let such a server load its modules anew, without a gap'
 complete -c forkserver -n __forkserver_at_name -f -a ping -d 'ask whether such a server answers'
 complete -c forkserver -n __forkserver_at_name -f -a stats -d 'show what such a server counted'
 complete -c forkserver -n '__forkserver_at command first' -f -a help -d 'show the help of a command'
@@ -75,6 +78,7 @@ complete -c forkserver -n '__forkserver_at run option' -l preload-timeout -x -d 
 complete -c forkserver -n '__forkserver_at run option' -l memory -x -a 'auto freeze collapse off' -d 'what is done to the loaded memory, so that a process costs …'
 complete -c forkserver -n '__forkserver_at run option' -l socket -r -F -d 'use the server that listens at PATH instead of a private one'
 complete -c forkserver -n '__forkserver_at run option' -l server-uid -x -a '(__fish_complete_users)' -d 'the user that has to run that server, a name or a number'
+complete -c forkserver -n '__forkserver_at run option' -l wait -x -d 'wait so long at most until that server listens'
 complete -c forkserver -n '__forkserver_at run option' -l timeout -x -d 'end the process after this time'
 complete -c forkserver -n '__forkserver_at run option' -l kill-after -x -d 'at the time-out send SIGTERM, and SIGKILL only after this …'
 complete -c forkserver -n '__forkserver_at run option' -l quick-exit -d 'with --call'
@@ -118,6 +122,7 @@ complete -c forkserver -n '__forkserver_at call option' -l preload-timeout -x -d
 complete -c forkserver -n '__forkserver_at call option' -l memory -x -a 'auto freeze collapse off' -d 'what is done to the loaded memory, so that a process costs …'
 complete -c forkserver -n '__forkserver_at call option' -l socket -r -F -d 'use the server that listens at PATH instead of a private one'
 complete -c forkserver -n '__forkserver_at call option' -l server-uid -x -a '(__fish_complete_users)' -d 'the user that has to run that server, a name or a number'
+complete -c forkserver -n '__forkserver_at call option' -l wait -x -d 'wait so long at most until that server listens'
 complete -c forkserver -n '__forkserver_at call option' -l timeout -x -d 'end the process after this time'
 complete -c forkserver -n '__forkserver_at call option' -l kill-after -x -d 'at the time-out send SIGTERM, and SIGKILL only after this …'
 complete -c forkserver -n '__forkserver_at call option' -l quick-exit -d 'don\'t run exit functions and destructors of preloaded …'
@@ -189,6 +194,7 @@ complete -c forkserver -n '__forkserver_at map option' -l preload-timeout -x -d 
 complete -c forkserver -n '__forkserver_at map option' -l memory -x -a 'auto freeze collapse off' -d 'what is done to the loaded memory, so that a process costs …'
 complete -c forkserver -n '__forkserver_at map option' -l socket -r -F -d 'use the server that listens at PATH'
 complete -c forkserver -n '__forkserver_at map option' -l server-uid -x -a '(__fish_complete_users)' -d 'the user that has to run that server, a name or a number'
+complete -c forkserver -n '__forkserver_at map option' -l wait -x -d 'wait so long at most until that server listens'
 complete -c forkserver -n '__forkserver_at map option' -l sandbox -x -a '(__forkserver_listed --sandbox)' -d 'lock each process in'
 complete -c forkserver -n '__forkserver_at map option' -l strict -d 'fail if this system cannot enforce all of the sandbox'
 complete -c forkserver -n '__forkserver_at map option' -l ro-bind -r -F -d 'the same as WORDs of the sandbox'
@@ -245,6 +251,12 @@ complete -c forkserver -n '__forkserver_at serve option' -l preload-timeout -x -
 complete -c forkserver -n '__forkserver_at serve option' -l threads -x -a 'warn fail ignore' -d 'what to do when modules leave threads running, which no …'
 complete -c forkserver -n '__forkserver_at serve option' -l memory -x -a 'auto freeze collapse off' -d 'what is done to the loaded memory, so that a process costs …'
 complete -c forkserver -n '__forkserver_at serve option' -l standbys -x -d 'processes kept ready, 1 to 64'
+complete -c forkserver -n '__forkserver_at serve option' -l fail-fast -d 'end with 125 if the modules cannot be loaded at first'
+complete -c forkserver -n '__forkserver_at serve option' -l auto-reload -d 'reload when a loaded file has been replaced on disk'
+complete -c forkserver -n '__forkserver_at serve option' -l takeover -d 'take the socket over from the server that has it, when the …'
+complete -c forkserver -n '__forkserver_at serve option' -l ready-fd -x -d 'write a newline to the open file descriptor N, and close …'
+complete -c forkserver -n '__forkserver_at serve option' -l metrics -r -F -d 'answer HTTP requests at this socket, or at this port of the …'
+complete -c forkserver -n '__forkserver_at serve option' -l log-format -x -a 'lines json' -d 'lines'
 complete -c forkserver -n '__forkserver_at serve option' -s h -l help -d 'show this help'
 
 complete -c forkserver -n '__forkserver_at stop option' -l socket -r -F -d 'where it listens'
@@ -253,8 +265,15 @@ complete -c forkserver -n '__forkserver_at stop option' -l timeout -x -d 'wait n
 complete -c forkserver -n '__forkserver_at stop option' -l json -d 'print the answer as a JSON object'
 complete -c forkserver -n '__forkserver_at stop option' -s h -l help -d 'show this help'
 
+complete -c forkserver -n '__forkserver_at reload option' -l socket -r -F -d 'where it listens'
+complete -c forkserver -n '__forkserver_at reload option' -l server-uid -x -a '(__fish_complete_users)' -d 'the user that has to run it, a name or a number'
+complete -c forkserver -n '__forkserver_at reload option' -l timeout -x -d 'wait no longer than this, in seconds or as in 500ms, 2m, 1h'
+complete -c forkserver -n '__forkserver_at reload option' -l json -d 'print the answer as a JSON object'
+complete -c forkserver -n '__forkserver_at reload option' -s h -l help -d 'show this help'
+
 complete -c forkserver -n '__forkserver_at ping option' -l socket -r -F -d 'where it listens'
 complete -c forkserver -n '__forkserver_at ping option' -l server-uid -x -a '(__fish_complete_users)' -d 'the user that has to run it, a name or a number'
+complete -c forkserver -n '__forkserver_at ping option' -l ready -d 'don\'t say yes before it has loaded its modules'
 complete -c forkserver -n '__forkserver_at ping option' -l wait -x -d 'wait so long at most until it listens and has loaded its …'
 complete -c forkserver -n '__forkserver_at ping option' -l json -d 'print the answer as a JSON object'
 complete -c forkserver -n '__forkserver_at ping option' -s h -l help -d 'show this help'
@@ -262,6 +281,7 @@ complete -c forkserver -n '__forkserver_at ping option' -s h -l help -d 'show th
 complete -c forkserver -n '__forkserver_at stats option' -l socket -r -F -d 'where it listens'
 complete -c forkserver -n '__forkserver_at stats option' -l server-uid -x -a '(__fish_complete_users)' -d 'the user that has to run it, a name or a number'
 complete -c forkserver -n '__forkserver_at stats option' -l json -d 'print one JSON object instead'
+complete -c forkserver -n '__forkserver_at stats option' -l prometheus -d 'print OpenMetrics text instead, with histograms of times'
 complete -c forkserver -n '__forkserver_at stats option' -s h -l help -d 'show this help'
 # the end of what tools/manual writes
 

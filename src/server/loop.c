@@ -227,7 +227,7 @@ static void follow_wish(struct fsrv__server *s) {
 static void decide_zygote(struct fsrv__server *s, struct fsrv__zygote *z, const struct turn *turn) {
         if (z->deadline <= turn->now)
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
-        if (fsrv__zygote_is_unwanted(z))
+        if (z->is_old || fsrv__zygote_is_unwanted(z))
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
         if (s->draining || fsrv__zygote_is_unwanted(z) || z->refusal.until > 0)
                 return;

@@ -84,11 +84,10 @@ void fsrv__reload_follow(struct fsrv__server *s) {
                 begin(s);
 }
 
-/* Its END comes when it is looked at as one that is of no use any more. */
+/* Its END comes when this turn decides what becomes of it. */
 static void renew_locked(struct fsrv__server *s, struct fsrv__zygote *z) {
         z->is_old = true;
         fsrv__standbys_retire(s, z);
-        fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
 }
 
 void fsrv__reload_succeed(struct fsrv__server *s) {

@@ -141,7 +141,7 @@ struct fsrv__zygote {
         bool is_deserted;              /* the doorbell has hung up */
         int claims[2];                 /* [0] ours; [1] for the processes to come */
         int sandbox;                   /* a memfd: what it locks itself in by; -1: it has loaded the modules itself */
-        bool is_old;                   /* its standbys take no more requests: they retire */
+        bool is_old;                   /* it is to end, and its standbys take no more requests: they retire */
         bool is_gone;                  /* another one has taken its place, or it could not take another one's */
         struct fsrv__refusal refusal;
         unsigned idle; /* standbys */
