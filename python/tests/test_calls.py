@@ -499,6 +499,12 @@ class Fd:
         return give, (reduction.DupFd(self.fd),)
 
 
+def get_changing():
+    import changing
+
+    return changing.value
+
+
 def send_on(sock, fd):
     sock.send(b"from there")
     with os.fdopen(fd.detach(), "wb") as file:
@@ -532,6 +538,34 @@ class Options(unittest.TestCase):
         with forkserver.Server(prepare=os.getpid, main=None) as server:
             pids = {server.call(forkserver.prepared) for _ in range(3)}
             self.assertEqual(len(pids), 1)
+
+    def test_reload(self):
+        with forkserver.Server(prepare=os.getpid, main=None) as server:
+            server.reload()  # nothing runs yet
+            before = server.call(forkserver.prepared)
+            server.reload()
+            after = {server.call(forkserver.prepared) for _ in range(8)}
+            self.assertEqual(len(after), 1)
+            self.assertNotIn(before, after)
+
+    def test_a_reload_that_fails(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, "changing.py")
+        with open(path, "w") as file:
+            file.write("value = 1\n")
+        sys.path.insert(0, directory.name)
+        self.addCleanup(sys.path.remove, directory.name)
+        with forkserver.Server(preload=["changing"], on_error="fail", main=None) as server:
+            self.assertEqual(server.call(get_changing), 1)
+            with open(path, "w") as file:
+                file.write("value = 1 / 0\n")
+            self.assertRaisesRegex(forkserver.Error, "division by zero", server.reload)
+            self.assertEqual(server.call(get_changing), 1)
+            with open(path, "w") as file:
+                file.write("value = 12345\n")
+            server.reload(60)
+            self.assertEqual(server.call(get_changing), 12345)
 
     def test_what_prepares_raises(self):
         with forkserver.Server(prepare=fail) as server:
