@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -95,6 +96,17 @@ def test_sighup_reloads(versioned):
     server.process.send_signal(signal.SIGHUP)
     assert eventually(lambda: server.stats()["reloads"] == 1)
     assert eventually(lambda: versioned.get() == 2)
+
+
+def test_a_terminal_that_is_closed_ends_the_server(forkserver, tmp_path):
+    master, terminal = pty.openpty()
+    path = str(tmp_path / "socket")
+    command = ["setsid", "--ctty", forkserver, "serve", "--socket", path]
+    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    assert call(forkserver, "ping", "--wait", "30", "--socket", path).returncode == 0
+    os.close(master)
+    assert process.wait(LIMIT) == 0 and not os.path.exists(path)
 
 
 @pytest.mark.parametrize("word, why", [("fails", "forkserver_preload(): Input/output error"), ("crashes", "SIGABRT")])

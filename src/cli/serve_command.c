@@ -59,7 +59,8 @@ static const char help[] =
         "If a module cannot be loaded, the server stays, and refuses each request with\n"
         "the reason. A request that comes 0.1 to 5 s later makes it try again.\n"
         "\n"
-        "On SIGHUP the server reloads, as 'forkserver reload' has it do.\n"
+        "On SIGHUP the server reloads, as 'forkserver reload' has it do; if its terminal\n"
+        "has been closed, it drains.\n"
         "On SIGTERM or SIGINT the server drains: it takes no new requests and ends when\n"
         "its last process has ended. A second signal kills the processes.\n"
         "Exit code: 0 after such an end; 125 if it cannot serve.\n";

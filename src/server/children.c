@@ -35,6 +35,7 @@ bool fsrv__child_fits(const struct fsrv__server *s) {
 /* It has claimed, or ends by itself. If the stop has not come to it yet, it never will. */
 static void go_on(struct fsrv__server *s, struct fsrv__child *child) {
         child->retires = child->is_stopped = false;
+        child->goes_on = true;
         s->retiring--;
         fsrv__pidfd_send_signal(child->pidfd, SIGCONT);
 }

@@ -111,10 +111,24 @@ static void tell_client(const struct fsrv__child *worker, const struct fsrv__cha
                 fsrv__channel_send(worker->answer, &changed, sizeof changed, NULL, 0, MSG_DONTWAIT);
 }
 
+/* A standby that is to retire may turn out to be a worker. Its stop was ours, and so is the next thing to hear of it,
+ * unless that is another stop. */
+static bool is_ours(const struct fsrv__server *s, const struct fsrv__change *change) {
+        struct fsrv__child *child = fsrv__child_find(s, change->pid);
+
+        if (!child)
+                return false;
+        bool is = child->retires || (child->goes_on && !change->is_stop);
+        child->goes_on = false;
+        return is;
+}
+
 static void tell_of_stops(struct fsrv__server *s) {
         struct fsrv__change change;
 
         while (fsrv__take_change(&change) == 1) {
+                if (is_ours(s, &change))
+                        continue;
                 if (!fsrv__is_worker(s, change.pid))
                         look_again(s);
                 if (fsrv__is_worker(s, change.pid))

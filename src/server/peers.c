@@ -17,12 +17,16 @@
 /* Questions to the server about itself. */
 
 static void count_processes(const struct fsrv__server *s, struct fsrv__wire_stats *stats) {
+        struct fsrv__child *child, *next;
+
         stats->standbys = stats->trying = 0;
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 stats->standbys += z->idle;
                 stats->trying += fsrv__heir_of(s, z) != NULL;
         }
         stats->workers = HASH_COUNT(s->children) - stats->standbys - stats->trying;
+        HASH_ITER(hh, s->children, child, next)
+                stats->workers -= child->role == FSRV_ROLE_RETIRED; /* which ends */
 }
 
 void fsrv__stats_fill(const struct fsrv__server *s, struct fsrv__wire_stats *stats) {

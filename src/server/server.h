@@ -71,6 +71,7 @@ struct fsrv__child {
         /* of a standby: its fork handlers have run; they had not, at the last look, and before it; at this turn's */
         bool is_ready, is_late, hangs;
         bool retires, is_stopped; /* retire.c */
+        bool goes_on;             /* we have let it go on: of that its client is not to hear */
         int64_t since;            /* as a standby; of a worker: the claim */
         uint64_t claimed_us;
         pid_t client; /* that asked for it */
@@ -243,6 +244,7 @@ struct fsrv__server {
         ino_t socket_inode;
         int signals; /* signalfd; -1 */
         bool has_sigchld;
+        bool has_terminal;    /* a named server had a controlling one when it started */
         bool has_changes;     /* SIGCHLD has come in this turn */
         bool is_reaper;       /* of orphans: the zygotes fork twice */
         enum fsrv__wish wish; /* what was asked for; the next two say what has begun */
