@@ -18,6 +18,7 @@ from test_run import LIMIT, build_module, eventually  # noqa: F401: a fixture
 from test_serve import Server, call, open_directory, serve  # noqa: F401: fixtures
 
 VERSION = """
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ VERSION = """
 static int version;
 static int read_word(char *word) { FILE *f = fopen(getenv("VERSION"), "r"); int r = f ? fscanf(f, "%15s", word) : 0;
                                    if (f) fclose(f); return r; }
+static void hold(void) { while (getenv("HOLD") && access(getenv("HOLD"), F_OK) == 0) usleep(1000); }
 int forkserver_preload(void) {
         char word[16];
         if (read_word(word) != 1) return -1;
@@ -32,6 +34,7 @@ int forkserver_preload(void) {
         if (word[0] == 'f') return 5;
         if (word[0] == 'c') abort();
         version = atoi(word);
+        if (version == 1) pthread_atfork(hold, NULL, NULL);
         return 0;
 }
 int get(int c, char **v) { return version; }
@@ -160,6 +163,23 @@ def test_two_reloads_at_once(versioned):
     assert first.wait(LIMIT) == 0 and second.wait(LIMIT) == 0
     assert versioned.get() == 5
     assert server.stats()["reloads"] == 2
+
+
+def test_a_standby_that_comes_late(versioned, tmp_path, monkeypatch):
+    """The old zygote has been told to fork one, and does so when the new one has taken over already."""
+    monkeypatch.setenv("HOLD", str(tmp_path / "hold"))
+    server = versioned.start("--standbys", 1).server.wait_until_it_listens()
+    assert versioned.get() == 1
+    assert eventually(lambda: server.stats()["standbys"] == 1)
+    (tmp_path / "hold").touch()
+    assert versioned.get() == 1
+    versioned.file.write_text("2")
+    reload = subprocess.Popen([server.forkserver, "reload", "--socket", server.path])
+    assert eventually(lambda: "has taken over" in server.read_log())
+    assert versioned.get() == 2
+    (tmp_path / "hold").unlink()
+    assert reload.wait(LIMIT) == 0
+    assert [versioned.get() for _ in range(4)] == [2] * 4
 
 
 def test_workers_outlive_a_reload(versioned):
