@@ -2,12 +2,15 @@
 """Calls: a function in a process of its own, and what comes back.
 PYTHONPATH=<package> python3 -m unittest python/tests/test_calls.py"""
 
+import atexit
 import ctypes
 import errno
+import functools
 import gc
 import os
 import pickle
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -499,6 +502,14 @@ class Fd:
         return give, (reduction.DupFd(self.fd),)
 
 
+def wait_at_the_end(pid, fd):
+    """Until there is something to read at that fd of that process, unless it is the next zygote's."""
+    with open(f"/proc/{pid}/fd/{fd}", "rb", buffering=0) as pipe:
+        copy = os.dup(pipe.fileno())
+    atexit.register(select.select, [copy], [], [])
+    return os.getpid()
+
+
 def get_changing():
     import changing
 
@@ -547,6 +558,17 @@ class Options(unittest.TestCase):
             after = {server.call(forkserver.prepared) for _ in range(8)}
             self.assertEqual(len(after), 1)
             self.assertNotIn(before, after)
+
+    def test_a_reload_beside_an_end_that_takes_long(self):
+        reader, writer = os.pipe()
+        with os.fdopen(reader), os.fdopen(writer, "w") as hold, \
+                forkserver.Server(prepare=functools.partial(wait_at_the_end, os.getpid(), reader), main=None) as server:
+            before = server.call(forkserver.prepared)
+            server.reload()
+            self.assertNotIn(before, {server.call(forkserver.prepared) for _ in range(8)})
+            os.kill(before, 0)  # it is still there
+            hold.write("end")
+            hold.flush()
 
     def test_a_reload_that_fails(self):
         directory = tempfile.TemporaryDirectory()

@@ -129,7 +129,6 @@ int fsrv__listen(struct fsrv__server *s, int given) {
          * SO_LINGER. */
         setsockopt(listener, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
         s->listener = listener;
-        s->listener_is_given = given >= 0;
         return fsrv__watch(s, s->listener, EPOLLIN, FSRV_SOURCE_LISTENER, 0);
 }
 
@@ -139,7 +138,7 @@ void fsrv__unlisten(struct fsrv__server *s) {
 
         if (s->listener < 0)
                 return;
-        if (!s->listener_is_given && lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device &&
+        if (lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device &&
             st.st_ino == s->socket_inode)
                 unlink(s->config.path);
         s->listener = fsrv__fd_close(s->listener);

@@ -241,8 +241,8 @@ struct fsrv__server {
         int epoll;
         int listener;
         dev_t socket_device; /* what we bound, so that we don't remove a successor's */
-        ino_t socket_inode;
-        int signals; /* signalfd; -1 */
+        ino_t socket_inode;  /* 0: somebody else has made it, and removes it */
+        int signals;         /* signalfd; -1 */
         bool has_sigchld;
         bool has_terminal;    /* a named server had a controlling one when it started */
         bool has_changes;     /* SIGCHLD has come in this turn */
@@ -265,7 +265,6 @@ struct fsrv__server {
         int64_t next_stop_look;                  /* at them; 0: none */
         struct fsrv__files files;                /* that the first zygote has loaded */
         struct fsrv__supervisor supervisor;
-        bool listener_is_given;       /* somebody else has made the socket, and removes it */
         struct fsrv__child *children; /* hash by pid */
         struct fsrv__child *first_deadline, *last_deadline;
         struct fsrv__owed *owed;

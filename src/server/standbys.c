@@ -53,8 +53,6 @@ void fsrv__standbys_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pi
         z->forked++;
         z->failures = 0;
         fsrv__child_on_forked(s, z, pid, FSRV_ROLE_STANDBY);
-        if (z->is_old && fsrv__child_find(s, pid))
-                fsrv__standby_retire(s, fsrv__child_find(s, pid));
 }
 
 void fsrv__standbys_on_cannot_fork(struct fsrv__server *s, struct fsrv__zygote *z, int err, int status) {

@@ -104,8 +104,7 @@ static int take_sockets(struct fsrv__server *s, const struct fsrv__wire_takeover
         for (uint32_t i = locked; i < reply->n_fds; i++)
                 take_peer(s, fsrv__fd_steal(&message->fds[i]));
         s->listener = fsrv__fd_steal(&slots[FSRV_SLOT_LISTENER]);
-        s->listener_is_given = reply->is_given;
-        if (lstat(s->config.path, &st) == 0) {
+        if (!reply->is_given && lstat(s->config.path, &st) == 0) {
                 s->socket_device = st.st_dev;
                 s->socket_inode = st.st_ino;
         }
@@ -148,7 +147,7 @@ int fsrv__takeover_take(struct fsrv__server *s, struct fsrv__wire_failed *failur
 
 static int send_sockets(const struct fsrv__server *s, int peer) {
         struct fsrv__wire_takeover reply = { .reply = { .version = FSRV_WIRE_VERSION, .server_pid = getpid() },
-                                             .is_given = s->listener_is_given };
+                                             .is_given = s->socket_inode == 0 };
         int slots[FSRV_SLOTS] = FSRV_NO_FDS, callers[FSRV_WIRE_FDS_MAX], fds[FSRV_WIRE_FDS_MAX + FSRV_SLOTS];
         const struct fsrv__zygote *first = s->zygotes;
 
@@ -187,7 +186,7 @@ int fsrv__takeover_give(struct fsrv__server *s, int peer) {
         s->is_succeeded = true;
         s->draining = true;
         s->wish = s->wish > FSRV_WISH_DRAIN ? s->wish : FSRV_WISH_DRAIN;
-        s->listener_is_given = true;
+        s->socket_inode = 0; /* the path is the other server's to remove */
         fsrv__reload_give_up(s);
         fsrv__zygotes_retire(s);
         let_go(s);
