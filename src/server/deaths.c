@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/probe.h"
 #include "server/server.h"
 
 /* Of a worker all is known. Of any other process, and of its zygote, something that matters for its death may be
@@ -41,6 +42,7 @@ static void on_worker_death(struct fsrv__server *s, struct fsrv__child *child, c
                                                   .was_refused = child->was_refused,
                                                   .rusage = *rusage };
 
+        FSRV_PROBE(reaped, child->pid, how->status);
         s->stats.exits++;
         if (how->code != CLD_EXITED && how->status < (int)(sizeof s->stats.signals / sizeof *s->stats.signals))
                 s->stats.signals[how->status]++;

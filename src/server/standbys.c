@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/probe.h"
 #include "forkserver.h"
 #include "server/server.h"
 #include "wire/readiness.h"
@@ -30,6 +31,7 @@ void fsrv__standbys_order(struct fsrv__server *s, struct fsrv__zygote *z) {
                 if (fsrv__channel_send(z->orders, &order, offsetof(struct fsrv__wire_order, text), NULL, 0,
                                        MSG_DONTWAIT) < 0)
                         return;
+                FSRV_PROBE(fork_ordered, z->pid, z->due);
                 if (z->due++ == 0)
                         fsrv__zygote_become(s, z, FSRV_ZYGOTE_READY); /* its time begins */
         }
@@ -43,6 +45,7 @@ static void count_answer(const struct fsrv__server *s, struct fsrv__zygote *z) {
 }
 
 void fsrv__standbys_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid) {
+        FSRV_PROBE(forked, pid, z->pid);
         count_answer(s, z);
         z->forked++;
         z->failures = 0;
