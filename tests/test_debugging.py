@@ -125,6 +125,28 @@ def test_debugging_command_that_does_not_attach(forkserver, debuggee):
     assert result.stdout.startswith("T") and result.returncode == 1
 
 
+def test_signals_while_a_debugger_runs(forkserver, tmp_path):
+    """What is sent to `run` is the worker's."""
+    if not can_trace():
+        pytest.skip("no process may be traced")
+    debugger = tmp_path / "debugger"
+    debugger.write_text("#!/bin/sh\necho ready\nexec cat\n")
+    debugger.chmod(0o755)
+    process = subprocess.Popen([forkserver, "run", "--debug", debugger, "sh", "-c", "sleep 60"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    eventually(lambda: not pending(process.pid, signal.SIGTERM))
+    process.stdin.close()
+    assert process.wait(LIMIT) == -signal.SIGTERM
+    process.stdout.close()
+
+
+def pending(pid, number):
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(r"ShdPnd:\s+(\w+)", file.read())[1], 16) >> (number - 1) & 1
+
+
 def test_no_such_debugger(forkserver):
     result = forkserver_run(forkserver, "--debug", "no-such-debugger", "sh", "-c", "echo ran")
     assert result.returncode == 125 and result.stdout == ""

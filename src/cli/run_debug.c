@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,7 +81,7 @@ static char *stopping(const char *command, const char *function) {
 
 /* Runs the shell's script with these words. 0 or errno. */
 static int run(char *script, char *number, char *stop, const char *command, const sigset_t *mask, pid_t *ret_debugger) {
-        /* The SIGSTOP that the worker has sent itself is no news to anybody. */
+        /* The SIGSTOP that the worker has sent itself is no news to anybody, nor is the SIGCONT of a shell's fg. */
         char *const for_gdb[] = { "sh",   "-c",
                                   script, "sh",
                                   "-p",   number,
@@ -136,24 +137,35 @@ static void let_go_on_if_traced(pid_t pid, bool *is_gone) {
         *is_gone = true;
 }
 
-/* Until it has ended; its status. Signals to us wait, but for those that end us all the same. When the terminal stops
- * the debugger, we stop, so that the shell has its terminal. */
-static int wait_for_debugger(pid_t debugger, pid_t pid, bool knows_stops) {
+/* The terminal's signals reach debugger and worker without us, and mustn't reach the worker once more afterwards. What
+ * was sent to us alone is the worker's. */
+static void take_signals(struct fsrv_process *process, const struct cli_signals *signals) {
+        struct signalfd_siginfo info;
+
+        while (read(signals->fd, &info, sizeof info) == (ssize_t)sizeof info)
+                if (info.ssi_code != SI_KERNEL && info.ssi_signo != SIGCONT && info.ssi_signo != SIGTSTP)
+                        fsrv_process_kill(process, (int)info.ssi_signo);
+}
+
+/* Until it has ended; its status. When the terminal stops the debugger, we stop, so that the shell has its terminal. */
+static int wait_for_debugger(pid_t debugger, struct fsrv_process *process, pid_t pid, bool knows_stops,
+                             const struct cli_signals *signals) {
+        struct pollfd entry = { .fd = signals->fd, .events = POLLIN };
         bool is_gone = knows_stops;
-        int status;
+        int status = 0;
 
         for (;;) {
-                pid_t r = waitpid(debugger, &status, WUNTRACED | (is_gone ? 0 : WNOHANG));
+                pid_t r = waitpid(debugger, &status, WUNTRACED | WNOHANG);
                 if (r == debugger && WIFSTOPPED(status))
                         raise(SIGSTOP);
-                else if (r == debugger)
-                        return status;
-                else if (r < 0 && errno != EINTR)
-                        return 0;
+                else if (r == debugger || (r < 0 && errno != EINTR))
+                        break;
                 let_go_on_if_traced(pid, &is_gone);
-                if (!is_gone)
-                        poll(NULL, 0, LOOK_MS);
+                poll(&entry, 1, LOOK_MS);
+                take_signals(process, signals);
         }
+        take_signals(process, signals);
+        return status;
 }
 
 int cli_debug(struct fsrv_process *process, const struct cli_target *target, const struct cli_signals *signals) {
@@ -174,7 +186,7 @@ int cli_debug(struct fsrv_process *process, const struct cli_target *target, con
                 cli_complain("--debug: cannot run '%s': %s", command, strerror(err));
                 return CLI_EXIT_OURS;
         }
-        int status = wait_for_debugger(debugger, pid, knows_stops);
+        int status = wait_for_debugger(debugger, process, pid, knows_stops, signals);
         if (WIFEXITED(status) && (WEXITSTATUS(status) == 127 || WEXITSTATUS(status) == 126) && is_stopped(pid)) {
                 cli_complain("--debug: '%s' could not be run, so the process wasn't either", command);
                 return CLI_EXIT_OURS;
