@@ -87,6 +87,7 @@ static int run(char *script, char *number, char *stop, const char *command, cons
                                   "-p",   number,
                                   "-ex",  "set breakpoint pending on",
                                   "-ex",  "handle SIGSTOP nostop noprint nopass",
+                                  "-ex",  "handle SIGCONT nostop noprint",
                                   "-ex",  stop,
                                   "-ex",  "continue",
                                   NULL };
