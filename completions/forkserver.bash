@@ -15,15 +15,15 @@ _forkserver_table() {
         ;;
     run)
         flags=(--quick-exit --strict --sandbox-learn --unshare-net --unshare-ipc --unshare-uts --unshare-user
-            --unshare-cgroup -h --help --clear-groups --no-new-privs)
+            --unshare-cgroup --direct -h --help --clear-groups --no-new-privs)
         takes=([--call]=@entry [--preload]=@file [--preload-timeout]='' [--memory]='auto freeze collapse off'
-            [--socket]=@file [--server-uid]=@user [--wait]='' [--timeout]='' [--kill-after]='' [--sandbox]='untrusted
-            pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file
-            [--seccomp-filter]=@file [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS=
-            SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]='' [--oom-score-adj]='' [--cpu-list]=''
-            [--ionice]='none realtime best-effort idle' [--reuid]=@user [--regid]=@group [--groups]=''
-            [--bounding-set]='' [--ambient-caps]='' [--inh-caps]='' [--securebits]='' [--pdeathsig]=@signal
-            [--cgroup]=@file)
+            [--socket]=@file [--server-uid]=@user [--wait]='' [--timeout]='' [--kill-after]='' [--trace]=@file
+            [--sandbox]='untrusted pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file
+            [--tmpfs]=@file [--proc]=@file [--seccomp-filter]=@file [--debug]='' [--rlimit]='CPU= FSIZE= DATA= STACK=
+            CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS= SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]=''
+            [--oom-score-adj]='' [--cpu-list]='' [--ionice]='none realtime best-effort idle' [--reuid]=@user
+            [--regid]=@group [--groups]='' [--bounding-set]='' [--ambient-caps]='' [--inh-caps]='' [--securebits]=''
+            [--pdeathsig]=@signal [--cgroup]=@file)
         behind=([--sandbox]='read=@file exec=@file write=@file make=@file connect= listen=
             refuse=exec|network|sockets|others|kernel|metadata|files|namespaces|fork
             allow=exec|network|sockets|others|kernel|metadata|files|namespaces|fork filter=@file
@@ -37,8 +37,8 @@ _forkserver_table() {
         flags=(--quick-exit --strict --unshare-net --unshare-ipc --unshare-uts --unshare-user --unshare-cgroup -h --help
             --clear-groups --no-new-privs)
         takes=([--preload]=@file [--preload-timeout]='' [--memory]='auto freeze collapse off' [--socket]=@file
-            [--server-uid]=@user [--wait]='' [--timeout]='' [--kill-after]='' [--sandbox]='untrusted pure-compute
-            no-network no-exec none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file
+            [--server-uid]=@user [--wait]='' [--timeout]='' [--kill-after]='' [--trace]=@file [--sandbox]='untrusted
+            pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file [--tmpfs]=@file [--proc]=@file
             [--seccomp-filter]=@file [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS=
             SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]='' [--oom-score-adj]='' [--cpu-list]=''
             [--ionice]='none realtime best-effort idle' [--reuid]=@user [--regid]=@group [--groups]=''
@@ -58,9 +58,9 @@ _forkserver_table() {
             --unshare-uts --unshare-user --unshare-cgroup -h --help --clear-groups --no-new-privs)
         takes=([-j]='' [-P]='' [--jobs]='' [--max-procs]='' [--call]=@entry [-a]=@file [--arg-file]=@file [-n]=''
             [--max-args]='' [--block]='' [--slice]='' [--timeout]='' [--kill-after]='' [--retries]='' [--halt]=''
-            [--delay]='' [--load]='' [--json]=@file [--result]=@directory [--preload]=@file [--preload-timeout]=''
-            [--memory]='auto freeze collapse off' [--socket]=@file [--server-uid]=@user [--wait]=''
-            [--sandbox]='untrusted pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file
+            [--delay]='' [--load]='' [--json]=@file [--trace]=@file [--result]=@directory [--preload]=@file
+            [--preload-timeout]='' [--memory]='auto freeze collapse off' [--socket]=@file [--server-uid]=@user
+            [--wait]='' [--sandbox]='untrusted pure-compute no-network no-exec none' [--ro-bind]=@file [--bind]=@file
             [--tmpfs]=@file [--proc]=@file [--seccomp-filter]=@file [--rlimit]='CPU= FSIZE= DATA= STACK= CORE= RSS=
             NPROC= NOFILE= MEMLOCK= AS= LOCKS= SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' [--nice]=''
             [--oom-score-adj]='' [--cpu-list]='' [--ionice]='none realtime best-effort idle' [--reuid]=@user

@@ -9,11 +9,11 @@ complete -c forkserver -f
 function __forkserver_takes
     switch $argv[1]
         case run
-            printf '%s\n' --call --preload --preload-timeout --memory --socket --server-uid --wait --timeout --kill-after --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
+            printf '%s\n' --call --preload --preload-timeout --memory --socket --server-uid --wait --timeout --kill-after --trace --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --debug --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
         case call
-            printf '%s\n' --preload --preload-timeout --memory --socket --server-uid --wait --timeout --kill-after --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
+            printf '%s\n' --preload --preload-timeout --memory --socket --server-uid --wait --timeout --kill-after --trace --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
         case map
-            printf '%s\n' -j -P --jobs --max-procs --call -a --arg-file -n --max-args --block --slice --timeout --kill-after --retries --halt --delay --load --json --result --preload --preload-timeout --memory --socket --server-uid --wait --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
+            printf '%s\n' -j -P --jobs --max-procs --call -a --arg-file -n --max-args --block --slice --timeout --kill-after --retries --halt --delay --load --json --trace --result --preload --preload-timeout --memory --socket --server-uid --wait --sandbox --ro-bind --bind --tmpfs --proc --seccomp-filter --rlimit --nice --oom-score-adj --cpu-list --ionice --reuid --regid --groups --bounding-set --ambient-caps --inh-caps --securebits --pdeathsig --cgroup
         case check
             printf '%s\n' --preload --timeout --memory --sandbox
         case serve
@@ -82,6 +82,7 @@ complete -c forkserver -n '__forkserver_at run option' -l wait -x -d 'wait so lo
 complete -c forkserver -n '__forkserver_at run option' -l timeout -x -d 'end the process after this time'
 complete -c forkserver -n '__forkserver_at run option' -l kill-after -x -d 'at the time-out send SIGTERM, and SIGKILL only after this …'
 complete -c forkserver -n '__forkserver_at run option' -l quick-exit -d 'with --call'
+complete -c forkserver -n '__forkserver_at run option' -l trace -r -F -d 'write a timeline to FILE'
 complete -c forkserver -n '__forkserver_at run option' -l sandbox -x -a '(__forkserver_listed --sandbox)' -d 'lock the process in'
 complete -c forkserver -n '__forkserver_at run option' -l strict -d 'fail if this system cannot enforce all of it'
 complete -c forkserver -n '__forkserver_at run option' -l sandbox-learn -d 'close nothing, and say in the end what the run needed that …'
@@ -95,6 +96,8 @@ complete -c forkserver -n '__forkserver_at run option' -l unshare-uts -d 'the sa
 complete -c forkserver -n '__forkserver_at run option' -l unshare-user -d 'the same as WORDs of the sandbox'
 complete -c forkserver -n '__forkserver_at run option' -l unshare-cgroup -d 'the same as WORDs of the sandbox'
 complete -c forkserver -n '__forkserver_at run option' -l seccomp-filter -r -F -d 'the same as WORDs of the sandbox'
+complete -c forkserver -n '__forkserver_at run option' -l direct -d 'run it in this very process, without a server'
+complete -c forkserver -n '__forkserver_at run option' -l debug -x -d 'attach a debugger'
 complete -c forkserver -n '__forkserver_at run option' -s h -l help -d 'show this help'
 complete -c forkserver -n '__forkserver_at run option' -l rlimit -x -a 'CPU= FSIZE= DATA= STACK= CORE= RSS= NPROC= NOFILE= MEMLOCK= AS= LOCKS= SIGPENDING= MSGQUEUE= NICE= RTPRIO= RTTIME=' -d 'a limit, as NOFILE=64, AS=2G or CORE=unlimited'
 complete -c forkserver -n '__forkserver_at run option' -l nice -x -d 'the priority, -20 to 19'
@@ -126,6 +129,7 @@ complete -c forkserver -n '__forkserver_at call option' -l wait -x -d 'wait so l
 complete -c forkserver -n '__forkserver_at call option' -l timeout -x -d 'end the process after this time'
 complete -c forkserver -n '__forkserver_at call option' -l kill-after -x -d 'at the time-out send SIGTERM, and SIGKILL only after this …'
 complete -c forkserver -n '__forkserver_at call option' -l quick-exit -d 'don\'t run exit functions and destructors of preloaded …'
+complete -c forkserver -n '__forkserver_at call option' -l trace -r -F -d 'write a timeline to FILE'
 complete -c forkserver -n '__forkserver_at call option' -l sandbox -x -a '(__forkserver_listed --sandbox)' -d 'lock the process in'
 complete -c forkserver -n '__forkserver_at call option' -l strict -d 'fail if this system cannot enforce all of it'
 complete -c forkserver -n '__forkserver_at call option' -l ro-bind -r -F -d 'the same as WORDs of the sandbox'
@@ -184,6 +188,7 @@ complete -c forkserver -n '__forkserver_at map option' -l delay -x -d 'let so mu
 complete -c forkserver -n '__forkserver_at map option' -l load -x -d 'start nothing while the machine\'s load is N or more, as 4 …'
 complete -c forkserver -n '__forkserver_at map option' -s t -l verbose -d 'print each command line on standard error before it runs'
 complete -c forkserver -n '__forkserver_at map option' -l json -r -F -d 'write a report to FILE'
+complete -c forkserver -n '__forkserver_at map option' -l trace -r -F -d 'write a timeline to FILE, as Chrome\'s trace events, which …'
 complete -c forkserver -n '__forkserver_at map option' -l result -x -a '(__fish_complete_directories (__forkserver_token))' -d 'with --call'
 complete -c forkserver -n '__forkserver_at map option' -l resume -d 'go on with FILE, which an earlier run has written'
 complete -c forkserver -n '__forkserver_at map option' -l progress -d 'print a summary at the end, also when standard error is no …'

@@ -572,6 +572,11 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 #define FSRV_SPAWN_QUICK_EXIT 4u
 /* fsrv_process_get_result() has what the entry point gives back. A program gives nothing: -EINVAL from the spawn. */
 #define FSRV_SPAWN_RESULT 8u
+/* The process stops itself (SIGSTOP) when it has been told of as started, before its entry point or program runs, until
+ * it gets SIGCONT. The client and its children may trace it (PR_SET_PTRACER). A module that isn't preloaded has been
+ * loaded by then. Its time limit goes on meanwhile. A program that then can't be executed is no error of the spawn any
+ * more: the process exits with 127. */
+#define FSRV_SPAWN_STOPPED 16u
 /*
  * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options,
  * or none. The request keeps a reference.

@@ -7,7 +7,8 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config uthash-dev libjansson-dev python3)
 TEST_PACKAGES=("${BUILD_PACKAGES[@]}" libmagic-dev findutils python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread
-    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd scdoc groff-base)
+    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd scdoc groff-base
+    gdb systemtap-sdt-dev)
 # What more the tests of the man pages and of the completions use, where it is there.
 MANUAL_PACKAGES=(mandoc man-db zsh fish)
 PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)

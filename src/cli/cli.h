@@ -43,6 +43,9 @@ struct cli_target {
         double timeout;          /* seconds, 0: none */
         double kill_after;       /* seconds from SIGTERM at the time-out to SIGKILL; 0: SIGKILL at once */
         bool quick_exit;
+        const char *trace;      /* NULL: none */
+        const char *program;    /* for its name in the trace, where there is no entry */
+        const char *debug;      /* of run: the debugger, with words of its own; NULL: none */
         int preload_timeout_ms; /* 0: the library's */
         uint32_t memory;        /* enum fsrv_memory */
         struct cli_attributes attributes;
@@ -122,7 +125,8 @@ enum {
         CLI_OPT_UNSHARE_USER,
         CLI_OPT_UNSHARE_CGROUP,
         CLI_OPT_SANDBOX_LEARN,
-        CLI_OPT_SECCOMP_FILTER
+        CLI_OPT_SECCOMP_FILTER,
+        CLI_OPT_TRACE
 };
 /* clang-format off */
 #define CLI_TARGET_OPTIONS \
@@ -147,6 +151,7 @@ enum {
         { "unshare-user", no_argument, NULL, CLI_OPT_UNSHARE_USER }, \
         { "unshare-cgroup", no_argument, NULL, CLI_OPT_UNSHARE_CGROUP }, \
         { "seccomp-filter", required_argument, NULL, CLI_OPT_SECCOMP_FILTER }, \
+        { "trace", required_argument, NULL, CLI_OPT_TRACE }, \
         CLI_ATTRIBUTE_OPTIONS
 /* clang-format on */
 
@@ -267,8 +272,8 @@ int cli_wait_as_worker(struct fsrv_process *process, pid_t number, const struct 
 /* ---- only_process.c: what run and call do with their process ---- */
 
 /* Spawns it, and blocks signals for cli_only_process_wait(). 0; or the exit code, after a complaint. */
-int cli_only_process_spawn(struct fsrv_server *server, struct fsrv_request *request, struct cli_signals *signals,
-                           struct fsrv_process **ret_process);
+int cli_only_process_spawn(struct fsrv_server *server, struct fsrv_request *request, const struct cli_target *target,
+                           struct cli_signals *signals, struct fsrv_process **ret_process);
 /* Waits for its end; signals are passed on. The exit code, unless a signal has ended it. */
 int cli_only_process_wait(struct fsrv_process *process, const struct cli_target *target,
                           const struct cli_signals *signals, struct fsrv_status *ret_status);

@@ -110,6 +110,9 @@ int cli_target_take_option(struct cli_target *target, int c) {
         case CLI_OPT_STRICT:
                 target->sandbox.strict = true;
                 return 0;
+        case CLI_OPT_TRACE:
+                target->trace = optarg;
+                return 0;
         case CLI_OPT_QUICK_EXIT:
                 target->quick_exit = true;
                 return 0;

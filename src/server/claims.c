@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/probe.h"
 #include "forkserver.h"
 #include "server/server.h"
 #include "wire/messages.h"
@@ -19,6 +20,7 @@ static void on_claim(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, 
                      int slots[FSRV_SLOTS]) {
         struct fsrv__child *child = fsrv__child_find(s, pid);
 
+        FSRV_PROBE(claim, pid, s->stats.claims);
         s->stats.claims++;
         s->stats.spawns++;
         fsrv__standbys_on_claim(z);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/probe.h"
 #include "server/server.h"
 
 /* Of a worker all is known. Of any other process, and of its zygote, something that matters for its death may be
@@ -42,6 +43,7 @@ static void on_worker_death(struct fsrv__server *s, struct fsrv__child *child, c
                                                   .was_refused = child->was_refused,
                                                   .rusage = *rusage };
 
+        FSRV_PROBE(reaped, child->pid, how->status);
         s->stats.exits++;
         s->counts.exit_failures += how->code == CLD_EXITED && how->status != 0;
         s->counts.timed_out += child->timed_out;

@@ -138,8 +138,7 @@ void fsrv__unlisten(struct fsrv__server *s) {
 
         if (s->listener < 0)
                 return;
-        if (lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device &&
-            st.st_ino == s->socket_inode)
+        if (lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device && st.st_ino == s->socket_inode)
                 unlink(s->config.path);
         s->listener = fsrv__fd_close(s->listener);
 }

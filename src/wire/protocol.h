@@ -50,7 +50,8 @@ enum {
         FSRV_WIRE_WANTS_RESULT = 1u << 9,     /* of an entry point alone */
         FSRV_WIRE_PAYLOAD_IN_FILE = 1u << 10, /* the payload is no part of the body: a file comes along */
         FSRV_WIRE_HAS_ATTRIBUTES = 1u << 11,  /* struct fsrv__wire_attributes and its lists are in the body */
-        FSRV_WIRE_FLAGS = (1u << 12) - 1,
+        FSRV_WIRE_START_STOPPED = 1u << 12,   /* the process stops itself before what it is to run, for a debugger */
+        FSRV_WIRE_FLAGS = (1u << 13) - 1,
 };
 
 struct fsrv__wire_request {
