@@ -24,7 +24,7 @@ def prefix(tmp_path_factory, sanitized):
         pytest.skip("once is enough: in the plain run")
     folder = tmp_path_factory.mktemp("install")
     run("/usr/bin/meson", "setup", str(folder / "build"), str(REPOSITORY), "--prefix", str(folder / "first"),
-        "--libdir", "lib",
+        "--libdir", "lib", "-Dpkgconfig.relocatable=true",
         "-Dtests=false", "-Dexamples=disabled")
     run("/usr/bin/meson", "install", "-C", str(folder / "build"))
     (folder / "first").rename(folder / "moved")

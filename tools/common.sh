@@ -16,6 +16,8 @@ PYTHON_TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-numpy python3-pil python3-py
 BENCH_PACKAGES=("${DEMO_PACKAGES[@]}" afl++ jq bubblewrap)
 # What the tests below Slurm need; root alone can run them.
 SLURM_PACKAGES=("${BUILD_PACKAGES[@]}" slurmctld slurmd slurm-client munge iproute2 util-linux)
+# What builds and looks at the packages of distributions.
+PACKAGE_PACKAGES=("${PYTHON_PACKAGES[@]}" debhelper dh-python dpkg-dev fakeroot lintian rpm)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
 LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
 LONG_LINT_PACKAGES=("${LINT_PACKAGES[@]}" clang-tidy cppcheck shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
@@ -82,6 +84,11 @@ build() {
     build_in build
 }
 
+# The option by which pkg-config still finds all when the installed prefix was moved. Meson has it from 0.63 on.
+relocatable() {
+    ! printf '%s\n' 0.63 "$(meson --version)" | sort -VC || echo -Dpkgconfig.relocatable=true
+}
+
 build_asan() {
     build_in build-asan -Db_sanitize=address,undefined -Db_lundef=false
 }
@@ -89,7 +96,7 @@ build_asan() {
 # As it would be installed, with the Python package.
 build_release() {
     build_in build-python --buildtype release -Dtests=false -Dexamples=disabled -Dpython=enabled \
-        "-Dpython_interpreter=$PYTHON"
+        "-Dpython_interpreter=$PYTHON" $(relocatable)
 }
 
 # The package as it would be installed, below build-python/root; prints the directory to put on PYTHONPATH.

@@ -1,0 +1,85 @@
+#!/bin/bash
+# packages.sh FILES: in a fresh chroot, installs the Debian packages of FILES/first, uses them, upgrades them to those
+# of FILES/second while a server has a worker, runs autopkgtest's tests of FILES/source, and purges all. (tools/package)
+set -eu
+
+files=$1
+packages=(forkserver libforkserver-dev libforkserver0 python3-forkserver)
+scratch=$(mktemp -d)
+exec 3>&1 # what is told; all else is for when it fails
+
+fail() {
+    echo "packages: $1" >&3
+    exit 1
+}
+
+tell() { echo "== $1" >&3; }
+
+# Every file of the package's directories, links too.
+list() { find /etc /lib /usr /var/lib/systemd /run -xdev ! -path '*/__pycache__*' | LC_ALL=C sort; }
+
+all_of() {
+    local name
+    for name in "${packages[@]}"; do echo "$files/$1/$name"_*.deb; done
+}
+
+install() {
+    # shellcheck disable=SC2046 # words
+    apt-get install -y -qq --no-install-recommends $(all_of "$1")
+}
+
+use() {
+    [ "$(forkserver run echo it works)" = 'it works' ] || fail "the command doesn't run a process"
+    python3 -c 'import forkserver, os
+with forkserver.Server() as server: assert server.call(os.getppid) != os.getppid()' ||
+        fail "the Python package doesn't call a function"
+}
+
+# The status of a worker that is older than the upgrade comes, and the old server takes requests; so does a new one.
+upgrade() {
+    local socket=$scratch/fork.sock server client
+    forkserver serve --socket "$socket" &
+    server=$!
+    forkserver ping --socket "$socket" --wait 60
+    mkfifo "$scratch/go" "$scratch/ready"
+    # shellcheck disable=SC2016 # the worker's
+    forkserver run --socket "$socket" sh -c 'echo >"$0/ready"; read -r line <"$0/go"; exit 42' "$scratch" &
+    client=$!
+    read -r _ <"$scratch/ready"
+    dpkg -i $(all_of second)
+    dpkg-query -W -f '${Version}\n' "${packages[@]}" | grep -vF '+1' && fail "a package wasn't upgraded"
+    kill -0 "$server" || fail "the server has ended with the upgrade"
+    [ "$(forkserver run --socket "$socket" echo after)" = after ] || fail "the old server doesn't take a request"
+    echo >"$scratch/go"
+    wait "$client" && fail "the status of the worker was lost"
+    wait "$client" || [ $? = 42 ] || fail "the status of the worker was lost"
+    kill "$server"
+    wait "$server" || fail "the old server has failed"
+    use
+}
+
+purge() {
+    dpkg --purge "${packages[@]}"
+    list >"$scratch/after"
+    comm -13 "$scratch/before" "$scratch/after" >"$scratch/left"
+    [ ! -s "$scratch/left" ] || { cat "$scratch/left" >&3; fail "the packages have left these files"; }
+}
+
+trap '[ $? = 0 ] || tail -n 40 "$scratch/log" >&3' EXIT
+exec >"$scratch/log" 2>&1
+tell "the packages of other projects"
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends python3 libjansson4 >"$scratch/log.apt"
+list >"$scratch/before"
+tell "install and use"
+install first
+use
+tell "upgrade below a server with a worker"
+upgrade
+tell "purge"
+purge
+tell "the packages' own tests"
+apt-get install -y -qq --no-install-recommends autopkgtest
+# shellcheck disable=SC2046 # words
+autopkgtest --no-built-binaries $(all_of first) "$files/source/" -- null
+grep -E ' (PASS|FAIL|SKIP)' "$scratch/log" >&3
