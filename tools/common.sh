@@ -12,7 +12,7 @@ PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
 DEMO_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas gnuplot-nox findutils)
 # What the tests of the Python package use: the demo, numpy, pytest, CPython's own suites, and what builds a wheel.
 PYTHON_TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-numpy python3-pil python3-pytest python3-venv python3-pip
-    python3-mesonpy patchelf python3-distributed iproute2)
+    python3-mesonpy python3-build patchelf python3-distributed iproute2)
 BENCH_PACKAGES=("${DEMO_PACKAGES[@]}" afl++ jq bubblewrap)
 # What the tests below Slurm need; root alone can run them.
 SLURM_PACKAGES=("${BUILD_PACKAGES[@]}" slurmctld slurmd slurm-client munge iproute2 util-linux)
