@@ -46,6 +46,7 @@ upgrade() {
     forkserver run --socket "$socket" sh -c 'echo >"$0/ready"; read -r line <"$0/go"; exit 42' "$scratch" &
     client=$!
     read -r _ <"$scratch/ready"
+    # shellcheck disable=SC2046 # words
     dpkg -i $(all_of second)
     dpkg-query -W -f '${Version}\n' "${packages[@]}" | grep -vF '+1' && fail "a package wasn't upgraded"
     kill -0 "$server" || fail "the server has ended with the upgrade"

@@ -7,7 +7,7 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config uthash-dev libjansson-dev python3)
 TEST_PACKAGES=("${BUILD_PACKAGES[@]}" libmagic-dev findutils python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread
-    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd)
+    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd cmake systemd)
 PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
 DEMO_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas gnuplot-nox findutils)
 # What the tests of the Python package use: the demo, numpy, pytest, CPython's own suites, and what builds a wheel.
@@ -95,6 +95,7 @@ build_asan() {
 
 # As it would be installed, with the Python package.
 build_release() {
+    # shellcheck disable=SC2046 # a word, or none
     build_in build-python --buildtype release -Dtests=false -Dexamples=disabled -Dpython=enabled \
         "-Dpython_interpreter=$PYTHON" $(relocatable)
 }
