@@ -52,7 +52,7 @@ def uncovered(paths, patterns):
 
 def test_the_debian_packages_have_every_file(installed):
     patterns = [f"{MACROS['_unitdir']}/forkserver@.*"]  # debian/rules moves these
-    for file in ROOT.glob("debian/*.install"):
+    for file in [*ROOT.glob("debian/*.install"), ROOT / "debian/not-installed"]:
         patterns += re.findall(r"\busr/[^\s;]+", file.read_text(encoding="utf-8"))
     assert uncovered(installed, patterns) == [], "debian/*.install has to name these files"
 
