@@ -4,7 +4,7 @@
 set -eu
 
 files=$1
-packages=(forkserver libforkserver-dev libforkserver0 python3-forkserver)
+mapfile -t packages < <(cd "$files/first" && ls ./*.deb | sed 's,^./,,; s/_.*//') # those of debugging symbols, too
 scratch=$(mktemp -d)
 exec 3>&1 # what is told; all else is for when it fails
 
@@ -82,5 +82,5 @@ purge
 tell "the packages' own tests"
 apt-get install -y -qq --no-install-recommends autopkgtest
 # shellcheck disable=SC2046 # words
-autopkgtest --no-built-binaries $(all_of first) "$files/source/" -- null
-sed '1,/ summary$/d' "$scratch/log" >&3
+autopkgtest --summary-file "$scratch/summary" --no-built-binaries $(all_of first) "$files/source/" -- null
+cat "$scratch/summary" >&3
