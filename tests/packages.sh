@@ -4,7 +4,7 @@
 set -eu
 
 files=$1
-mapfile -t packages < <(cd "$files/first" && ls ./*.deb | sed 's,^./,,; s/_.*//') # those of debugging symbols, too
+mapfile -t packages < <(printf '%s\n' "$files"/first/*.deb | sed 's,.*/,,; s/_.*//') # those of debugging symbols, too
 scratch=$(mktemp -d)
 exec 3>&1 # what is told; all else is for when it fails
 
