@@ -18,7 +18,7 @@ BENCH_PACKAGES=("${DEMO_PACKAGES[@]}" afl++ jq bubblewrap)
 SLURM_PACKAGES=("${BUILD_PACKAGES[@]}" slurmctld slurmd slurm-client munge iproute2 util-linux)
 # What builds and looks at the packages of distributions.
 PACKAGE_PACKAGES=("${PYTHON_PACKAGES[@]}" build-essential debhelper dh-python dpkg-dev fakeroot git lintian
-    rpm)
+    rpm scdoc)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
 LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
 LONG_LINT_PACKAGES=("${LINT_PACKAGES[@]}" clang-tidy cppcheck shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
