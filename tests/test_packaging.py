@@ -69,7 +69,7 @@ def test_the_symbols():
     exported = re.findall(r"^\s+(fsrv_\w+);", text_of("src/libforkserver.map"), re.M)
     packed = re.findall(r"^ (fsrv_\w+)@(FORKSERVER_[\d.]+) \d", text_of("debian/libforkserver0.symbols"), re.M)
     assert {f" {name}@FORKSERVER_0.1 0.1.0" for name in set(exported) ^ {name for name, _ in packed}} == set(), (
-        "debian/libforkserver0.symbols and src/libforkserver.map differ in these lines")
+        "debian/libforkserver0.symbols and src/libforkserver.map differ; ./dev package --symbols mends it")
 
 
 def test_the_version_is_the_same_everywhere():
