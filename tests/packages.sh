@@ -1,6 +1,6 @@
 #!/bin/bash
 # packages.sh FILES: in a fresh chroot, installs the Debian packages of FILES/first, uses them, upgrades them to those
-# of FILES/second while a server has a worker, runs autopkgtest's tests of FILES/source, and purges all. (tools/package)
+# of FILES/second while a server has a worker, tries the units of systemd (systemd.sh), runs autopkgtest's tests of FILES/source, and purges all. (tools/package)
 set -eu
 
 files=$1
@@ -59,6 +59,58 @@ upgrade() {
     use
 }
 
+# The first process of namespaces of its own. What it mounts is gone with it.
+become_systemd() {
+    local device
+    mount --bind / /mnt
+    cd /mnt
+    mount -t proc proc proc
+    mount -t sysfs -o ro sysfs sys
+    mount -t cgroup2 cgroup2 sys/fs/cgroup
+    mount -t tmpfs -o mode=755 run run
+    mount -t tmpfs -o mode=755 dev dev
+    for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
+        IFS=: read -r name major minor <<<"$device"
+        mknod -m 666 "dev/$name" c "$major" "$minor"
+    done
+    ln -s /proc/self/fd dev/fd
+    mkdir dev/shm
+    mount -t tmpfs -o mode=1777 shm dev/shm
+    exec env -i container=chroot PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/systemd/systemd --system
+}
+
+is_running() {
+    local state
+    state=$(inside systemctl is-system-running) || true
+    [ "$state" = running ] || [ "$state" = degraded ]
+}
+
+inside() {
+    nsenter -t "$first" -m -p -C -u -i -n -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+
+units() {
+    local cgroup i code=0
+    cgroup=$(findmnt -n -l -o TARGET -t cgroup2 | tail -n 1)/forkserver-packages-$$
+    forkserver serve --help | grep -q systemd || { tell "no units: this server knows nothing of systemd"; return; }
+    mkdir "$cgroup" || { tell "no units: no control group can be made here"; return; }
+    export -f become_systemd
+    # shellcheck disable=SC2016 # the inner one's
+    bash -c 'echo $$ >"$0/cgroup.procs"
+        exec unshare --mount --pid --cgroup --uts --ipc --net --fork --kill-child --propagation private \
+            bash -euc become_systemd' "$cgroup" </dev/null &
+    for ((i = 0; i < 300; i++)); do
+        first=$(cat "/proc/$!/task/$!/children")
+        [ -z "$first" ] || ! is_running || break
+        sleep 0.2
+    done
+    inside bash "$files/source/tests/systemd.sh" >&3 2>&3 || code=$?
+    kill -KILL "$first"
+    wait "$!" || true
+    find "$cgroup" -depth -type d -exec rmdir {} \;
+    [ $code = 0 ] || fail "the units"
+}
+
 purge() {
     dpkg --purge "${packages[@]}"
     list >"$scratch/after"
@@ -70,13 +122,15 @@ trap '[ $? = 0 ] || tail -n 40 "$scratch/log" >&3' EXIT
 exec >"$scratch/log" 2>&1
 tell "the packages of other projects"
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends python3 libjansson4 >"$scratch/log.apt"
+apt-get install -y -qq --no-install-recommends python3 libjansson4 dbus systemd systemd-sysv
 list >"$scratch/before"
 tell "install and use"
 install first
 use
 tell "upgrade below a server with a worker"
 upgrade
+tell "the units, below a systemd"
+units
 tell "purge"
 purge
 tell "the packages' own tests"
