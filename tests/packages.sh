@@ -97,7 +97,7 @@ units() {
     export -f become_systemd
     # shellcheck disable=SC2016 # the inner one's
     bash -c 'echo $$ >"$0/cgroup.procs"
-        exec unshare --mount --pid --cgroup --uts --ipc --net --fork --kill-child --propagation private \
+        exec unshare --mount --pid --cgroup --uts --ipc --net --fork --kill-child --propagation unchanged \
             bash -euc become_systemd' "$cgroup" </dev/null &
     for ((i = 0; i < 300; i++)); do
         first=$(cat "/proc/$!/task/$!/children")
