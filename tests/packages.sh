@@ -89,8 +89,20 @@ inside() {
     nsenter -t "$first" -m -p -C -u -i -n -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 
+# Its processes end with the first one, a moment later.
+end_systemd() {
+    local i
+    kill -KILL "$booted" || true
+    wait "$booted" || true
+    booted=''
+    for ((i = 0; i < 100; i++)); do
+        ! find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || return 0
+        sleep 0.1
+    done
+}
+
 units() {
-    local cgroup i code=0
+    local i code=0
     cgroup=$(findmnt -n -l -o TARGET -t cgroup2 | tail -n 1)/forkserver-packages-$$
     forkserver serve --help | grep -q systemd || { tell "no units: this server knows nothing of systemd"; return; }
     mkdir "$cgroup" || { tell "no units: no control group can be made here"; return; }
@@ -99,15 +111,14 @@ units() {
     bash -c 'echo $$ >"$0/cgroup.procs"
         exec unshare --mount --pid --cgroup --uts --ipc --net --fork --kill-child --propagation unchanged \
             bash -euc become_systemd' "$cgroup" </dev/null &
+    booted=$!
     for ((i = 0; i < 300; i++)); do
-        first=$(cat "/proc/$!/task/$!/children")
+        read -r first _ <"/proc/$booted/task/$booted/children" || true
         [ -z "$first" ] || ! is_running || break
         sleep 0.2
     done
     inside bash "$files/source/tests/systemd.sh" >&3 2>&3 || code=$?
-    kill -KILL "$first"
-    wait "$!" || true
-    find "$cgroup" -depth -type d -exec rmdir {} \;
+    end_systemd
     [ $code = 0 ] || fail "the units"
 }
 
@@ -118,7 +129,13 @@ purge() {
     [ ! -s "$scratch/left" ] || { cat "$scratch/left" >&3; fail "the packages have left these files"; }
 }
 
-trap '[ $? = 0 ] || tail -n 40 "$scratch/log" >&3' EXIT
+end() {
+    [ $? = 0 ] || tail -n 40 "$scratch/log" >&3
+    [ -z "$booted" ] || end_systemd
+}
+
+booted='' # the parent of systemd, which ends with it
+trap end EXIT
 exec >"$scratch/log" 2>&1
 tell "the packages of other projects"
 apt-get update -qq
