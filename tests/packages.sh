@@ -74,7 +74,9 @@ become_systemd() {
         mknod -m 666 "dev/$name" c "$major" "$minor"
     done
     ln -s /proc/self/fd dev/fd
-    mkdir dev/shm
+    mkdir dev/pts dev/shm
+    mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+    ln -s pts/ptmx dev/ptmx
     mount -t tmpfs -o mode=1777 shm dev/shm
     exec env -i container=chroot PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /lib/systemd/systemd --system
 }
