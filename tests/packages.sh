@@ -67,6 +67,7 @@ become_systemd() {
     mount -t proc proc proc
     mount -t sysfs -o ro sysfs sys
     mount -t cgroup2 cgroup2 sys/fs/cgroup
+    mount -t tmpfs -o mode=1777 tmp tmp # systemd empties it
     mount -t tmpfs -o mode=755 run run
     mount -t tmpfs -o mode=755 dev dev
     for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
