@@ -116,6 +116,7 @@ try_end() {
     systemctl stop forkserver@try.socket "$service"
     [ ! -e "$socket" ] || fail "the socket is still there"
     is "the service in the end" inactive "$(systemctl is-active "$service")"
+    rm -r /etc/forkserver
 }
 
 mkfifo "$scratch/go" "$scratch/ready" "$scratch/never"
