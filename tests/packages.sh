@@ -1,6 +1,7 @@
 #!/bin/bash
 # packages.sh FILES: in a fresh chroot, installs the Debian packages of FILES/first, uses them, upgrades them to those
-# of FILES/second while a server has a worker, tries the units of systemd (systemd.sh), runs autopkgtest's tests of FILES/source, and purges all. (tools/package)
+# of FILES/second while a server has a worker, tries the units of systemd (systemd.sh), purges all, and runs
+# autopkgtest's tests of FILES/source. (tools/package)
 set -eu
 
 files=$1
@@ -17,8 +18,8 @@ tell() { echo "== $1" >&3; }
 
 # Every file where packages put some, links too; what systemd itself writes isn't theirs.
 list() {
-    find /etc /lib /usr /var/lib /run -xdev ! -path '*/__pycache__*' ! -path '/var/lib/dpkg/*' ! -path '/var/lib/apt/*' \
-        ! -path '/var/lib/systemd/timers*' ! -path /var/lib/systemd/linger ! -path '/var/lib/private*' | LC_ALL=C sort
+    find /etc /lib /usr /var/lib /run -xdev ! -path '*/__pycache__*' ! -path '/var/lib/dpkg/*' \
+        ! -path '/var/lib/apt/*' ! -path '/var/lib/systemd/timers*' ! -path /var/lib/systemd/linger ! -path '/var/lib/private*' | LC_ALL=C sort
 }
 
 all_of() {
