@@ -19,7 +19,8 @@ tell() { echo "== $1" >&3; }
 # Every file where packages put some, links too; what systemd itself writes isn't theirs.
 list() {
     find /etc /lib /usr /var/lib /run -xdev ! -path '*/__pycache__*' ! -path '/var/lib/dpkg/*' \
-        ! -path '/var/lib/apt/*' ! -path '/var/lib/systemd/timers*' ! -path /var/lib/systemd/linger ! -path '/var/lib/private*' | LC_ALL=C sort
+        ! -path '/var/lib/apt/*' ! -path '/var/lib/systemd/timers*' ! -path /var/lib/systemd/linger \
+        ! -path '/var/lib/private*' | LC_ALL=C sort
 }
 
 all_of() {
