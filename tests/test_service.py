@@ -451,7 +451,7 @@ def supervisor(tmp_path, monkeypatch):
         sock.bind(str(tmp_path / "notify"))
         sock.settimeout(LIMIT)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        yield lambda: dict(line.split("=", 1) for line in sock.recv(4096).decode().split("\n"))
+        yield lambda: dict(line.split("=", 1) for line in sock.recv(4096).decode().split("\n") if line)
 
 
 def test_systemd_is_told(versioned, supervisor):
@@ -480,6 +480,16 @@ def test_systemd_is_not_told_too_early(versioned, supervisor):
     while "READY" not in supervisor():
         pass
     assert server.process.poll() is None
+
+
+def test_a_module_cannot_give_orders_to_systemd(forkserver, supervisor, tmp_path):
+    path = tmp_path / "x\nMAINPID=1\nREADY=1\n.so"
+    server = Server(forkserver, str(tmp_path / "socket"), "--preload", path)
+    try:
+        message = supervisor()
+        assert list(message) == ["STATUS"] and "MAINPID=1" in message["STATUS"]
+    finally:
+        server.end()
 
 
 def test_watchdog(serve, supervisor, monkeypatch):  # noqa: F811

@@ -197,7 +197,7 @@ static void drain_server(struct fsrv__server *s) {
         unsigned idle = 0;
 
         s->draining = true;
-        fsrv__supervisor_say(s, "STOPPING=1");
+        fsrv__supervisor_say(s, "STOPPING=1\n", "Waiting for the last processes");
         fsrv__reload_give_up(s);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 shutdown(z->doorbell, SHUT_RDWR);

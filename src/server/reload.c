@@ -49,18 +49,19 @@ static void note_failure(struct fsrv__server *s, const struct fsrv__wire_failed 
         s->reload_failure = *failure;
         s->stats.failed_reloads++;
         fsrv__log(s, FSRV_ERROR, "the reload failed, and what was loaded before stays: %s", failure->text);
-        fsrv__supervisor_say(s, "READY=1\nSTATUS=A reload failed: %s", failure->text);
+        fsrv__supervisor_say(s, "READY=1\n", "A reload failed: %s", failure->text);
 }
 
 static void begin(struct fsrv__server *s) {
         struct fsrv__wire_failed failure = { .stage = FSRV_STAGE_START };
+        char fields[64];
 
         s->wants_reload = false;
         s->reload++;
         s->reload_failure.stage = 0;
         fsrv__log(s, FSRV_INFO, "reload: a new zygote loads the modules");
-        fsrv__supervisor_say(s, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reloading",
-                             (unsigned long long)fsrv__now_us());
+        snprintf(fields, sizeof fields, "RELOADING=1\nMONOTONIC_USEC=%llu\n", (unsigned long long)fsrv__now_us());
+        fsrv__supervisor_say(s, fields, "Reloading");
         int r = add_next(s);
         if (r == 0)
                 return;

@@ -306,8 +306,9 @@ void fsrv__log(const struct fsrv__server *s, enum fsrv__level level, const char 
 
 /* Takes what the environment says of a supervisor out of it. */
 void fsrv__supervisor_init(struct fsrv__server *s);
-/* Says this in the words of sd_notify(3), if somebody listens. */
-void fsrv__supervisor_say(const struct fsrv__server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Says this in the words of sd_notify(3), if somebody listens: whole lines, and a status, which may be empty. */
+void fsrv__supervisor_say(const struct fsrv__server *s, const char *fields, const char *status, ...)
+        __attribute__((format(printf, 3, 4)));
 /* The modules are loaded. */
 void fsrv__supervisor_say_ready(struct fsrv__server *s);
 void fsrv__supervisor_on_time(struct fsrv__server *s, int64_t now);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/fd.h"
 #include "server/server.h"
 
@@ -62,23 +63,28 @@ void fsrv__supervisor_init(struct fsrv__server *s) {
                 unsetenv(names[i]);
 }
 
-/* If the supervisor doesn't read, it is no concern. */
-void fsrv__supervisor_say(const struct fsrv__server *s, const char *format, ...) {
-        char text[512];
+/* If the supervisor doesn't read, it is no concern. What a status tells may come from a module, so it has to stay on
+ * its line: other lines are orders to the supervisor. */
+void fsrv__supervisor_say(const struct fsrv__server *s, const char *fields, const char *status, ...) {
+        char text[768], words[512];
         va_list args;
 
         if (s->supervisor.socket < 0)
                 return;
-        va_start(args, format);
-        vsnprintf(text, sizeof text, format, args);
+        va_start(args, status);
+        vsnprintf(words, sizeof words, status, args);
         va_end(args);
+        fsrv__text_tame(words);
+        snprintf(text, sizeof text, "%s%s%s", fields, words[0] ? "STATUS=" : "", words);
         (void)!send(s->supervisor.socket, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* After a takeover it is another process. */
 void fsrv__supervisor_say_ready(struct fsrv__server *s) {
-        fsrv__supervisor_say(s, "READY=1\nMAINPID=%d\nSTATUS=Ready, with %u modules loaded", (int)getpid(),
-                             s->config.head.n_modules);
+        char fields[64];
+
+        snprintf(fields, sizeof fields, "READY=1\nMAINPID=%d\n", (int)getpid());
+        fsrv__supervisor_say(s, fields, "Ready, with %u modules loaded", s->config.head.n_modules);
         if (s->supervisor.ready >= 0)
                 (void)!write(s->supervisor.ready, "\n", 1);
         s->supervisor.ready = fsrv__fd_close(s->supervisor.ready);
@@ -87,6 +93,6 @@ void fsrv__supervisor_say_ready(struct fsrv__server *s) {
 void fsrv__supervisor_on_time(struct fsrv__server *s, int64_t now) {
         if (s->supervisor.watchdog_ms == 0 || now < s->supervisor.next_sign)
                 return;
-        fsrv__supervisor_say(s, "WATCHDOG=1");
+        fsrv__supervisor_say(s, "WATCHDOG=1\n", "%s", "");
         s->supervisor.next_sign = now + s->supervisor.watchdog_ms;
 }

@@ -25,7 +25,7 @@ static void fail_start(struct fsrv__server *s, struct fsrv__zygote *z) {
         fsrv__refuse(s, z, z->failures++, &z->failure);
         if (z != s->zygotes)
                 return;
-        fsrv__supervisor_say(s, "STATUS=%s", z->failure.text);
+        fsrv__supervisor_say(s, "", "%s", z->failure.text);
         if ((s->config.head.options & FSRV_WIRE_FAIL_FAST || s->takes_over) && !s->has_served) {
                 s->exit_code = 125;
                 s->wish = FSRV_WISH_DRAIN;
