@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import pty
 import re
 import signal
@@ -14,6 +15,7 @@ import threading
 import pytest
 
 from conftest import NOBODY, as_nobody
+from spawner import children
 from test_run import LIMIT, build_module, eventually  # noqa: F401: a fixture
 from test_serve import Server, call, open_directory, serve  # noqa: F401: fixtures
 
@@ -278,6 +280,18 @@ def test_who_may_reload(serve, open_directory):  # noqa: F811
         result = call(*as_nobody(server.forkserver, *command, "--socket", server.path))
         assert result.returncode == 125 and why in result.stderr
     assert server.run("true").returncode == 0
+
+
+def test_names(versioned):
+    """As top and pstree show them."""
+    server = versioned.start("--standbys", 2).server.wait_until_it_listens()
+    assert eventually(lambda: server.stats()["standbys"] == 2)
+
+    def names():
+        return sorted(pathlib.Path(f"/proc/{pid}/comm").read_text() for pid in children(server.process.pid))
+
+    assert pathlib.Path(f"/proc/{server.process.pid}/comm").read_text() == "fsrv server\n"
+    assert eventually(lambda: names() == ["fsrv standby\n", "fsrv standby\n", "fsrv zygote\n"]), names()
 
 
 # ---- files that have been replaced ----
