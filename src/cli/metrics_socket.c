@@ -12,7 +12,7 @@
 
 #include "listening.h"
 
-enum { BACKLOG = 128, FLAGS = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK };
+enum { FLAGS = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK };
 
 static int complain_of(const char *where, int fd) {
         int err = errno;
@@ -40,7 +40,7 @@ static int listen_at_port(const char *where, unsigned long port, bool takes_over
         fd = socket(AF_INET, FLAGS, 0);
         if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
             setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ||
-            bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, BACKLOG) < 0)
+            bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SOMAXCONN) < 0)
                 return complain_of(where, fd);
         return fd;
 }
@@ -68,7 +68,7 @@ static int listen_at_path(const char *where, bool takes_over) {
         int fd = socket(AF_UNIX, FLAGS, 0);
         if (lstat(where, &st) == 0 && S_ISSOCK(st.st_mode) && (takes_over || !is_alive(&address)))
                 unlink(where);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, BACKLOG) < 0)
+        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SOMAXCONN) < 0)
                 return complain_of(where, fd);
         return fd;
 }
