@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,14 +42,30 @@ static pid_t find_listener(const char *path) {
         return cred.pid;
 }
 
+/* Whether the process has another number in a pid namespace below ours. */
+static bool is_below(pid_t pid) {
+        char path[64], line[256];
+        int ours, theirs;
+        bool found = false;
+
+        snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+        FILE *file = fopen(path, "re");
+        while (file && !found && fgets(line, sizeof line, file))
+                found = sscanf(line, "NSpid: %d %d", &ours, &theirs) == 2;
+        if (file)
+                fclose(file);
+        return found;
+}
+
 /* Another process may have made the socket: systemd, or a server from which this one has taken over. So the numbers are
- * looked at, too: the processes have to be children of the server, which has to be as old as it says. */
+ * looked at, too: the server has to have its name, to be as old as it says, and to be the parent of the others. */
 static bool are_ours(const struct fsrv_stats *stats, pid_t listener, const struct fsrv_listed *list, size_t n,
                      const struct ps_processes *processes) {
         const struct ps_process *server = ps_processes_find(processes, stats->server_pid);
         size_t right = 0, wrong = 0;
 
-        if (listener == 0 || !server || server->age_ms + SLACK_MS < stats->uptime_ms)
+        if (listener == 0 || !server || strncmp(server->name, "forkserver", strlen("forkserver")) != 0 ||
+            server->age_ms + SLACK_MS < stats->uptime_ms || (listener > 0 && is_below(listener)))
                 return false;
         for (size_t i = 0; i < n; i++) {
                 const struct ps_process *process = ps_processes_find(processes, list[i].pid);
