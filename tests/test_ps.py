@@ -316,6 +316,18 @@ def test_small_terminal_and_another_size(screen, work):
     assert top.ends() == -signal.SIGINT
 
 
+def test_ctrl_c_while_the_server_does_not_answer(screen, server):
+    top = screen("--interval", "1h")
+    top.shows("by CPU")
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        top.press(" ")
+        top.press("\x03")
+        assert top.ends() == -signal.SIGINT
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signal(screen, name):
     top = screen("--interval", "1h")
