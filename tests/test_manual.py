@@ -216,5 +216,6 @@ esac''')
     assert "forkserver-jobs - show what runs, as top(1) does\n" in page and "*--order* _KEY_\n\tby what" in page
     assert "# EXIT STATUS\n\n0.\n" in page and "forkserver-jobs.1\n" in (copy.root / "doc/man/pages.txt").read_text()
     for name, text in [("forkserver.bash", "    jobs)\n        flags=(-h --help)\n        takes=([--order]='cpu"),
-                       ("_forkserver", "ordered]:KEY:(cpu memory)'"), ("forkserver.fish", "-l order -x -a 'cpu memory'")]:
+                       ("_forkserver", "ordered]:KEY:(cpu memory)'"),
+                       ("forkserver.fish", "-l order -x -a 'cpu memory'")]:
         assert text in (copy.root / "completions" / name).read_text(), name
