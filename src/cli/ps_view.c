@@ -76,7 +76,7 @@ static bool are_ours(const struct fsrv_stats *stats, pid_t listener, const struc
                 else
                         wrong++;
         }
-        return right > wrong || (right == 0 && wrong == 0 && listener == server->pid);
+        return (right > 0 && right >= wrong) || (right == 0 && wrong == 0 && listener == server->pid);
 }
 
 /* ---- rows ---- */
