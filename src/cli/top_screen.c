@@ -38,12 +38,12 @@ bool top_screen_write(const char *text, size_t n) {
         return true;
 }
 
-/* Ctrl-C and Ctrl-Z stay signals. */
+/* Ctrl-C and Ctrl-Z stay signals. They drop keys that poll(2) has told of: so no read waits for one. */
 static void set_modes(const struct top_screen *screen) {
         struct termios modes = screen->modes;
 
         modes.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-        modes.c_cc[VMIN] = 1;
+        modes.c_cc[VMIN] = 0;
         modes.c_cc[VTIME] = 0;
         tcsetattr(STDOUT_FILENO, TCSANOW, &modes);
 }
@@ -175,5 +175,7 @@ enum top_event top_screen_wait(struct top_screen *screen, int64_t ms, char *ret_
         ssize_t n = read(screen->keys, ret_key, 1);
         if (n == 1)
                 return TOP_KEY;
-        return n < 0 && (errno == EAGAIN || errno == EINTR) ? TOP_TIME : TOP_ENDED;
+        if (polls[1].revents & (POLLHUP | POLLERR | POLLNVAL))
+                return TOP_ENDED;
+        return n == 0 || errno == EAGAIN || errno == EINTR ? TOP_TIME : TOP_ENDED;
 }
