@@ -10,7 +10,7 @@
 _forkserver_table() {
     case $1 in
     '')
-        commands=(run call map check serve stop reload ping stats help)
+        commands=(run call map check serve stop reload ping stats ps top help)
         flags=(-h --help --version)
         ;;
     run)
@@ -114,6 +114,14 @@ _forkserver_table() {
     stats)
         flags=(--json --prometheus -h --help)
         takes=([--socket]=@file [--server-uid]=@user)
+        ;;
+    ps)
+        flags=(--all --pss --json -h --help)
+        takes=([--socket]=@file [--server-uid]=@user [--sort]='age cpu mem pid')
+        ;;
+    top)
+        flags=(--all --pss --json -h --help)
+        takes=([--socket]=@file [--server-uid]=@user [--interval]='' [--count]='' [--sort]='age cpu mem pid')
         ;;
     *) return 1 ;;
     esac

@@ -26,6 +26,10 @@ function __forkserver_takes
             printf '%s\n' --socket --server-uid --wait
         case stats
             printf '%s\n' --socket --server-uid
+        case ps
+            printf '%s\n' --socket --server-uid --sort
+        case top
+            printf '%s\n' --socket --server-uid --interval --count --sort
     end
 end
 
@@ -67,6 +71,8 @@ complete -c forkserver -n __forkserver_at_name -f -a stop -d 'let such a server 
 complete -c forkserver -n __forkserver_at_name -f -a reload -d 'let such a server load its modules anew, without a gap'
 complete -c forkserver -n __forkserver_at_name -f -a ping -d 'ask whether such a server answers'
 complete -c forkserver -n __forkserver_at_name -f -a stats -d 'show what such a server counted'
+complete -c forkserver -n __forkserver_at_name -f -a ps -d 'list the processes of such a server'
+complete -c forkserver -n __forkserver_at_name -f -a top -d 'watch such a server and its processes'
 complete -c forkserver -n '__forkserver_at command first' -f -a help -d 'show the help of a command'
 
 complete -c forkserver -n '__forkserver_at command option' -s h -l help -d 'the same as \'help\''
@@ -288,6 +294,24 @@ complete -c forkserver -n '__forkserver_at stats option' -l server-uid -x -a '(_
 complete -c forkserver -n '__forkserver_at stats option' -l json -d 'print one JSON object instead'
 complete -c forkserver -n '__forkserver_at stats option' -l prometheus -d 'print OpenMetrics text instead, with histograms of times'
 complete -c forkserver -n '__forkserver_at stats option' -s h -l help -d 'show this help'
+
+complete -c forkserver -n '__forkserver_at ps option' -l socket -r -F -d 'where it listens'
+complete -c forkserver -n '__forkserver_at ps option' -l server-uid -x -a '(__fish_complete_users)' -d 'the user that has to run it, a name or a number'
+complete -c forkserver -n '__forkserver_at ps option' -l all -d 'list its zygotes, standbys and others too, each with its …'
+complete -c forkserver -n '__forkserver_at ps option' -l sort -x -a 'age cpu mem pid' -d 'the order'
+complete -c forkserver -n '__forkserver_at ps option' -l pss -d 'let MEM have its share of shared memory too'
+complete -c forkserver -n '__forkserver_at ps option' -l json -d 'print one JSON object instead'
+complete -c forkserver -n '__forkserver_at ps option' -s h -l help -d 'show this help'
+
+complete -c forkserver -n '__forkserver_at top option' -l socket -r -F -d 'where it listens'
+complete -c forkserver -n '__forkserver_at top option' -l server-uid -x -a '(__fish_complete_users)' -d 'the user that has to run it, a name or a number'
+complete -c forkserver -n '__forkserver_at top option' -l interval -x -d 'the time between two tables, in seconds or as in 500ms, 2m …'
+complete -c forkserver -n '__forkserver_at top option' -l count -x -d 'print N tables and end, on a terminal too'
+complete -c forkserver -n '__forkserver_at top option' -l all -d 'show its zygotes, standbys and others too, each with its …'
+complete -c forkserver -n '__forkserver_at top option' -l sort -x -a 'age cpu mem pid' -d 'the order'
+complete -c forkserver -n '__forkserver_at top option' -l pss -d 'let MEM have its share of shared memory too'
+complete -c forkserver -n '__forkserver_at top option' -l json -d 'print a JSON object on a line instead of each table'
+complete -c forkserver -n '__forkserver_at top option' -s h -l help -d 'show this help'
 # the end of what tools/manual writes
 
 # Prints the command (or "command" if it isn't there yet), where the cursor is ("option": an option may come; "first";

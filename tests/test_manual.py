@@ -202,19 +202,20 @@ def test_a_section_that_has_gone(copy):
 def test_a_command_is_listed_nowhere_else(copy, forkserver):
     """A new one gets its page and its completions from its help alone."""
     copy.say(f'''case $1.$2 in
-help.) {forkserver} help | sed 's/^  help /  top     show what runs, as top(1) does\\n&/' ;;
-top.--help) printf '%s\\n' 'Usage: forkserver top --socket PATH [OPTION]... [PID]...' 'Show them.' '' \\
-    '      --sort KEY   by what they are sorted: cpu or memory' \\
+help.) {forkserver} help | sed 's/^  help /  jobs    show what runs, as top(1) does\\n&/' ;;
+jobs.--help) printf '%s\\n' 'Usage: forkserver jobs --socket PATH [OPTION]... [PID]...' 'Show them.' '' \\
+    '      --order KEY  by what they are ordered: cpu or memory' \\
     '  -h, --help       show this help' '' 'Exit code: 0.' ;;
-top.--sort) echo "forkserver: --sort: '?' is none of cpu and memory" >&2; exit 125 ;;
+jobs.--order) echo "forkserver: --order: '?' is none of cpu and memory" >&2; exit 125 ;;
 *) exec {forkserver} "$@" ;;
 esac''')
     result = copy.manual("--check")
-    assert result.returncode == 1 and "forkserver-top.1.scd" in result.stderr
+    assert result.returncode == 1 and "forkserver-jobs.1.scd" in result.stderr
     assert copy.manual().returncode == 0
-    page = (copy.root / "doc/man/forkserver-top.1.scd").read_text()
-    assert "forkserver-top - show what runs, as top(1) does\n" in page and "*--sort* _KEY_\n\tby what" in page
-    assert "# EXIT STATUS\n\n0.\n" in page and "forkserver-top.1\n" in (copy.root / "doc/man/pages.txt").read_text()
-    for name, text in [("forkserver.bash", "    top)\n        flags=(-h --help)\n        takes=([--sort]='cpu"),
-                       ("_forkserver", "sorted]:KEY:(cpu memory)'"), ("forkserver.fish", "-l sort -x -a 'cpu memory'")]:
+    page = (copy.root / "doc/man/forkserver-jobs.1.scd").read_text()
+    assert "forkserver-jobs - show what runs, as top(1) does\n" in page and "*--order* _KEY_\n\tby what" in page
+    assert "# EXIT STATUS\n\n0.\n" in page and "forkserver-jobs.1\n" in (copy.root / "doc/man/pages.txt").read_text()
+    for name, text in [("forkserver.bash", "    jobs)\n        flags=(-h --help)\n        takes=([--order]='cpu"),
+                       ("_forkserver", "ordered]:KEY:(cpu memory)'"),
+                       ("forkserver.fish", "-l order -x -a 'cpu memory'")]:
         assert text in (copy.root / "completions" / name).read_text(), name

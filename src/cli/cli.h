@@ -64,6 +64,8 @@ int cli_reload(int argc, char **argv);
 int cli_stop(int argc, char **argv);
 int cli_ping(int argc, char **argv);
 int cli_stats(int argc, char **argv);
+int cli_ps(int argc, char **argv);
+int cli_top(int argc, char **argv);
 
 /* common.c */
 
