@@ -686,8 +686,8 @@ def test_metrics(serve, tmp_path, testmod):  # noqa: F811
     after = parse(result.stdout)
     assert after.keys() == before.keys(), "all series are there from the start"
     for name, more in {"spawns_total": 4, "exits_total": 4, "time_limits_total": 1,
-                       'worker_deaths_total{signal="SIGSEGV"}': 1,
-                       'failures_total{stage="exec"}': 1, 'run_seconds_bucket{le="+Inf"}': 4, "queue_seconds_count": 4}.items():
+                       'worker_deaths_total{signal="SIGSEGV"}': 1, 'failures_total{stage="exec"}': 1,
+                       'run_seconds_bucket{le="+Inf"}': 4, "queue_seconds_count": 4}.items():
         assert after["forkserver_" + name] - before["forkserver_" + name] == more, name
     assert after['forkserver_worker_deaths_total{signal="SIGKILL"}'] > 0 and after["forkserver_exit_failures_total"] > 0
     assert after["forkserver_run_seconds_sum"] >= 0.05 and after["forkserver_fork_seconds_count"] > 0

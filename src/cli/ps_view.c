@@ -64,7 +64,7 @@ static bool are_ours(const struct fsrv_stats *stats, pid_t listener, const struc
         const struct ps_process *server = ps_processes_find(processes, stats->server_pid);
         size_t right = 0, wrong = 0;
 
-        if (listener == 0 || !server || strncmp(server->name, "forkserver", strlen("forkserver")) != 0 ||
+        if (listener == 0 || !server || strcmp(server->name, "fsrv server") != 0 ||
             server->age_ms + SLACK_MS < stats->uptime_ms || (listener > 0 && is_below(listener)))
                 return false;
         for (size_t i = 0; i < n; i++) {
