@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         number_fds(&message, n_fds);
         size_t all = message.n_fds;
         if (table == FSRV_TABLE_REPLIES) {
-                if (question < FSRV_WIRE_ADMIN_CONFIG || question > FSRV_WIRE_ADMIN_METRICS)
+                if (question < FSRV_WIRE_ADMIN_CONFIG || question > FSRV_WIRE_ADMIN_SUCCEED)
                         return 0;
                 r = fsrv__reply_unpack(question, bytes, &message, slots);
         } else {

@@ -415,8 +415,9 @@ FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv
  * modules, and ends when its last process has. No client notices. The two must speak the same version of the protocol.
  */
 #define FSRV_LISTEN_TAKEOVER 128u
-/* `metrics` is a listening stream socket, at which the server answers HTTP requests with its counters, as OpenMetrics
- * text. Whoever can connect there can read them. */
+/* `metrics` is a bound stream socket. The server has it listen when it serves, and answers HTTP requests there with its
+ * counters, as OpenMetrics text. A path that it is bound to ends with '.' and the caller's pid; the server takes that
+ * off, and removes the path at its end. All that can connect there can read the counters. */
 #define FSRV_LISTEN_METRICS 256u
 
 struct fsrv_listen_options {

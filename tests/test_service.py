@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -185,6 +186,22 @@ def test_a_standby_that_comes_late(versioned, tmp_path, monkeypatch):
     assert [versioned.get() for _ in range(4)] == [2] * 4
 
 
+def test_a_reload_that_fails_at_once(versioned):
+    """There are too few files for another zygote, or for parts of it."""
+    server = versioned.start().server.wait_until_it_listens()
+    assert versioned.get() == 1
+    pid, limits = server.process.pid, resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    for _ in range(3):
+        assert versioned.get() == 1
+        numbers = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        second = [number for number in range(len(numbers) + 3) if number not in numbers][1]
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (second, limits[1]))
+        result = versioned.reload()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        assert result.returncode == 125 and "Too many open files" in result.stderr
+    assert versioned.reload().returncode == 0
+
+
 def test_workers_outlive_a_reload(versioned):
     server = versioned.start().server.wait_until_it_listens()
     worker = server.start("sh", "-c", "echo; read x; exit 9")
@@ -351,6 +368,20 @@ def test_auto_reload(versioned, way):
     assert versioned.get() == 2
 
 
+def test_auto_reload_of_a_file_that_was_broken(versioned):
+    server = versioned.start("--auto-reload").server.wait_until_it_listens()
+    assert versioned.get() == 1
+    versioned.file.write_text("2")
+    whole = open(versioned.module, "rb").read()
+    for content in whole[:3000], whole:
+        with open(versioned.module + ".new", "wb") as file:
+            file.write(content)
+        os.rename(versioned.module + ".new", versioned.module)
+        key = "reloads" if content == whole else "failed_reloads"
+        assert eventually(lambda: server.stats()[key] == 1)
+    assert versioned.get() == 2
+
+
 # ---- a takeover ----
 
 
@@ -382,6 +413,44 @@ def test_a_takeover_that_fails(versioned):
         assert versioned.get() == 1 and old.stats()["server_pid"] == old.process.pid
     finally:
         new.end()
+
+
+@pytest.mark.parametrize("files", [14, 15, 16, 17, 18])
+def test_a_takeover_that_breaks_off(versioned, files):
+    """At some step, for want of files. Either of the two serves then."""
+    old = versioned.start().server.wait_until_it_listens()
+    assert versioned.get() == 1
+    shell = f'ulimit -n {files}; exec "$@"'
+    new = versioned.start("--takeover", path=old.path,
+                          wrap=lambda *command: ["sh", "-c", shell, "sh", *map(str, command)]).server
+    assert eventually(lambda: new.process.poll() is not None or old.process.poll() is not None)
+    assert versioned.get() == 1
+    assert new.process.poll() in (None, 125) and old.process.poll() in (None, 0)
+
+
+def test_a_takeover_that_is_killed(versioned):
+    old = versioned.start().server.wait_until_it_listens()
+    assert versioned.get() == 1
+    versioned.file.write_text("hangs")
+    for _ in range(3):
+        new = versioned.start("--takeover", path=old.path).server
+        assert eventually(lambda: "to take over" in new.read_log())
+        new.process.kill()
+        new.process.wait()
+        assert versioned.get() == 1
+
+
+def test_a_signal_to_the_old_server(versioned):
+    """It has been draining since the takeover, and the first signal asks for no more than that."""
+    old = versioned.start().server.wait_until_it_listens()
+    worker = old.start("sh", "-c", "echo; read x; exit 9")
+    worker.stdout.readline()
+    versioned.start("--takeover", path=old.path)
+    assert eventually(lambda: "another server has taken over" in old.read_log())
+    old.terminate()
+    assert versioned.get() == 1
+    worker.communicate("\n", timeout=LIMIT)
+    assert worker.returncode == 9 and old.process.wait(LIMIT) == 0
 
 
 def test_a_takeover_from_nobody(serve):  # noqa: F811
@@ -696,6 +765,34 @@ def test_metrics(serve, tmp_path, testmod):  # noqa: F811
     assert server.process.wait(LIMIT) == 0 and not os.path.exists(path)
 
 
+def test_metrics_of_a_server_that_could_not_take_over(versioned, tmp_path):
+    path = str(tmp_path / "metrics")
+    old = versioned.start("--metrics", path).server.wait_until_it_listens()
+    assert versioned.get() == 1
+    versioned.file.write_text("fails")
+    new = versioned.start("--takeover", "--metrics", path, path=old.path).server
+    assert new.process.wait(LIMIT) == 125
+    with connect(path, socket.SOCK_STREAM) as connection:
+        assert scrape(connection)["forkserver_ready"] == 1
+    versioned.file.write_text("2")
+    new = versioned.start("--takeover", "--metrics", path, path=old.path).server
+    assert old.process.wait(LIMIT) == 0
+    with connect(path, socket.SOCK_STREAM) as connection:
+        assert scrape(connection)["forkserver_claims_total"] == 0
+    assert versioned.get() == 2
+    new.terminate()
+    assert new.process.wait(LIMIT) == 0 and not os.path.exists(path)
+
+
+def test_metrics_at_a_relative_path(serve, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    server = serve("--metrics", "metrics").wait_until_it_listens()
+    with connect("metrics", socket.SOCK_STREAM) as connection:
+        scrape(connection)
+    server.terminate()
+    assert server.process.wait(LIMIT) == 0 and os.listdir(tmp_path) == []
+
+
 def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -736,8 +833,13 @@ def test_a_path_of_metrics_that_is_taken(forkserver, serve, tmp_path):  # noqa: 
     assert result.returncode == 125 and file.read_text() == "precious"
     path = str(tmp_path / "metrics")
     server = serve("--metrics", path).wait_until_it_listens()
-    result = call(forkserver, "serve", "--metrics", path, "--socket", tmp_path / "other")
-    assert result.returncode == 125 and "Address already in use" in result.stderr
+    for taken in path, server.path:
+        result = call(forkserver, "serve", "--metrics", taken, "--socket", tmp_path / "other")
+        assert result.returncode == 125 and "Address already in use" in result.stderr
+    result = call(forkserver, "serve", "--metrics", tmp_path / "m2", "--socket", server.path)
+    assert result.returncode == 125 and sorted(os.listdir(tmp_path)) == ["file", "metrics", "socket"]
+    result = call(forkserver, "serve", "--metrics", "", "--socket", tmp_path / "other")
+    assert result.returncode == 125 and "neither a port nor a path" in result.stderr
     server.process.kill()
     server.process.wait()
     again = serve("--metrics", path, path=tmp_path / "again").wait_until_it_listens()

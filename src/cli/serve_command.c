@@ -268,7 +268,7 @@ static void serve_now(struct serve *serve) {
                 return;
         }
         if (serve->metrics) {
-                serve->listen.metrics = cli_metrics_listen(serve->metrics, serve->listen.flags & FSRV_LISTEN_TAKEOVER);
+                serve->listen.metrics = cli_metrics_bind(serve->metrics, serve->listen.flags & FSRV_LISTEN_TAKEOVER);
                 if (serve->listen.metrics < 0)
                         return;
                 serve->listen.flags |= FSRV_LISTEN_METRICS;
@@ -278,6 +278,8 @@ static void serve_now(struct serve *serve) {
         serve->server.preload = serve->target.preload;
         fsrv_serve(&serve->listen, &serve->server, &error);
         cli_complain_error(&error);
+        if (serve->metrics)
+                cli_metrics_drop(serve->listen.metrics);
 }
 
 int cli_serve(int argc, char **argv) {

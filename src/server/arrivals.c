@@ -19,7 +19,7 @@ static bool may_enter(const struct fsrv__server *s, uid_t uid) {
 }
 
 void fsrv__listener_on_peers(struct fsrv__server *s) {
-        for (;;) {
+        for (int i = 0; i < FSRV_ACCEPTS_MAX; i++) {
                 struct ucred cred;
                 socklen_t size = sizeof cred;
                 int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -18,6 +18,7 @@ void fsrv__peer_close(struct fsrv__server *s, struct fsrv__peer **link) {
         struct fsrv__peer *peer = *link;
 
         *link = peer->next;
+        fsrv__unwatch(s, peer->fd); /* another server may have it, too */
         fsrv__fd_close(peer->fd);
         free(peer);
         s->n_peers--;

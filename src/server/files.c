@@ -117,20 +117,32 @@ static void tell(struct fsrv__server *s, const char *path) {
                   by_itself ? "" : "; a reload loads the new one (forkserver reload, SIGHUP)");
 }
 
+/* The first one that has been replaced; NULL. What is at its path now is watched as well: it may be half written, and
+ * a reload of it fails. */
+static const char *find_replaced(const struct fsrv__files *files, bool *ret_is_missing) {
+        const char *found = NULL;
+
+        for (size_t i = 0; i < files->n; i++)
+                if (is_replaced(&files->list[i], ret_is_missing)) {
+                        inotify_add_watch(files->inotify, files->list[i].path, EVENTS | IN_MODIFY);
+                        found = found ? found : files->list[i].path;
+                }
+        return found;
+}
+
 /* Nothing tells when a missing file is there again, so we look, less and less often. */
 static void compare(struct fsrv__server *s) {
         struct fsrv__files *files = &s->files;
         bool is_missing = false;
+        const char *replaced = find_replaced(files, &is_missing);
 
         files->look = FSRV_NEVER;
-        for (size_t i = 0; i < files->n; i++)
-                if (is_replaced(&files->list[i], &is_missing)) {
-                        tell(s, files->list[i].path);
-                        if (s->config.head.options & FSRV_WIRE_AUTO_RELOAD)
-                                files->reload = fsrv__now() + SETTLE_MS;
-                        return;
-                }
-        files->replaced[0] = 0;
+        if (!replaced)
+                files->replaced[0] = 0;
+        else
+                tell(s, replaced);
+        if (replaced && s->config.head.options & FSRV_WIRE_AUTO_RELOAD)
+                files->reload = fsrv__now() + SETTLE_MS;
         if (!is_missing)
                 return;
         files->wait_ms = files->wait_ms * 2 < LOOK_MAX_MS ? files->wait_ms * 2 : LOOK_MAX_MS;

@@ -35,15 +35,18 @@ static int lock_directory(const char *path) {
         return fd < 0 ? -1 : fd;
 }
 
-/* Whether a server listens there, or what is there is no socket. */
-static bool is_taken(const struct sockaddr_un *address) {
+/* 0; -errno: a server listens there, or what is there is no socket. */
+static int check_path(const struct sockaddr_un *address) {
         FSRV_CLEANUP_FD int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         struct stat st;
 
         if (lstat(address->sun_path, &st) < 0)
-                return false;
-        return !S_ISSOCK(st.st_mode) || connect(probe, (const struct sockaddr *)address, sizeof *address) == 0 ||
-               errno != ECONNREFUSED;
+                return 0;
+        if (!S_ISSOCK(st.st_mode))
+                return S_ISDIR(st.st_mode) ? -EISDIR : -EEXIST;
+        if (connect(probe, (const struct sockaddr *)address, sizeof *address) == 0 || errno != ECONNREFUSED)
+                return -EADDRINUSE;
+        return 0;
 }
 
 /* Under a name of its own, next to the one that it is to have. That may be too long for an address, which the way by
@@ -72,10 +75,11 @@ static int bind_and_listen(struct fsrv__server *s, int sock, const struct sockad
         char name[PATH_MAX];
         struct stat st;
 
-        if (is_taken(address))
-                return -EADDRINUSE;
+        int r = check_path(address);
+        if (r < 0)
+                return r;
         mode_t mask = umask(0777);
-        int r = bind_beside(sock, address->sun_path, name);
+        r = bind_beside(sock, address->sun_path, name);
         umask(mask);
         if (r < 0)
                 return r;
@@ -140,5 +144,6 @@ void fsrv__unlisten(struct fsrv__server *s) {
                 return;
         if (lstat(s->config.path, &st) == 0 && st.st_dev == s->socket_device && st.st_ino == s->socket_inode)
                 unlink(s->config.path);
+        fsrv__unwatch(s, s->listener); /* another server may have it, too */
         s->listener = fsrv__fd_close(s->listener);
 }

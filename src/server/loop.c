@@ -55,7 +55,7 @@ static int64_t next_deadline(const struct fsrv__server *s) {
         if (s->supervisor.watchdog_ms > 0)
                 deadline = earlier(deadline, s->supervisor.next_sign);
         deadline = earlier(deadline, earlier(s->files.look, s->files.reload));
-        if (s->wants_reload && s->reload_over == s->reload && !s->draining)
+        if (fsrv__reload_is_due(s))
                 deadline = 0;
         if (s->first_deadline)
                 deadline = earlier(deadline, s->first_deadline->deadline);

@@ -115,7 +115,7 @@ static void reload_server(struct fsrv__server *s, struct fsrv__peer *peer) {
         peer->deadline = FSRV_NEVER; /* loading has a time limit */
 }
 
-static void hand_over(struct fsrv__server *s, struct fsrv__peer *peer) {
+static void give_sockets(struct fsrv__server *s, struct fsrv__peer *peer) {
         if (!may_govern(peer, "take over"))
                 return;
         if (s->draining || s->listener < 0) {
@@ -123,10 +123,16 @@ static void hand_over(struct fsrv__server *s, struct fsrv__peer *peer) {
                 return;
         }
         int r = fsrv__takeover_give(s, peer->fd);
-        if (r >= 0)
-                fsrv__peers_close_others(s, peer);
-        else
+        peer->has_sockets = r >= 0;
+        if (r < 0)
                 fsrv__log(s, FSRV_ERROR, "another server could not take over: %s", strerrordesc_np(-r));
+}
+
+static void let_succeed(struct fsrv__server *s, struct fsrv__peer *peer) {
+        if (!peer->has_sockets || s->draining)
+                fsrv__peer_reply(peer->fd, ECONNREFUSED, FSRV_STAGE_ADMIN, "this comes after TAKEOVER", NULL, 0);
+        else if (fsrv__takeover_end(s, peer->fd) >= 0)
+                fsrv__peers_close_others(s, peer);
 }
 
 void fsrv__peers_on_reload(struct fsrv__server *s) {
@@ -163,7 +169,10 @@ static void answer_question(struct fsrv__server *s, struct fsrv__peer *peer, uin
                 reload_server(s, peer);
                 break;
         case FSRV_WIRE_ADMIN_TAKEOVER:
-                hand_over(s, peer);
+                give_sockets(s, peer);
+                break;
+        case FSRV_WIRE_ADMIN_SUCCEED:
+                let_succeed(s, peer);
                 break;
         case FSRV_WIRE_ADMIN_LIST:
                 send_file(peer->fd, fsrv__listing_make(s), "the list of processes");

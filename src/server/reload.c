@@ -78,10 +78,23 @@ static bool has_old_standbys(const struct fsrv__server *s) {
         return s->retiring > 0;
 }
 
+static bool is_over(const struct fsrv__server *s) {
+        return s->reload_over != s->reload && !s->next && !has_old_standbys(s);
+}
+
+static bool can_begin(const struct fsrv__server *s) {
+        return s->wants_reload && s->reload_over == s->reload && !s->draining && !s->takes_over;
+}
+
+bool fsrv__reload_is_due(const struct fsrv__server *s) {
+        return is_over(s) || can_begin(s);
+}
+
+/* Those that wait are answered before the next one begins. */
 void fsrv__reload_follow(struct fsrv__server *s) {
-        if (s->reload_over != s->reload && !s->next && !has_old_standbys(s))
-                s->reload_over = s->reload; /* those that wait are answered before the next one begins */
-        else if (s->wants_reload && s->reload_over == s->reload && !s->draining)
+        if (is_over(s))
+                s->reload_over = s->reload;
+        else if (can_begin(s))
                 begin(s);
 }
 
@@ -135,4 +148,12 @@ void fsrv__reload_give_up(struct fsrv__server *s) {
 void fsrv__zygotes_retire(struct fsrv__server *s) {
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 renew_locked(s, z);
+}
+
+void fsrv__zygotes_let_go(struct fsrv__server *s) {
+        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
+                fsrv__unwatch(s, z->doorbell);
+                z->doorbell = fsrv__fd_close(z->doorbell);
+                z->doorbell_send = fsrv__fd_close(z->doorbell_send);
+        }
 }

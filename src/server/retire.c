@@ -8,13 +8,17 @@
 #include "base/linux.h"
 #include "server/server.h"
 
-enum { LOOK_MS = 1 }; /* a process that runs stops within microseconds */
+enum {
+        LOOK_MS = 1,     /* a process that runs stops within microseconds */
+        LIMIT_MS = 2000, /* one in a frozen control group never does, and can't take a request either */
+};
 
 void fsrv__standby_retire(struct fsrv__server *s, struct fsrv__child *standby) {
         if (standby->role != FSRV_ROLE_STANDBY || standby->retires ||
             fsrv__pidfd_send_signal(standby->pidfd, SIGSTOP) < 0)
                 return;
         standby->retires = true;
+        standby->since = fsrv__now();
         s->retiring++;
         s->next_stop_look = fsrv__now() + LOOK_MS;
 }
@@ -50,7 +54,7 @@ bool fsrv__retiring_look(struct fsrv__server *s, int64_t now) {
         s->next_stop_look = s->retiring ? now + LOOK_MS : 0;
         HASH_ITER(hh, s->children, child, next)
                 if (child->retires)
-                        child->is_stopped = is_stopped(child->pid);
+                        child->is_stopped = is_stopped(child->pid) || now - child->since > LIMIT_MS;
         return true;
 }
 

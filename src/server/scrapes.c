@@ -19,31 +19,56 @@
 
 enum { SCRAPES_MAX = 32, SCRAPE_MS = 5000 };
 
-int fsrv__scrapes_listen(struct fsrv__server *s, int listener) {
-        struct sockaddr_un address = { 0 };
-        socklen_t size = sizeof address;
+/* The path that the socket is bound to. False: it is bound to a port. */
+static bool find_path(int listener, struct sockaddr_un *ret_address) {
+        socklen_t size = sizeof *ret_address;
+
+        memset(ret_address, 0, sizeof *ret_address);
+        return getsockname(listener, (struct sockaddr *)ret_address, &size) == 0 &&
+               ret_address->sun_family == AF_UNIX && ret_address->sun_path[0];
+}
+
+/* It comes bound to its path with our pid behind it, so that another server's stays until this one serves. */
+static int take_path(struct fsrv__server *s, const char *bound) {
+        char path[sizeof((struct sockaddr_un *)0)->sun_path];
         struct stat st;
 
-        s->metrics = listener;
-        if (listener < 0)
+        strcpy(path, bound);
+        *strrchr(path, '.') = 0;
+        if (lstat(bound, &st) < 0 || rename(bound, path) < 0)
+                return -errno;
+        s->metrics_path = strdup(path);
+        s->metrics_device = st.st_dev;
+        s->metrics_inode = st.st_ino;
+        return 0;
+}
+
+int fsrv__scrapes_listen(struct fsrv__server *s) {
+        struct sockaddr_un address;
+
+        if (s->metrics < 0)
                 return 0;
-        if (getsockname(listener, (struct sockaddr *)&address, &size) == 0 && address.sun_family == AF_UNIX &&
-            address.sun_path[0] == '/' && lstat(address.sun_path, &st) == 0)
-                s->metrics_inode = st.st_ino;
-        return fsrv__watch(s, listener, EPOLLIN, FSRV_SOURCE_METRICS, 0);
+        if (listen(s->metrics, SOMAXCONN) < 0)
+                return -errno;
+        int r = find_path(s->metrics, &address) ? take_path(s, address.sun_path) : 0;
+        return r < 0 ? r : fsrv__watch(s, s->metrics, EPOLLIN, FSRV_SOURCE_METRICS, 0);
 }
 
 /* A path that is another server's by now stays. */
 void fsrv__scrapes_unlisten(struct fsrv__server *s) {
-        struct sockaddr_un address = { 0 };
-        socklen_t size = sizeof address;
+        struct sockaddr_un address;
         struct stat st;
 
         if (s->metrics < 0)
                 return;
-        if (s->metrics_inode && getsockname(s->metrics, (struct sockaddr *)&address, &size) == 0 &&
-            lstat(address.sun_path, &st) == 0 && st.st_ino == s->metrics_inode)
+        if (s->metrics_path && lstat(s->metrics_path, &st) == 0 && st.st_dev == s->metrics_device &&
+            st.st_ino == s->metrics_inode)
+                unlink(s->metrics_path);
+        else if (!s->metrics_path && find_path(s->metrics, &address))
                 unlink(address.sun_path);
+        free(s->metrics_path);
+        s->metrics_path = NULL;
+        fsrv__unwatch(s, s->metrics);
         s->metrics = fsrv__fd_close(s->metrics);
 }
 
@@ -82,10 +107,13 @@ static void add_scrape(struct fsrv__server *s, int fd) {
 }
 
 void fsrv__scrapes_on_connect(struct fsrv__server *s) {
-        int fd;
+        for (int i = 0; i < FSRV_ACCEPTS_MAX; i++) {
+                int fd = accept4(s->metrics, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-        while ((fd = accept4(s->metrics, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+                if (fd < 0)
+                        return;
                 add_scrape(s, fd);
+        }
 }
 
 static void answer(struct fsrv__server *s, struct fsrv__scrape *scrape) {

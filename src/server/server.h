@@ -24,6 +24,9 @@
 
 #include "server/histogram.h"
 
+/* So many connections are taken in a turn: others may come as fast, and the rest of the turn must not wait. */
+enum { FSRV_ACCEPTS_MAX = 16 };
+
 /* What an epoll event is about: the source in the upper half, an id in the lower. Events are looked up by it and don't
  * point to anything: one handler may end what a later event of the same turn is about. */
 enum fsrv__source {
@@ -176,7 +179,8 @@ struct fsrv__peer {
         int fd;
         uid_t uid;
         int64_t deadline;
-        unsigned reload; /* the number of the reload that it waits for; 0: none */
+        unsigned reload;  /* the number of the reload that it waits for; 0: none */
+        bool has_sockets; /* it is a server that is about to take over */
         struct fsrv__peer *next;
 };
 
@@ -248,6 +252,7 @@ struct fsrv__server {
         bool has_changes;     /* SIGCHLD has come in this turn */
         bool is_reaper;       /* of orphans: the zygotes fork twice */
         enum fsrv__wish wish; /* what was asked for; the next two say what has begun */
+        unsigned n_ends;      /* signals that have asked for the end */
         bool draining;
         bool killing;
         bool takes_over;   /* another server listens: when the modules are loaded, all that it has is ours */
@@ -270,7 +275,9 @@ struct fsrv__server {
         struct fsrv__owed *owed;
         struct fsrv__peer *peers;
         struct fsrv__filter *filters;
-        int metrics; /* a listening socket; -1 */
+        int metrics;        /* a socket; -1 */
+        char *metrics_path; /* NULL: it doesn't listen yet, or has a port */
+        dev_t metrics_device;
         ino_t metrics_inode;
         struct fsrv__scrape *scrapes;
         unsigned n_scrapes;
@@ -445,6 +452,8 @@ void fsrv__files_on_time(struct fsrv__server *s, int64_t now);
 
 /* Asks for one more; the number that it will have. */
 unsigned fsrv__reload_ask(struct fsrv__server *s);
+/* Whether the next turn has something to follow, whatever else happens. */
+bool fsrv__reload_is_due(const struct fsrv__server *s);
 /* Begins what was asked for, and finds out whether it is over. */
 void fsrv__reload_follow(struct fsrv__server *s);
 /* The new zygote has loaded all: it is the first one from now on. */
@@ -453,6 +462,9 @@ void fsrv__reload_succeed(struct fsrv__server *s);
 void fsrv__reload_fail(struct fsrv__server *s);
 /* The server drains. */
 void fsrv__reload_give_up(struct fsrv__server *s);
+/* Closes all doorbells, which are another server's. If this one kept their receiving ends, requests would wait for it
+ * when the other one has died. */
+void fsrv__zygotes_let_go(struct fsrv__server *s);
 /* All zygotes end, and their standbys take no more requests. */
 void fsrv__zygotes_retire(struct fsrv__server *s);
 
@@ -553,8 +565,10 @@ bool fsrv__takeover_has_other(const struct fsrv__server *s);
 /* For the first zygote, which has loaded all: takes the socket and the doorbells over. If the other server has ended
  * meanwhile, it listens instead. 0 or -errno, and *failure. */
 int fsrv__takeover_take(struct fsrv__server *s, struct fsrv__wire_failed *failure);
-/* Gives all to the other server, on its connection. 0 or -errno, and nothing has changed. */
-int fsrv__takeover_give(struct fsrv__server *s, int peer);
+/* Gives the other server what it needs, on its connection; nothing changes here. 0 or -errno. */
+int fsrv__takeover_give(const struct fsrv__server *s, int peer);
+/* The other server has it: from now on that serves, and this one drains. 0 or -errno, and nothing has changed. */
+int fsrv__takeover_end(struct fsrv__server *s, int peer);
 
 /* ---- zygotes.c: what a zygote does at each event ---- */
 
@@ -600,8 +614,8 @@ void fsrv__peers_on_reload(struct fsrv__server *s);
 
 /* ---- scrapes.c: connections to the metrics socket ---- */
 
-/* Takes the listening socket over; -1: there is none. */
-int fsrv__scrapes_listen(struct fsrv__server *s, int listener);
+/* Has the socket listen, if there is one, and gives it its path. 0 or -errno. */
+int fsrv__scrapes_listen(struct fsrv__server *s);
 void fsrv__scrapes_unlisten(struct fsrv__server *s);
 void fsrv__scrapes_on_connect(struct fsrv__server *s);
 void fsrv__scrapes_on_message(struct fsrv__server *s, uint32_t fd);

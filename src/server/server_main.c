@@ -146,6 +146,23 @@ static void say_ready(const struct fsrv__server *s, int err, const char *what) {
                 fsrv__channel_send(ADMIN_FD, &reply, sizeof reply, NULL, 0, MSG_DONTWAIT);
 }
 
+/* 0, or the exit code. One that takes over has nothing to listen at before its modules are loaded. */
+static int begin_named(struct fsrv__server *s, int listener) {
+        int r = 0, m = 0;
+
+        s->takes_over = s->config.head.options & FSRV_WIRE_TAKEOVER && listener < 0 && fsrv__takeover_has_other(s);
+        if (!s->takes_over && (r = fsrv__listen(s, listener)) == 0)
+                m = fsrv__scrapes_listen(s);
+        if (r < 0 || m < 0) {
+                fsrv__scrapes_unlisten(s);
+                fsrv__unlisten(s);
+                return r < 0 ? complain_of(s->config.path, -r) : complain_of("the metrics socket", -m);
+        }
+        fsrv__log(s, FSRV_INFO, "%s %s, pid %d", s->takes_over ? "loading, to take over" : "listening on",
+                  s->config.path, (int)getpid());
+        return 0;
+}
+
 int main(int argc, char **argv) {
         static struct fsrv__server s;
         int listener, r;
@@ -174,14 +191,8 @@ int main(int argc, char **argv) {
         }
         if (s.config.path) {
                 close(ADMIN_FD);
-                s.takes_over =
-                        s.config.head.options & FSRV_WIRE_TAKEOVER && listener < 0 && fsrv__takeover_has_other(&s);
-                if (!s.takes_over && (r = fsrv__listen(&s, listener)) < 0)
-                        return complain_of(s.config.path, -r);
-                if ((r = fsrv__scrapes_listen(&s, s.metrics)) < 0)
-                        return complain_of("the metrics socket", -r);
-                fsrv__log(&s, FSRV_INFO, "%s %s, pid %d", s.takes_over ? "loading, to take over" : "listening on",
-                          s.config.path, (int)getpid());
+                if ((r = begin_named(&s, listener)) != 0)
+                        return r;
         } else {
                 say_ready(&s, 0, "");
                 fsrv__peer_add(&s, ADMIN_FD, fsrv__euid(), FSRV_NEVER);

@@ -91,6 +91,6 @@ void fsrv__signals_receive(struct fsrv__server *s) {
                 else if (info.ssi_signo == SIGHUP)
                         on_sighup(s);
                 else
-                        s->wish = s->wish == FSRV_WISH_SERVE ? FSRV_WISH_DRAIN : FSRV_WISH_KILL;
+                        s->wish = s->n_ends++ == 0 ? FSRV_WISH_DRAIN : FSRV_WISH_KILL;
         }
 }

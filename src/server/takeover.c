@@ -16,7 +16,7 @@
 /* The workers of the old server are its children. It alone can hear how they end, so they stay its own, and it stays
  * for them. What can go over are the sockets at which new requests arrive. */
 
-enum { ANSWER_MS = 5000, PER_LOCKED = 2, CALLERS_MAX = FSRV_WIRE_FDS_MAX - 3 };
+enum { ANSWER_MS = 5000, PER_LOCKED = 2, CALLERS_MAX = FSRV_WIRE_FDS_MAX };
 
 /* ---- the new one ---- */
 
@@ -48,22 +48,21 @@ static int check_other(int sock) {
         return cred.uid == fsrv__euid() || cred.uid == 0 ? 0 : -EPERM;
 }
 
-static int ask_other(int sock, struct fsrv__wire_takeover *reply, struct fsrv__message *message,
+static int ask_other(int sock, uint32_t type, struct fsrv__wire_takeover *reply, struct fsrv__message *message,
                      int slots[FSRV_SLOTS]) {
-        const struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = FSRV_WIRE_ADMIN_TAKEOVER };
+        const struct fsrv__wire_admin question = { .version = FSRV_WIRE_VERSION, .type = type };
         int64_t deadline = fsrv__deadline(ANSWER_MS);
-        int r = check_other(sock);
+        int r = fsrv__channel_send_patiently(sock, &question, sizeof question, NULL, 0, deadline);
 
-        if (r == 0)
-                r = fsrv__channel_send_patiently(sock, &question, sizeof question, NULL, 0, deadline);
         if (r < 0)
                 return r;
+        *reply = (struct fsrv__wire_takeover){ 0 };
         r = fsrv__channel_receive_by(sock, reply, sizeof *reply, deadline, message);
         if (r == -EMFILE)
                 fsrv__message_close(message);
         if (r != 1)
                 return r < 0 ? r : -ECONNRESET;
-        return fsrv__reply_unpack(FSRV_WIRE_ADMIN_TAKEOVER, reply, message, slots);
+        return fsrv__reply_unpack(type, reply, message, slots);
 }
 
 /* Instead of the doorbell that it has had until now, which nobody knows. */
@@ -91,24 +90,63 @@ static void take_peer(struct fsrv__server *s, int fd) {
 
 static int take_sockets(struct fsrv__server *s, const struct fsrv__wire_takeover *reply, int slots[FSRV_SLOTS],
                         struct fsrv__message *message) {
-        struct stat st;
         int r = replace_doorbell(s, slots);
 
-        if (reply->n_peers > reply->n_fds)
-                return -EPROTO;
-        uint32_t locked = reply->n_fds - reply->n_peers;
-        for (uint32_t i = 0; r == 0 && i + 1 < locked; i += PER_LOCKED)
+        for (uint32_t i = 0; r == 0 && i + 1 < reply->n_fds; i += PER_LOCKED)
                 r = fsrv__zygote_add(s, fsrv__fd_steal(&message->fds[i]), -1, fsrv__fd_steal(&message->fds[i + 1]));
         if (r < 0)
                 return r;
-        for (uint32_t i = locked; i < reply->n_fds; i++)
-                take_peer(s, fsrv__fd_steal(&message->fds[i]));
         s->listener = fsrv__fd_steal(&slots[FSRV_SLOT_LISTENER]);
-        if (!reply->is_given && lstat(s->config.path, &st) == 0) {
+        return fsrv__watch(s, s->listener, EPOLLIN, FSRV_SOURCE_LISTENER, 0);
+}
+
+/* What the other server has given is its own still. To drain would shut its doorbells. */
+static void give_back(struct fsrv__server *s) {
+        fsrv__zygotes_let_go(s);
+        if (s->listener >= 0)
+                fsrv__unwatch(s, s->listener);
+        s->listener = fsrv__fd_close(s->listener);
+}
+
+/* From now on the other one drains. */
+static int succeed(struct fsrv__server *s, int sock, bool is_given) {
+        struct fsrv__wire_takeover reply;
+        struct fsrv__message message = { 0 };
+        struct stat st;
+        int slots[FSRV_SLOTS];
+        int r = ask_other(sock, FSRV_WIRE_ADMIN_SUCCEED, &reply, &message, slots);
+
+        if (r == 0 && reply.reply.err)
+                r = -reply.reply.err;
+        for (uint32_t i = 0; r == 0 && i < reply.n_fds; i++)
+                take_peer(s, fsrv__fd_steal(&message.fds[i]));
+        fsrv__message_close(&message);
+        if (r == 0 && !is_given && lstat(s->config.path, &st) == 0) {
                 s->socket_device = st.st_dev;
                 s->socket_inode = st.st_ino;
         }
-        return fsrv__watch(s, s->listener, EPOLLIN, FSRV_SOURCE_LISTENER, 0);
+        return r;
+}
+
+/* 0 or -errno. */
+static int take_from(struct fsrv__server *s, int sock, struct fsrv__wire_takeover *reply) {
+        struct fsrv__message message = { 0 };
+        int slots[FSRV_SLOTS] = FSRV_NO_FDS, r = check_other(sock);
+
+        if (r == 0)
+                r = ask_other(sock, FSRV_WIRE_ADMIN_TAKEOVER, reply, &message, slots);
+        if (r < 0)
+                return r;
+        if (reply->reply.err)
+                return -reply->reply.err;
+        r = take_sockets(s, reply, slots, &message);
+        fsrv__fds_close(slots, FSRV_SLOTS);
+        fsrv__message_close(&message);
+        if (r == 0)
+                r = succeed(s, sock, reply->is_given);
+        if (r < 0)
+                give_back(s);
+        return r;
 }
 
 static int fail(struct fsrv__wire_failed *failure, int r, const char *text) {
@@ -122,30 +160,28 @@ static int fail(struct fsrv__wire_failed *failure, int r, const char *text) {
 
 int fsrv__takeover_take(struct fsrv__server *s, struct fsrv__wire_failed *failure) {
         struct fsrv__wire_takeover reply = { 0 };
-        struct fsrv__message message = { 0 };
-        int slots[FSRV_SLOTS] = FSRV_NO_FDS;
         FSRV_CLEANUP_FD int sock = connect_to_other(s);
         int r = sock;
 
         if (r == -ENOENT || r == -ECONNREFUSED)
                 r = fsrv__listen(s, -1);
-        else if (r >= 0 && (r = ask_other(sock, &reply, &message, slots)) == 0 && reply.reply.err)
-                return fail(failure, -reply.reply.err, reply.reply.text);
-        else if (r == 0) {
-                r = take_sockets(s, &reply, slots, &message);
-                fsrv__log(s, FSRV_INFO, "took over from pid %d", (int)reply.reply.server_pid);
-        }
-        fsrv__fds_close(slots, FSRV_SLOTS);
-        fsrv__message_close(&message);
+        else if (r >= 0)
+                r = take_from(s, sock, &reply);
         s->takes_over = r < 0;
         if (r == -EPROTONOSUPPORT)
                 return fail(failure, r, "it speaks another version of the protocol");
-        return r < 0 ? fail(failure, r, NULL) : 0;
+        if (r == -EPERM)
+                return fail(failure, r, "another user runs it");
+        if (r < 0)
+                return fail(failure, r, reply.reply.err ? reply.reply.text : NULL);
+        if (reply.reply.server_pid)
+                fsrv__log(s, FSRV_INFO, "took over from pid %d", (int)reply.reply.server_pid);
+        return 0;
 }
 
 /* ---- the old one ---- */
 
-static int send_sockets(const struct fsrv__server *s, int peer) {
+int fsrv__takeover_give(const struct fsrv__server *s, int peer) {
         struct fsrv__wire_takeover reply = { .reply = { .version = FSRV_WIRE_VERSION, .server_pid = getpid() },
                                              .is_given = s->socket_inode == 0 };
         int slots[FSRV_SLOTS] = FSRV_NO_FDS, callers[FSRV_WIRE_FDS_MAX], fds[FSRV_WIRE_FDS_MAX + FSRV_SLOTS];
@@ -159,37 +195,47 @@ static int send_sockets(const struct fsrv__server *s, int peer) {
                         callers[reply.n_fds++] = z->doorbell;
                         callers[reply.n_fds++] = z->sandbox;
                 }
-        for (const struct fsrv__peer *other = s->peers; other && reply.n_fds < CALLERS_MAX; other = other->next)
-                if (other->fd != peer && other->deadline != FSRV_NEVER) {
-                        callers[reply.n_fds++] = other->fd;
-                        reply.n_peers++;
-                }
         size_t n = fsrv__reply_pack(FSRV_WIRE_ADMIN_TAKEOVER, &reply, slots, callers, fds);
         return fsrv__channel_send(peer, &reply, sizeof reply, fds, n, MSG_DONTWAIT);
 }
 
-/* If we kept the doorbells' receiving ends, requests would wait for us when the new server has died. */
-static void let_go(struct fsrv__server *s) {
-        for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
-                fsrv__unwatch(s, z->doorbell);
-                z->doorbell = fsrv__fd_close(z->doorbell);
-                z->doorbell_send = fsrv__fd_close(z->doorbell_send);
-        }
+static int send_peers(const struct fsrv__server *s, int peer) {
+        struct fsrv__wire_takeover reply = { .reply = { .version = FSRV_WIRE_VERSION, .server_pid = getpid() } };
+        int none[FSRV_SLOTS] = FSRV_NO_FDS, callers[CALLERS_MAX], fds[FSRV_WIRE_FDS_MAX];
+
+        for (const struct fsrv__peer *other = s->peers; other && reply.n_fds < CALLERS_MAX; other = other->next)
+                if (other->fd != peer && other->deadline != FSRV_NEVER)
+                        callers[reply.n_fds++] = other->fd;
+        size_t n = fsrv__reply_pack(FSRV_WIRE_ADMIN_SUCCEED, &reply, none, callers, fds);
+        return fsrv__channel_send(peer, &reply, sizeof reply, fds, n, MSG_DONTWAIT);
 }
 
-int fsrv__takeover_give(struct fsrv__server *s, int peer) {
-        int r = send_sockets(s, peer);
+/* The supervisor may not hear of it from the new one, which somebody else may have started. */
+static void say_successor(const struct fsrv__server *s, int peer) {
+        struct ucred cred;
+        socklen_t size = sizeof cred;
+        char fields[32];
+
+        if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+                return;
+        snprintf(fields, sizeof fields, "MAINPID=%d\n", (int)cred.pid);
+        fsrv__supervisor_say(s, fields, "%s", "");
+}
+
+int fsrv__takeover_end(struct fsrv__server *s, int peer) {
+        int r = send_peers(s, peer);
 
         if (r < 0)
                 return r;
         fsrv__log(s, FSRV_INFO, "another server has taken over");
+        say_successor(s, peer);
         s->is_succeeded = true;
         s->draining = true;
         s->wish = s->wish > FSRV_WISH_DRAIN ? s->wish : FSRV_WISH_DRAIN;
         s->socket_inode = 0; /* the path is the other server's to remove */
         fsrv__reload_give_up(s);
         fsrv__zygotes_retire(s);
-        let_go(s);
+        fsrv__zygotes_let_go(s);
         fsrv__unlisten(s);
         return 0;
 }

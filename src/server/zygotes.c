@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -153,6 +154,16 @@ static void begin_first(struct fsrv__server *s, const struct fsrv__zygote *z) {
         fsrv__files_take(s);
 }
 
+/* The metrics are no reason not to serve. */
+static int take_over(struct fsrv__server *s, struct fsrv__zygote *z) {
+        int r = fsrv__takeover_take(s, &z->failure);
+        int m = r < 0 ? 0 : fsrv__scrapes_listen(s);
+
+        if (m < 0)
+                fsrv__log(s, FSRV_ERROR, "the metrics socket: %s", strerrordesc_np(-m));
+        return r;
+}
+
 static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         bool forks_twice = news->value & 1;
         int r = forks_twice ? fsrv__become_reaper(s) : 0;
@@ -163,7 +174,7 @@ static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const 
                 fsrv__zygote_kill(s, z);
                 return;
         }
-        if (s->takes_over && (r = fsrv__takeover_take(s, &z->failure)) < 0) {
+        if (s->takes_over && (r = take_over(s, z)) < 0) {
                 fsrv__zygote_kill(s, z);
                 return;
         }

@@ -310,12 +310,11 @@ struct fsrv__wire_reply {
         char text[FSRV_WIRE_TEXT_MAX];
 };
 
-/* The fds of TAKEOVER: listener, both ends of the doorbell, for each zygote in a sandbox the receiving end of its
- * doorbell and the memfd of its sandbox, and the connections of clients that have not asked yet. */
+/* The fds of TAKEOVER: listener, both ends of the doorbell, and for each zygote in a sandbox the receiving end of its
+ * doorbell and the memfd of its sandbox. Those of SUCCEED: the connections of clients that have not asked yet. */
 struct fsrv__wire_takeover {
         struct fsrv__wire_reply reply;
-        uint32_t n_fds;    /* of those in sandboxes, two for each, and connections */
-        uint32_t n_peers;  /* connections */
+        uint32_t n_fds;    /* of those in sandboxes, two for each; or connections */
         uint32_t is_given; /* 1: somebody else removes the socket */
 };
 
