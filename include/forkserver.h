@@ -575,8 +575,9 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 #define FSRV_SPAWN_RESULT 8u
 /* The process stops itself (SIGSTOP) when it has been told of as started, before its entry point or program runs, until
  * it gets SIGCONT. The client and its children may trace it (PR_SET_PTRACER). A module that isn't preloaded has been
- * loaded by then. Its time limit goes on meanwhile. A program that then can't be executed is no error of the spawn any
- * more: the process exits with 127. */
+ * loaded by then. Its time limit goes on meanwhile. It ends with its client, as with FSRV_SPAWN_KILL_ON_CLOSE: nobody
+ * else would let it go on. A program that then can't be executed is no error of the spawn any more: the process exits
+ * with 127. */
 #define FSRV_SPAWN_STOPPED 16u
 /*
  * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options,
