@@ -165,6 +165,7 @@ struct fsrv__zygote {
         /* the ones before it */
         uint64_t starts;
         unsigned failures; /* failed starts in a row */
+        unsigned lost_births;
         int64_t first_failure;
         unsigned
                 killed_freezing; /* in a row; from FSRV_WIRE_KILLED on it does less for good: each try costs a zygote */

@@ -13,7 +13,10 @@
 #include "server/server.h"
 #include "wire/messages.h"
 
-enum { KILLED_STARTS_MS = 10000 }; /* so long a zygote that SIGKILL hits while it loads is started again at once */
+enum {
+        KILLED_STARTS_MS = 10000, /* so long a zygote that SIGKILL hits while it loads is started again at once */
+        LOST_BIRTHS_MAX = 3,      /* in a row: nothing tells how one in a sandbox has died as it was forked */
+};
 
 /* ---- starting ---- */
 
@@ -78,13 +81,14 @@ static void take_birth(struct fsrv__server *s, struct fsrv__zygote *z, const str
                 fail_birth(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_FORK, .err = -r });
         else
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_LOADING);
+        z->lost_births = 0;
 }
 
 /* The first zygote has died, or the new one, in a fork handler. That may be a child of ours. */
 static void on_birth_lost(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__children_find(s, NULL, FSRV_ROLE_STRAY);
-        if (s->zygotes->state == FSRV_ZYGOTE_READY) {
+        if (s->zygotes->state == FSRV_ZYGOTE_READY && ++z->lost_births > LOST_BIRTHS_MAX) {
                 fail_birth(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_BIRTH });
         } else {
                 forget_birth(s, z);
