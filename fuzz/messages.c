@@ -49,7 +49,7 @@ static void check_again(enum fsrv__table table, const void *bytes, const struct 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fuzz_input input = { data, size };
-        uint8_t table = fuzz_byte(&input) % (FSRV_TABLE_REPLIES + 1), question = fuzz_byte(&input) % 8;
+        uint8_t table = fuzz_byte(&input) % (FSRV_TABLE_REPLIES + 1), question = fuzz_byte(&input) % 16;
         uint8_t n_fds = fuzz_byte(&input), mend = fuzz_byte(&input);
         uint32_t version = FSRV_WIRE_VERSION;
         struct fsrv__message message;
@@ -61,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         number_fds(&message, n_fds);
         size_t all = message.n_fds;
         if (table == FSRV_TABLE_REPLIES) {
-                if (question < FSRV_WIRE_ADMIN_CONFIG || question > FSRV_WIRE_ADMIN_STOP)
+                if (question < FSRV_WIRE_ADMIN_CONFIG || question == FSRV_WIRE_ADMIN_CONNECT ||
+                    question > FSRV_WIRE_ADMIN_SUCCEED)
                         return 0;
                 r = fsrv__reply_unpack(question, bytes, &message, slots);
         } else {

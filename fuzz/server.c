@@ -65,16 +65,17 @@ int __wrap_kill(pid_t pid, int number) {
         return 0;
 }
 
-int __wrap_dprintf(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int __wrap_dprintf(int fd, const char *format, ...) {
+void __wrap_fsrv__log(const struct fsrv__server *s, enum fsrv__level level, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+void __wrap_fsrv__log(const struct fsrv__server *s, enum fsrv__level level, const char *format, ...) {
         char text[1024];
         va_list args;
 
-        (void)fd;
+        (void)s;
+        (void)level;
         va_start(args, format);
-        int n = vsnprintf(text, sizeof text, format, args);
+        vsnprintf(text, sizeof text, format, args);
         va_end(args);
-        return n;
 }
 
 int fsrv__zygote_start(struct fsrv__server *s, struct fsrv__zygote *z) {
@@ -104,6 +105,8 @@ static void make(struct fsrv__server *s, struct ends *ends, uint8_t how) {
         *s = (struct fsrv__server){
                 .program = -1, .data = -1, .output = -1, .sandbox = -1, .listener = -1, .signals = -1, .room = 12
         };
+        s->supervisor.socket = s->supervisor.ready = s->files.inotify = s->metrics = -1;
+        s->files.look = s->files.reload = FSRV_NEVER;
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
         s->config.head.standbys = 2;
         s->config.path = how & 1 ? "/dev/null/socket" : NULL;
@@ -150,6 +153,20 @@ static void take_time(struct fsrv__server *s, struct fsrv__zygote *z, int64_t no
         fsrv__peers_on_time(s, now);
         if (z->deadline <= now)
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
+}
+
+/* A reload, up to the end of the standbys of before. */
+static void take_reload(struct fsrv__server *s, bool have_stopped) {
+        struct fsrv__child *child, *next;
+
+        if (fsrv__retiring_look(s, FSRV_NEVER - 1)) {
+                HASH_ITER(hh, s->children, child, next)
+                        child->is_stopped = child->retires && have_stopped;
+                fsrv__retiring_end(s);
+        }
+        fsrv__reload_follow(s);
+        fsrv__peers_on_reload(s);
+        fsrv__zygotes_sweep(s);
 }
 
 static void ring(struct fsrv__server *s, struct fsrv__zygote *z) {
@@ -203,7 +220,7 @@ static struct fsrv__zygote *some_zygote(const struct fsrv__server *s, uint8_t wh
 
 static void desert(struct fsrv__server *s, struct fsrv__zygote *z) {
         z->is_deserted = true;
-        if (fsrv__zygote_is_unwanted(s, z))
+        if (fsrv__zygote_is_unwanted(z))
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
         fsrv__zygotes_sweep(s);
 }
@@ -255,6 +272,13 @@ static void step(struct fsrv__server *s, struct ends *ends, struct fuzz_input *i
                 break;
         case 11:
                 fsrv__refuse(s, z, fuzz_byte(input), &none);
+                break;
+        case 20:
+                fsrv__reload_ask(s);
+                take_reload(s, true);
+                break;
+        case 21:
+                take_reload(s, fuzz_byte(input) & 1);
                 break;
         case 12:
                 add_locked(s);

@@ -270,7 +270,7 @@ struct fsrv_stats {
         uint64_t claims; /* requests that a standby took */
         uint64_t exits;  /* workers that ended */
         uint64_t zygote_starts;
-        uint64_t zygote_restarts;  /* starts after one died or failed to start */
+        uint64_t zygote_restarts;  /* starts after one died or failed to start; not those of a reload */
         uint64_t malformed;        /* messages of an unknown type or a wrong size, which the server left unread */
         uint32_t workers;          /* alive now */
         uint32_t standbys;         /* idle now */
@@ -287,12 +287,49 @@ struct fsrv_stats {
          * preloaded are not counted: the client alone hears of them. */
         uint64_t failures[32];
         uint64_t signals[65]; /* how many workers signal n has ended */
+        uint32_t is_ready;    /* the modules are loaded, and requests are served */
+        uint64_t reloads;     /* that have succeeded */
+        uint64_t failed_reloads;
+        /* Why requests are refused now, a sentence; "": they aren't. It stays when the modules could not be loaded,
+         * until a request makes the server try again. */
+        char failure[256];
+        /* A named server's: the path of a file which the zygote has loaded, and which has been replaced on disk since;
+         * "": there is none. */
+        char replaced[256];
 };
 
 /* Asks what the server counted since it started. Set ret_stats->size. A private server that doesn't run yields zeros.
  * Errors: -EINVAL (size), -EOPNOTSUPP (a handle from fsrv_server_inherit()), -ETIMEDOUT (10 s), as connect. */
 FSRV_PUBLIC int fsrv_server_get_stats(struct fsrv_server *server, struct fsrv_stats *ret_stats,
                                       struct fsrv_error *error);
+
+enum fsrv_process_role {
+        FSRV_PROCESS_ZYGOTE = 1,
+        FSRV_PROCESS_STANDBY = 2,
+        FSRV_PROCESS_WORKER = 3,
+        FSRV_PROCESS_HEIR = 4,  /* tries a module (is_tried in forkserver-host.h) */
+        FSRV_PROCESS_OTHER = 5, /* is about to begin, or to end */
+};
+
+struct fsrv_listed {
+        pid_t pid; /* as the server sees it: in another pid namespace it has another number */
+        uint32_t role;
+        pid_t client_pid; /* that asked for a worker, as the server sees it; 0 if that is not to be seen there */
+        uid_t client_uid;
+        uint64_t age_ms;  /* a worker: since its request was taken */
+        uint64_t left_ms; /* of its time limit; UINT64_MAX: it has none */
+        uint32_t zygote; /* the number of the zygote that it comes from, or is: a new one for each reload and sandbox */
+        uint32_t is_locked; /* it is in a sandbox */
+};
+
+/* Lists the processes of a server, at one moment. free() the list. A private server that doesn't run has none. Errors:
+ * -ENOMEM, and as fsrv_server_get_stats(). */
+FSRV_PUBLIC int fsrv_server_list(struct fsrv_server *server, struct fsrv_listed **ret_list, size_t *ret_n,
+                                 struct fsrv_error *error);
+
+/* Yields the counters as OpenMetrics text, NUL-terminated, which Prometheus and others read. free() it. A private
+ * server that doesn't run yields "". Errors: as fsrv_server_list(). */
+FSRV_PUBLIC int fsrv_server_get_metrics(struct fsrv_server *server, char **ret_text, struct fsrv_error *error);
 
 /*
  * Stops the server: it takes no new request, and ends when its last worker has. The call waits for that. A later spawn
@@ -302,6 +339,19 @@ FSRV_PUBLIC int fsrv_server_get_stats(struct fsrv_server *server, struct fsrv_st
  * uid and root may stop it), -EOPNOTSUPP (a handle from fsrv_server_inherit()).
  */
 FSRV_PUBLIC int fsrv_server_stop(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
+
+/*
+ * Has a new zygote load the modules anew, beside the one that serves. When it has loaded them it takes over; the call
+ * waits for that, and for the last idle process of the old one. No request fails or waits meanwhile, except that a
+ * sandbox is set up anew, with which its requests wait. If the modules can't be loaded, the old zygote stays. Workers
+ * go on in both cases. For a while both zygotes are in memory. A reload that is asked for while one is under way comes
+ * after it. A private server that doesn't run has nothing to reload.
+ *
+ * Errors: stage PRELOAD and others as fsrv_server_wait_ready(): why the old zygote stays; -ETIMEDOUT (the reload goes
+ * on), -EACCES (a named server of another uid), -ECONNREFUSED (it is ending), -EOPNOTSUPP (a handle from
+ * fsrv_server_inherit()).
+ */
+FSRV_PUBLIC int fsrv_server_reload(struct fsrv_server *server, int timeout_ms, struct fsrv_error *error);
 
 /*
  * Lets the caller interrupt calls that wait on this handle: for the server's start, for modules, for an answer. Such a
@@ -348,6 +398,27 @@ FSRV_PUBLIC int fsrv_server_default(struct fsrv_server **ret_server, struct fsrv
  * a preloaded module exports can be called, with arguments and an environment of the client's choice. Not for another
  * program as the zygote (zygote_argv): -EINVAL. */
 #define FSRV_LISTEN_ENTRIES_ONLY 2u
+/* The socket is `listener`: a listening SOCK_SEQPACKET Unix socket, as systemd's socket units hand it over. `path` says
+ * where it is, for messages. The server doesn't remove it. */
+#define FSRV_LISTEN_ON_FD 4u
+/* When all modules are loaded the server writes a newline to `ready_fd` and closes it, as supervisors of the s6 kind
+ * expect. systemd is told by itself ($NOTIFY_SOCKET). */
+#define FSRV_LISTEN_READY_FD 8u
+/* If the first try to load the modules fails, the server ends with 125. */
+#define FSRV_LISTEN_FAIL_FAST 16u
+/* When a file that the zygote has loaded is replaced on disk, the server reloads. Without this it says so in its log
+ * and in struct fsrv_stats alone. */
+#define FSRV_LISTEN_AUTO_RELOAD 32u
+/* Each line of the log is a JSON object: time, level, pid, message. */
+#define FSRV_LISTEN_JSON_LOG 64u
+/* A server that listens at `path` already hands its socket and its doorbell over once the new one has loaded its
+ * modules, and ends when its last process has. No client notices. The two must speak the same version of the protocol.
+ */
+#define FSRV_LISTEN_TAKEOVER 128u
+/* `metrics` is a bound stream socket. The server has it listen when it serves, and answers HTTP requests there with its
+ * counters, as OpenMetrics text. A path that it is bound to ends with '.' and the caller's pid; the server takes that
+ * off, and removes the path at its end. All that can connect there can read the counters. */
+#define FSRV_LISTEN_METRICS 256u
 
 struct fsrv_listen_options {
         size_t size;
@@ -356,16 +427,17 @@ struct fsrv_listen_options {
         /* Users that may spawn, besides the server's own uid and root. What they spawn from a root server runs as
          * themselves; from another server, as the server's user. */
         const uid_t *allow_uids;
-        size_t n_allow_uids; /* at most 64 */
-        uint32_t flags;      /* FSRV_LISTEN_… */
+        size_t n_allow_uids;             /* at most 64 */
+        uint32_t flags;                  /* FSRV_LISTEN_… */
+        int listener, ready_fd, metrics; /* each with its flag; they stay the caller's if the call fails */
         uint64_t reserved[4];
 };
 
 /*
  * Replaces the calling program by a named server in the foreground. It does so as execve(2) does, with the same pid, so
  * that a supervisor sees it. The server logs on its standard error. SIGTERM and SIGINT drain it: it takes no new
- * spawns, and its workers finish. A second signal kills the workers. It removes its socket at the end. The call returns
- * only on failure.
+ * spawns, and its workers finish. A second signal kills the workers. SIGHUP reloads (fsrv_server_reload()). It removes
+ * its socket at the end. The call returns only on failure.
  */
 FSRV_PUBLIC int fsrv_serve(const struct fsrv_listen_options *listen, const struct fsrv_server_options *options,
                            struct fsrv_error *error);
@@ -501,6 +573,12 @@ FSRV_PUBLIC int fsrv_request_set_time_limit(struct fsrv_request *request, uint64
 #define FSRV_SPAWN_QUICK_EXIT 4u
 /* fsrv_process_get_result() has what the entry point gives back. A program gives nothing: -EINVAL from the spawn. */
 #define FSRV_SPAWN_RESULT 8u
+/* The process stops itself (SIGSTOP) when it has been told of as started, before its entry point or program runs, until
+ * it gets SIGCONT. The client and its children may trace it (PR_SET_PTRACER). A module that isn't preloaded has been
+ * loaded by then. Its time limit goes on meanwhile. It ends with its client, as with FSRV_SPAWN_KILL_ON_CLOSE: nobody
+ * else would let it go on. A program that then can't be executed is no error of the spawn any more: the process exits
+ * with 127. */
+#define FSRV_SPAWN_STOPPED 16u
 /*
  * Puts the process into this sandbox, which has to be sealed (else -EINVAL); NULL: into that of the server's options,
  * or none. The request keeps a reference.

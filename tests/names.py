@@ -2,7 +2,7 @@
 """The names in src/: what other files may use says where it belongs, and no two files are called the same.
 
 A function or a variable that isn't static is `fsrv_…` where a public header has it, and else `fsrv__…`. The command is
-a program on top of the library: its own are `cli_…`, `map_…` and `check_…`.
+a program on top of the library: its own are `cli_…`, `map_…`, `check_…`, `ps_…` and `top_…`.
 """
 import os
 import re
@@ -22,7 +22,7 @@ def files(root, top, endings):
 def may_export(path, name, public):
     if name == "main" or name in public:
         return True
-    return name.startswith(("cli_", "map_", "check_") if path.split(os.sep)[1] == "cli" else "fsrv__")
+    return name.startswith(("cli_", "map_", "check_", "ps_", "top_") if path.split(os.sep)[1] == "cli" else "fsrv__")
 
 
 def findings(root):

@@ -28,7 +28,8 @@ from test_serve import open_directory, serve, server  # noqa: F401 (fixtures)
 
 SO_PASSRIGHTS = 83  # Linux 6.16
 SEED = int(os.environ.get("FORKSERVER_ATTACK_SEED", time.time_ns() % 1_000_000_007))
-ADMIN_STATS, ADMIN_STOP = 3, 4
+ADMIN_STATS, ADMIN_STOP, ADMIN_RELOAD, ADMIN_TAKEOVER, QUESTIONS = 3, 4, 6, 7, 11
+ENDS = {ADMIN_STOP, ADMIN_RELOAD}  # of the zygote, at least
 SILENT = 500
 
 
@@ -62,7 +63,7 @@ class Untouched:
             self.server.stats()
         now = self.server.stats()
         assert self.server.process.poll() is None
-        for key in ("server_pid", "zygote_pid", "zygote_starts"):
+        for key in ("server_pid", "zygote_pid", "zygote_restarts"):
             assert now[key] == self.stats[key]
         assert eventually(lambda: self.count() == self.fds), (self.count(), self.fds)
         return now
@@ -261,7 +262,7 @@ def test_nonsense_at_the_listener(server, untouched, good, layout):
             with connect(server.path) as connection:
                 files = array.array("i", [connection.fileno()] * chance.choice([0, 0, 1, 2, 253]))
                 version = chance.choice([layout["version"]] * 3 + [layout["version"] + 1, chance.getrandbits(32)])
-                question = chance.choice([number for number in range(9) if number != ADMIN_STOP] + [2**32 - 1])
+                question = chance.choice([number for number in range(QUESTIONS) if number not in ENDS] + [2**32 - 1])
                 data = struct.pack("=2I", version, question) + chance.randbytes(chance.choice([0, 0, 0, 1, 300, 65536]))
                 with contextlib.suppress(OSError):
                     connection.sendmsg([data[: chance.choice([0, 3, 8, 100000])]], rights(files))

@@ -79,7 +79,7 @@ def test_cause_behind_a_long_name(call, tmp_path, pad):
 
 # ---- help ----
 
-COMMANDS = ["run", "map", "check", "serve", "stop", "ping", "stats"]
+COMMANDS = ["run", "map", "check", "serve", "stop", "ping", "stats", "ps", "top"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -159,7 +159,7 @@ def serving(forkserver, tmp_path, *words):
         process.wait(LIMIT)
 
 
-@pytest.mark.parametrize("command", ["run", "map", "serve", "stop", "ping", "stats"])
+@pytest.mark.parametrize("command", ["run", "map", "serve", "stop", "ping", "stats", "ps", "top"])
 def test_empty_socket(call, command):
     assert call(command, "--socket", "", "true") == (125, b"", b"forkserver: --socket: the path is empty\n")
 

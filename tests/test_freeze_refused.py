@@ -19,6 +19,11 @@ from test_serve import serve  # noqa: F401 (a fixture)
 # ---- what the system refuses ----
 
 
+def without_busy_page(errors):
+    """The kernel itself may hold a page for so long that the tries to collapse it are over. That is told, too."""
+    return errors.replace("; MADV_COLLAPSE: Resource temporarily unavailable", "")
+
+
 def limited(what, size):
     return lambda: resource.setrlimit(what, (size, size))
 
@@ -30,13 +35,13 @@ def limit_files(size):
 @pytest.mark.parametrize("mode", ["auto", "freeze"])
 def test_a_limit_on_the_size_of_files(run, mode):
     _, errors = run("is_not_frozen", mode, preexec_fn=limit_files(4096))  # where the first page would go
-    assert errors == ("" if mode == "auto" else WEAKER + "writing to the memfd: File too large\n")
+    assert without_busy_page(errors) == ("" if mode == "auto" else WEAKER + "writing to the memfd: File too large\n")
     run("is_right", mode, preexec_fn=limit_files(16 * 1024))  # a small mapping may be frozen
 
 
 def test_a_limit_that_is_reached_on_the_way(run):
     _, errors = run("partly", frozen="large", preexec_fn=limit_files(100 * MIB))
-    assert errors == WEAKER + "writing to the memfd: File too large\n"
+    assert without_busy_page(errors) == WEAKER + "writing to the memfd: File too large\n"
     for function in "allocates", "reallocates", "grows", "advises_zeros", "left_alone":
         run(function, frozen="large", preexec_fn=limit_files(100 * MIB))
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An installation: complete, usable with pkg-config alone, and still so after its prefix was moved."""
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -24,7 +26,7 @@ def prefix(tmp_path_factory, sanitized):
         pytest.skip("once is enough: in the plain run")
     folder = tmp_path_factory.mktemp("install")
     run("/usr/bin/meson", "setup", str(folder / "build"), str(REPOSITORY), "--prefix", str(folder / "first"),
-        "--libdir", "lib",
+        "--libdir", "lib", "-Dpkgconfig.relocatable=true",
         "-Dtests=false", "-Dexamples=disabled")
     run("/usr/bin/meson", "install", "-C", str(folder / "build"))
     (folder / "first").rename(folder / "moved")
@@ -132,7 +134,77 @@ def test_only_what_the_headers_declare_is_exported(prefix):
     assert declared == exported
 
 
+CMAKE = """
+cmake_minimum_required(VERSION 3.10)
+project(hello C)
+find_package(forkserver 0.1 REQUIRED)
+add_executable(hello {source})
+target_link_libraries(hello PRIVATE forkserver::forkserver)
+add_executable(hello-static {source})
+target_link_libraries(hello-static PRIVATE forkserver::forkserver-static)
+find_package(forkserver 0 REQUIRED)
+foreach(version 0.0.9 0.2 1)
+  unset(forkserver_DIR CACHE)
+  find_package(forkserver ${{version}} QUIET)
+  if(forkserver_FOUND)
+    message(FATAL_ERROR "version ${{version}} was found")
+  endif()
+endforeach()
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cmake"), reason="cmake is not there (its Debian package has this name)")
+def test_hello_by_cmake(prefix, tmp_path):
+    (tmp_path / "CMakeLists.txt").write_text(CMAKE.format(source=REPOSITORY / "examples/hello.c"))
+    run("cmake", "-S", str(tmp_path), "-B", str(tmp_path / "build"), f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", str(tmp_path / "build"))
+    assert "hello from process" in run(str(tmp_path / "build/hello"))  # CMake's rpath names the library
+    helpers = str(find(prefix, "forkserver-server").parent)
+    assert "hello from process" in run(str(tmp_path / "build/hello-static"), FORKSERVER_HELPERS=helpers)
+
+
+SUPER = """
+project('super', 'c', meson_version: '>= 0.60')
+forkserver = dependency('libforkserver', fallback: 'forkserver', required: true)
+executable('hello', 'hello.c', dependencies: forkserver)
+assert(forkserver.type_name() == 'internal', 'another forkserver was found')
+message('helpers:', forkserver.get_variable(internal: 'helpers'))
+"""
+
+
+def test_hello_with_a_subproject(prefix, tmp_path):
+    """Whose helper programs are in its build directory."""
+    (tmp_path / "subprojects").mkdir()
+    (tmp_path / "subprojects/forkserver").symlink_to(REPOSITORY)
+    (tmp_path / "meson.build").write_text(SUPER)
+    shutil.copy(REPOSITORY / "examples/hello.c", tmp_path)
+    build = tmp_path / "build"
+    told = run("/usr/bin/meson", "setup", str(build), str(tmp_path), "--buildtype", "plain",
+               "--force-fallback-for=libforkserver")
+    targets = {Path(line.split(":")[0]).name: line.split(":")[0]
+               for line in run("ninja", "-C", str(build), "-t", "targets", "all").splitlines()}
+    assert not {"spawner", "consumer", "attack"} & set(targets)  # it is for users of the library
+    run("ninja", "-C", str(build), "hello", targets["forkserver-server"], targets["forkserver-zygote"])
+    helpers = re.search("helpers: (.*)", told)[1]
+    assert "hello from process" in run(str(build / "hello"), FORKSERVER_HELPERS=helpers)
+
+
 def test_destdir(prefix, tmp_path):
     run("/usr/bin/meson", "install", "-C", str(prefix.parent / "build"), DESTDIR=str(tmp_path))
     assert list(tmp_path.rglob("libforkserver.so.0"))
     shutil.rmtree(tmp_path / str(prefix.parent)[1:])
+
+
+def test_man_pages_and_completions(prefix):
+    for path in "bash-completion/completions/forkserver", "zsh/site-functions/_forkserver", \
+            "fish/vendor_completions.d/forkserver.fish":
+        assert (prefix / "share" / path).is_file()
+    if not shutil.which("scdoc"):
+        pytest.skip("there is no scdoc here")
+    assert (prefix / "share/man/man3/fsrv_spawn.3").read_text() == ".so man3/forkserver-processes.3\n"
+    assert ".SH EXAMPLES" in (prefix / "share/man/man1/forkserver-map.1").read_text()
+
+
+def test_all_lies_below_the_prefix(prefix):
+    places = json.loads(run("/usr/bin/meson", "introspect", "--installed", str(prefix.parent / "build"))).values()
+    assert len(places) > 20 and all(place.startswith(f"{prefix.parent / 'first'}/") for place in places)

@@ -36,7 +36,7 @@ class Server:
     def wait_until_it_listens(self, *options):
         def answers():
             assert self.process.poll() is None, self.read_log()
-            return call(self.forkserver, "ping", "--socket", self.path, *options).returncode == 0
+            return call(self.forkserver, "stats", "--socket", self.path, *options).returncode == 0
 
         assert eventually(answers), self.read_log()
         return self
@@ -505,7 +505,7 @@ def test_stats(forkserver, server, testmod):
     lines = call(forkserver, "stats", "--socket", server.path).stdout.splitlines()
     values = dict(line.split(" ", 1) for line in lines)
     assert values["failures.exec"] == "1" and "failures.open" not in values
-    lists = {"failures", "signals", "memory_why"}
+    lists = {"failures", "signals", "memory_why", "failure", "replaced"}
     assert {name for name in values if "." not in name} - lists == set(stats) - lists
 
 

@@ -7,15 +7,21 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config uthash-dev libjansson-dev python3)
 TEST_PACKAGES=("${BUILD_PACKAGES[@]}" libmagic-dev findutils python3-dev libcmocka-dev libjemalloc2 libopenblas0-pthread
-    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd)
+    python3-pytest g++ rustc procps util-linux git patch valgrind fakeroot faketime beanstalkd scdoc groff-base
+    gdb systemtap-sdt-dev cmake systemd)
+# What more the tests of the man pages and of the completions use, where it is there.
+MANUAL_PACKAGES=(mandoc man-db zsh fish)
 PYTHON_PACKAGES=("${BUILD_PACKAGES[@]}" python3-dev)
 DEMO_PACKAGES=("${PYTHON_PACKAGES[@]}" python3-pandas gnuplot-nox findutils)
 # What the tests of the Python package use: the demo, numpy, pytest, CPython's own suites, and what builds a wheel.
 PYTHON_TEST_PACKAGES=("${DEMO_PACKAGES[@]}" python3-numpy python3-pil python3-pytest python3-venv python3-pip
-    python3-mesonpy patchelf python3-distributed iproute2)
+    python3-mesonpy python3-build patchelf python3-distributed iproute2)
 BENCH_PACKAGES=("${DEMO_PACKAGES[@]}" afl++ jq bubblewrap)
 # What the tests below Slurm need; root alone can run them.
 SLURM_PACKAGES=("${BUILD_PACKAGES[@]}" slurmctld slurmd slurm-client munge iproute2 util-linux)
+# What builds and looks at the packages of distributions.
+PACKAGE_PACKAGES=("${PYTHON_PACKAGES[@]}" build-essential debhelper dh-python dpkg-dev fakeroot git lintian
+    rpm scdoc)
 FUZZ_PACKAGES=("${BUILD_PACKAGES[@]}" clang libclang-rt-dev)
 LINT_PACKAGES=("${TEST_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}" clang-format)
 LONG_LINT_PACKAGES=("${LINT_PACKAGES[@]}" clang-tidy cppcheck shellcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
@@ -82,14 +88,20 @@ build() {
     build_in build
 }
 
+# The option by which pkg-config still finds all when the installed prefix was moved. Meson has it from 0.63 on.
+relocatable() {
+    ! printf '%s\n' 0.63 "$(meson --version)" | sort -VC || echo -Dpkgconfig.relocatable=true
+}
+
 build_asan() {
     build_in build-asan -Db_sanitize=address,undefined -Db_lundef=false
 }
 
 # As it would be installed, with the Python package.
 build_release() {
+    # shellcheck disable=SC2046 # a word, or none
     build_in build-python --buildtype release -Dtests=false -Dexamples=disabled -Dpython=enabled \
-        "-Dpython_interpreter=$PYTHON"
+        "-Dpython_interpreter=$PYTHON" $(relocatable)
 }
 
 # The package as it would be installed, below build-python/root; prints the directory to put on PYTHONPATH.

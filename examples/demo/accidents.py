@@ -12,8 +12,8 @@ import resource
 import sys
 import threading
 
-MEMORY = 512 << 20
-TIMEOUT = 2.0
+MEMORY = 256 << 20
+TIMEOUT = 5.0
 # In the order in which they come.
 KINDS = ["memory", "crash", "hang", "wrong", "crash", "memory", "hang", "crash"]
 

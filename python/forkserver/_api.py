@@ -197,6 +197,13 @@ class Server:
         """Starts the server now instead of with the first process."""
         self._server.ensure_running()
 
+    def reload(self, timeout: Optional[float] = None) -> None:
+        """Imports what is preloaded anew, and makes what prepare= makes, in a new process beside the one that serves.
+        Returns when each later call has that. If it cannot be imported, what was there before stays, and Error says
+        why. Calls that run, and calls meanwhile, are not disturbed. A server that does not run has nothing to reload.
+        Error with errno ETIMEDOUT after `timeout` seconds; the reload goes on."""
+        self._server.reload(timeout)
+
     def stats(self) -> dict[str, object]:
         return self._server.stats()
 

@@ -300,17 +300,19 @@ def answer(pickled, at, memory, pickler, is_raw):
 def attempt(pickler, find_parts, memory=None, is_raw=False):
     """Calls the function that is pickled in the parts. Returns (kind, the parts of the answer, its text)."""
     there = len(sys.modules)
+    limits = None
     try:
         make_ready()
         parts = find_parts()
         function, arguments, keywords = pickler.loads(parts[0], buffers=parts[1:])
         del parts
         if memory is not None:
-            _limit_memory(memory)
+            limits = _limit_memory(memory)
         value = function(*arguments, **keywords)
         parts = [memoryview(value)] if is_raw else _parcel.dump(pickler, value)
         return VALUE, parts, _names_since(there)
     except BaseException as error:
+        _make_room(error, limits)
         return EXCEPTION, [b""] if is_raw else _dump_exception(pickler, error), _text(error)
 
 
@@ -362,15 +364,28 @@ def _say(error):
         return type(error).__qualname__
 
 
+def _make_room(error, limits):
+    """Makes room to tell of the error: what has used up all memory may still be held by the frames, or by a module.
+    limits: those of the address space as they were before the call, None: it had no limit of its own."""
+    if limits:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    if isinstance(error, MemoryError):
+        traceback.clear_frames(error.__traceback__)  # there may be another limit, a sandbox's
+
+
 def _limit_memory(more):
-    """Limits the address space to what is there and `more` bytes."""
+    """Limits the address space to what is there and `more` bytes. Returns the limits from before."""
     import resource
 
     with open("/proc/self/statm", "rb") as file:
         there = int(file.read().split()[0]) * mmap.PAGESIZE
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    hard = before[1]
     limit = there + more
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
+    return before
 
 
 # ---- what is done before all calls, once ----

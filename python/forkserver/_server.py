@@ -144,6 +144,9 @@ class ForkServer:
         resource_tracker.ensure_running()
         self._handle().ensure_running()
 
+    def reload(self, timeout):
+        self._handle().reload(-1 if timeout is None else timeout)
+
     def connect_to_new_process(self, fds):
         """Returns (status_r, data_w) of a new process. status_r yields two signed words. Its preparation data and
         its process object are to be written to data_w, as multiprocessing.popen_forkserver does."""

@@ -158,6 +158,21 @@ static PyObject *server_stop(PyObject *object, PyObject *args) {
         Py_RETURN_NONE;
 }
 
+static PyObject *server_reload(PyObject *object, PyObject *args) {
+        struct fsrv_error error = { 0 };
+        double timeout = -1;
+        int r;
+
+        if (!PyArg_ParseTuple(args, "|d:reload", &timeout))
+                return NULL;
+        Py_BEGIN_ALLOW_THREADS
+        r = fsrv_server_reload(((struct server *)object)->server, timeout < 0 ? -1 : (int)(timeout * 1000), &error);
+        Py_END_ALLOW_THREADS
+        if (r < 0 || PyErr_Occurred())
+                return raise_unless_raised(r, &error);
+        Py_RETURN_NONE;
+}
+
 static PyObject *server_end(PyObject *object, PyObject *args) {
         double timeout;
         int r;
@@ -364,6 +379,7 @@ static PyObject *server_connect_new(PyObject *object, PyObject *args) {
 
 static PyMethodDef server_methods[] = {
         { "ensure_running", server_ensure_running, METH_NOARGS, "Starts the server if it doesn't run." },
+        { "reload", server_reload, METH_VARARGS, "reload(timeout=-1): waits until a new zygote has taken over." },
         { "stop", server_stop, METH_VARARGS, "stop(timeout=-1): waits until its last worker has ended." },
         { "end", server_end, METH_VARARGS, "end(timeout): lets go of the server -> whether it has ended." },
         { "stats", server_stats, METH_NOARGS, "What the server counted." },

@@ -111,6 +111,22 @@ def take_memory(n):
     return len(bytearray(n))
 
 
+def use_up_memory(blocks):
+    """Leaves no byte of it."""
+    size = 16 * MIB
+    while True:
+        try:
+            blocks.append(bytearray(size))
+        except MemoryError:
+            if size == 1:
+                raise
+            size //= 2
+
+
+def use_up_memory_for_ever():
+    use_up_memory(vars(sys).setdefault("blocks", []))
+
+
 def get_zeros(n):
     return memoryview(bytearray(n))
 
@@ -347,6 +363,12 @@ class Calls(unittest.TestCase):
         with self.assertRaises(MemoryError):
             self.server.call(get_zeros, 48 * MIB, memory=64 * MIB)  # there is room for one of them
 
+    def test_no_memory_is_left_to_tell_of_it(self):
+        for function, *arguments in (use_up_memory, []), (use_up_memory_for_ever,):
+            with self.assertRaises(MemoryError) as caught:
+                self.server.call(function, *arguments, memory=64 * MIB)
+            self.assertIn("in use_up_memory", str(caught.exception.__cause__))
+
     # ---- what is large ----
 
     def test_large_views_are_not_copied(self):
@@ -510,6 +532,34 @@ class Options(unittest.TestCase):
         with forkserver.Server(prepare=os.getpid, main=None) as server:
             pids = {server.call(forkserver.prepared) for _ in range(3)}
             self.assertEqual(len(pids), 1)
+
+    def test_reload(self):
+        with forkserver.Server(prepare=os.getpid, main=None) as server:
+            server.reload()  # nothing runs yet
+            before = server.call(forkserver.prepared)
+            server.reload()
+            after = {server.call(forkserver.prepared) for _ in range(8)}
+            self.assertEqual(len(after), 1)
+            self.assertNotIn(before, after)
+
+    def test_a_reload_that_fails(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = os.path.join(directory.name, "changing.py")
+        with open(path, "w") as file:
+            file.write("value = 1\n")
+        sys.path.insert(0, directory.name)
+        self.addCleanup(sys.path.remove, directory.name)
+        with forkserver.Server(preload=["changing"], on_error="fail", main=None) as server:
+            self.assertEqual(server.call(eval, "__import__('changing').value"), 1)
+            with open(path, "w") as file:
+                file.write("value = 1 / 0\n")
+            self.assertRaisesRegex(forkserver.Error, "division by zero", server.reload)
+            self.assertEqual(server.call(eval, "__import__('changing').value"), 1)
+            with open(path, "w") as file:
+                file.write("value = 12345\n")
+            server.reload(60)
+            self.assertEqual(server.call(eval, "__import__('changing').value"), 12345)
 
     def test_what_prepares_raises(self):
         with forkserver.Server(prepare=fail) as server:

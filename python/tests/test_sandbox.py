@@ -48,6 +48,18 @@ def names_and_threads():
     return sorted(done), b"x" * 1000000
 
 
+def use_up_memory():
+    """Leaves no byte of it."""
+    blocks, size = [], 1 << 24
+    while True:
+        try:
+            blocks.append(bytearray(size))
+        except MemoryError:
+            if size == 1:
+                raise
+            size //= 2
+
+
 def run_program():
     return subprocess.call(["true"])
 
@@ -110,6 +122,12 @@ class SandboxTest(unittest.TestCase):
                 self.assertRaises(PermissionError, server.call, write, path + "2")
             with forkserver.Server(sandbox=forkserver.Sandbox("untrusted", make=[directory])) as server:
                 self.assertEqual(server.call(write, path + "2"), 1)
+
+    def test_no_memory_is_left_to_tell_of_it(self):
+        with forkserver.Server(sandbox=forkserver.Sandbox("none", limits={"AS": 256 << 20})) as server:
+            with self.assertRaises(MemoryError) as caught:
+                server.call(use_up_memory)
+            self.assertIn("in use_up_memory", str(caught.exception.__cause__))
 
     def test_limits(self):
         with forkserver.Server(sandbox=forkserver.Sandbox("none", limits={"AS": 256 << 20})) as server:

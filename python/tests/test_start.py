@@ -544,7 +544,7 @@ class Tree(Program):
                         names.append(stat(pid)[0])
                     print(names[:-1])
                 here.send("go"); process.join()
-        """), "['forkserver-serv', 'fsrv anchor']\n" * 2)
+        """), "['fsrv server', 'fsrv anchor']\n" * 2)
 
     def test_processes_are_not_seen_by_waits(self):
         self.assertEqual(self.run_proc("""

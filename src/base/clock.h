@@ -21,6 +21,16 @@ static inline int64_t fsrv__now(void) {
         return (int64_t)ts.s * 1000 + ts.ns / 1000000;
 }
 
+/* The same in microseconds, for what is measured. */
+static inline uint64_t fsrv__now_us(void) {
+        struct {
+                long s, ns;
+        } ts = { 0 };
+
+        fsrv__call(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.s * 1000000 + (uint64_t)ts.ns / 1000;
+}
+
 /* A negative time-out never ends. */
 static inline int64_t fsrv__deadline(int64_t timeout_ms) {
         return timeout_ms < 0 ? FSRV_NEVER : fsrv__now() + timeout_ms;

@@ -15,11 +15,12 @@
 
 static char *room;
 static size_t room_size;
-static bool by_name;
+static bool has_name; /* ours to set: of our own programs; and of others where nothing else can be */
 
 void fsrv__title_init(char **argv) {
         room = argv[0];
         room_size = argv[0] ? strlen(argv[0]) + 1 : 0;
+        has_name = true;
 }
 
 static size_t append(size_t at, const char *part) {
@@ -28,18 +29,21 @@ static size_t append(size_t at, const char *part) {
         return at;
 }
 
-/* The role without our name's length: a process's name has 15 bytes. */
+/* What top(1) and pstree(1) show has 15 bytes, so our own name is short there. */
 static void set_name(const char *role) {
-        char name[16] = "fsrv";
-        const char *space = strchr(role, ' ');
+        static const char ours[] = "forkserver:";
+        char name[16] = "";
 
-        if (space)
-                strncat(name, space, sizeof name - 1 - strlen(name));
+        if (strncmp(role, ours, sizeof ours - 1) == 0) {
+                role += sizeof ours - 1;
+                strcpy(name, "fsrv");
+        }
+        strncat(name, role, sizeof name - 1 - strlen(name));
         prctl(PR_SET_NAME, name);
 }
 
 void fsrv__title_set(const char *role, const char *detail) {
-        if (by_name)
+        if (has_name)
                 set_name(role);
         if (room_size < FSRV_TITLE_SIZE)
                 return; /* started by hand: leave the command line as it is */
@@ -101,7 +105,7 @@ void fsrv__title_move(char memory[FSRV_TITLE_SIZE]) {
                 room = memory;
                 room_size = FSRV_TITLE_SIZE;
         } else if (!room) {
-                by_name = true;
+                has_name = true;
         }
 }
 

@@ -3,13 +3,14 @@
 #include "cli.h"
 #include "text.h"
 
-/* stop, ping, stats: questions to a named server about itself. */
+/* stop, reload, ping, stats: questions to a named server about itself. */
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 static const char help_stop[] =
@@ -27,32 +28,50 @@ static const char help_stop[] =
         "\n"
         "Exit code: 0 when it has ended; 125 otherwise.\n";
 
-static const char help_ping[] =
-        "Usage: forkserver ping --socket PATH [OPTION]...\n"
-        "Ask whether the server at PATH answers.\n"
+static const char help_reload[] =
+        "Usage: forkserver reload --socket PATH [OPTION]...\n"
+        "Have the server at PATH load its modules anew, and wait for that. The modules of\n"
+        "before serve until the new ones are loaded, and stay if those can't be.\n"
         "\n"
         "      --socket PATH      where it listens\n"
         "      --server-uid USER  the user that has to run it, a name or a number (default:\n"
         "                         you, or root)\n"
-        "      --wait TIME        wait so long at most until it listens and has loaded its\n"
-        "                         modules, in seconds or as in 500ms, 2m, 1h; without this\n"
-        "                         a server answers whose modules cannot be loaded\n"
+        "      --timeout TIME     wait no longer than this, in seconds or as in 500ms, 2m,\n"
+        "                         1h; the reload goes on\n"
         "      --json             print the answer as a JSON object\n"
         "  -h, --help             show this help\n"
         "\n"
-        "Exit code: 0 if it answers; 125 otherwise.\n";
+        "Exit code: 0 when every process from now on has the new modules; 125 otherwise.\n";
+
+static const char help_ping[] =
+        "Usage: forkserver ping --socket PATH [OPTION]...\n"
+        "Ask whether the server at PATH serves. One that still loads its modules does; one\n"
+        "whose modules cannot be loaded does not.\n"
+        "\n"
+        "      --socket PATH      where it listens\n"
+        "      --server-uid USER  the user that has to run it, a name or a number (default:\n"
+        "                         you, or root)\n"
+        "      --ready            don't say yes before it has loaded its modules\n"
+        "      --wait TIME        wait so long at most until it listens and has loaded its\n"
+        "                         modules, in seconds or as in 500ms, 2m, 1h\n"
+        "      --json             print the answer as a JSON object\n"
+        "  -h, --help             show this help\n"
+        "\n"
+        "Exit code: 0 if it serves; 125 otherwise.\n";
 
 static const char help_stats[] =
         "Usage: forkserver stats --socket PATH [OPTION]...\n"
         "Show what the server at PATH counted since it started: a name and a value on\n"
         "each line. 'failures.STAGE' is shown for stages that had failures,\n"
-        "'signals.SIGNAL' for signals that ended workers, and 'zygote_pid' while there is\n"
-        "a zygote.\n"
+        "'signals.SIGNAL' for signals that ended workers, 'zygote_pid' while there is a\n"
+        "zygote, 'failure' while requests are refused, and 'replaced' if a loaded file has\n"
+        "been replaced on disk since.\n"
         "\n"
         "      --socket PATH      where it listens\n"
         "      --server-uid USER  the user that has to run it, a name or a number (default:\n"
         "                         you, or root)\n"
         "      --json             print one JSON object instead\n"
+        "      --prometheus       print OpenMetrics text instead, with histograms of times\n"
         "  -h, --help             show this help\n"
         "\n"
         "Exit code: 0; 125 if it doesn't answer.\n";
@@ -63,24 +82,41 @@ struct question {
         const char *path;
         uid_t server_uid;
         bool json;
+        bool ready;
+        bool prometheus;
         int timeout_ms;
-        int64_t deadline; /* for ping's connection, in now_ms()'s time; 0: there is one try */
+        double wait;      /* for ping's connection; 0: there is one try */
+        int64_t deadline; /* the end of that, in now_ms()'s time */
 };
 
-enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_WAIT, OPT_JSON, AGAIN_MS = 20 };
+enum { OPT_SOCKET = 256, OPT_SERVER_UID, OPT_TIMEOUT, OPT_WAIT, OPT_JSON, OPT_READY, OPT_PROMETHEUS };
 
-/* A command's last option is its own. */
-#define OPTIONS(name, last, value) \
-        static const struct option name[] = { { "socket", required_argument, NULL, OPT_SOCKET }, \
-                                              { "server-uid", required_argument, NULL, OPT_SERVER_UID }, \
-                                              { "json", no_argument, NULL, OPT_JSON }, \
-                                              { "help", no_argument, NULL, 'h' }, \
-                                              { last, required_argument, NULL, value }, \
-                                              { 0 } }
+/* clang-format off */
+#define COMMON_OPTIONS \
+        { "socket", required_argument, NULL, OPT_SOCKET }, \
+        { "server-uid", required_argument, NULL, OPT_SERVER_UID }, \
+        { "json", no_argument, NULL, OPT_JSON }, \
+        { "help", no_argument, NULL, 'h' }
+/* clang-format on */
 
-OPTIONS(options_of_stop, "timeout", OPT_TIMEOUT);
-OPTIONS(options_of_ping, "wait", OPT_WAIT);
-OPTIONS(options_of_stats, NULL, 0);
+static const struct option options_with_timeout[] = {
+        COMMON_OPTIONS,
+        { "timeout", required_argument, NULL, OPT_TIMEOUT },
+        { 0 },
+};
+
+static const struct option options_of_ping[] = {
+        COMMON_OPTIONS,
+        { "wait", required_argument, NULL, OPT_WAIT },
+        { "ready", no_argument, NULL, OPT_READY },
+        { 0 },
+};
+
+static const struct option options_of_stats[] = {
+        COMMON_OPTIONS,
+        { "prometheus", no_argument, NULL, OPT_PROMETHEUS },
+        { 0 },
+};
 
 static int64_t now_ms(void) {
         struct timespec now;
@@ -115,8 +151,14 @@ static int parse(int argc, char **argv, const struct option *known, struct quest
                         r = parse_timeout(optarg, &question->timeout_ms);
                         break;
                 case OPT_WAIT:
-                        r = parse_timeout(optarg, &question->timeout_ms);
-                        question->deadline = now_ms() + question->timeout_ms;
+                        r = cli_parse_seconds(optarg, &question->wait);
+                        question->deadline = now_ms() + (int64_t)cli_milliseconds(question->wait);
+                        break;
+                case OPT_PROMETHEUS:
+                        question->prometheus = true;
+                        break;
+                case OPT_READY:
+                        question->ready = true;
                         break;
                 case OPT_JSON:
                         question->json = true;
@@ -139,18 +181,6 @@ static int parse(int argc, char **argv, const struct option *known, struct quest
         return r;
 }
 
-/* One that is about to listen isn't there yet, or its socket is a dead one's. */
-static int connect_until(int64_t deadline, const struct question *question, struct fsrv_server **ret_server,
-                         struct fsrv_error *error) {
-        const struct timespec moment = { .tv_nsec = AGAIN_MS * 1000000 };
-        int r;
-
-        while ((r = fsrv_server_connect(question->path, question->server_uid, ret_server, error)) < 0 &&
-               (r == -ENOENT || r == -ECONNREFUSED) && now_ms() < deadline)
-                nanosleep(&moment, NULL);
-        return r;
-}
-
 typedef int ask_function(struct fsrv_server *server, const struct question *question, struct fsrv_error *error);
 
 static int ask(int argc, char **argv, const struct option *known, struct question *question, ask_function *function) {
@@ -160,7 +190,7 @@ static int ask(int argc, char **argv, const struct option *known, struct questio
 
         if (r != 0)
                 return r == 1 ? 0 : CLI_EXIT_OURS;
-        r = connect_until(question->deadline, question, &server, &error);
+        r = cli_connect(question->path, question->server_uid, question->wait, &server, &error);
         if (r >= 0) {
                 r = function(server, question, &error);
                 fsrv_server_free(server);
@@ -178,15 +208,45 @@ static int ask_stop(struct fsrv_server *server, const struct question *question,
         return r;
 }
 
+static int ask_reload(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
+        int r = fsrv_server_reload(server, question->timeout_ms, error);
+
+        if (r >= 0 && question->json)
+                puts("{\"reloaded\": true}");
+        return r;
+}
+
+/* What a ping finds wrong. */
+static int refuse_stats(const struct fsrv_stats *stats, bool ready, struct fsrv_error *error) {
+        const char *why = stats->failure;
+
+        if (!why[0] && ready && !stats->is_ready)
+                why = "the server is loading its modules";
+        if (!why[0])
+                return 0;
+        error->stage = FSRV_STAGE_PRELOAD;
+        error->err = EAGAIN;
+        snprintf(error->text, sizeof error->text, "%s", why);
+        return -EAGAIN;
+}
+
+static int clamp(int64_t ms) {
+        if (ms < 1)
+                return 1;
+        return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
 static int ask_ping(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
         struct fsrv_stats stats = { .size = sizeof stats };
         int64_t left = question->deadline - now_ms();
         int r = 0;
 
-        if (question->deadline > 0)
-                r = fsrv_server_wait_ready(server, left > 0 ? (int)left : 1, error);
+        if (question->wait > 0)
+                r = fsrv_server_wait_ready(server, clamp(left), error);
         if (r >= 0)
                 r = fsrv_server_get_stats(server, &stats, error);
+        if (r >= 0)
+                r = refuse_stats(&stats, question->ready, error);
         if (r < 0)
                 return r;
         if (question->json)
@@ -233,22 +293,36 @@ static void print_list(bool json, const char *list, const uint64_t *values, uint
                 printf("}");
 }
 
-static void print_why(bool json, const char *why) {
+static void print_text(bool json, const char *name, const char *text) {
         if (json) {
-                printf("\"memory_why\": ");
-                cli_json_string(stdout, why);
+                printf("\"%s\": ", name);
+                cli_json_string(stdout, text);
                 printf(", ");
-        } else if (why[0]) {
-                fputs("memory_why ", stdout);
-                cli_put_harmless(stdout, why);
+        } else if (text[0]) {
+                printf("%s ", name);
+                cli_put_harmless(stdout, text);
                 putchar('\n');
         }
+}
+
+static int print_metrics(struct fsrv_server *server, struct fsrv_error *error) {
+        char *text;
+        int r = fsrv_server_get_metrics(server, &text, error);
+
+        if (r < 0)
+                return r;
+        fputs(text, stdout);
+        free(text);
+        return 0;
 }
 
 static int ask_stats(struct fsrv_server *server, const struct question *question, struct fsrv_error *error) {
         struct fsrv_stats stats = { .size = sizeof stats };
         bool json = question->json;
-        int r = fsrv_server_get_stats(server, &stats, error);
+        int r = question->prometheus ? print_metrics(server, error) : fsrv_server_get_stats(server, &stats, error);
+
+        if (question->prometheus)
+                return r;
 
         if (r < 0)
                 return r;
@@ -260,6 +334,11 @@ static int ask_stats(struct fsrv_server *server, const struct question *question
         else if (json)
                 printf("\"zygote_pid\": null, ");
         print_counter(json, "uptime_ms", stats.uptime_ms);
+        print_counter(json, "is_ready", stats.is_ready);
+        print_text(json, "failure", stats.failure);
+        print_text(json, "replaced", stats.replaced);
+        print_counter(json, "reloads", stats.reloads);
+        print_counter(json, "failed_reloads", stats.failed_reloads);
         print_counter(json, "spawns", stats.spawns);
         print_counter(json, "claims", stats.claims);
         print_counter(json, "exits", stats.exits);
@@ -271,7 +350,7 @@ static int ask_stats(struct fsrv_server *server, const struct question *question
         print_counter(json, "memory_frozen", stats.memory_frozen);
         print_counter(json, "memory_collapsed", stats.memory_collapsed);
         print_counter(json, "memory_left", stats.memory_left);
-        print_why(json, stats.memory_why);
+        print_text(json, "memory_why", stats.memory_why);
         print_list(json, "failures", stats.failures, FSRV_STAGE_COUNT, name_of_stage);
         if (json)
                 printf(", ");
@@ -289,7 +368,18 @@ int cli_stop(int argc, char **argv) {
                 .timeout_ms = -1,
         };
 
-        return ask(argc, argv, options_of_stop, &question, ask_stop);
+        return ask(argc, argv, options_with_timeout, &question, ask_stop);
+}
+
+int cli_reload(int argc, char **argv) {
+        struct question question = {
+                .command = "reload",
+                .help = help_reload,
+                .server_uid = FSRV_UID_OWN,
+                .timeout_ms = -1,
+        };
+
+        return ask(argc, argv, options_with_timeout, &question, ask_reload);
 }
 
 int cli_ping(int argc, char **argv) {

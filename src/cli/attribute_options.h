@@ -63,13 +63,17 @@ enum {
         "      --rlimit NAME=SOFT[:HARD]\n" \
         "                              a limit, as NOFILE=64, AS=2G or CORE=unlimited;\n" \
         "                              repeatable\n" \
-        "      --nice N                -20 to 19; --oom-score-adj N: -1000 to 1000\n" \
+        "      --nice N                the priority, -20 to 19\n" \
+        "      --oom-score-adj N       -1000 to 1000; the kernel ends high ones first when\n" \
+        "                              memory is short\n" \
         "      --cpu-list LIST         processors, as 0-3,8\n" \
         "      --ionice CLASS[:LEVEL]  realtime, best-effort or idle; 0 to 7\n" \
         "      --reuid USER, --regid GROUP, --groups LIST, --clear-groups\n" \
+        "                              the ids: real, effective and saved; the other groups\n" \
         "      --bounding-set CAPS, --ambient-caps CAPS, --inh-caps CAPS\n" \
         "                              as -all,+net_bind_service\n" \
-        "      --securebits BITS       as +noroot; --no-new-privs\n" \
+        "      --securebits BITS       as +noroot\n" \
+        "      --no-new-privs          execve(2) gives no privileges any more\n" \
         "      --pdeathsig SIGNAL      the signal for when the server ends\n" \
         "      --cgroup PATH           a directory of cgroups, version 2\n"
 

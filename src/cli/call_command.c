@@ -30,6 +30,7 @@ static const char help[] =
         "                              private one\n"
         "      --server-uid USER       the user that has to run that server, a name or a\n"
         "                              number (default: you yourself, or root)\n"
+        "      --wait TIME             wait so long at most until that server listens\n"
         "      --timeout TIME          end the process after this time (0: never), with all\n"
         "                              in its process group, which is a new one then. A TIME\n"
         "                              is in seconds, or as in 500ms, 2m, 1h, 1d\n"
@@ -37,6 +38,8 @@ static const char help[] =
         "                              this time more (default: SIGKILL at once)\n"
         "      --quick-exit            don't run exit functions and destructors of preloaded\n"
         "                              modules\n"
+        "      --trace FILE            write a timeline to FILE: server, spawn and run, as Chrome's\n"
+        "                              trace events, which ui.perfetto.dev shows\n"
         "      --sandbox PROFILE[,WORD]...  lock the process in: untrusted, pure-compute,\n"
         "                              no-network, no-exec, none; WORDs add to that, such as\n"
         "                              read=PATH ('forkserver check --help' has them)\n"
@@ -194,7 +197,7 @@ static int call_and_wait(struct fsrv_server *server, struct fsrv_request *reques
                          struct fsrv_status *ret_status) {
         struct fsrv_process *process;
         struct cli_signals signals;
-        int code = cli_only_process_spawn(server, request, &signals, &process);
+        int code = cli_only_process_spawn(server, request, target, &signals, &process);
 
         if (code != 0)
                 return code;

@@ -38,10 +38,14 @@ struct cli_target {
         size_t n_preload;
         const char *socket_path; /* NULL: a private server */
         uid_t server_uid;        /* FSRV_UID_OWN unless --server-uid */
+        double wait;             /* for that server to listen, in seconds */
         const char *entry;       /* --call; NULL: a program */
         double timeout;          /* seconds, 0: none */
         double kill_after;       /* seconds from SIGTERM at the time-out to SIGKILL; 0: SIGKILL at once */
         bool quick_exit;
+        const char *trace;      /* NULL: none */
+        const char *program;    /* for its name in the trace, where there is no entry */
+        const char *debug;      /* of run: the debugger, with words of its own; NULL: none */
         int preload_timeout_ms; /* 0: the library's */
         uint32_t memory;        /* enum fsrv_memory */
         struct cli_attributes attributes;
@@ -56,9 +60,12 @@ int cli_call(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_map(int argc, char **argv);
 int cli_serve(int argc, char **argv);
+int cli_reload(int argc, char **argv);
 int cli_stop(int argc, char **argv);
 int cli_ping(int argc, char **argv);
 int cli_stats(int argc, char **argv);
+int cli_ps(int argc, char **argv);
+int cli_top(int argc, char **argv);
 
 /* common.c */
 
@@ -92,6 +99,9 @@ int cli_target_add_preload(struct cli_target *target, const char *module);
 void cli_target_done(struct cli_target *target);
 /* Makes the handle for a target: a private one (preload policy fail) or the one at --socket. Complains on failure. */
 int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server);
+/* Connects to a server that may be about to listen. seconds: how long it has for that. */
+int cli_connect(const char *path, uid_t server_uid, double seconds, struct fsrv_server **ret_server,
+                struct fsrv_error *error);
 
 /* The options of run, call and map that a target has, for getopt_long(). */
 enum {
@@ -101,6 +111,7 @@ enum {
         CLI_OPT_MEMORY,
         CLI_OPT_SOCKET,
         CLI_OPT_SERVER_UID,
+        CLI_OPT_WAIT,
         CLI_OPT_TIMEOUT,
         CLI_OPT_KILL_AFTER,
         CLI_OPT_QUICK_EXIT,
@@ -116,7 +127,8 @@ enum {
         CLI_OPT_UNSHARE_USER,
         CLI_OPT_UNSHARE_CGROUP,
         CLI_OPT_SANDBOX_LEARN,
-        CLI_OPT_SECCOMP_FILTER
+        CLI_OPT_SECCOMP_FILTER,
+        CLI_OPT_TRACE
 };
 /* clang-format off */
 #define CLI_TARGET_OPTIONS \
@@ -125,6 +137,7 @@ enum {
         { "memory", required_argument, NULL, CLI_OPT_MEMORY }, \
         { "socket", required_argument, NULL, CLI_OPT_SOCKET }, \
         { "server-uid", required_argument, NULL, CLI_OPT_SERVER_UID }, \
+        { "wait", required_argument, NULL, CLI_OPT_WAIT }, \
         { "timeout", required_argument, NULL, CLI_OPT_TIMEOUT }, \
         { "kill-after", required_argument, NULL, CLI_OPT_KILL_AFTER }, \
         { "quick-exit", no_argument, NULL, CLI_OPT_QUICK_EXIT }, \
@@ -140,6 +153,7 @@ enum {
         { "unshare-user", no_argument, NULL, CLI_OPT_UNSHARE_USER }, \
         { "unshare-cgroup", no_argument, NULL, CLI_OPT_UNSHARE_CGROUP }, \
         { "seccomp-filter", required_argument, NULL, CLI_OPT_SECCOMP_FILTER }, \
+        { "trace", required_argument, NULL, CLI_OPT_TRACE }, \
         CLI_ATTRIBUTE_OPTIONS
 /* clang-format on */
 
@@ -260,8 +274,8 @@ int cli_wait_as_worker(struct fsrv_process *process, pid_t number, const struct 
 /* ---- only_process.c: what run and call do with their process ---- */
 
 /* Spawns it, and blocks signals for cli_only_process_wait(). 0; or the exit code, after a complaint. */
-int cli_only_process_spawn(struct fsrv_server *server, struct fsrv_request *request, struct cli_signals *signals,
-                           struct fsrv_process **ret_process);
+int cli_only_process_spawn(struct fsrv_server *server, struct fsrv_request *request, const struct cli_target *target,
+                           struct cli_signals *signals, struct fsrv_process **ret_process);
 /* Waits for its end; signals are passed on. The exit code, unless a signal has ended it. */
 int cli_only_process_wait(struct fsrv_process *process, const struct cli_target *target,
                           const struct cli_signals *signals, struct fsrv_status *ret_status);

@@ -18,8 +18,11 @@ static const char help[] =
         "          after it\n"
         "  serve   run a server that others use by a socket\n"
         "  stop    let such a server finish its work and end\n"
+        "  reload  let such a server load its modules anew, without a gap\n"
         "  ping    ask whether such a server answers\n"
         "  stats   show what such a server counted\n"
+        "  ps      list the processes of such a server\n"
+        "  top     watch such a server and its processes\n"
         "  help    show this help; 'forkserver help COMMAND' shows a command's\n"
         "\n"
         "  -h, --help     the same as 'help'; 'forkserver COMMAND --help' as well\n"
@@ -31,8 +34,9 @@ static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
 } commands[] = {
-        { "run", cli_run },     { "call", cli_call }, { "map", cli_map },   { "check", cli_check },
-        { "serve", cli_serve }, { "stop", cli_stop }, { "ping", cli_ping }, { "stats", cli_stats },
+        { "run", cli_run },     { "call", cli_call }, { "map", cli_map },       { "check", cli_check },
+        { "serve", cli_serve }, { "stop", cli_stop }, { "reload", cli_reload }, { "ping", cli_ping },
+        { "stats", cli_stats }, { "ps", cli_ps },     { "top", cli_top },
 };
 
 static int run_named(int argc, char **argv) {

@@ -62,6 +62,7 @@ struct map_job {
         struct map_outputs *outputs; /* NULL with --ungroup */
         bool stopped;                /* it stopped because it wants the terminal, and is killed for it */
         double started;
+        int64_t free, asked, began; /* for --trace: the slot was free, the process was asked for, it had started */
 };
 
 /* What became of an item; owns what it holds. */

@@ -5,6 +5,7 @@
 /* What one process of forkserver map is given. */
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct map_result;
 
@@ -12,6 +13,7 @@ struct map_item {
         unsigned long index;  /* its turn among those that are run, from 0 */
         unsigned long number; /* among all, from 1 */
         unsigned long tries;  /* that were begun */
+        int64_t took;         /* for --trace: when it was taken from the input */
         size_t n_values;
         char **values;
         char *text;  /* the values, as people and reports have them */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trace.h"
+
 static int no_memory(void) {
         cli_complain("map: out of memory");
         return -ENOMEM;
@@ -193,6 +195,8 @@ int map_items_take(struct map_items *items, struct map_item **ret_item) {
                 map_item_free(*ret_item);
         if (r == 1)
                 (*ret_item)->index = items->taken++;
+        if (r == 1)
+                (*ret_item)->took = cli_trace_now();
         return r;
 }
 

@@ -3,6 +3,7 @@
 #include "map.h"
 #include "map_stdin.h"
 #include "map_terminal.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,8 +95,10 @@ int map_job_start(struct map_job *job, const struct map_setting *setting, struct
         job->item = item;
         job->stopped = false;
         job->started = map_clock(CLOCK_REALTIME);
+        job->asked = cli_trace_now();
         map_signals_hold_stops(true);
         r = spawn_with_input(job, setting, error);
+        job->began = cli_trace_now();
         if (r >= 0)
                 map_signals_set_group(job->slot - 1, cli_own_number(job->process, &setting->options->target));
         map_signals_hold_stops(false);

@@ -36,6 +36,7 @@ static void on_job(struct map *m, struct map_job *job) {
         if (result->outputs)
                 map_report_check(&m->report, map_outputs_finish(result->outputs));
         map_signals_set_busy(false);
+        map_trace(m, job, result->item, result, NULL);
         map_show(m, result);
 }
 

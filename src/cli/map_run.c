@@ -27,7 +27,7 @@ static int set_up(struct map *m) {
                 return -1;
         }
         if (map_signals_init(&m->signals, m->options->jobs) < 0 || map_report_init(&m->report, m->options) < 0 ||
-            map_schedule_init(&m->schedule, m->options) < 0)
+            cli_trace_open(&m->trace, m->options->target.trace) < 0 || map_schedule_init(&m->schedule, m->options) < 0)
                 return -1;
         map_progress_set_items(&m->report.progress, m->items);
         m->jobs = calloc(m->options->jobs, sizeof *m->jobs);
@@ -70,7 +70,9 @@ static void tear_down(struct map *m) {
 }
 
 int map_run(const struct map_options *options, struct map_items *items) {
-        struct map m = { .options = options, .items = items, .epoll = -1, .signals.fd = -1, .setting.null = -1 };
+        struct map m = {
+                .options = options, .items = items, .epoll = -1, .trace.fd = -1, .signals.fd = -1, .setting.null = -1
+        };
 
         if (set_up(&m) < 0)
                 m.exit_code = CLI_EXIT_OURS;
@@ -80,6 +82,8 @@ int map_run(const struct map_options *options, struct map_items *items) {
                 if (map_report_done(&m.report) < 0)
                         map_stop_with(&m, CLI_EXIT_OURS);
         }
+        if (cli_trace_done(&m.trace) < 0)
+                map_stop_with(&m, CLI_EXIT_OURS);
         tear_down(&m);
         if (map_signals_count())
                 return cli_die_by(map_signals_first());

@@ -14,7 +14,9 @@ static int get_ready(struct map *m) {
         struct fsrv_error error;
 
         map_signals_set_busy(true);
-        int r = fsrv_server_ensure_running(m->server, &error);
+        int r = cli_trace_server(&m->trace, m->server, &error);
+        if (r >= 0)
+                r = fsrv_server_ensure_running(m->server, &error);
         map_signals_set_busy(false);
         if (r < 0) {
                 cli_complain_error(&error);
@@ -89,6 +91,7 @@ static bool start(struct map *m, struct map_item *item) {
         int fd = map_job_start(job, &m->setting, item, &error);
         map_signals_set_busy(false);
         if (fd < 0) {
+                map_trace(m, job, item, NULL, &error);
                 return on_spawn_error(m, item, &error);
         }
         item->tries++;

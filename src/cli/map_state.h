@@ -11,6 +11,7 @@
 #include "map_late.h"
 #include "map_room.h"
 #include "map_schedule.h"
+#include "trace.h"
 
 struct map {
         const struct map_options *options;
@@ -20,6 +21,7 @@ struct map {
         struct map_items *items;
         struct map_signals signals;
         struct map_report report;
+        struct cli_trace trace;
         struct map_schedule schedule;
         struct map_job *jobs;
         bool has_said_fewer;
@@ -35,6 +37,12 @@ struct map {
         struct map_groups ending;
         int exit_code; /* of our own failure; 0: none */
 };
+
+/* ---- map_trace.c ---- */
+
+/* --trace: of a job that has ended, or (error) could not be started. A trace that can't be written ends the run. */
+void map_trace(struct map *m, struct map_job *job, const struct map_item *item, const struct map_result *result,
+               const struct fsrv_error *error);
 
 /* ---- map_state.c ---- */
 

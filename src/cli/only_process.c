@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "trace.h"
 
 enum {
         SIGNALS_WAIT_MS = 250, /* a worker that runs has been heard of by then, however busy the machine */
@@ -20,6 +21,10 @@ struct patience {
         const struct cli_signals *signals;
         struct timespec since; /* when we first saw one; 0: none */
 };
+
+/* --trace: of the only process. */
+static struct cli_trace trace;
+static struct cli_trace_job traced = { .track = 1 };
 
 static int look_at_signals(void *data) {
         struct patience *patience = data;
@@ -47,7 +52,12 @@ static int spawn_interruptibly(struct fsrv_server *server, struct fsrv_request *
 
         fsrv_request_set_signal_mask(request, &signals->before);
         fsrv_server_set_interrupt(server, look_at_signals, &patience);
-        int r = fsrv_spawn(server, request, ret_process, error);
+        traced.taken = cli_trace_now();
+        int r = cli_trace_server(&trace, server, error);
+        traced.asked = cli_trace_now();
+        if (r == 0)
+                r = fsrv_spawn(server, request, ret_process, error);
+        traced.started = cli_trace_now();
         fsrv_server_set_interrupt(server, NULL, NULL);
         return r;
 }
@@ -68,16 +78,30 @@ static bool shares_group(const struct cli_target *target, pid_t pid) {
         return !target->socket_path ? !target->timeout : pid > 0 && getpgid(pid) == getpgrp();
 }
 
-int cli_only_process_spawn(struct fsrv_server *server, struct fsrv_request *request, struct cli_signals *signals,
-                           struct fsrv_process **ret_process) {
-        struct fsrv_error error = { 0 };
-        int r = cli_signals_block(signals, &error);
+/* Its failure counts, unless the process's own end says more. */
+static int end_trace(const struct fsrv_status *status, int code) {
+        traced.ended = cli_trace_now();
+        traced.status = status;
+        if (trace.path)
+                cli_trace_write(&trace, &traced);
+        return cli_trace_done(&trace) < 0 && code == 0 ? CLI_EXIT_OURS : code;
+}
 
+int cli_only_process_spawn(struct fsrv_server *server, struct fsrv_request *request, const struct cli_target *target,
+                           struct cli_signals *signals, struct fsrv_process **ret_process) {
+        struct fsrv_error error = { 0 };
+
+        traced.item = target->entry ? target->entry : target->program;
+        if (cli_trace_open(&trace, target->trace) < 0)
+                return CLI_EXIT_OURS;
+        int r = cli_signals_block(signals, &error);
         if (r >= 0)
                 r = spawn_interruptibly(server, request, signals, ret_process, &error);
         if (r < 0) {
                 cli_complain_error(&error);
-                return cli_exit_code_of_error(&error);
+                traced.started = 0;
+                traced.error = &error;
+                return end_trace(NULL, cli_exit_code_of_error(&error));
         }
         return 0;
 }
@@ -86,10 +110,12 @@ int cli_only_process_wait(struct fsrv_process *process, const struct cli_target 
                           const struct cli_signals *signals, struct fsrv_status *ret_status) {
         pid_t number = cli_own_number(process, target);
         int r = wait_for_end(process, number, signals, shares_group(target, number), ret_status);
+        int code = r < 0 ? CLI_EXIT_OURS : ret_status->exit_code;
 
+        traced.pid = fsrv_process_get_pid(process);
         if (r == 0 && ret_status->flags & FSRV_STATUS_TIMED_OUT && !ret_status->signal)
-                return CLI_EXIT_TIMED_OUT; /* whatever it made of SIGTERM: it may have been 0 */
-        return r < 0 ? CLI_EXIT_OURS : ret_status->exit_code;
+                code = CLI_EXIT_TIMED_OUT; /* whatever it made of SIGTERM: it may have been 0 */
+        return end_trace(r < 0 ? NULL : ret_status, code);
 }
 
 /* As a shell does: it is silent where the user, or the end of a reader, has ended the program. */

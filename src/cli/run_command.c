@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "run_debug.h"
+#include "run_direct.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +27,7 @@ static const char help[] =
         "                              private one\n"
         "      --server-uid USER       the user that has to run that server, a name or a\n"
         "                              number (default: you yourself, or root)\n"
+        "      --wait TIME             wait so long at most until that server listens\n"
         "      --timeout TIME          end the process after this time (0: never), with all\n"
         "                              in its process group, which is a new one then. A TIME\n"
         "                              is in seconds, or as in 500ms, 2m, 1h, 1d\n"
@@ -32,6 +35,8 @@ static const char help[] =
         "                              this time more (default: SIGKILL at once)\n"
         "      --quick-exit            with --call: don't run exit functions and destructors\n"
         "                              of preloaded modules\n"
+        "      --trace FILE            write a timeline to FILE: server, spawn and run, as Chrome's\n"
+        "                              trace events, which ui.perfetto.dev shows\n"
         "      --sandbox PROFILE[,WORD]...  lock the process in: untrusted, pure-compute,\n"
         "                              no-network, no-exec, none; WORDs add to that, such as\n"
         "                              read=PATH ('forkserver check --help' has them)\n"
@@ -42,6 +47,11 @@ static const char help[] =
         "      --unshare-net, --unshare-ipc, --unshare-uts, --unshare-user,\n"
         "      --unshare-cgroup, --seccomp-filter FILE\n"
         "                              the same as WORDs of the sandbox (default: none)\n"
+        "      --direct                run it in this very process, without a server: for\n"
+        "                              valgrind, gdb --args, strace and sanitizers\n"
+        "      --debug COMMAND         attach a debugger (gdb, lldb, or as in 'strace -f') to the\n"
+        "                              process before FUNCTION or PROGRAM runs; '-p PID' is put\n"
+        "                              behind COMMAND's first word. gdb goes on to it\n"
         "  -h, --help                  show this help\n" CLI_ATTRIBUTE_HELP
         "\n"
         "The process has forkserver's standard streams and other inherited file\n"
@@ -85,7 +95,8 @@ static int fill_request(struct fsrv_request *request, const struct cli_target *t
                 r = fsrv_request_set_argv(request, (const char *const *)operands);
         if (r >= 0)
                 r = fsrv_request_set_flags(request, FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS |
-                                                            (target->quick_exit ? FSRV_SPAWN_QUICK_EXIT : 0));
+                                                            (target->quick_exit ? FSRV_SPAWN_QUICK_EXIT : 0) |
+                                                            (target->debug ? FSRV_SPAWN_STOPPED : 0));
         if (r >= 0)
                 r = fsrv_request_set_time_limit(request, cli_milliseconds(target->timeout),
                                                 cli_milliseconds(target->kill_after));
@@ -111,12 +122,15 @@ static int spawn_and_wait(struct fsrv_server *server, struct fsrv_request *reque
                           struct fsrv_status *ret_status) {
         struct fsrv_process *process;
         struct cli_signals signals;
-        int code = cli_only_process_spawn(server, request, &signals, &process);
+        int code = cli_only_process_spawn(server, request, target, &signals, &process);
 
         if (code != 0)
                 return code;
+        if (target->debug)
+                code = cli_debug(process, target, &signals);
         close_passed_fds(inherited);
-        code = cli_only_process_wait(process, target, &signals, ret_status);
+        if (code == 0)
+                code = cli_only_process_wait(process, target, &signals, ret_status);
         fsrv_process_unref(process);
         return code;
 }
@@ -140,16 +154,20 @@ static int run_target(const struct cli_target *target, char **operands) {
         return status.signal ? cli_die_by(status.signal) : code;
 }
 
+enum { OPT_DIRECT = 256, OPT_DEBUG };
+
 static const struct option options[] = {
         { "call", required_argument, NULL, CLI_OPT_CALL },
         CLI_TARGET_OPTIONS,
         { "sandbox-learn", no_argument, NULL, CLI_OPT_SANDBOX_LEARN },
+        { "direct", no_argument, NULL, OPT_DIRECT },
+        { "debug", required_argument, NULL, OPT_DEBUG },
         { "help", no_argument, NULL, 'h' },
         { 0 },
 };
 
 /* 0: run it; 1: the help was shown; negative: misuse, with a complaint. */
-static int parse(int argc, char **argv, struct cli_target *target) {
+static int parse(int argc, char **argv, struct cli_target *target, bool *ret_direct) {
         int c, r = 0;
 
         opterr = 0;
@@ -157,6 +175,10 @@ static int parse(int argc, char **argv, struct cli_target *target) {
                 if (c == 'h') {
                         fputs(help, stdout);
                         return 1;
+                } else if (c == OPT_DIRECT) {
+                        *ret_direct = true;
+                } else if (c == OPT_DEBUG) {
+                        target->debug = optarg;
                 } else if ((r = cli_target_take_option(target, c)) == 1) {
                         cli_bad_option("run", c, argv);
                         return -EINVAL;
@@ -172,11 +194,28 @@ static int learn_or_run(const struct cli_target *target, char **operands) {
         return cli_learn(target, operands);
 }
 
+/* What is wrong with --direct or --debug; NULL: nothing. */
+static const char *find_conflict(const struct cli_target *target, bool direct) {
+        if (direct && target->debug)
+                return "--debug attaches to a worker, and --direct has none: 'gdb --args forkserver run --direct …'";
+        if (direct)
+                return cli_direct_find_conflict(target);
+        if (target->debug && !target->debug[strspn(target->debug, " \t")])
+                return "--debug: the debugger's name is missing";
+        if (target->debug && target->sandbox.learns)
+                return "--debug and --sandbox-learn exclude each other";
+        if (target->debug && target->timeout)
+                return "--debug and --timeout exclude each other: the limit would go on while the debugger waits";
+        return cli_attributes_find_conflict(&target->attributes);
+}
+
 int cli_run(int argc, char **argv) {
         struct cli_target target = CLI_TARGET_INIT;
-        int r = parse(argc, argv, &target), code = CLI_EXIT_OURS;
+        bool direct = false;
+        int r = parse(argc, argv, &target, &direct), code = CLI_EXIT_OURS;
         const char *conflict;
 
+        target.program = r == 0 ? argv[optind] : NULL;
         if (r == 1)
                 code = 0;
         else if (r < 0)
@@ -193,14 +232,16 @@ int cli_run(int argc, char **argv) {
                 cli_usage_error("run", "--sandbox-learn runs the program itself, without the server at --socket");
         else if (target.kill_after && !target.timeout)
                 cli_usage_error("run", "--kill-after needs --timeout");
-        else if ((conflict = cli_attributes_find_conflict(&target.attributes)))
+        else if ((conflict = find_conflict(&target, direct)))
                 cli_usage_error("run", "%s", conflict);
         else if (!target.entry && optind == argc)
                 cli_usage_error("run", "what to run is missing: a PROGRAM or --call MODULE:FUNCTION");
         else if (!target.entry && !*argv[optind]) {
                 cli_complain("no program has the empty name");
                 code = CLI_EXIT_NOT_FOUND;
-        } else if (cli_sandbox_make(&target.sandbox) == 0)
+        } else if (direct)
+                code = cli_direct_run(&target, argv + optind);
+        else if (cli_sandbox_make(&target.sandbox) == 0)
                 code = learn_or_run(&target, argv + optind);
         cli_target_done(&target);
         return code;

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli.h"
 
@@ -27,6 +28,26 @@ void cli_target_done(struct cli_target *target) {
         cli_sandbox_done(&target->sandbox);
 }
 
+static int64_t now_ms(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* One that is about to listen isn't there yet, or its socket is a dead one's. */
+int cli_connect(const char *path, uid_t server_uid, double seconds, struct fsrv_server **ret_server,
+                struct fsrv_error *error) {
+        const struct timespec moment = { .tv_nsec = 10000000 };
+        int64_t deadline = now_ms() + (int64_t)cli_milliseconds(seconds);
+        int r;
+
+        while ((r = fsrv_server_connect(path, server_uid, ret_server, error)) < 0 &&
+               (r == -ENOENT || r == -ECONNREFUSED) && now_ms() < deadline)
+                nanosleep(&moment, NULL);
+        return r;
+}
+
 int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_server) {
         const struct fsrv_server_options options = {
                 .size = sizeof options,
@@ -43,8 +64,12 @@ int cli_target_open(const struct cli_target *target, struct fsrv_server **ret_se
                              target->n_preload ? "--preload" : "--preload-timeout", target->socket_path);
                 return -EINVAL;
         }
+        if (target->wait > 0 && !target->socket_path) {
+                cli_complain("--wait is for the server at --socket; a private one is started");
+                return -EINVAL;
+        }
         if (target->socket_path)
-                r = fsrv_server_connect(target->socket_path, target->server_uid, ret_server, &error);
+                r = cli_connect(target->socket_path, target->server_uid, target->wait, ret_server, &error);
         else
                 r = fsrv_server_new(&options, ret_server, &error);
         if (r < 0)
@@ -71,6 +96,8 @@ int cli_target_take_option(struct cli_target *target, int c) {
                 return cli_parse_socket(optarg, &target->socket_path);
         case CLI_OPT_SERVER_UID:
                 return cli_parse_uid("--server-uid", optarg, &target->server_uid);
+        case CLI_OPT_WAIT:
+                return cli_parse_seconds(optarg, &target->wait);
         case CLI_OPT_TIMEOUT:
                 return cli_parse_seconds(optarg, &target->timeout);
         case CLI_OPT_KILL_AFTER:
@@ -82,6 +109,9 @@ int cli_target_take_option(struct cli_target *target, int c) {
                 return 0;
         case CLI_OPT_STRICT:
                 target->sandbox.strict = true;
+                return 0;
+        case CLI_OPT_TRACE:
+                target->trace = optarg;
                 return 0;
         case CLI_OPT_QUICK_EXIT:
                 target->quick_exit = true;

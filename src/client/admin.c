@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -137,6 +139,15 @@ static void convert_stats(const struct fsrv__wire_stats *from, struct fsrv_stats
         _Static_assert(sizeof to.left_out == sizeof from->left_out, "one sentence");
         memcpy(to.left_out, from->left_out, sizeof to.left_out);
         to.left_out[sizeof to.left_out - 1] = 0;
+        to.is_ready = from->is_ready;
+        to.reloads = from->reloads;
+        to.failed_reloads = from->failed_reloads;
+        _Static_assert(sizeof to.failure == sizeof from->failure && sizeof to.replaced == sizeof from->replaced,
+                       "texts of one size");
+        memcpy(to.failure, from->failure, sizeof to.failure);
+        to.failure[sizeof to.failure - 1] = 0;
+        memcpy(to.replaced, from->replaced, sizeof to.replaced);
+        to.replaced[sizeof to.replaced - 1] = 0;
         _Static_assert(sizeof to.failures == sizeof from->failures, "one list of stages");
         memcpy(to.failures, from->failures, sizeof to.failures);
         _Static_assert(sizeof to.signals == sizeof from->signals, "one list of signals");
@@ -158,6 +169,83 @@ int fsrv_server_get_stats(struct fsrv_server *s, struct fsrv_stats *ret_stats, s
         if (r == 0)
                 convert_stats(&stats, ret_stats);
         return r;
+}
+
+/* Asks for what comes in a file. Its contents with a NUL behind them, which the caller frees; the size. -ENOTCONN: a
+ * private server isn't running. */
+static int ask_file(struct fsrv_server *s, uint32_t type, char **ret_bytes, size_t *ret_size,
+                    struct fsrv_error *error) {
+        struct fsrv__question question = { .type = type,
+                                           .name = s->path ? s->path : "the fork server",
+                                           .deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS),
+                                           .interrupt = &s->interrupt };
+        FSRV_CLEANUP_FD int admin = open_admin(s, question.deadline, error);
+        FSRV_CLEANUP_FD int file = -1;
+        struct stat st;
+
+        if (admin < 0)
+                return fsrv__fd_steal(&admin);
+        int r = fsrv__ask_file(admin, &question, &file, error);
+        if (r < 0)
+                return r == -ECONNRESET && s->kind == FSRV_SERVER_PRIVATE ? -ENOTCONN : r;
+        if (fstat(file, &st) < 0)
+                return fsrv__fail(error, FSRV_STAGE_ADMIN, errno, "the answer of the fork server");
+        char *bytes = calloc(1, (size_t)st.st_size + 1);
+        if (!bytes)
+                return fsrv__fail(error, FSRV_STAGE_ADMIN, ENOMEM, "the answer of the fork server");
+        ssize_t n = pread(file, bytes, (size_t)st.st_size, 0);
+        *ret_bytes = bytes;
+        *ret_size = n < 0 ? 0 : (size_t)n;
+        return 0;
+}
+
+static struct fsrv_listed convert_listed(const struct fsrv__wire_listed *from) {
+        return (struct fsrv_listed){ .pid = from->pid,
+                                     .role = from->role,
+                                     .client_pid = from->client,
+                                     .client_uid = from->uid,
+                                     .age_ms = from->age_ms,
+                                     .left_ms = from->left_ms,
+                                     .zygote = from->zygote,
+                                     .is_locked = from->is_locked };
+}
+
+int fsrv_server_list(struct fsrv_server *s, struct fsrv_listed **ret_list, size_t *ret_n, struct fsrv_error *error) {
+        struct fsrv__wire_listed *wire = NULL;
+        size_t size = 0;
+
+        int r = ask_file(s, FSRV_WIRE_ADMIN_LIST, (char **)&wire, &size, error);
+        if (r < 0 && r != -ENOTCONN)
+                return r;
+        size_t n = size / sizeof *wire;
+        struct fsrv_listed *list = calloc(n + 1, sizeof *list);
+        if (!list) {
+                free(wire);
+                return fsrv__fail(error, FSRV_STAGE_ADMIN, ENOMEM, "the list of processes");
+        }
+        for (size_t i = 0; i < n; i++)
+                list[i] = convert_listed(&wire[i]);
+        free(wire);
+        *ret_list = list;
+        *ret_n = n;
+        return 0;
+}
+
+int fsrv_server_get_metrics(struct fsrv_server *s, char **ret_text, struct fsrv_error *error) {
+        size_t size;
+        int r = ask_file(s, FSRV_WIRE_ADMIN_METRICS, ret_text, &size, error);
+
+        if (r != -ENOTCONN)
+                return r;
+        *ret_text = calloc(1, 1);
+        return *ret_text ? 0 : fsrv__fail(error, FSRV_STAGE_ADMIN, ENOMEM, "the counters");
+}
+
+int fsrv_server_reload(struct fsrv_server *s, int timeout_ms, struct fsrv_error *error) {
+        struct fsrv__wire_reply reply;
+        int r = ask_server(s, FSRV_WIRE_ADMIN_RELOAD, fsrv__deadline(timeout_ms), &reply, sizeof reply, NULL, error);
+
+        return r == -ENOTCONN ? 0 : r;
 }
 
 /* Gives up the server; the next spawn has another one. Returns its anchor, if it has one. */

@@ -100,10 +100,9 @@ static int send_question(int admin, uint32_t type, int64_t deadline) {
         return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
-/* `received` is what receiving the message came to. *ret_doorbell, if wanted, is the caller's. */
+/* `received` is what receiving the message came to. *ret_fd, if wanted, is the caller's: the doorbell, or a file. */
 static int check_reply(int received, uint32_t question, struct fsrv__message *message,
-                       const struct fsrv__wire_reply *reply, const char *name, int *ret_doorbell,
-                       struct fsrv_error *error) {
+                       const struct fsrv__wire_reply *reply, const char *name, int *ret_fd, struct fsrv_error *error) {
         int slots[FSRV_SLOTS];
 
         if (received == -EINTR)
@@ -119,8 +118,8 @@ static int check_reply(int received, uint32_t question, struct fsrv__message *me
         if (reply->err)
                 return fsrv__fail_text(error, reply->stage, reply->err > 0 ? reply->err : EPROTO, "%.*s",
                                        (int)sizeof reply->text - 1, reply->text);
-        if (ret_doorbell)
-                *ret_doorbell = slots[FSRV_SLOT_DOORBELL];
+        if (ret_fd)
+                *ret_fd = slots[question == FSRV_WIRE_ADMIN_ATTACH ? FSRV_SLOT_DOORBELL : FSRV_SLOT_BODY];
         return 0;
 }
 
@@ -133,6 +132,18 @@ int fsrv__ask(int admin, const struct fsrv__question *question, struct fsrv__wir
                 return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", question->name);
         r = fsrv__channel_receive_unless(admin, reply, size, question->deadline, question->interrupt, &message);
         return check_reply(r, question->type, &message, reply, question->name, NULL, error);
+}
+
+int fsrv__ask_file(int admin, const struct fsrv__question *question, int *ret_file, struct fsrv_error *error) {
+        struct fsrv__wire_reply reply;
+        struct fsrv__message message;
+        int r = send_question(admin, question->type, question->deadline);
+
+        if (r < 0)
+                return fsrv__fail(error, FSRV_STAGE_CONNECT, -r, "asking %s", question->name);
+        r = fsrv__channel_receive_unless(admin, &reply, sizeof reply, question->deadline, question->interrupt,
+                                         &message);
+        return check_reply(r, question->type, &message, &reply, question->name, ret_file, error);
 }
 
 int fsrv__attach_start(const struct fsrv_server *s, struct fsrv__launch *launch, struct fsrv_error *error) {

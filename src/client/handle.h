@@ -100,6 +100,8 @@ struct fsrv__question {
 /* Asks, and receives the answer into reply (size: its own). Fills *error from an answer that says no. */
 int fsrv__ask(int admin, const struct fsrv__question *question, struct fsrv__wire_reply *reply, size_t size,
               struct fsrv_error *error);
+/* The same for a question that is answered by a file. */
+int fsrv__ask_file(int admin, const struct fsrv__question *question, int *ret_file, struct fsrv_error *error);
 /* The failure of a call that the caller's interrupt function has ended: -EINTR. */
 int fsrv__interrupted(struct fsrv_error *error, uint32_t stage);
 

@@ -83,6 +83,7 @@ static uint32_t wire_flags(uint32_t flags) {
                (flags & FSRV_SPAWN_TELL_STOPS ? FSRV_WIRE_TELL_STOPS : 0) |
                (flags & FSRV_SPAWN_QUICK_EXIT ? FSRV_WIRE_QUICK_EXIT : 0) |
                (flags & FSRV_SPAWN_RESULT ? FSRV_WIRE_WANTS_RESULT : 0) |
+               (flags & FSRV_SPAWN_STOPPED ? FSRV_WIRE_START_STOPPED | FSRV_WIRE_KILL_ON_CLOSE : 0) |
                (flags & FSRV_SPAWN_FILE ? FSRV_WIRE_PAYLOAD_IN_FILE : 0);
 }
 
@@ -195,6 +196,7 @@ int fsrv__prepared_make(struct fsrv__prepared *p, const struct fsrv__grip *grip,
 
         if (r < 0)
                 return r;
+        head.made_us = (uint32_t)fsrv__now_us();
         if (deadline != FSRV_NEVER)
                 head.setup_limit_ms = (uint32_t)fsrv__left(deadline);
         p->tracker = grip->tracker;

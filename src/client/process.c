@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
+#include "base/probe.h"
 #include "wire/messages.h"
 
 enum { REAP_LIMIT_MS = 2000 }; /* after a death, for the process that inherited this one to reap it */
@@ -178,6 +179,7 @@ static void listen_once(struct fsrv_process *p) {
         if (is_answer && answer.type == FSRV_WIRE_EXITED) {
                 const struct fsrv__wire_exited *exited = &answer.exited;
                 struct fsrv__exit exit = { .pid = exited->pid, .code = exited->code, .status = exited->status };
+                FSRV_PROBE(spawn_ended, exit.pid, exit.status);
                 note_end(p, &exit, &exited->rusage, exited->timed_out ? FSRV_STATUS_TIMED_OUT : 0);
                 p->status.flags |= exited->was_refused ? FSRV_STATUS_REFUSED : 0;
                 p->status.refused = exited->refused;

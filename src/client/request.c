@@ -170,7 +170,8 @@ int fsrv_request_set_sandbox(struct fsrv_request *request, struct fsrv_sandbox *
 }
 
 int fsrv_request_set_flags(struct fsrv_request *request, uint32_t flags) {
-        if (flags & ~(FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_QUICK_EXIT | FSRV_SPAWN_RESULT))
+        if (flags & ~(FSRV_SPAWN_KILL_ON_CLOSE | FSRV_SPAWN_TELL_STOPS | FSRV_SPAWN_QUICK_EXIT | FSRV_SPAWN_RESULT |
+                      FSRV_SPAWN_STOPPED))
                 return -EINVAL;
         request->flags = flags;
         return 0;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/probe.h"
 #include "client/request.h"
 #include "client/sandbox.h"
 #include "client/spawning.h"
@@ -136,6 +137,7 @@ int fsrv__spawning_send(struct fsrv__spawning *s) {
         r = put_request(s, directory);
         if (r != 0)
                 return r;
+        FSRV_PROBE(spawn_request, s->answer, s->prepared->size);
         fsrv__fds_close(s->theirs, 3);
         s->n_sent = fsrv__prepared_head(s->prepared)->n_fds_here;
         s->death.type = 0;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
+#include "base/probe.h"
 #include "client/launch.h"
 #include "client/process.h"
 #include "client/request.h"
@@ -196,6 +197,7 @@ static int on_answer(struct fsrv__spawning *s, int received, const struct answer
                 return fsrv__fail(&s->error, FSRV_STAGE_SETUP, -received, "the new process's answer");
         switch (answer->bytes.type) {
         case FSRV_WIRE_STARTED:
+                FSRV_PROBE(spawn_started, s->answer, answer->bytes.started.pid);
                 return on_started(s, &answer->bytes.started, answer->slots);
         case FSRV_WIRE_FAILED:
                 return on_failed(s, &answer->bytes.failed);

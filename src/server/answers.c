@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "base/probe.h"
 #include "server/server.h"
 #include "wire/messages.h"
 
@@ -102,6 +103,7 @@ void fsrv__answer_look_for_hangup(struct fsrv__server *s, struct fsrv__child *ch
 /* True when the client has it, or cannot be told any more. */
 static bool send_exited(int *answer, const struct fsrv__wire_exited *exited) {
         int r = fsrv__channel_send(*answer, exited, sizeof *exited, NULL, 0, MSG_DONTWAIT);
+        FSRV_PROBE(exited_sent, exited->pid, r);
 
         if (r == -EPIPE) {
                 r = take_other_answer(answer);

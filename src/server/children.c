@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,15 +26,25 @@ bool fsrv__child_fits(const struct fsrv__server *s) {
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 idle += z->idle;
                 due += z->due;
-                zygotes += z != s->zygotes;
+                zygotes += z != s->zygotes; /* as many as one in a sandbox, the next first one too */
         }
         unsigned now = FDS_OF_LOCKED * zygotes + alive + s->ended + s->answers + s->statuses + s->n_owed;
         return now + (2 + loans) * idle + (3 + loans) * (due + 1) <= s->room || alive + due == 0;
 }
 
+/* It has claimed, or ends by itself. If the stop has not come to it yet, it never will. */
+static void go_on(struct fsrv__server *s, struct fsrv__child *child) {
+        child->retires = child->is_stopped = false;
+        child->goes_on = true;
+        s->retiring--;
+        fsrv__pidfd_send_signal(child->pidfd, SIGCONT);
+}
+
 void fsrv__child_become(struct fsrv__server *s, struct fsrv__child *child, enum fsrv__role role) {
         if (child->role == FSRV_ROLE_STANDBY)
                 child->zygote->idle--;
+        if (child->retires)
+                go_on(s, child);
         child->role = role;
         if (role != FSRV_ROLE_STANDBY)
                 return;

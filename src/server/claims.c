@@ -5,7 +5,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "base/probe.h"
 #include "forkserver.h"
 #include "server/server.h"
 #include "wire/messages.h"
@@ -18,6 +20,7 @@ static void on_claim(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, 
                      int slots[FSRV_SLOTS]) {
         struct fsrv__child *child = fsrv__child_find(s, pid);
 
+        FSRV_PROBE(claim, pid, s->stats.claims);
         s->stats.claims++;
         s->stats.spawns++;
         fsrv__standbys_on_claim(z);
@@ -29,6 +32,11 @@ static void on_claim(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, 
         }
         fsrv__child_become(s, child, FSRV_ROLE_WORKER);
         child->flags = claim->flags;
+        child->client = claim->client;
+        child->uid = claim->uid;
+        child->claimed_us = fsrv__now_us();
+        child->since = (int64_t)(child->claimed_us / 1000);
+        fsrv__histogram_add(&s->counts.queue, claim->queue_us);
         fsrv__answer_begin(s, child, slots[FSRV_SLOT_ANSWER], slots[FSRV_SLOT_STATUS]);
         if (claim->time_limit_ms)
                 fsrv__family_limit(s, child, claim->time_limit_ms, claim->grace_ms);

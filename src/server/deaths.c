@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/probe.h"
 #include "server/server.h"
 
 /* Of a worker all is known. Of any other process, and of its zygote, something that matters for its death may be
@@ -41,7 +43,12 @@ static void on_worker_death(struct fsrv__server *s, struct fsrv__child *child, c
                                                   .was_refused = child->was_refused,
                                                   .rusage = *rusage };
 
+        FSRV_PROBE(reaped, child->pid, how->status);
         s->stats.exits++;
+        s->counts.exit_failures += how->code == CLD_EXITED && how->status != 0;
+        s->counts.timed_out += child->timed_out;
+        s->counts.refused_kills += child->was_refused;
+        fsrv__histogram_add(&s->counts.run, fsrv__now_us() - child->claimed_us);
         if (how->code != CLD_EXITED && how->status < (int)(sizeof s->stats.signals / sizeof *s->stats.signals))
                 s->stats.signals[how->status]++;
         fsrv__answer_deliver(s, child, &exited);
@@ -106,10 +113,24 @@ static void tell_client(const struct fsrv__child *worker, const struct fsrv__cha
                 fsrv__channel_send(worker->answer, &changed, sizeof changed, NULL, 0, MSG_DONTWAIT);
 }
 
+/* A standby that is to retire may turn out to be a worker. Its stop was ours, and so is the next thing to hear of it,
+ * unless that is another stop. */
+static bool is_ours(const struct fsrv__server *s, const struct fsrv__change *change) {
+        struct fsrv__child *child = fsrv__child_find(s, change->pid);
+
+        if (!child)
+                return false;
+        bool is = child->retires || (child->goes_on && !change->is_stop);
+        child->goes_on = false;
+        return is;
+}
+
 static void tell_of_stops(struct fsrv__server *s) {
         struct fsrv__change change;
 
         while (fsrv__take_change(&change) == 1) {
+                if (is_ours(s, &change))
+                        continue;
                 if (!fsrv__is_worker(s, change.pid))
                         look_again(s);
                 if (fsrv__is_worker(s, change.pid))

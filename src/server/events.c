@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include "base/error.h"
 #include "server/server.h"
+#include <errno.h>
 
 static struct epoll_event event_of(uint32_t events, enum fsrv__source source, uint32_t id) {
         return (struct epoll_event){ .events = events, .data.u64 = (uint64_t)source << 32 | id };
@@ -26,17 +21,4 @@ void fsrv__rewatch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__s
 
 void fsrv__unwatch(struct fsrv__server *s, int fd) {
         epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
-}
-
-void fsrv__log(const struct fsrv__server *s, const char *format, ...) {
-        char text[512];
-        va_list args;
-
-        if (!s->config.path)
-                return;
-        va_start(args, format);
-        vsnprintf(text, sizeof text, format, args);
-        va_end(args);
-        fsrv__text_tame(text);
-        dprintf(STDERR_FILENO, "forkserver: %s\n", text);
 }

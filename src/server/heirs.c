@@ -53,5 +53,5 @@ void fsrv__heir_succeed(struct fsrv__server *s, struct fsrv__zygote *z) {
 
 void fsrv__heir_on_left_out(const struct fsrv__server *s, struct fsrv__zygote *z, const char *why) {
         snprintf(z->left_out, sizeof z->left_out, "%s", why);
-        fsrv__log(s, "each process loads a module by itself: %s", z->left_out);
+        fsrv__log(s, FSRV_WARNING, "each process loads a module by itself: %s", z->left_out);
 }

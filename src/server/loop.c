@@ -14,6 +14,11 @@ struct turn {
         int64_t now;
 };
 
+/* What it has looked at, so that all claims have to be received. */
+struct looks {
+        bool at_standbys, at_retiring;
+};
+
 static enum fsrv__source source_of(const struct epoll_event *event) {
         return (enum fsrv__source)(event->data.u64 >> 32);
 }
@@ -45,10 +50,19 @@ static int64_t next_deadline(const struct fsrv__server *s) {
         }
         if (s->next_look > 0)
                 deadline = earlier(deadline, s->next_look);
+        if (s->next_stop_look > 0)
+                deadline = earlier(deadline, s->next_stop_look);
+        if (s->supervisor.watchdog_ms > 0)
+                deadline = earlier(deadline, s->supervisor.next_sign);
+        deadline = earlier(deadline, earlier(s->files.look, s->files.reload));
+        if (fsrv__reload_is_due(s))
+                deadline = 0;
         if (s->first_deadline)
                 deadline = earlier(deadline, s->first_deadline->deadline);
         for (const struct fsrv__peer *peer = s->peers; peer; peer = peer->next)
                 deadline = earlier(deadline, peer->deadline);
+        for (const struct fsrv__scrape *scrape = s->scrapes; scrape; scrape = scrape->next)
+                deadline = earlier(deadline, scrape->deadline);
         return deadline;
 }
 
@@ -92,6 +106,15 @@ static void receive_event(struct fsrv__server *s, const struct epoll_event *even
         case FSRV_SOURCE_PEER:
                 fsrv__peer_on_message(s, id_of(event));
                 break;
+        case FSRV_SOURCE_METRICS:
+                fsrv__scrapes_on_connect(s);
+                break;
+        case FSRV_SOURCE_SCRAPE:
+                fsrv__scrapes_on_message(s, id_of(event));
+                break;
+        case FSRV_SOURCE_FILES:
+                fsrv__files_on_change(s);
+                break;
         case FSRV_SOURCE_ANSWER:
                 child = fsrv__child_find(s, (pid_t)id_of(event));
                 if (child)
@@ -124,10 +147,10 @@ static bool has_to_receive_all(const struct fsrv__server *s, const struct turn *
         return false;
 }
 
-static void receive_all(struct fsrv__server *s, const struct turn *turn, bool looks_at_standbys) {
+static void receive_all(struct fsrv__server *s, const struct turn *turn, bool looks) {
         for (int i = 0; i < turn->n; i++)
                 receive_event(s, &turn->events[i]);
-        bool all = looks_at_standbys || has_to_receive_all(s, turn);
+        bool all = looks || has_to_receive_all(s, turn);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 if (all || has_event(turn, FSRV_SOURCE_ORDERS, z->id))
                         fsrv__orders_receive(s, z);
@@ -169,10 +192,13 @@ static bool is_abandoned(const struct fsrv__server *s) {
 
 /* What is queued on a doorbell is still received; then standbys read end-of-file, and clients get EPIPE. To kill idle
  * standbys instead could hit one that has just begun to work. */
+/* What is handed over is another server's to answer. */
 static void drain_server(struct fsrv__server *s) {
         unsigned idle = 0;
 
         s->draining = true;
+        fsrv__supervisor_say(s, "STOPPING=1\n", "Waiting for the last processes");
+        fsrv__reload_give_up(s);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 shutdown(z->doorbell, SHUT_RDWR);
                 fsrv__unwatch(s, z->doorbell);
@@ -181,7 +207,7 @@ static void drain_server(struct fsrv__server *s) {
         }
         fsrv__unlisten(s);
         fsrv__answers_watch(s);
-        fsrv__log(s, "draining: %u workers", HASH_COUNT(s->children) - idle);
+        fsrv__log(s, FSRV_INFO, "draining: %u workers", HASH_COUNT(s->children) - idle);
 }
 
 static void follow_wish(struct fsrv__server *s) {
@@ -189,6 +215,8 @@ static void follow_wish(struct fsrv__server *s) {
                 s->wish = FSRV_WISH_DRAIN;
         if (s->wish >= FSRV_WISH_DRAIN && !s->draining)
                 drain_server(s);
+        if (s->draining)
+                fsrv__scrapes_unlisten(s);
         if (s->wish == FSRV_WISH_KILL) {
                 s->wish = FSRV_WISH_DRAIN; /* the next signal kills what has come since */
                 s->killing = true;
@@ -199,21 +227,27 @@ static void follow_wish(struct fsrv__server *s) {
 static void decide_zygote(struct fsrv__server *s, struct fsrv__zygote *z, const struct turn *turn) {
         if (z->deadline <= turn->now)
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_LATE });
-        if (fsrv__zygote_is_unwanted(s, z))
+        if (z->is_old || fsrv__zygote_is_unwanted(z))
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_END });
-        if (s->draining || fsrv__zygote_is_unwanted(s, z) || z->refusal.until > 0)
+        if (s->draining || fsrv__zygote_is_unwanted(z) || z->refusal.until > 0)
                 return;
         fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_WANTED });
         if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id) && !fsrv__refusal_now(s, z))
                 fsrv__zygote_on(s, z, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
 }
 
-static void decide_all(struct fsrv__server *s, const struct turn *turn, bool looks_at_standbys) {
+static void decide_all(struct fsrv__server *s, const struct turn *turn, struct looks looks) {
         follow_wish(s);
-        if (looks_at_standbys)
+        if (looks.at_standbys)
                 fsrv__standbys_end_hung(s);
+        if (looks.at_retiring)
+                fsrv__retiring_end(s);
+        fsrv__files_on_time(s, turn->now);
+        fsrv__reload_follow(s);
+        fsrv__supervisor_on_time(s, turn->now);
         fsrv__families_on_time(s, turn->now);
         fsrv__peers_on_time(s, turn->now);
+        fsrv__scrapes_on_time(s, turn->now);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next)
                 decide_zygote(s, z, turn);
 }
@@ -222,6 +256,7 @@ static void decide_all(struct fsrv__server *s, const struct turn *turn, bool loo
 
 static void send_owed(struct fsrv__server *s, const struct turn *turn) {
         fsrv__answers_retry(s);
+        fsrv__peers_on_reload(s);
         fsrv__zygotes_sweep(s);
         for (struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 if (has_event(turn, FSRV_SOURCE_DOORBELL, z->id))
@@ -236,10 +271,10 @@ static void send_owed(struct fsrv__server *s, const struct turn *turn) {
  * so a standby that was seen to hang and has claimed is not ended. */
 static void take_turn(struct fsrv__server *s, const struct turn *turn) {
         fsrv__refusals_on_time(s, turn->now);
-        bool looks_at_standbys = fsrv__standbys_look(s, turn->now);
-        receive_all(s, turn, looks_at_standbys);
+        struct looks looks = { fsrv__standbys_look(s, turn->now), fsrv__retiring_look(s, turn->now) };
+        receive_all(s, turn, looks.at_standbys || looks.at_retiring);
         reap_dead(s, turn);
-        decide_all(s, turn, looks_at_standbys);
+        decide_all(s, turn, looks);
         send_owed(s, turn);
 }
 
@@ -265,6 +300,6 @@ int fsrv__serve(struct fsrv__server *s) {
         for (take_turn(s, &turn); !is_over(s); take_turn(s, &turn))
                 if (wait_for_events(s, &turn) < 0)
                         return 125;
-        fsrv__log(s, "done");
-        return 0;
+        fsrv__log(s, FSRV_INFO, "done");
+        return s->exit_code;
 }

@@ -18,9 +18,9 @@ static void on_memory(const struct fsrv__server *s, struct fsrv__zygote *z, cons
 
         memcpy(memory, bytes, sizeof *memory);
         memory->why[sizeof memory->why - 1] = 0;
-        fsrv__log(s, "memory: %.1f MiB frozen, %.1f collapsed, %.1f as it was%s%s", (double)memory->frozen / (1 << 20),
-                  (double)memory->collapsed / (1 << 20), (double)memory->left / (1 << 20), memory->why[0] ? "; " : "",
-                  memory->why);
+        fsrv__log(s, FSRV_INFO, "memory: %.1f MiB frozen, %.1f collapsed, %.1f as it was%s%s",
+                  (double)memory->frozen / (1 << 20), (double)memory->collapsed / (1 << 20),
+                  (double)memory->left / (1 << 20), memory->why[0] ? "; " : "", memory->why);
 }
 
 static void list_leftovers(const struct fsrv__loaded *loaded, char *ret_text, size_t size) {
@@ -40,8 +40,9 @@ static bool on_loaded(const struct fsrv__server *s, const struct fsrv__zygote *z
         if (fsrv__loaded_decode(bytes, size, &loaded) < 0)
                 return false;
         list_leftovers(&loaded, text, sizeof text);
-        fsrv__log(s, "module '%.120s': %s in %.1f ms%s%.300s", z->loading, loaded.head.err ? "failed" : "loaded",
-                  (double)loaded.head.load_us / 1000, text[0] ? "; leaves" : "", text[0] ? text + 1 : "");
+        fsrv__log(s, loaded.head.err ? FSRV_ERROR : FSRV_INFO, "module '%.120s': %s in %.1f ms%s%.300s", z->loading,
+                  loaded.head.err ? "failed" : "loaded", (double)loaded.head.load_us / 1000, text[0] ? "; leaves" : "",
+                  text[0] ? text + 1 : "");
         fsrv__loaded_done(&loaded);
         return true;
 }

@@ -14,79 +14,66 @@
 #include "server/server.h"
 #include "wire/messages.h"
 
-/* Admin connections: a private server's client has one from the start; a named server's come by its listener, say what
- * they want, get it and leave. */
-
-enum { PEERS_MAX = 128 };
-
-static void close_peer(struct fsrv__server *s, struct fsrv__peer **link) {
-        struct fsrv__peer *peer = *link;
-
-        *link = peer->next;
-        fsrv__fd_close(peer->fd);
-        free(peer);
-        s->n_peers--;
-}
-
-/* The longest silent one makes room: the last of the list that has a deadline at all. */
-static void close_oldest(struct fsrv__server *s) {
-        struct fsrv__peer **oldest = NULL;
-
-        for (struct fsrv__peer **link = &s->peers; *link; link = &(*link)->next)
-                if ((*link)->deadline != FSRV_NEVER)
-                        oldest = link;
-        if (oldest)
-                close_peer(s, oldest);
-}
-
-int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline) {
-        struct fsrv__peer *peer = malloc(sizeof *peer);
-
-        if (s->n_peers >= PEERS_MAX)
-                close_oldest(s);
-        if (!peer || fsrv__watch(s, fd, EPOLLIN, FSRV_SOURCE_PEER, (uint32_t)fd) < 0) {
-                free(peer);
-                fsrv__fd_close(fd);
-                return -ENOMEM;
-        }
-        *peer = (struct fsrv__peer){ .fd = fd, .uid = uid, .deadline = deadline, .next = s->peers };
-        s->peers = peer;
-        s->n_peers++;
-        return 0;
-}
-
-void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds) {
-        struct fsrv__wire_reply reply = {
-                .version = FSRV_WIRE_VERSION, .err = err, .stage = stage, .server_pid = getpid()
-        };
-
-        snprintf(reply.text, sizeof reply.text, "%s", text);
-        fsrv__channel_send(fd, &reply, sizeof reply, fds, n_fds, MSG_DONTWAIT);
-}
+/* Questions to the server about itself. */
 
 static void count_processes(const struct fsrv__server *s, struct fsrv__wire_stats *stats) {
+        struct fsrv__child *child, *next;
+
         stats->standbys = stats->trying = 0;
-        stats->zygote_starts = stats->zygote_restarts = 0;
         for (const struct fsrv__zygote *z = s->zygotes; z; z = z->next) {
                 stats->standbys += z->idle;
                 stats->trying += fsrv__heir_of(s, z) != NULL;
-                stats->zygote_starts += z->starts;
-                stats->zygote_restarts += z->starts > 1 ? z->starts - 1 : 0;
         }
         stats->workers = HASH_COUNT(s->children) - stats->standbys - stats->trying;
+        HASH_ITER(hh, s->children, child, next)
+                stats->workers -= child->role == FSRV_ROLE_RETIRED; /* which ends */
 }
 
-static void send_stats(struct fsrv__server *s, int fd) {
-        const struct fsrv__zygote *z = s->zygotes; /* the one that there is */
-        struct fsrv__wire_stats *stats = &s->stats;
+void fsrv__stats_fill(const struct fsrv__server *s, struct fsrv__wire_stats *stats) {
+        const struct fsrv__zygote *z = s->zygotes; /* the first one */
 
+        *stats = s->stats;
         stats->reply = (struct fsrv__wire_reply){ .version = FSRV_WIRE_VERSION, .server_pid = getpid() };
         stats->zygote_pid = z->pid;
         stats->memory = z->memory;
         memcpy(stats->left_out, z->left_out, sizeof stats->left_out);
         count_processes(s, stats);
+        stats->is_ready = z->state == FSRV_ZYGOTE_READY || z->state == FSRV_ZYGOTE_SLOW;
+        snprintf(stats->failure, sizeof stats->failure, "%s",
+                 z->refusal.until > 0 || z->state == FSRV_ZYGOTE_FAILED ? z->refusal.message.text : "");
+        memcpy(stats->replaced, s->files.replaced, sizeof stats->replaced);
         stats->uptime_ms = (uint64_t)(fsrv__now() - s->started);
-        fsrv__channel_send(fd, stats, sizeof *stats, NULL, 0, MSG_DONTWAIT);
+}
+
+static void send_stats(const struct fsrv__server *s, int fd) {
+        struct fsrv__wire_stats stats;
+
+        fsrv__stats_fill(s, &stats);
+        fsrv__channel_send(fd, &stats, sizeof stats, NULL, 0, MSG_DONTWAIT);
+}
+
+/* file: a memfd, or -errno. */
+static void send_file(int fd, int file, const char *what) {
+        char text[96];
+
+        if (file >= 0) {
+                fsrv__peer_reply(fd, 0, 0, "", &file, 1);
+                fsrv__fd_close(file);
+                return;
+        }
+        snprintf(text, sizeof text, "%s: %s", what, strerrordesc_np(-file));
+        fsrv__peer_reply(fd, -file, FSRV_STAGE_ADMIN, text, NULL, 0);
+}
+
+static int write_metrics(const struct fsrv__server *s) {
+        struct fsrv__wire_stats stats;
+        size_t size;
+
+        fsrv__stats_fill(s, &stats);
+        char *text = fsrv__metrics_write(s, &stats, &size);
+        int fd = text ? fsrv__sealed_memfd("forkserver metrics", text, size) : -ENOMEM;
+        free(text);
+        return fd;
 }
 
 static void give_doorbell(const struct fsrv__server *s, int fd) {
@@ -98,16 +85,70 @@ static void give_doorbell(const struct fsrv__server *s, int fd) {
                 fsrv__peer_reply(fd, 0, 0, "", &z->doorbell_send, 1);
 }
 
+static bool may_govern(const struct fsrv__peer *peer, const char *what) {
+        char text[96];
+
+        if (peer->uid == fsrv__euid() || peer->uid == 0)
+                return true;
+        snprintf(text, sizeof text, "only its own uid and root may %s a fork server", what);
+        fsrv__peer_reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, text, NULL, 0);
+        return false;
+}
+
 static void stop_server(struct fsrv__server *s, struct fsrv__peer *peer) {
-        if (peer->uid != fsrv__euid() && peer->uid != 0) {
-                fsrv__peer_reply(peer->fd, EACCES, FSRV_STAGE_ADMIN, "only its own uid and root may stop a fork server",
-                                 NULL, 0);
+        if (!may_govern(peer, "stop"))
                 return;
-        }
         peer->deadline = FSRV_NEVER; /* it hears our end as end-of-file */
         fsrv__peer_reply(peer->fd, 0, 0, "", NULL, 0);
         if (s->wish == FSRV_WISH_SERVE)
                 s->wish = FSRV_WISH_DRAIN;
+}
+
+static void reload_server(struct fsrv__server *s, struct fsrv__peer *peer) {
+        if (!may_govern(peer, "reload"))
+                return;
+        if (s->draining) {
+                fsrv__peer_reply(peer->fd, ECONNREFUSED, FSRV_STAGE_ADMIN, "the fork server is ending", NULL, 0);
+                return;
+        }
+        peer->reload = fsrv__reload_ask(s);
+        peer->deadline = FSRV_NEVER; /* loading has a time limit */
+}
+
+static void give_sockets(struct fsrv__server *s, struct fsrv__peer *peer) {
+        if (!may_govern(peer, "take over"))
+                return;
+        if (s->draining || s->listener < 0) {
+                fsrv__peer_reply(peer->fd, ECONNREFUSED, FSRV_STAGE_ADMIN, "the fork server is ending", NULL, 0);
+                return;
+        }
+        int r = fsrv__takeover_give(s, peer->fd);
+        peer->has_sockets = r >= 0;
+        if (r < 0)
+                fsrv__log(s, FSRV_ERROR, "another server could not take over: %s", strerrordesc_np(-r));
+}
+
+static void let_succeed(struct fsrv__server *s, struct fsrv__peer *peer) {
+        if (!peer->has_sockets || s->draining)
+                fsrv__peer_reply(peer->fd, ECONNREFUSED, FSRV_STAGE_ADMIN, "this comes after TAKEOVER", NULL, 0);
+        else if (fsrv__takeover_end(s, peer->fd) >= 0)
+                fsrv__peers_close_others(s, peer);
+}
+
+void fsrv__peers_on_reload(struct fsrv__server *s) {
+        const struct fsrv__wire_failed *failure = &s->reload_failure;
+
+        for (struct fsrv__peer *peer = s->peers; peer; peer = peer->next) {
+                if (peer->reload == 0 || peer->reload > s->reload_over)
+                        continue;
+                if (failure->stage)
+                        fsrv__peer_reply(peer->fd, failure->err ? failure->err : EIO, failure->stage, failure->text,
+                                         NULL, 0);
+                else
+                        fsrv__peer_reply(peer->fd, 0, 0, "", NULL, 0);
+                peer->reload = 0;
+                peer->deadline = fsrv__deadline(FSRV_WIRE_ADMIN_TIMEOUT_MS);
+        }
 }
 
 static void answer_question(struct fsrv__server *s, struct fsrv__peer *peer, uint32_t type, int socket) {
@@ -123,6 +164,21 @@ static void answer_question(struct fsrv__server *s, struct fsrv__peer *peer, uin
                 break;
         case FSRV_WIRE_ADMIN_STOP:
                 stop_server(s, peer);
+                break;
+        case FSRV_WIRE_ADMIN_RELOAD:
+                reload_server(s, peer);
+                break;
+        case FSRV_WIRE_ADMIN_TAKEOVER:
+                give_sockets(s, peer);
+                break;
+        case FSRV_WIRE_ADMIN_SUCCEED:
+                let_succeed(s, peer);
+                break;
+        case FSRV_WIRE_ADMIN_LIST:
+                send_file(peer->fd, fsrv__listing_make(s), "the list of processes");
+                break;
+        case FSRV_WIRE_ADMIN_METRICS:
+                send_file(peer->fd, write_metrics(s), "the counters as text");
                 break;
         }
 }
@@ -154,7 +210,7 @@ void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd) {
         if (r == -EMFILE)
                 fsrv__message_close(&message);
         if (r != 1) {
-                close_peer(s, link);
+                fsrv__peer_close(s, link);
                 return;
         }
         r = fsrv__message_unpack(FSRV_TABLE_ADMIN, &admin, &message, slots);
@@ -165,13 +221,5 @@ void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd) {
         s->stats.malformed++;
         refuse_question((int)fd, -r, admin.version);
         if ((*link)->deadline != FSRV_NEVER) /* a private server's only one is kept, whatever it says */
-                close_peer(s, link);
-}
-
-void fsrv__peers_on_time(struct fsrv__server *s, int64_t now) {
-        for (struct fsrv__peer **link = &s->peers; *link;)
-                if ((*link)->deadline <= now)
-                        close_peer(s, link);
-                else
-                        link = &(*link)->next;
+                fsrv__peer_close(s, link);
 }

@@ -22,7 +22,7 @@ void fsrv__refuse(struct fsrv__server *s, struct fsrv__zygote *z, unsigned times
 
         z->refusal.message = *why;
         z->refusal.until = fsrv__now() + (wait < BACK_OFF_MAX_MS ? wait : BACK_OFF_MAX_MS);
-        fsrv__log(s, "%s", z->refusal.message.text);
+        fsrv__log(s, FSRV_ERROR, "%s", z->refusal.message.text);
 }
 
 void fsrv__refusals_on_end(struct fsrv__server *s) {
@@ -50,7 +50,7 @@ static const struct fsrv__wire_failed *at_limit(const struct fsrv__server *s, co
 
 /* The first zygote forks the others. */
 const struct fsrv__wire_failed *fsrv__refusal_now(const struct fsrv__server *s, const struct fsrv__zygote *z) {
-        if (z->idle > 0 || s->draining)
+        if (z->idle > 0 || s->draining || !fsrv__zygote_serves(s, z))
                 return NULL;
         if (z->refusal.until > 0)
                 return &z->refusal.message;
@@ -66,7 +66,8 @@ static bool waits_for_request(const struct fsrv__server *s, const struct fsrv__z
 }
 
 void fsrv__refusal_watch(struct fsrv__server *s, struct fsrv__zygote *z) {
-        bool wanted = !s->draining && z->idle == 0 && (waits_for_request(s, z) || fsrv__refusal_now(s, z) != NULL);
+        bool wanted = !s->draining && fsrv__zygote_serves(s, z) && z->idle == 0 &&
+                      (waits_for_request(s, z) || fsrv__refusal_now(s, z) != NULL);
 
         if (wanted == z->doorbell_watched)
                 return;

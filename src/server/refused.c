@@ -63,7 +63,7 @@ static void kill_caller(int listener, const struct seccomp_notif *call) {
 }
 
 /* ENOENT from both calls: the thread has been killed meanwhile. */
-static void refuse_call(const struct fsrv__server *s, const struct fsrv__filter *filter) {
+static void refuse_call(struct fsrv__server *s, const struct fsrv__filter *filter) {
         int listener = filter->listener;
         struct seccomp_notif call = { 0 };
         struct seccomp_notif_resp answer = { .error = -EPERM };
@@ -71,6 +71,7 @@ static void refuse_call(const struct fsrv__server *s, const struct fsrv__filter 
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
                 return;
         struct fsrv__child *worker = find_worker(s, (pid_t)call.pid);
+        s->counts.refused++;
         if (worker && worker->refused++ == 0)
                 worker->refused_call = call.data.nr;
         if (filter->kills)

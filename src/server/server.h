@@ -22,6 +22,11 @@
 #include "wire/channel.h"
 #include "wire/config.h"
 
+#include "server/histogram.h"
+
+/* So many connections are taken in a turn: others may come as fast, and the rest of the turn must not wait. */
+enum { FSRV_ACCEPTS_MAX = 16 };
+
 /* What an epoll event is about: the source in the upper half, an id in the lower. Events are looked up by it and don't
  * point to anything: one handler may end what a later event of the same turn is about. */
 enum fsrv__source {
@@ -31,7 +36,10 @@ enum fsrv__source {
         FSRV_SOURCE_DOORBELL, /* a zygote's id */
         FSRV_SOURCE_REFUSED,  /* an fd: a filter has refused a call */
         FSRV_SOURCE_LISTENER,
-        FSRV_SOURCE_PEER,   /* an fd */
+        FSRV_SOURCE_PEER,  /* an fd */
+        FSRV_SOURCE_FILES, /* loaded files have changed */
+        FSRV_SOURCE_METRICS,
+        FSRV_SOURCE_SCRAPE, /* an fd */
         FSRV_SOURCE_ANSWER, /* a pid: its client has gone */
         FSRV_SOURCE_DEATH,  /* a pid */
 };
@@ -65,7 +73,12 @@ struct fsrv__child {
         int64_t until;     /* ENDED: the end of the grace */
         /* of a standby: its fork handlers have run; they had not, at the last look, and before it; at this turn's */
         bool is_ready, is_late, hangs;
-        int64_t since;
+        bool retires, is_stopped; /* retire.c */
+        bool goes_on;             /* we have let it go on: of that its client is not to hear */
+        int64_t since;            /* as a standby; of a worker: the claim */
+        uint64_t claimed_us;
+        pid_t client; /* that asked for it */
+        uid_t uid;
         struct fsrv__child *next_deadline, *previous_deadline;
         UT_hash_handle hh;
 };
@@ -131,7 +144,9 @@ struct fsrv__zygote {
         bool doorbell_watched;         /* for requests; its hang-up always is */
         bool is_deserted;              /* the doorbell has hung up */
         int claims[2];                 /* [0] ours; [1] for the processes to come */
-        int sandbox;                   /* a memfd: what it locks itself in by; -1: it is the first zygote */
+        int sandbox;                   /* a memfd: what it locks itself in by; -1: it has loaded the modules itself */
+        bool is_old;                   /* it is to end, and its standbys take no more requests: they retire */
+        bool is_gone;                  /* another one has taken its place, or it could not take another one's */
         struct fsrv__refusal refusal;
         unsigned idle; /* standbys */
 
@@ -141,13 +156,16 @@ struct fsrv__zygote {
         int orders; /* until it has preloaded: the boot socket */
         pid_t heir; /* as it was; 0: it has had none */
         char loading[FSRV_WIRE_TEXT_MAX];
+        int64_t since;                    /* its start */
         unsigned due;                     /* FORK orders without an answer yet */
+        uint64_t ordered_us;              /* when the oldest of them, as far as we know, was given */
         unsigned forked;                  /* standbys */
         struct fsrv__wire_failed failure; /* what it said before it ended, or what we found; stage 0: nothing */
 
         /* the ones before it */
         uint64_t starts;
         unsigned failures; /* failed starts in a row */
+        unsigned lost_births;
         int64_t first_failure;
         unsigned
                 killed_freezing; /* in a row; from FSRV_WIRE_KILLED on it does less for good: each try costs a zygote */
@@ -162,7 +180,23 @@ struct fsrv__peer {
         int fd;
         uid_t uid;
         int64_t deadline;
+        unsigned reload;  /* the number of the reload that it waits for; 0: none */
+        bool has_sockets; /* it is a server that is about to take over */
         struct fsrv__peer *next;
+};
+
+/* A connection to the metrics socket. */
+struct fsrv__scrape {
+        int fd;
+        int64_t deadline;
+        bool is_answered;
+        struct fsrv__scrape *next;
+};
+
+/* What struct fsrv__wire_stats doesn't count. */
+struct fsrv__counts {
+        uint64_t exit_failures, timed_out, refused, refused_kills;
+        struct fsrv__histogram queue, fork, run;
 };
 
 /* The system-call filter of a zygote, and of all that came from it. */
@@ -170,6 +204,33 @@ struct fsrv__filter {
         int listener;
         bool kills; /* a process for a refused call */
         struct fsrv__filter *next;
+};
+
+/* What a supervisor wants to hear: systemd's notifications, and a newline at an fd. */
+struct fsrv__supervisor {
+        int socket;          /* connected; -1 */
+        int ready;           /* -1: it is not wanted, or has been said */
+        int64_t watchdog_ms; /* between two signs of life; 0: none are wanted */
+        int64_t next_sign;
+        bool has_journal; /* standard error is the journal */
+};
+
+/* A file that a zygote has mapped. */
+struct fsrv__file {
+        char *path;
+        dev_t device;
+        ino_t inode;
+        struct timespec mtime;
+};
+
+struct fsrv__files {
+        int inotify; /* -1 */
+        struct fsrv__file *list;
+        size_t n;
+        int64_t look;   /* for missing ones; FSRV_NEVER */
+        int64_t reload; /* when no event has come for a while; FSRV_NEVER */
+        int64_t wait_ms;
+        char replaced[FSRV_WIRE_TEXT_MAX];
 };
 
 /* What is to become of the server. */
@@ -185,21 +246,43 @@ struct fsrv__server {
         int epoll;
         int listener;
         dev_t socket_device; /* what we bound, so that we don't remove a successor's */
-        ino_t socket_inode;
-        int signals; /* signalfd; -1 */
+        ino_t socket_inode;  /* 0: somebody else has made it, and removes it */
+        int signals;         /* signalfd; -1 */
         bool has_sigchld;
+        bool has_terminal;    /* a named server had a controlling one when it started */
         bool has_changes;     /* SIGCHLD has come in this turn */
         bool is_reaper;       /* of orphans: the zygotes fork twice */
         enum fsrv__wish wish; /* what was asked for; the next two say what has begun */
+        unsigned n_ends;      /* signals that have asked for the end */
         bool draining;
         bool killing;
-        struct fsrv__zygote *zygotes; /* the first one loads all; the others are in sandboxes, and it forks them */
+        bool takes_over;   /* another server listens: when the modules are loaded, all that it has is ours */
+        bool is_succeeded; /* another server has taken over: the socket and the doorbells are its */
+        int exit_code;
+        struct fsrv__zygote *zygotes; /* the first one has loaded all; it forks those in sandboxes */
+        struct fsrv__zygote *next;    /* in the list too: loads all anew, to be the first one; NULL */
         uint32_t last_zygote;
+        bool has_served;                         /* the first zygote has been ready once */
+        unsigned reload;                         /* the number of the last reload that was begun */
+        unsigned reload_over;                    /* of the last one that is over, with all standbys of before */
+        bool wants_reload;                       /* one more is asked for */
+        struct fsrv__wire_failed reload_failure; /* of the last one; stage 0: it has not failed */
+        unsigned retiring;                       /* standbys that are to stop */
+        int64_t next_stop_look;                  /* at them; 0: none */
+        struct fsrv__files files;                /* that the first zygote has loaded */
+        struct fsrv__supervisor supervisor;
         struct fsrv__child *children; /* hash by pid */
         struct fsrv__child *first_deadline, *last_deadline;
         struct fsrv__owed *owed;
         struct fsrv__peer *peers;
         struct fsrv__filter *filters;
+        int metrics;        /* a socket; -1 */
+        char *metrics_path; /* NULL: it doesn't listen yet, or has a port */
+        dev_t metrics_device;
+        ino_t metrics_inode;
+        struct fsrv__scrape *scrapes;
+        unsigned n_scrapes;
+        struct fsrv__counts counts;
         unsigned room;     /* fds for children */
         unsigned ended;    /* FSRV_ROLE_ENDED */
         unsigned answers;  /* workers that have a client still */
@@ -217,8 +300,26 @@ int fsrv__watch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__sour
 /* Other events of an fd that is watched. */
 void fsrv__rewatch(struct fsrv__server *s, int fd, uint32_t events, enum fsrv__source source, uint32_t id);
 void fsrv__unwatch(struct fsrv__server *s, int fd);
-/* A line on standard error, from a named server; a private one is quiet. */
-void fsrv__log(const struct fsrv__server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- log.c ---- */
+
+/* As syslog(3) numbers them. */
+enum fsrv__level { FSRV_ERROR = 3, FSRV_WARNING = 4, FSRV_INFO = 6 };
+/* A line on standard error, from a named server; a private one is quiet. What nobody reads, or there is no room for, is
+ * lost, and the number of lost lines is told as soon as that is possible. */
+void fsrv__log(const struct fsrv__server *s, enum fsrv__level level, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* ---- supervisor.c ---- */
+
+/* Takes what the environment says of a supervisor out of it. */
+void fsrv__supervisor_init(struct fsrv__server *s);
+/* Says this in the words of sd_notify(3), if somebody listens: whole lines, and a status, which may be empty. */
+void fsrv__supervisor_say(const struct fsrv__server *s, const char *fields, const char *status, ...)
+        __attribute__((format(printf, 3, 4)));
+/* The modules are loaded. */
+void fsrv__supervisor_say_ready(struct fsrv__server *s);
+void fsrv__supervisor_on_time(struct fsrv__server *s, int64_t now);
 
 /* ---- failures.c: what is said when no standby can be had ---- */
 
@@ -328,13 +429,59 @@ int fsrv__signals_take_children(struct fsrv__server *s);
 /* Records what the signals that have come ask for. */
 void fsrv__signals_receive(struct fsrv__server *s);
 
+/* ---- retire.c: standbys of a zygote whose place another one has taken ---- */
+
+/* A standby may have taken a request of which nothing has come in yet. So it is stopped first. When it stands still and
+ * all claims have come in, it is a worker, which goes on, or is ended. If it had a request, it has not claimed it: the
+ * client reads end-of-file and asks again. */
+void fsrv__standby_retire(struct fsrv__server *s, struct fsrv__child *standby);
+/* The same for all of this zygote's. */
+void fsrv__standbys_retire(struct fsrv__server *s, const struct fsrv__zygote *z);
+/* If it is time, looks which of them have stopped, and returns true. The caller then receives all claims, and ends
+ * those that are standbys still. */
+bool fsrv__retiring_look(struct fsrv__server *s, int64_t now);
+void fsrv__retiring_end(struct fsrv__server *s);
+
+/* ---- files.c: what a zygote has loaded, and whether it is still what lies on the disk ---- */
+
+/* Finds the files that the first zygote has mapped, and watches them. */
+void fsrv__files_take(struct fsrv__server *s);
+void fsrv__files_on_change(struct fsrv__server *s);
+void fsrv__files_on_time(struct fsrv__server *s, int64_t now);
+
+/* ---- reload.c: a new zygote beside the first one ---- */
+
+/* Asks for one more; the number that it will have. */
+unsigned fsrv__reload_ask(struct fsrv__server *s);
+/* Whether the next turn has something to follow, whatever else happens. */
+bool fsrv__reload_is_due(const struct fsrv__server *s);
+/* Begins what was asked for, and finds out whether it is over. */
+void fsrv__reload_follow(struct fsrv__server *s);
+/* The new zygote has loaded all: it is the first one from now on. */
+void fsrv__reload_succeed(struct fsrv__server *s);
+/* It has not, for z->failure. */
+void fsrv__reload_fail(struct fsrv__server *s);
+/* The server drains. */
+void fsrv__reload_give_up(struct fsrv__server *s);
+/* Closes all doorbells, which are another server's. If this one kept their receiving ends, requests would wait for it
+ * when the other one has died. */
+void fsrv__zygotes_let_go(struct fsrv__server *s);
+/* All zygotes end, and their standbys take no more requests. */
+void fsrv__zygotes_retire(struct fsrv__server *s);
+
 /* ---- zygote_state.c ---- */
+
+/* Whether it is in a sandbox, and forked by the first one. */
+bool fsrv__zygote_is_locked(const struct fsrv__zygote *z);
+/* Whether its doorbell is to be answered for: it serves, or will. */
+bool fsrv__zygote_serves(const struct fsrv__server *s, const struct fsrv__zygote *z);
 
 /* Adds a zygote without a process. It takes over this doorbell, of which the sending end may be -1, and the memfd of
  * its sandbox; -1: it has none. On failure too. 0 or -errno. */
 int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, int sandbox);
-/* Whether it is of no use any more: it is in a sandbox, and nobody can ring its doorbell. */
-bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z);
+/* Whether it is of no use any more: another one has its place; or it is in a sandbox, and nobody can ring its doorbell.
+ */
+bool fsrv__zygote_is_unwanted(const struct fsrv__zygote *z);
 /* Frees those of them of which no process is left that could say anything. */
 void fsrv__zygotes_sweep(struct fsrv__server *s);
 /* Whether it still has modules to load, or its memory to see to. */
@@ -396,6 +543,34 @@ void fsrv__refused_listen(struct fsrv__server *s, int listener, bool kills);
 /* A call waits for its answer, which is that it is refused; it is noted for the worker's client. */
 void fsrv__refused_on_event(struct fsrv__server *s, uint32_t fd, uint32_t events);
 
+/* ---- listener.c: a named server's socket ---- */
+
+/* Takes this socket, which somebody else has made; -1: makes one, unless a server listens there. 0 or -errno. */
+int fsrv__listen(struct fsrv__server *s, int given);
+/* Removes it, if it is its own. */
+void fsrv__unlisten(struct fsrv__server *s);
+
+/* ---- connections.c: admin connections ---- */
+
+int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline);
+void fsrv__peer_close(struct fsrv__server *s, struct fsrv__peer **link);
+void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds);
+/* Closes those that are another server's now: all but this one, and those that wait for something of ours. */
+void fsrv__peers_close_others(struct fsrv__server *s, const struct fsrv__peer *peer);
+void fsrv__peers_on_time(struct fsrv__server *s, int64_t now);
+
+/* ---- takeover.c: from another server, of which the sockets are ours then ---- */
+
+/* Whether a server listens at the path. */
+bool fsrv__takeover_has_other(const struct fsrv__server *s);
+/* For the first zygote, which has loaded all: takes the socket and the doorbells over. If the other server has ended
+ * meanwhile, it listens instead. 0 or -errno, and *failure. */
+int fsrv__takeover_take(struct fsrv__server *s, struct fsrv__wire_failed *failure);
+/* Gives the other server what it needs, on its connection; nothing changes here. 0 or -errno. */
+int fsrv__takeover_give(const struct fsrv__server *s, int peer);
+/* The other server has it: from now on that serves, and this one drains. 0 or -errno, and nothing has changed. */
+int fsrv__takeover_end(struct fsrv__server *s, int peer);
+
 /* ---- zygotes.c: what a zygote does at each event ---- */
 
 struct fsrv__news {
@@ -424,17 +599,31 @@ bool fsrv__death_of(struct fsrv__server *s, pid_t pid);
  * everything dead is reaped, known or not. */
 void fsrv__changes_take(struct fsrv__server *s);
 
-/* ---- peers.c: admin connections ---- */
+/* ---- metrics.c, listing.c ---- */
 
-int fsrv__peer_add(struct fsrv__server *s, int fd, uid_t uid, int64_t deadline);
-void fsrv__peer_reply(int fd, int err, uint32_t stage, const char *text, const int *fds, size_t n_fds);
+/* The caller frees it. NULL: out of memory. */
+char *fsrv__metrics_write(const struct fsrv__server *s, const struct fsrv__wire_stats *stats, size_t *ret_size);
+/* A sealed memfd with the list of processes, or -errno. */
+int fsrv__listing_make(const struct fsrv__server *s);
+
+/* ---- peers.c: questions on admin connections ---- */
+
+void fsrv__stats_fill(const struct fsrv__server *s, struct fsrv__wire_stats *ret_stats);
 void fsrv__peer_on_message(struct fsrv__server *s, uint32_t fd);
-void fsrv__peers_on_time(struct fsrv__server *s, int64_t now);
+/* Answers those that wait for a reload that is over. */
+void fsrv__peers_on_reload(struct fsrv__server *s);
 
-/* ---- listener.c: where a named server's come in ---- */
+/* ---- scrapes.c: connections to the metrics socket ---- */
 
-int fsrv__listen(struct fsrv__server *s);
-void fsrv__unlisten(struct fsrv__server *s);
+/* Has the socket listen, if there is one, and gives it its path. 0 or -errno. */
+int fsrv__scrapes_listen(struct fsrv__server *s);
+void fsrv__scrapes_unlisten(struct fsrv__server *s);
+void fsrv__scrapes_on_connect(struct fsrv__server *s);
+void fsrv__scrapes_on_message(struct fsrv__server *s, uint32_t fd);
+void fsrv__scrapes_on_time(struct fsrv__server *s, int64_t now);
+
+/* ---- arrivals.c: a named server's clients ---- */
+
 void fsrv__listener_on_peers(struct fsrv__server *s);
 
 /* ---- loop.c ---- */

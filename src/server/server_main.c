@@ -97,6 +97,9 @@ static int set_server_up(struct fsrv__server *s) {
         int r;
 
         raise_limit(s);
+        fsrv__supervisor_init(s);
+        s->files.inotify = -1;
+        s->files.look = s->files.reload = FSRV_NEVER;
         s->started = fsrv__now();
         s->listener = -1;
         s->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -109,7 +112,7 @@ static int set_server_up(struct fsrv__server *s) {
 
 /* Its configuration, and the fds that came along: of another zygote program than ours, of what it is to know, and of
  * its first output. */
-static int receive_config(struct fsrv__server *s) {
+static int receive_config(struct fsrv__server *s, int *ret_listener) {
         static char bytes[FSRV_WIRE_MESSAGE_MAX];
         struct fsrv__message message;
         int slots[FSRV_SLOTS];
@@ -125,6 +128,9 @@ static int receive_config(struct fsrv__server *s) {
         s->data = slots[FSRV_SLOT_DATA];
         s->output = slots[FSRV_SLOT_OUTPUT];
         s->sandbox = slots[FSRV_SLOT_BODY];
+        s->supervisor.ready = slots[FSRV_SLOT_READY];
+        s->metrics = slots[FSRV_SLOT_METRICS];
+        *ret_listener = slots[FSRV_SLOT_LISTENER];
         return fsrv__config_decode(bytes, message.size, &s->config);
 }
 
@@ -140,9 +146,26 @@ static void say_ready(const struct fsrv__server *s, int err, const char *what) {
                 fsrv__channel_send(ADMIN_FD, &reply, sizeof reply, NULL, 0, MSG_DONTWAIT);
 }
 
+/* 0, or the exit code. One that takes over has nothing to listen at before its modules are loaded. */
+static int begin_named(struct fsrv__server *s, int listener) {
+        int r = 0, m = 0;
+
+        s->takes_over = s->config.head.options & FSRV_WIRE_TAKEOVER && listener < 0 && fsrv__takeover_has_other(s);
+        if (!s->takes_over && (r = fsrv__listen(s, listener)) == 0)
+                m = fsrv__scrapes_listen(s);
+        if (r < 0 || m < 0) {
+                fsrv__scrapes_unlisten(s);
+                fsrv__unlisten(s);
+                return r < 0 ? complain_of(s->config.path, -r) : complain_of("the metrics socket", -m);
+        }
+        fsrv__log(s, FSRV_INFO, "%s %s, pid %d", s->takes_over ? "loading, to take over" : "listening on",
+                  s->config.path, (int)getpid());
+        return 0;
+}
+
 int main(int argc, char **argv) {
         static struct fsrv__server s;
-        int r;
+        int listener, r;
 
         (void)argc;
         fsrv__title_init(argv);
@@ -152,7 +175,7 @@ int main(int argc, char **argv) {
                         "forkserver-server: libforkserver starts this program; use 'forkserver serve' instead\n");
                 return 125;
         }
-        r = receive_config(&s);
+        r = receive_config(&s, &listener);
         if (r < 0) {
                 say_ready(&s, -r, "its configuration");
                 return complain_of("configuration", -r);
@@ -168,9 +191,8 @@ int main(int argc, char **argv) {
         }
         if (s.config.path) {
                 close(ADMIN_FD);
-                if ((r = fsrv__listen(&s)) < 0)
-                        return complain_of(s.config.path, -r);
-                fsrv__log(&s, "listening on %s, pid %d", s.config.path, (int)getpid());
+                if ((r = begin_named(&s, listener)) != 0)
+                        return r;
         } else {
                 say_ready(&s, 0, "");
                 fsrv__peer_add(&s, ADMIN_FD, fsrv__euid(), FSRV_NEVER);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "server/server.h"
 
 /* A named server's supervisor drains it by these. A private one's client sees to its end. */
@@ -14,6 +16,22 @@ static void fill_own(const struct fsrv__server *s, sigset_t *ret_set) {
                 return;
         sigaddset(ret_set, SIGTERM);
         sigaddset(ret_set, SIGINT);
+        sigaddset(ret_set, SIGHUP);
+}
+
+static bool has_terminal(void) {
+        FSRV_CLEANUP_FD int fd = fsrv__open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK);
+
+        return fd >= 0;
+}
+
+/* It comes from a supervisor that wants a reload, or since the terminal has been closed: the kernel and shells send it
+ * then. */
+static void on_sighup(struct fsrv__server *s) {
+        if (s->has_terminal && !has_terminal())
+                s->wish = FSRV_WISH_DRAIN;
+        else
+                s->wants_reload = true;
 }
 
 /* A first signalfd is watched; another set of signals goes into the same one. */
@@ -40,6 +58,7 @@ int fsrv__signals_take(struct fsrv__server *s) {
                 for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
                         signal(ignored[i], SIG_IGN);
         fill_own(s, &set);
+        s->has_terminal = s->config.path && has_terminal();
         s->signals = -1;
         if (getpid() == 1)
                 return fsrv__signals_take_children(s);
@@ -69,7 +88,9 @@ void fsrv__signals_receive(struct fsrv__server *s) {
         while (read(s->signals, &info, sizeof info) == sizeof info) {
                 if (info.ssi_signo == SIGCHLD)
                         s->has_changes = true;
+                else if (info.ssi_signo == SIGHUP)
+                        on_sighup(s);
                 else
-                        s->wish = s->wish == FSRV_WISH_SERVE ? FSRV_WISH_DRAIN : FSRV_WISH_KILL;
+                        s->wish = s->n_ends++ == 0 ? FSRV_WISH_DRAIN : FSRV_WISH_KILL;
         }
 }

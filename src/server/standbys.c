@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/probe.h"
 #include "forkserver.h"
 #include "server/server.h"
 #include "wire/readiness.h"
@@ -30,8 +31,11 @@ void fsrv__standbys_order(struct fsrv__server *s, struct fsrv__zygote *z) {
                 if (fsrv__channel_send(z->orders, &order, offsetof(struct fsrv__wire_order, text), NULL, 0,
                                        MSG_DONTWAIT) < 0)
                         return;
-                if (z->due++ == 0)
-                        fsrv__zygote_become(s, z, FSRV_ZYGOTE_READY); /* its time begins */
+                FSRV_PROBE(fork_ordered, z->pid, z->due);
+                if (z->due++ > 0)
+                        continue;
+                z->ordered_us = fsrv__now_us();
+                fsrv__zygote_become(s, z, FSRV_ZYGOTE_READY); /* its time begins */
         }
 }
 
@@ -43,6 +47,11 @@ static void count_answer(const struct fsrv__server *s, struct fsrv__zygote *z) {
 }
 
 void fsrv__standbys_on_forked(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid) {
+        FSRV_PROBE(forked, pid, z->pid);
+        /* One after the other: the next one's time begins with this one's end. */
+        uint64_t now = fsrv__now_us();
+        fsrv__histogram_add(&s->counts.fork, now - z->ordered_us);
+        z->ordered_us = now;
         count_answer(s, z);
         z->forked++;
         z->failures = 0;

@@ -57,8 +57,16 @@ int fsrv__zygote_add(struct fsrv__server *s, int doorbell, int doorbell_send, in
         return 0;
 }
 
-bool fsrv__zygote_is_unwanted(const struct fsrv__server *s, const struct fsrv__zygote *z) {
-        return z != s->zygotes && z->is_deserted;
+bool fsrv__zygote_is_locked(const struct fsrv__zygote *z) {
+        return z->sandbox >= 0;
+}
+
+bool fsrv__zygote_serves(const struct fsrv__server *s, const struct fsrv__zygote *z) {
+        return z != s->next && !z->is_gone;
+}
+
+bool fsrv__zygote_is_unwanted(const struct fsrv__zygote *z) {
+        return z->is_gone || (fsrv__zygote_is_locked(z) && z->is_deserted);
 }
 
 /* Its standbys read the end of the doorbell, and end. Its workers go on. */
@@ -68,7 +76,7 @@ void fsrv__zygotes_sweep(struct fsrv__server *s) {
         for (struct fsrv__zygote **link = &s->zygotes; *link;) {
                 struct fsrv__zygote *z = *link;
 
-                if (!fsrv__zygote_is_unwanted(s, z) || z->orders >= 0 || z->pid != 0 || z->idle > 0) {
+                if (!fsrv__zygote_is_unwanted(z) || z->orders >= 0 || z->pid != 0 || z->idle > 0) {
                         link = &z->next;
                         continue;
                 }

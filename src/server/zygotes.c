@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -12,22 +13,40 @@
 #include "server/server.h"
 #include "wire/messages.h"
 
-enum { KILLED_STARTS_MS = 10000 }; /* so long a zygote that SIGKILL hits while it loads is started again at once */
+enum {
+        KILLED_STARTS_MS = 10000, /* so long a zygote that SIGKILL hits while it loads is started again at once */
+        LOST_BIRTHS_MAX = 3,      /* in a row: nothing tells how one in a sandbox has died as it was forked */
+};
 
 /* ---- starting ---- */
 
 static void fail_start(struct fsrv__server *s, struct fsrv__zygote *z) {
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_FAILED);
+        if (z == s->next) {
+                fsrv__reload_fail(s);
+                return;
+        }
         fsrv__refuse(s, z, z->failures++, &z->failure);
+        if (z != s->zygotes)
+                return;
+        fsrv__supervisor_say(s, "", "%s", z->failure.text);
+        if ((s->config.head.options & FSRV_WIRE_FAIL_FAST || s->takes_over) && !s->has_served) {
+                s->exit_code = 125;
+                s->wish = FSRV_WISH_DRAIN;
+        }
 }
 
 static void start_process(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
+        s->stats.zygote_starts++;
+        s->stats.zygote_restarts += z->starts > 0 && !z->is_old;
         z->starts++;
+        z->since = fsrv__now();
+        z->is_old = false;
         z->left_out[0] = 0;
         z->due = z->forked = z->hung = 0;
         z->failure.stage = 0;
-        bool is_locked = z != s->zygotes;
+        bool is_locked = fsrv__zygote_is_locked(z);
         if ((is_locked ? fsrv__locked_start(s, z) : fsrv__zygote_start(s, z)) < 0)
                 fail_start(s, z);
         else
@@ -36,7 +55,7 @@ static void start_process(struct fsrv__server *s, struct fsrv__zygote *z, const 
 
 /* One in a sandbox waits for the first one, which may have failed to load: a request is what that waits for. */
 static void start_if_possible(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
-        if (z == s->zygotes || fsrv__locked_can_start(s))
+        if (!fsrv__zygote_is_locked(z) || fsrv__locked_can_start(s))
                 start_process(s, z, news);
         else if (news->event == FSRV_EVENT_ASKED)
                 fsrv__zygote_on(s, s->zygotes, (struct fsrv__news){ .event = FSRV_EVENT_ASKED });
@@ -62,13 +81,14 @@ static void take_birth(struct fsrv__server *s, struct fsrv__zygote *z, const str
                 fail_birth(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_FORK, .err = -r });
         else
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_LOADING);
+        z->lost_births = 0;
 }
 
 /* The first zygote has died, or the new one, in a fork handler. That may be a child of ours. */
 static void on_birth_lost(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         (void)news;
         fsrv__children_find(s, NULL, FSRV_ROLE_STRAY);
-        if (s->zygotes->state == FSRV_ZYGOTE_READY) {
+        if (s->zygotes->state == FSRV_ZYGOTE_READY && ++z->lost_births > LOST_BIRTHS_MAX) {
                 fail_birth(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_BIRTH });
         } else {
                 forget_birth(s, z);
@@ -93,10 +113,11 @@ static void name_module(struct fsrv__server *s, struct fsrv__zygote *z, const st
 }
 
 static void note_failure(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
+        (void)s;
         if (z->failure.stage != 0)
                 return;
         z->failure.type = FSRV_WIRE_FAILED;
-        if (z != s->zygotes)
+        if (fsrv__zygote_is_locked(z))
                 z->failure.stage = FSRV_STAGE_SANDBOX;
         else
                 z->failure.stage = z->loading[0] ? FSRV_STAGE_PRELOAD : FSRV_STAGE_START;
@@ -128,6 +149,25 @@ static int give_sockets(struct fsrv__server *s, struct fsrv__zygote *z) {
         return r;
 }
 
+/* It has loaded all that there is. */
+static void begin_first(struct fsrv__server *s, const struct fsrv__zygote *z) {
+        if (z == s->next)
+                fsrv__reload_succeed(s);
+        s->has_served = true;
+        fsrv__supervisor_say_ready(s);
+        fsrv__files_take(s);
+}
+
+/* The metrics are no reason not to serve. */
+static int take_over(struct fsrv__server *s, struct fsrv__zygote *z) {
+        int r = fsrv__takeover_take(s, &z->failure);
+        int m = r < 0 ? 0 : fsrv__scrapes_listen(s);
+
+        if (m < 0)
+                fsrv__log(s, FSRV_ERROR, "the metrics socket: %s", strerrordesc_np(-m));
+        return r;
+}
+
 static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const struct fsrv__news *news) {
         bool forks_twice = news->value & 1;
         int r = forks_twice ? fsrv__become_reaper(s) : 0;
@@ -138,6 +178,10 @@ static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const 
                 fsrv__zygote_kill(s, z);
                 return;
         }
+        if (s->takes_over && (r = take_over(s, z)) < 0) {
+                fsrv__zygote_kill(s, z);
+                return;
+        }
         s->output = fsrv__fd_close(s->output);
         if (z->killed_freezing < FSRV_WIRE_KILLED)
                 z->killed_freezing = 0;
@@ -145,6 +189,8 @@ static void begin_serving(struct fsrv__server *s, struct fsrv__zygote *z, const 
         fsrv__zygote_become(s, z, FSRV_ZYGOTE_READY);
         if (give_sockets(s, z) < 0)
                 fsrv__zygote_kill(s, z);
+        else if (!fsrv__zygote_is_locked(z))
+                begin_first(s, z);
 }
 
 /* ---- what comes of time ---- */
@@ -198,6 +244,8 @@ static void forget_process(struct fsrv__server *s, struct fsrv__zygote *z) {
         if (fsrv__heir_of(s, z))
                 fsrv__child_kill(fsrv__heir_of(s, z));
         fsrv__children_find(s, z, s->is_reaper ? FSRV_ROLE_STRAY : FSRV_ROLE_STANDBY);
+        if (z->is_old)
+                fsrv__standbys_retire(s, z);
         z->pid = 0;
         z->pidfd = fsrv__fd_close(z->pidfd);
         z->orders = fsrv__fd_close(z->orders);
@@ -212,7 +260,7 @@ static void on_death(struct fsrv__server *s, struct fsrv__zygote *z, const struc
         z->killed_freezing += was_killed && z->state == FSRV_ZYGOTE_FREEZING;
         fsrv__zygote_blame(s, z, (struct fsrv__failure_of){ .kind = FSRV_FAILURE_DEATH, .how = news->how });
         forget_process(s, z);
-        if (s->draining || fsrv__zygote_is_unwanted(s, z) ||
+        if (s->draining || fsrv__zygote_is_unwanted(z) || z->is_old ||
             (!has_said_why && (z->forked > 0 || (was_killed && may_try_again(z)))))
                 fsrv__zygote_become(s, z, FSRV_ZYGOTE_ABSENT);
         else

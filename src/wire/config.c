@@ -53,7 +53,7 @@ int fsrv__config_decode(const void *bytes, size_t size, struct fsrv__config *ret
         if (config.head.n_modules > FSRV_WIRE_PRELOAD_MAX || config.head.n_argv > FSRV_WIRE_MESSAGE_MAX ||
             config.head.n_uids > FSRV_WIRE_UIDS_MAX || config.head.named > 1 || config.head.has_data > 1 ||
             config.head.has_output > 1 || config.head.as_sender > 1 || config.head.entries_only > 1 ||
-            config.head.has_sandbox > 1)
+            config.head.has_sandbox > 1 || config.head.options & ~(uint32_t)FSRV_WIRE_OPTIONS)
                 return -EPROTO;
 
         size_t n_argv = config.head.n_argv, n_modules = config.head.n_modules, rest = size - sizeof config.head;

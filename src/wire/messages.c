@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { FDS_MAX = 10 }; /* named ones of one message, and the caller's */
+enum { FDS_MAX = 12 }; /* named ones of one message, and the caller's */
 
 enum { NO_FD, ALWAYS, IF, UNLESS, ANY };
 
@@ -121,9 +121,8 @@ size_t fsrv__message_count_fds(enum fsrv__table table, const void *bytes) {
         return count_fds(find_own_row(table, bytes), bytes);
 }
 
-size_t fsrv__message_pack(enum fsrv__table table, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
-                          int *ret_fds) {
-        const struct row *row = find_own_row(table, bytes);
+static size_t pack_fds(const struct row *row, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
+                       int *ret_fds) {
         size_t n = 0;
 
         for (const struct fd *fd = row->fds, *end = fds_end(row); fd < end; fd++)
@@ -133,6 +132,16 @@ size_t fsrv__message_pack(enum fsrv__table table, const void *bytes, const int s
                         for (uint32_t i = 0; i < read_field(bytes, fd->offset); i++)
                                 ret_fds[n++] = callers[i];
         return n;
+}
+
+size_t fsrv__message_pack(enum fsrv__table table, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
+                          int *ret_fds) {
+        return pack_fds(find_own_row(table, bytes), bytes, slots, callers, ret_fds);
+}
+
+size_t fsrv__reply_pack(uint32_t question, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
+                        int *ret_fds) {
+        return pack_fds(find_row(FSRV_TABLE_REPLIES, question), bytes, slots, callers, ret_fds);
 }
 
 static int unpack_fds(const struct row *row, const void *bytes, struct fsrv__message *message, int slots[FSRV_SLOTS]) {

@@ -37,7 +37,9 @@ enum fsrv__slot {
         FSRV_SLOT_DATA,    /* a memfd for the zygote's fd FSRV_ZYGOTE_DATA_FD */
         FSRV_SLOT_OUTPUT,  /* standard output for modules until they have been loaded once */
         FSRV_SLOT_SOCKET,
-        FSRV_SLOT_LISTENER, /* of a zygote's system-call filter */
+        FSRV_SLOT_LISTENER, /* of a zygote's system-call filter; or a named server's socket */
+        FSRV_SLOT_READY,    /* of a named server: FSRV_WIRE_HAS_READY */
+        FSRV_SLOT_METRICS,  /* the same: FSRV_WIRE_HAS_METRICS */
         FSRV_SLOTS
 };
 #define FSRV_NO_FDS \
@@ -60,5 +62,9 @@ int fsrv__message_unpack(enum fsrv__table table, const void *bytes, struct fsrv_
                          int ret_slots[FSRV_SLOTS]);
 /* The same for a reply to this question. A reply that says no has the size of a plain reply. */
 int fsrv__reply_unpack(uint32_t question, const void *bytes, struct fsrv__message *message, int ret_slots[FSRV_SLOTS]);
+
+/* As fsrv__message_pack(), for a reply to this question. */
+size_t fsrv__reply_pack(uint32_t question, const void *bytes, const int slots[FSRV_SLOTS], const int *callers,
+                        int *ret_fds);
 
 #endif

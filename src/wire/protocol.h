@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define FSRV_WIRE_VERSION 0x4653000au /* "FS", 10 */
+#define FSRV_WIRE_VERSION 0x4653000bu /* "FS", 11 */
 
 #define FSRV_WIRE_MESSAGE_MAX      65536      /* bytes in one message; a larger request travels in a sealed memfd */
 #define FSRV_WIRE_BODY_MAX         (1u << 30) /* bytes of a request without its payload */
@@ -50,7 +50,8 @@ enum {
         FSRV_WIRE_WANTS_RESULT = 1u << 9,     /* of an entry point alone */
         FSRV_WIRE_PAYLOAD_IN_FILE = 1u << 10, /* the payload is no part of the body: a file comes along */
         FSRV_WIRE_HAS_ATTRIBUTES = 1u << 11,  /* struct fsrv__wire_attributes and its lists are in the body */
-        FSRV_WIRE_FLAGS = (1u << 12) - 1,
+        FSRV_WIRE_START_STOPPED = 1u << 12,   /* the process stops itself before what it is to run, for a debugger */
+        FSRV_WIRE_FLAGS = (1u << 13) - 1,
 };
 
 struct fsrv__wire_request {
@@ -65,7 +66,7 @@ struct fsrv__wire_request {
         uint32_t umask;
         int32_t group;
         uint32_t setup_limit_ms; /* how long the client waits at the most; 0: for ever */
-        uint32_t reserved;       /* 0; without this field four bytes of memory would be sent as they are */
+        uint32_t made_us;        /* when it was made, by CLOCK_MONOTONIC; the upper bits are left out */
         uint64_t body_size;      /* what follows this head, or lies in the memfd: actions, strings, the payload */
         uint64_t payload_size;   /* bytes for the entry point alone: at the end of the body, or of a file */
         uint64_t signal_mask;    /* bit n-1: signal n */
@@ -192,6 +193,10 @@ struct fsrv__wire_claim {
         int32_t borrower; /* RETIRED: its pid, if it has not claimed; a child of the server's */
         uint64_t time_limit_ms;
         uint64_t grace_ms;
+        int32_t client;    /* the pid that the kernel has stamped on the request, as the zygote's namespace has it */
+        uint32_t uid;      /* and the uid */
+        uint32_t queue_us; /* from the request's making to its receipt */
+        uint32_t reserved;
 };
 
 /* ---- orders ---- */
@@ -246,6 +251,19 @@ enum {
         FSRV_WIRE_MEASURE_MAPPINGS = 2, /* and what becomes of each mapping */
 };
 
+/* To a named server. The first three bring an fd. */
+enum {
+        FSRV_WIRE_HAS_LISTENER =
+                1u << 0, /* its socket, which somebody else has made and removes (systemd's socket units) */
+        FSRV_WIRE_HAS_READY = 1u << 1,   /* gets a newline, and is closed, when the modules are loaded */
+        FSRV_WIRE_HAS_METRICS = 1u << 2, /* a listening stream socket, at which the counters can be read by HTTP */
+        FSRV_WIRE_FAIL_FAST = 1u << 3,   /* end if the first start of the zygote fails */
+        FSRV_WIRE_AUTO_RELOAD = 1u << 4, /* reload when a loaded file has been replaced */
+        FSRV_WIRE_JSON_LOG = 1u << 5,    /* each line of the log is an object */
+        FSRV_WIRE_TAKEOVER = 1u << 6,    /* take the socket over from the server that has it */
+        FSRV_WIRE_OPTIONS = (1u << 7) - 1,
+};
+
 /* After so many kills in a row the zygote does less for its memory, and after one more nothing. */
 enum { FSRV_WIRE_KILLED = 2 };
 
@@ -274,8 +292,8 @@ struct fsrv__wire_config {
         uint32_t as_sender;    /* 1: a worker has the ids of the user that asked; the server is root's */
         uint32_t entries_only; /* 1: preloaded entry points alone are run */
         uint32_t has_sandbox;  /* 1: the zygote locks itself in; a memfd with its sandbox comes along */
-        uint32_t reserved;
-        uint64_t nofile; /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
+        uint32_t options;      /* FSRV_WIRE_HAS_LISTENER and the others there; 0 to a zygote */
+        uint64_t nofile;       /* to the zygote: the soft RLIMIT_NOFILE that workers get back */
         uint32_t uids[FSRV_WIRE_UIDS_MAX];
 };
 
@@ -290,6 +308,26 @@ struct fsrv__wire_reply {
         uint32_t stage;
         int32_t server_pid;
         char text[FSRV_WIRE_TEXT_MAX];
+};
+
+/* The fds of TAKEOVER: listener, both ends of the doorbell, and for each zygote in a sandbox the receiving end of its
+ * doorbell and the memfd of its sandbox. Those of SUCCEED: the connections of clients that have not asked yet. */
+struct fsrv__wire_takeover {
+        struct fsrv__wire_reply reply;
+        uint32_t n_fds;    /* of those in sandboxes, two for each; or connections */
+        uint32_t is_given; /* 1: somebody else removes the socket */
+};
+
+/* The memfd of LIST has one of these for each process, and nothing else. */
+struct fsrv__wire_listed {
+        int32_t pid;
+        uint32_t role;      /* enum fsrv_process_role */
+        int32_t client;     /* a worker's: its request's sender, as in struct fsrv__wire_claim; 0 */
+        uint32_t uid;       /* the client's */
+        uint64_t age_ms;    /* since the server knows of it; a worker: since its claim */
+        uint64_t left_ms;   /* of its time limit; UINT64_MAX: it has none */
+        uint32_t zygote;    /* the number of the zygote that has forked it; a zygote's own */
+        uint32_t is_locked; /* it is in a sandbox */
 };
 
 struct fsrv__wire_stats {
@@ -309,6 +347,12 @@ struct fsrv__wire_stats {
         uint64_t failures[32];
         uint64_t signals[65];              /* workers that signal n ended */
         char left_out[FSRV_WIRE_TEXT_MAX]; /* as of the last zygote; "" */
+        uint32_t is_ready;
+        uint32_t reserved;
+        uint64_t reloads;
+        uint64_t failed_reloads;
+        char failure[FSRV_WIRE_TEXT_MAX];  /* why requests are refused now; "" */
+        char replaced[FSRV_WIRE_TEXT_MAX]; /* a loaded file that has been replaced since; "" */
 };
 
 #endif

@@ -67,6 +67,9 @@ int fsrv__request_check_head(const struct fsrv__wire_request *head) {
                 return r;
         if (head->flags & ~(uint32_t)FSRV_WIRE_FLAGS)
                 return -EPROTO;
+        /* only its client would let it go on */
+        if (head->flags & FSRV_WIRE_START_STOPPED && !(head->flags & FSRV_WIRE_KILL_ON_CLOSE))
+                return -EPROTO;
         if (head->flags & FSRV_WIRE_PAYLOAD_IN_FILE && head->kind != FSRV_WIRE_ENTRY) /* others have no use for it */
                 return -EPROTO;
         uint64_t payload = fsrv__request_payload_in_body(head);

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
+#include "base/probe.h"
 #include "wire/inherited.h"
 #include "wire/messages.h"
 #include "worker/attributes.h"
@@ -35,6 +36,7 @@ static void send_started(struct fsrv__task *task, int exec_pipe) {
         struct fsrv__wire_started started = { .type = FSRV_WIRE_STARTED, .pid = getpid() };
         int slots[FSRV_SLOTS] = FSRV_NO_FDS;
 
+        FSRV_PROBE(worker_set_up, started.pid, task->client.pid);
         fsrv__setup_watchdog_off();
         slots[FSRV_SLOT_PIDFD] = task->pidfd;
         slots[FSRV_SLOT_EXEC_PIPE] = exec_pipe;
@@ -186,9 +188,12 @@ _Noreturn void fsrv__run_program(struct fsrv__task *task) {
                 fsrv__task_fail(task, task->answer, &error);
         }
         end_attributes(task);
-        send_started(task, ends[0]);
+        /* The client would wait for the exec, which comes when it has let the process go on. */
+        send_started(task, request->head.flags & FSRV_WIRE_START_STOPPED ? -1 : ends[0]);
+        fsrv__setup_stop(task);
         take_rest_away(task);
         fsrv__setup_unblock(&request->head);
+        FSRV_PROBE(worker_runs, request->name, task->client.pid);
         int err = exec_search(task, path);
         /* The pipe's reader may be gone. SIGPIPE would end this process with a status that looks like a program's. */
         sigset_t all;
@@ -284,6 +289,8 @@ _Noreturn void fsrv__run_entry(struct fsrv__task *task) {
         fsrv__fd_close(task->claims);
         fsrv__fd_close(task->pidfd);
         fsrv__fd_close(task->directory);
+        fsrv__setup_stop(task);
         fsrv__setup_unblock(&request->head);
+        FSRV_PROBE(worker_runs, request->name, task->client.pid);
         exit(host->run((int)request->head.n_argv, (char **)request->argv, environ));
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -161,6 +162,15 @@ int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *erro
         if (directory[0] && chdir(directory) < 0)
                 return fsrv__fail(error, FSRV_STAGE_DIRECTORY, errno, "directory '%s'", directory);
         return 0;
+}
+
+/* The client's debugger is no ancestor of this process: Yama lets it trace those alone that allow it. SIGSTOP
+ * can't be blocked. */
+void fsrv__setup_stop(const struct fsrv__task *task) {
+        if (!(task->request.head.flags & FSRV_WIRE_START_STOPPED))
+                return;
+        fsrv__call(SYS_prctl, PR_SET_PTRACER, task->client.pid, 0, 0, 0);
+        fsrv__call(SYS_kill, getpid(), SIGSTOP);
 }
 
 void fsrv__setup_unblock(const struct fsrv__wire_request *head) {

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/linux.h"
+#include "base/probe.h"
 #include "base/title.h"
 #include "wire/inherited.h"
 #include "wire/messages.h"
@@ -89,13 +90,17 @@ static void send_claim(const struct fsrv__standby *standby, const int slots[FSRV
         struct fsrv__wire_claim claim = { .type = FSRV_WIRE_CLAIM,
                                           .flags = head->flags,
                                           .time_limit_ms = head->time_limit_ms,
-                                          .grace_ms = head->grace_ms };
+                                          .grace_ms = head->grace_ms,
+                                          .client = fsrv__task_message.sender.pid,
+                                          .uid = fsrv__task_message.sender.uid,
+                                          .queue_us = (uint32_t)fsrv__now_us() - head->made_us };
         int fds[FSRV_SLOTS];
         size_t n_fds = fsrv__message_pack(FSRV_TABLE_CLAIMS, &claim, slots, NULL, fds);
 
         if (fsrv__channel_send_patiently(standby->claims, &claim, sizeof claim, fds, n_fds, FSRV_NEVER) < 0)
                 _exit(1); /* the server has gone, and the request goes: the client hears end-of-file and asks again */
         fsrv__task.has_claimed = true;
+        FSRV_PROBE(request_claimed, fsrv__task_message.sender.pid, head->kind);
         fsrv__call(SYS_prctl, PR_SET_PDEATHSIG, 0); /* workers outlive the server */
 }
 
@@ -160,7 +165,7 @@ static void become_standby(const struct fsrv__standby *standby, int pidfd) {
 static bool can_borrow(const struct fsrv__wire_config *config, const struct fsrv__wire_request *head) {
         const struct fsrv__wire_action *actions = (const void *)(head + 1);
 
-        if (head->kind != FSRV_WIRE_PROGRAM || head->flags & FSRV_WIRE_BODY_IN_MEMFD ||
+        if (head->kind != FSRV_WIRE_PROGRAM || head->flags & (FSRV_WIRE_BODY_IN_MEMFD | FSRV_WIRE_START_STOPPED) ||
             head->n_fds > head->n_fds_here ||
             !fsrv__request_fits(head, sizeof fsrv__task.lists / sizeof *fsrv__task.lists))
                 return false;
@@ -257,6 +262,7 @@ _Noreturn void fsrv__standby_run(const struct fsrv__standby *standby) {
                         refuse_request(&error);
                         continue;
                 }
+                FSRV_PROBE(request_received, fsrv__task_message.sender.pid, head->kind);
                 if (head->kind == FSRV_WIRE_PROBE) {
                         send_answer(&ready, sizeof ready);
                         continue;

@@ -75,6 +75,8 @@ void fsrv__setup_watchdog_off(void);
 int fsrv__setup_signals(const struct fsrv__wire_request *head, struct fsrv_error *error);
 int fsrv__setup_group(const struct fsrv__wire_request *head, struct fsrv_error *error);
 int fsrv__setup_directory(const struct fsrv__task *task, struct fsrv_error *error);
+/* For a debugger, which the client starts: stops this process, if the request says so. */
+void fsrv__setup_stop(const struct fsrv__task *task);
 /* Last of all before user code: signals that came meanwhile are delivered now. */
 void fsrv__setup_unblock(const struct fsrv__wire_request *head);
 

@@ -49,8 +49,7 @@ static bool parent_is_server(void) {
 
         snprintf(path, sizeof path, "/proc/%d/comm", (int)getppid());
         FSRV_CLEANUP_FD int fd = fsrv__open(path, O_RDONLY);
-        return fd >= 0 && read(fd, name, sizeof name - 1) > 0 &&
-               strncmp(name, "forkserver-server", sizeof name - 1) == 0;
+        return fd >= 0 && read(fd, name, sizeof name - 1) > 0 && strcmp(name, "fsrv server\n") == 0;
 }
 
 /* 1 in the process that the server started. Code before the call may execute a program, which has fd 3 too, but another

@@ -6,7 +6,7 @@ import pathlib
 from long import each
 
 HEAD = pathlib.Path(__file__).with_name("reliability.head.md")
-NAMED, UNTOLD = "server-named", "server-untold"
+NAMED, UNTOLD, RENEWED = "server-named", "server-untold", "renewed"
 
 
 def number(value):
@@ -47,6 +47,8 @@ def cells(variants):
         yield whom, f"{count(quiet, f'kill {whom}')} killed: {outcome(quiet)}{after}"
     for whom, some in (("server", told), (UNTOLD, deadly.get(UNTOLD, [])), (NAMED, deadly.get(NAMED, []))):
         yield whom, f"{count(some, 'kill server')} killed: {outcome(some)}{recovery(some, 'server')}"
+    for how in ("reload", "takeover"):
+        yield how, f"{count(quiet, f'renew {how}')} times: {outcome([v for v in quiet if v['name'] == RENEWED])}"
     for whom in ("zygote", "standby", "server", "client"):
         yield f"stop {whom}", f"{count(quiet, f'stop {whom}')} stopped: {outcome(quiet)}"
 

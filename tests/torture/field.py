@@ -21,6 +21,7 @@ TRIES = 40          # looks for a standby
 # What is done, how often, and to whom. "zygote+": it and all standbys.
 KILLS = {"zygote": 25, "standby": 25, "zygote+": 10, "client": 4}
 SERVER_KILLS = {"server": 12}
+RENEWALS = {"reload": 40, "takeover": 4}
 STOPS = {"zygote": 10, "standby": 10, "server": 8, "client": 4}
 
 
@@ -33,7 +34,7 @@ class Field:
             (self.directory / name).mkdir()
         (self.directory / "logs" / "ran").touch()
         self.fds = open_fds()
-        self.clients, self.ids, self.ended, self.server = {}, 0, {}, None
+        self.clients, self.ids, self.ended, self.server, self.servers = {}, 0, {}, None, set()
         self.stopped = []       # (until when, who)
         self.acts, self.done, self.deaths = [], {}, []
         self.broken = []        # rules, in words
@@ -67,11 +68,11 @@ class Field:
     def module(self):
         return self.build / "tests" / "torture" / "tortured.so"
 
-    def start_server(self):
+    def start_server(self, *options):
         command = [self.build / "src" / "forkserver", "serve", "--socket", self.socket, "--preload", self.module,
-                   "--standbys",
-                   self.variant.standbys]
+                   "--standbys", self.variant.standbys, *options]
         self.server, writing = self.start_process(command, "server.err")
+        self.servers.add(self.server)
         os.close(writing)
         end = time.monotonic() + END_LIMIT
         while not (role(self.server) == "server" and self.socket.exists()) and time.monotonic() < end:
@@ -103,7 +104,7 @@ class Field:
             if pid == 0:
                 return
             # else an orphan which got that pid later
-            if (pid in self.clients or pid == self.server) and pid not in self.ended:
+            if (pid in self.clients or pid in self.servers) and pid not in self.ended:
                 self.ended[pid] = os.waitstatus_to_exitcode(status)
 
     def wait(self, seconds):
@@ -135,7 +136,12 @@ class Field:
         """False if there was nobody to do it to."""
         kills = {**KILLS, **(SERVER_KILLS if self.variant.server_dies else {})}
         kinds = [("kill", whom, n) for whom, n in kills.items()] + [("stop", whom, n) for whom, n in STOPS.items()]
+        if self.variant.renews:
+            kinds = [("renew", how, n) for how, n in RENEWALS.items()] + [("kill", whom, KILLS[whom] / 5)
+                                                                         for whom in ("zygote", "standby")]
         (what, whom, _), = self.random.choices(kinds, [n for *_, n in kinds])
+        if what == "renew":
+            return self.renew(whom)
         choice, long = self.random.random(), self.random.choice([0.002, 0.02, 0.2, 0.2, 1.0])
         victims = self.find(whom, choice)
         if not victims:
@@ -150,6 +156,30 @@ class Field:
         self.done[f"{what} {whom}"] = self.done.get(f"{what} {whom}", 0) + 1
         if what == "kill":
             self.after_kill(whom, victims, time.monotonic_ns())
+        return True
+
+    def renew(self, how):
+        """A reload is waited for; the one that is taken over from ends after its last worker, and is not."""
+        self.acts.append(f"{time.monotonic_ns()} {how}")
+        self.done[f"renew {how}"] = self.done.get(f"renew {how}", 0) + 1
+        if how == "takeover":
+            old = self.server
+            self.start_server("--takeover")
+            if not self.eventually(lambda: old in self.ended, END_LIMIT):
+                self.broken.append(f"server {old} does not end when another one has taken over")
+            elif self.ended[old] != 0:
+                self.broken.append(f"a server that was taken over from ended with {self.ended[old]}")
+            return True
+        command = [self.build / "src" / "forkserver", "reload", "--socket", self.socket, "--timeout", str(END_LIMIT)]
+        pid, writing = self.start_process(command, "reload.err")
+        os.close(writing)
+        self.servers.add(pid)
+        if not self.eventually(lambda: pid in self.ended, END_LIMIT + 5):
+            self.broken.append("a reload hangs")
+        elif self.ended[pid] != 0:
+            log = (self.directory / "logs" / "reload.err").read_text()
+            if "Killed" not in log and "SIGKILL" not in log:
+                self.broken.append(f"a reload failed: {log}")
         return True
 
     def find(self, whom, choice):

@@ -25,6 +25,7 @@ class Variant:
     server_dies: bool = False
     may_lose: bool = False  # statuses: where the kernel cannot tell
     sandboxes: int = 0      # of two in three processes
+    renews: bool = False    # the server reloads, and others take over from it
     cores: bool = False     # whether this machine writes core files
 
 
@@ -36,6 +37,8 @@ def variants():
         Variant("twice", "the same, where the zygote has to fork twice (an older kernel)", deny=("sud", "close_range"),
                 standbys=1),
         Variant("named", "one server at a socket, for all clients, with eight standbys", named=True, standbys=8),
+        Variant("renewed", "one server at a socket, which reloads and is taken over from", named=True, standbys=4,
+                renews=True),
         Variant("sandbox", "each client has a server of its own, and two of three processes are in a sandbox",
                 sandboxes=2),
         Variant("server", "servers are killed as well", server_dies=True, standbys=4, may_lose=lose),
