@@ -35,7 +35,6 @@ static void on_claim(struct fsrv__server *s, struct fsrv__zygote *z, pid_t pid, 
         child->client = claim->client;
         child->uid = claim->uid;
         child->claimed_us = fsrv__now_us();
-        child->since = (int64_t)(child->claimed_us / 1000);
         fsrv__histogram_add(&s->counts.queue, claim->queue_us);
         fsrv__answer_begin(s, child, slots[FSRV_SLOT_ANSWER], slots[FSRV_SLOT_STATUS]);
         if (claim->time_limit_ms)

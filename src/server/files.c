@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,8 +84,11 @@ void fsrv__files_take(struct fsrv__server *s) {
                 fsrv__unwatch(s, s->files.inotify);
         fsrv__fd_close(s->files.inotify);
         s->files.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (s->files.inotify < 0)
-                return; /* fs.inotify.max_user_instances */
+        if (s->files.inotify < 0) { /* fs.inotify.max_user_instances */
+                fsrv__log(s, FSRV_WARNING, "loaded files that are replaced won't be noticed: inotify: %s",
+                          strerrordesc_np(errno));
+                return;
+        }
         fsrv__watch(s, s->files.inotify, EPOLLIN, FSRV_SOURCE_FILES, 0);
         snprintf(path, sizeof path, "/proc/%d/maps", (int)s->zygotes->pid);
         FILE *maps = fopen(path, "re");

@@ -28,10 +28,11 @@ static struct fsrv__wire_listed describe_child(const struct fsrv__child *child, 
                 listed.zygote = child->zygote->id;
                 listed.is_locked = fsrv__zygote_is_locked(child->zygote);
         }
-        if (child->since)
-                listed.age_ms = (uint64_t)(now - child->since);
-        if (child->role != FSRV_ROLE_WORKER)
+        if (child->role != FSRV_ROLE_WORKER) {
+                listed.age_ms = child->since ? (uint64_t)(now - child->since) : 0;
                 return listed;
+        }
+        listed.age_ms = (uint64_t)now - child->claimed_us / 1000;
         listed.client = child->client;
         listed.uid = child->uid;
         if (child->deadline != FSRV_NEVER)

@@ -75,9 +75,9 @@ struct fsrv__child {
         bool is_ready, is_late, hangs;
         bool retires, is_stopped; /* retire.c */
         bool goes_on;             /* we have let it go on: of that its client is not to hear */
-        int64_t since;            /* as a standby; of a worker: the claim */
-        uint64_t claimed_us;
-        pid_t client; /* that asked for it */
+        int64_t since;            /* as a standby */
+        uint64_t claimed_us;      /* as a worker */
+        pid_t client;             /* that asked for it */
         uid_t uid;
         struct fsrv__child *next_deadline, *previous_deadline;
         UT_hash_handle hh;
@@ -256,8 +256,7 @@ struct fsrv__server {
         unsigned n_ends;      /* signals that have asked for the end */
         bool draining;
         bool killing;
-        bool takes_over;   /* another server listens: when the modules are loaded, all that it has is ours */
-        bool is_succeeded; /* another server has taken over: the socket and the doorbells are its */
+        bool takes_over; /* another server listens: when the modules are loaded, all that it has is ours */
         int exit_code;
         struct fsrv__zygote *zygotes; /* the first one has loaded all; it forks those in sandboxes */
         struct fsrv__zygote *next;    /* in the list too: loads all anew, to be the first one; NULL */

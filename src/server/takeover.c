@@ -229,7 +229,6 @@ int fsrv__takeover_end(struct fsrv__server *s, int peer) {
                 return r;
         fsrv__log(s, FSRV_INFO, "another server has taken over");
         say_successor(s, peer);
-        s->is_succeeded = true;
         s->draining = true;
         s->wish = s->wish > FSRV_WISH_DRAIN ? s->wish : FSRV_WISH_DRAIN;
         s->socket_inode = 0; /* the path is the other server's to remove */
