@@ -237,6 +237,11 @@ def test_strays(imprison):
 # ---- siblings ----
 
 
+def opened(cell):
+    """On a busy machine one of them, a standby say, may not be there to be tried; "open" is open to all."""
+    return set(cell.removeprefix("open: ").split(", ")) - {"closed"}
+
+
 @needs_kernel
 def test_siblings(program, module):
     """No more is open than SECURITY.md says."""
@@ -245,7 +250,8 @@ def test_siblings(program, module):
              for line in siblings.to_table(siblings.measure(program, module("escapes"))).splitlines()]
     assert [row[0] for row in table] == [row[0] for row in found]
     assert [(row[0], profile, now) for row, measured in zip(table, found)
-            for profile, said, now in zip(table[0], row, measured) if now not in (said, "closed")] == []
+            for profile, said, now in zip(table[0], row, measured)
+            if said != "open" and not opened(now) <= opened(said)] == []
 
 
 @needs_kernel
